@@ -1,0 +1,112 @@
+// Package automation is segue's domain: what an automation is, how its
+// placeholders are read and filled in, and the one JSON form that every other
+// part of segue agrees on.
+//
+// An [Automation] has a name, a [Trigger] and a [Request]. The request's
+// payload, URL and header values may hold placeholders such as {{userId}};
+// [ParseTemplate] reads them, [Request.Render] fills them in. A [Document] is a
+// project's automations in canonical order; [Document.Canonical] gives its
+// RFC 8785 bytes, and [Automation.Hash] identifies one automation by content.
+//
+// The package imports nothing else of segue.
+package automation
+
+import "encoding/json"
+
+// APIVersion names the layout of a [Document]. A reader refuses a document of
+// another version.
+const APIVersion = "segue/v1"
+
+// KindHTTPRequest is the only kind of action there is.
+const KindHTTPRequest = "http_request"
+
+// A Document is all that a project compiles to.
+type Document struct {
+	// Project is the project's name, as segue.cue gives it.
+	Project string
+	// Automations is sorted by key; a key appears once.
+	Automations []Automation
+}
+
+// An Automation sends a request when its trigger happens.
+type Automation struct {
+	// Action is the request that is sent.
+	Action Request `json:"action"`
+	// Enabled says whether the trigger fires the automation. A disabled one is
+	// kept on the platform, switched off.
+	Enabled bool `json:"enabled"`
+	// Key identifies the automation in its project, for example
+	// "growth/account-activated". It never changes while the automation lives.
+	Key string `json:"key"`
+	// Name is what people see on the platform.
+	Name string `json:"name"`
+	// Protect makes a plan that would delete the automation fail. It is stored
+	// on the platform, so that it still holds after the code is gone.
+	Protect bool `json:"protect,omitempty"`
+	// Trigger is what sets the automation off.
+	Trigger Trigger `json:"trigger"`
+}
+
+// A TriggerKind says what sort of thing sets an automation off.
+type TriggerKind string
+
+// The kinds of trigger.
+const (
+	// Pattern is a usage pattern that the platform has detected.
+	Pattern TriggerKind = "pattern"
+	// Journey is a journey that a user has completed.
+	Journey TriggerKind = "journey"
+)
+
+// A Trigger is a pattern or a journey, by its name on the platform.
+type Trigger struct {
+	Kind TriggerKind `json:"kind"`
+	Name string      `json:"name"`
+}
+
+// A Request is the HTTP request that an automation sends.
+type Request struct {
+	// Headers are keyed by canonical MIME name ("Content-Type").
+	Headers map[string]Header `json:"headers"`
+	// Kind is always KindHTTPRequest.
+	Kind string `json:"kind"`
+	// Method is in upper case: "POST".
+	Method string `json:"method"`
+	// Payload is the JSON body in canonical form, its strings being templates.
+	// Nil means no body.
+	Payload json.RawMessage `json:"payload,omitempty"`
+	// URL is absolute. Placeholders may stand in its path and query.
+	URL string `json:"url"`
+}
+
+// A Header is the value of one HTTP header: a text that may hold placeholders,
+// a secret by its name, or credentials of the Basic or Bearer scheme.
+// The zero Header is the empty text.
+type Header struct {
+	// Scheme is empty for a plain value.
+	Scheme AuthScheme
+	// Value is the whole value when Scheme is empty, the token when it is Bearer.
+	Value Credential
+	// Username and Password are set when Scheme is Basic.
+	Username, Password Credential
+}
+
+// An AuthScheme is a scheme of the Authorization header that segue puts
+// together from credentials, so that a secret can stay a reference.
+type AuthScheme string
+
+// The schemes.
+const (
+	Basic  AuthScheme = "basic"
+	Bearer AuthScheme = "bearer"
+)
+
+// A Credential is a literal text or a reference to a secret, never both.
+type Credential struct {
+	// Text is the literal; it may hold placeholders where the credential is a
+	// whole header value.
+	Text string
+	// Secret is the name of a secret, such as "SEGMENT_WRITE_KEY". Its value
+	// is never part of an automation.
+	Secret string
+}

@@ -1,0 +1,48 @@
+package automation
+
+import "slices"
+
+// A ValueType is the type of a placeholder's value.
+type ValueType string
+
+// The types of a placeholder.
+const (
+	StringValue  ValueType = "string"
+	NumberValue  ValueType = "number"
+	BooleanValue ValueType = "boolean"
+	// TimeValue is an instant as RFC 3339 writes it.
+	TimeValue ValueType = "time"
+)
+
+// A Placeholder is an entry of the catalog: a value that the platform has when
+// an automation fires.
+type Placeholder struct {
+	// Type is what the value is before a cast.
+	Type ValueType `json:"type"`
+	// Triggers are the kinds of trigger that provide the value.
+	Triggers []TriggerKind `json:"triggers"`
+	// MaxLength is the value's longest length, in bytes of JSON text.
+	MaxLength int `json:"maxLength"`
+	// Sample is an example: a string, a number or a boolean.
+	Sample any `json:"sample"`
+	// Description is a sentence for people.
+	Description string `json:"description"`
+}
+
+// ProvidedBy reports whether triggers of the kind provide the value.
+func (p Placeholder) ProvidedBy(kind TriggerKind) bool { return slices.Contains(p.Triggers, kind) }
+
+// A Catalog is every placeholder that a project can use, by name.
+type Catalog map[string]Placeholder
+
+// Samples returns the sample of every placeholder that triggers of the kind
+// provide, ready for [Request.Render].
+func (c Catalog) Samples(kind TriggerKind) map[string]any {
+	values := make(map[string]any, len(c))
+	for name, p := range c {
+		if p.ProvidedBy(kind) {
+			values[name] = p.Sample
+		}
+	}
+	return values
+}
