@@ -1,0 +1,157 @@
+// Package compiler turns a project's CUE files into automations.
+//
+// [Compile] reads segue.cue, loads every package below it, evaluates each
+// against the schema in this binary and checks every placeholder. What comes
+// out is an [automation.Document] in canonical order, and a
+// [diagnostic.List] with all that is wrong in all packages: a package that is
+// broken does not hide the others.
+//
+// The work runs along these stages, each in a file of its own:
+//
+//	project.go   segue.cue: sources, targets, placeholders
+//	load.go      which folders hold packages; the schema takes its place
+//	evaluate.go  packages to values, in parallel, with bounded memory
+//	check.go     a value against its shape and the placeholder catalog
+//	message.go   one Segment message or request: URL, headers, size
+//	emit.go      from the checked value to an automation
+//
+// CUE decides whether a value is right. When it is not, explain.go evaluates the
+// package again with a schema that accepts everything (lenient.go) and lets the
+// shapes of the real schema (shape.go) say what is wrong, so that every mistake
+// is found in one run and at its own place (locate.go).
+package compiler
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
+)
+
+// Options say what to compile.
+type Options struct {
+	// Dir is the project's root, "" for the current folder.
+	Dir string
+	// Target names the target whose sources are used; "" for the sources as the
+	// project gives them.
+	Target string
+	// Patterns restrict the packages by their folders, relative to the root:
+	// "growth", "./growth/...". None stands for all.
+	Patterns []string
+	// Workers is how many packages are evaluated at once; 0 stands for one for
+	// each processor.
+	Workers int
+}
+
+// A Result is what a project compiles to.
+type Result struct {
+	// Project is nil if segue.cue has errors.
+	Project *Project
+	// Document holds the automations that have no errors, in order of their keys.
+	Document automation.Document
+	// Diagnostics are all findings, in file order.
+	Diagnostics diagnostic.List
+}
+
+// Compile compiles a project. Mistakes in its files are diagnostics; an error is
+// returned only when the files can't be read or ctx is done.
+func Compile(ctx context.Context, opts Options) (*Result, error) {
+	if opts.Dir == "" {
+		opts.Dir = "."
+	}
+	project, findings, err := LoadProject(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Project: project, Diagnostics: findings}
+	if project == nil {
+		return result, nil
+	}
+	result.Document.Project = project.Name
+	if opts.Target != "" {
+		if _, ok := project.Targets[opts.Target]; !ok {
+			_, _, err := project.Target(opts.Target)
+			return nil, err
+		}
+	}
+	strict, err := newLoader(project.Dir, schema.Files())
+	if err != nil {
+		return nil, err
+	}
+	if differs, err := strict.vendoredDiffers(); err != nil {
+		return nil, err
+	} else if differs {
+		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
+			Severity: diagnostic.Warning, Code: "schema-version", File: schema.VendorDir,
+			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
+			Help:    "run segue init to renew it"})
+	}
+	dirs, err := strict.packageDirs()
+	if err != nil {
+		return nil, err
+	}
+	if dirs, err = matching(dirs, opts.Patterns); err != nil {
+		return nil, err
+	}
+	workers := opts.Workers
+	if workers < 1 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	e := &evaluation{project: project, target: opts.Target, loader: strict}
+	packages, err := e.run(ctx, dirs, workers)
+	if err != nil {
+		return nil, err
+	}
+	claimed := map[string]*compiled{}
+	for _, p := range packages {
+		result.Diagnostics = append(result.Diagnostics, p.diagnostics...)
+		for i := range p.automations {
+			c := &p.automations[i]
+			if first, taken := claimed[c.automation.Key]; taken {
+				d, err := e.duplicate(c, first)
+				if err != nil {
+					return nil, err
+				}
+				result.Diagnostics = append(result.Diagnostics, d)
+				continue
+			}
+			claimed[c.automation.Key] = c
+			result.Document.Automations = append(result.Document.Automations, c.automation)
+		}
+	}
+	slices.SortFunc(result.Document.Automations, func(a, b automation.Automation) int { return strings.Compare(a.Key, b.Key) })
+	result.Diagnostics.Sort()
+	return result, nil
+}
+
+// matching returns the folders that one of the patterns names.
+func matching(dirs, patterns []string) ([]string, error) {
+	if len(patterns) == 0 {
+		return dirs, nil
+	}
+	var out []string
+	for _, pattern := range patterns {
+		base, below := strings.CutSuffix(strings.ReplaceAll(pattern, `\`, "/"), "...")
+		base = path.Clean(base)
+		if base == "" {
+			base = "."
+		}
+		n := len(out)
+		for _, dir := range dirs {
+			if dir == base || below && (base == "." || strings.HasPrefix(dir, base+"/")) {
+				out = append(out, dir)
+			}
+		}
+		if len(out) == n {
+			return nil, fmt.Errorf("no package matches %q; patterns are folders of the project, such as growth or ./growth/...", pattern)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}

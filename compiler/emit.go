@@ -1,0 +1,67 @@
+package compiler
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// emit makes the automation. It is called when nothing is wrong with it.
+func (m *message) emit() (*automation.Automation, error) {
+	text := func(k string) string { s, _ := m.raw[k].(string); return s }
+	flag := func(k string) bool { b, _ := m.raw[k].(bool); return b }
+	a := &automation.Automation{
+		Key: m.key, Name: text("name"), Enabled: flag("enabled"), Protect: flag("protect"),
+		Action: automation.Request{Kind: automation.KindHTTPRequest, Method: "POST", URL: canonicalTemplate(m.url), Headers: m.headers},
+	}
+	trigger, _ := m.raw["trigger"].(map[string]any)
+	name, _ := trigger[string(m.trigger)].(string)
+	a.Trigger = automation.Trigger{Kind: m.trigger, Name: name}
+	if m.call == "http" {
+		a.Action.Method = text("method")
+	}
+	payload, ok := m.raw["payload"]
+	if !ok {
+		delete(a.Action.Headers, "Content-Type")
+		return a, nil
+	}
+	b, err := json.Marshal(canonicalTemplates(payload))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.key, err)
+	}
+	if a.Action.Payload, err = automation.CanonicalPayload(b); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.key, err)
+	}
+	return a, nil
+}
+
+// canonicalTemplates writes all placeholders of a value in their canonical form.
+func canonicalTemplates(v any) any {
+	switch v := v.(type) {
+	case string:
+		return canonicalTemplate(v)
+	case []any:
+		for i, e := range v {
+			v[i] = canonicalTemplates(e)
+		}
+	case map[string]any:
+		for k, e := range v {
+			v[k] = canonicalTemplates(e)
+		}
+	}
+	return v
+}
+
+// canonicalTemplate writes placeholders in their canonical form.
+func canonicalTemplate(v string) string {
+	if !strings.Contains(v, "{{") {
+		return v
+	}
+	t, err := automation.ParseTemplate(v)
+	if err != nil {
+		return v
+	}
+	return t.String()
+}

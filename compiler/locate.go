@@ -1,0 +1,306 @@
+package compiler
+
+import (
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// A source is one of the author's files, as read.
+type source struct {
+	name    string // relative to the project
+	syntax  *ast.File
+	content []byte
+}
+
+// An index finds the place of a value in the author's files by its path. It
+// follows struct literals, conjunctions and references within the package; what
+// a comprehension makes is found by the position that CUE gives.
+type index struct {
+	sources []*source
+	top     map[string][]ast.Expr // definitions and fields of the package
+}
+
+func newIndex(sources []*source) *index {
+	x := &index{sources: sources, top: map[string][]ast.Expr{}}
+	for _, s := range sources {
+		for _, d := range s.syntax.Decls {
+			if f, ok := d.(*ast.Field); ok {
+				if label, ok := fieldLabel(f); ok {
+					x.top[label] = append(x.top[label], f.Value)
+				}
+			}
+		}
+	}
+	return x
+}
+
+// fieldLabel returns a field's name, if it is not computed.
+func fieldLabel(f *ast.Field) (string, bool) {
+	label, _, err := ast.LabelName(f.Label)
+	return label, err == nil && label != ""
+}
+
+// A site is where a path leads to: fields that set it, or list elements.
+type site struct {
+	field *ast.Field // nil for a list element
+	value ast.Expr
+}
+
+// sites returns every place that gives the value at path, the most particular
+// ones last.
+func (x *index) sites(p valuePath) []site {
+	var at []site
+	for _, s := range x.sources {
+		for _, d := range s.syntax.Decls {
+			if f, ok := d.(*ast.Field); ok && len(p) > 0 {
+				if label, ok := fieldLabel(f); ok && label == p[0] {
+					at = append(at, site{f, f.Value})
+				}
+			}
+		}
+	}
+	for _, step := range p[min(1, len(p)):] {
+		var next []site
+		for _, s := range at {
+			next = append(next, x.descend(s.value, step, 0)...)
+		}
+		if at = next; len(at) == 0 {
+			return nil
+		}
+	}
+	return at
+}
+
+// descend finds a field or an element in an expression. References to the
+// package's own definitions are followed; depth guards against circles.
+func (x *index) descend(e ast.Expr, step any, depth int) []site {
+	if depth > 16 {
+		return nil
+	}
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return x.descend(e.X, step, depth)
+	case *ast.BinaryExpr:
+		if e.Op == token.AND || e.Op == token.OR {
+			return append(x.descend(e.X, step, depth+1), x.descend(e.Y, step, depth+1)...)
+		}
+	case *ast.UnaryExpr:
+		return x.descend(e.X, step, depth)
+	case *ast.Ident:
+		var out []site
+		if f, ok := e.Node.(*ast.Field); ok {
+			return x.descend(f.Value, step, depth+1)
+		}
+		if l, ok := e.Node.(*ast.LetClause); ok {
+			return x.descend(l.Expr, step, depth+1)
+		}
+		for _, def := range x.top[e.Name] {
+			out = append(out, x.descend(def, step, depth+1)...)
+		}
+		return out
+	case *ast.SelectorExpr:
+		label, _, err := ast.LabelName(e.Sel)
+		if err != nil {
+			return nil
+		}
+		var out []site
+		for _, s := range x.descend(e.X, label, depth+1) {
+			out = append(out, x.descend(s.value, step, depth+1)...)
+		}
+		return out
+	case *ast.ListLit:
+		if i, ok := step.(int); ok && i < len(e.Elts) {
+			if _, dots := e.Elts[i].(*ast.Ellipsis); !dots {
+				return []site{{nil, e.Elts[i]}}
+			}
+		}
+	case *ast.StructLit:
+		var fields, embedded []site
+		for _, d := range e.Elts {
+			switch d := d.(type) {
+			case *ast.Field:
+				if label, ok := fieldLabel(d); ok && label == step {
+					fields = append(fields, site{d, d.Value})
+				}
+			case *ast.EmbedDecl:
+				embedded = append(embedded, x.descend(d.Expr, step, depth+1)...)
+			}
+		}
+		return append(embedded, fields...)
+	}
+	return nil
+}
+
+// place gives a finding its file and range: the value or the name at its path;
+// where the files do not show it, its position as CUE knows it, or fallback; or
+// that of the nearest value around it.
+func (x *index) place(f finding, fallback token.Pos) diagnostic.Diagnostic {
+	position := f.position
+	if x.sourceOf(position) == nil {
+		position = fallback
+	}
+	d := f.Diagnostic
+	d.Path = f.path.String()
+	if d.File != "" {
+		return d
+	}
+	if sites := x.sites(f.path); len(sites) > 0 {
+		x.at(&d, f, bestSite(sites))
+		return d
+	}
+	if s := x.sourceOf(position); s != nil {
+		if e := exprAt(s.syntax, position); e != nil {
+			x.at(&d, f, site{nil, e})
+		} else {
+			d.File, d.Range = s.name, rangeOf(position, position)
+		}
+		return d
+	}
+	for p := f.path; len(p) > 0; p = p[:len(p)-1] {
+		if sites := x.sites(p); len(sites) > 0 {
+			x.at(&d, finding{spot: atLabel}, bestSite(sites))
+			return d
+		}
+	}
+	if len(x.sources) > 0 {
+		d.File = x.sources[0].name
+	}
+	return d
+}
+
+// bestSite picks the site that an author would look at: a literal rather than a
+// type such as string, and a later one rather than an earlier.
+func bestSite(sites []site) site {
+	best := sites[len(sites)-1]
+	for _, s := range sites {
+		switch s.value.(type) {
+		case *ast.BasicLit, *ast.Interpolation:
+			best = s
+		}
+	}
+	return best
+}
+
+// at sets the place to a site: to its name, its value, or a part of its text.
+func (x *index) at(d *diagnostic.Diagnostic, f finding, s site) {
+	var node ast.Node = s.value
+	if f.spot == atLabel && s.field != nil {
+		node = s.field.Label
+	}
+	src := x.sourceOf(node.Pos())
+	if src == nil {
+		return
+	}
+	d.File, d.Range = src.name, rangeOf(node.Pos(), node.End())
+	if f.part != "" && f.spot == atValue {
+		x.narrow(d, f, node, src)
+	}
+}
+
+// narrow reduces a range from a text to the part that is wrong, if that can be
+// seen in the literal as it is written.
+func (x *index) narrow(d *diagnostic.Diagnostic, f finding, node ast.Node, src *source) {
+	lit, ok := node.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return
+	}
+	start, end := lit.Pos().Offset(), lit.End().Offset()
+	if start < 0 || end > len(src.content) || start >= end {
+		return
+	}
+	text := string(src.content[start:end])
+	value, err := literal.Unquote(text)
+	if err != nil {
+		return
+	}
+	// The part is the n-th of its like in the value, and so it is in the literal.
+	n := strings.Count(value[:min(f.offset, len(value))], f.part)
+	from := 0
+	for ; n >= 0; n-- {
+		i := strings.Index(text[from:], f.part)
+		if i < 0 {
+			return
+		}
+		from += i
+		if n > 0 {
+			from += len(f.part)
+		}
+	}
+	d.Range = diagnostic.Range{Start: positionAt(src.content, start+from), End: positionAt(src.content, start+from+len(f.part))}
+}
+
+// positionAt converts an offset into a line and column.
+func positionAt(content []byte, offset int) diagnostic.Position {
+	before := string(content[:offset])
+	return diagnostic.Position{Line: strings.Count(before, "\n") + 1, Column: offset - strings.LastIndex(before, "\n")}
+}
+
+// rangeOf converts CUE's positions, which count as diagnostics do.
+func rangeOf(from, to token.Pos) diagnostic.Range {
+	r := diagnostic.Range{Start: diagnostic.Position{Line: from.Line(), Column: from.Column()}}
+	r.End = r.Start
+	if to.IsValid() {
+		r.End = diagnostic.Position{Line: to.Line(), Column: to.Column()}
+	}
+	return r
+}
+
+// sourceOf returns the author's file that a position is in.
+func (x *index) sourceOf(p token.Pos) *source {
+	if !p.IsValid() {
+		return nil
+	}
+	for _, s := range x.sources {
+		if s.syntax.Filename == p.Filename() {
+			return s
+		}
+	}
+	return nil
+}
+
+// exprAt returns the outermost expression that starts at a position.
+func exprAt(f *ast.File, p token.Pos) ast.Expr {
+	var found ast.Expr
+	ast.Walk(f, func(n ast.Node) bool {
+		if found != nil {
+			return false
+		}
+		e, ok := n.(ast.Expr)
+		if !ok || !e.Pos().IsValid() || e.Pos().Offset() != p.Offset() {
+			return true
+		}
+		// "a: b: 1" holds a struct without braces that starts where b does.
+		if st, ok := n.(*ast.StructLit); ok && !st.Lbrace.IsValid() {
+			return true
+		}
+		found = e
+		return false
+	}, nil)
+	return found
+}
+
+// fieldNames lists the literal field names of a struct, through conjunctions.
+func fieldNames(e ast.Expr) []string {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return fieldNames(e.X)
+	case *ast.BinaryExpr:
+		return append(fieldNames(e.X), fieldNames(e.Y)...)
+	case *ast.StructLit:
+		var out []string
+		for _, d := range e.Elts {
+			if f, ok := d.(*ast.Field); ok {
+				if label, ok := fieldLabel(f); ok {
+					out = append(out, label)
+				}
+			}
+		}
+		return out
+	}
+	return nil
+}

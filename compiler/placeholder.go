@@ -1,0 +1,221 @@
+package compiler
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// template checks the placeholders of a text, and whether they suit its shape.
+// It reports whether the text has any, right or wrong.
+func (c *checker) template(v string, s *shape, p valuePath) bool {
+	t, err := automation.ParseTemplate(v)
+	var malformed automation.SyntaxErrors
+	errors.As(err, &malformed)
+	single := c.singleBraces(v, p)
+	if len(malformed)+len(t.References()) == 0 {
+		return single
+	}
+	if !c.templates {
+		w := c.report("misplaced-placeholder", p, atValue, "a placeholder can't stand in %s: it would be used as it is", p.name())
+		w.Help = "placeholders can stand in the payload, in header values, and in the path and query of a URL"
+		return true
+	}
+	for _, e := range malformed {
+		c.malformed(e, p)
+	}
+	ref, lone := t.Lone()
+	if spaced, ok := t.BlanksAround(); ok && len(malformed) == 0 {
+		w := c.report("stray-blanks", p, atValue, "the value of %s would have blanks around it: %q", p.name(), v)
+		w.Suggestion = spaced.String()
+		w.Help = fmt.Sprintf("write %q", spaced.String())
+		ref, lone = spaced, true
+	}
+	known := true
+	for _, r := range t.References() {
+		known = c.reference(r, v, p) && known
+	}
+	if known && len(malformed) == 0 {
+		c.suits(v, ref, lone, s, p)
+	}
+	return true
+}
+
+// partOf makes a finding about a placeholder, not about the whole text.
+func partOf(w *finding, v string, offset, length int) *finding {
+	w.part, w.offset = v[offset:offset+length], offset
+	return w
+}
+
+func (c *checker) malformed(e automation.SyntaxError, p valuePath) {
+	code := "malformed-placeholder"
+	if e.Problem == automation.UnknownCast {
+		code = "unknown-cast"
+	}
+	w := c.report(code, p, atValue, "%s", e.Error())
+	w.part, w.offset = e.Text, e.Offset
+	switch e.Problem {
+	case automation.UnknownCast:
+		if near := nearestCast(e.Cast); near != "" {
+			w.Suggestion = near
+			w.Help = didYouMean(automation.Reference{Name: e.Name, Cast: automation.Cast(near)}.String())
+			return
+		}
+		w.Help = "the casts are number and boolean; without one, the value is a text"
+	case automation.CastInText:
+		w.Help = "remove the cast, or let the placeholder be the whole value"
+	default:
+		name := e.Name
+		if !automation.ValidName(name) {
+			name = nearest(name, c.names())
+		} else if _, ok := c.catalog[name]; !ok {
+			name = nearest(name, c.names())
+		}
+		if name != "" {
+			w.Suggestion = name
+			w.Help = "write {{" + name + "}}"
+		} else {
+			w.Help = "write a placeholder as in {{userId}}"
+		}
+	}
+}
+
+// nearestCast returns the cast that was probably meant.
+func nearestCast(cast string) string {
+	switch strings.ToLower(cast) {
+	case "int", "integer", "float", "double", "decimal", "num", "numeric":
+		return string(automation.CastNumber)
+	case "bool", "flag":
+		return string(automation.CastBoolean)
+	}
+	return nearest(cast, []string{string(automation.CastNumber), string(automation.CastBoolean)})
+}
+
+func (c *checker) names() []string { return sorted(c.catalog) }
+
+// reference checks one placeholder against the catalog, and reports whether it
+// can be relied on.
+func (c *checker) reference(r automation.Reference, v string, p valuePath) bool {
+	entry, ok := c.catalog[r.Name]
+	if !ok {
+		w := partOf(c.report("unknown-placeholder", p, atValue, "unknown placeholder {{%s}}", r.Name), v, r.Offset, r.Length)
+		if near := nearest(r.Name, c.names()); near != "" {
+			w.Suggestion = near
+			w.Help = didYouMean("{{" + near + "}}")
+		} else {
+			w.Help = fmt.Sprintf("the placeholders are %s; a project adds its own under placeholders in segue.cue", oneOf(c.names()))
+		}
+		return false
+	}
+	if c.trigger != "" && !entry.ProvidedBy(c.trigger) {
+		w := partOf(c.report("placeholder-not-provided", p, atValue, "a %s does not provide {{%s}}", c.trigger, r.Name), v, r.Offset, r.Length)
+		kinds := make([]string, len(entry.Triggers))
+		for i, k := range entry.Triggers {
+			kinds[i] = string(k)
+		}
+		w.Help = "it comes with a " + oneOf(kinds) + " trigger only; use another placeholder or a fixed text"
+		return false
+	}
+	wants := map[automation.Cast]automation.ValueType{automation.CastNumber: automation.NumberValue, automation.CastBoolean: automation.BooleanValue}
+	if want, cast := wants[r.Cast]; cast && entry.Type != want {
+		w := partOf(c.report("placeholder-type", p, atValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name, entry.Type, r.Cast), v, r.Offset, r.Length)
+		w.Help = "use a placeholder of type " + string(want)
+		if near := c.ofType(want); near != "" {
+			w.Help += ": " + near
+		}
+		return false
+	}
+	return true
+}
+
+// ofType lists the placeholders of a type that the trigger provides.
+func (c *checker) ofType(want automation.ValueType) string {
+	var names []string
+	for name, entry := range c.catalog {
+		if entry.Type == want && (c.trigger == "" || entry.ProvidedBy(c.trigger)) {
+			names = append(names, "{{"+name+"}}")
+		}
+	}
+	return oneOf(names)
+}
+
+// suits checks that known placeholders make a value of the type that the shape
+// asks for.
+func (c *checker) suits(v string, ref automation.Reference, lone bool, s *shape, p valuePath) {
+	entry := c.catalog[ref.Name]
+	typeError := func(want automation.ValueType) {
+		w := c.report("placeholder-type", p, atValue, "%s must be %s, but {{%s}} is a %s", p.name(), s, ref.Name, entry.Type)
+		partOf(w, v, ref.Offset, ref.Length)
+		w.Help = "write a fixed value"
+		if near := c.ofType(want); near != "" {
+			w.Help = "use " + near
+		}
+	}
+	switch s.kind {
+	case numberShape, integerShape, booleanShape:
+		want, cast := automation.NumberValue, automation.CastNumber
+		if s.kind == booleanShape {
+			want, cast = automation.BooleanValue, automation.CastBoolean
+		}
+		switch {
+		case !lone:
+			c.wrongType(v, s, p)
+		case entry.Type != want:
+			typeError(want)
+		case ref.Cast != cast:
+			ref.Cast = cast
+			w := c.report("missing-cast", p, atValue, "%s must be %s, but without a cast {{%s}} is sent as a text", p.name(), s, ref.Name)
+			partOf(w, v, ref.Offset, ref.Length)
+			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
+		}
+	case timeShape, dateShape:
+		switch {
+		case !lone:
+			w := c.report("invalid-time", p, atValue, "%s is not a time: %q", p.name(), v)
+			w.Help = "let one placeholder be the whole value"
+			if near := c.ofType(automation.TimeValue); near != "" {
+				w.Help += ": " + near
+			}
+		case entry.Type != automation.TimeValue:
+			typeError(automation.TimeValue)
+		}
+	case textShape:
+		switch {
+		case len(s.consts) > 0:
+			w := c.report("invalid-value", p, atValue, "%s must be %s: it can't hold a placeholder", p.name(), s)
+			w.Help = "write " + s.String()
+		case lone && ref.Cast != automation.NoCast:
+			cast := ref.Cast
+			ref.Cast = automation.NoCast
+			w := c.report("placeholder-type", p, atValue, "%s must be a text, but the cast makes it a %s", p.name(), cast)
+			partOf(w, v, ref.Offset, ref.Length)
+			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
+		}
+	}
+}
+
+var singleBrace = regexp.MustCompile(`\$?\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}`)
+
+// singleBraces reports a placeholder of the catalog between single braces, or
+// written as a shell would: the platform sends it as it stands.
+func (c *checker) singleBraces(v string, p valuePath) bool {
+	if !c.templates {
+		return false
+	}
+	any := false
+	for _, m := range singleBrace.FindAllStringSubmatchIndex(v, -1) {
+		name := v[m[2]:m[3]]
+		doubled := m[0] > 0 && v[m[0]-1] == '{' || m[1] < len(v) && v[m[1]] == '}'
+		if _, known := c.catalog[name]; !known || doubled {
+			continue
+		}
+		w := c.report("malformed-placeholder", p, atValue, "%s is not a placeholder: it would be sent as it stands", v[m[0]:m[1]])
+		partOf(w, v, m[0], m[1]-m[0])
+		w.Suggestion, w.Help = name, "write {{"+name+"}}"
+		any = true
+	}
+	return any
+}

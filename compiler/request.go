@@ -1,0 +1,249 @@
+package compiler
+
+import (
+	"encoding/json"
+	"mime"
+	"net/textproto"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// regionURLs are the base URLs of Segment's tracking API by region. Events that
+// are sent to the wrong region are lost without an error.
+var regionURLs = map[string]string{
+	"us": "https://api.segment.io/v1",
+	"eu": "https://events.eu1.segmentapis.com/v1",
+}
+
+// regionOf returns the region that a host belongs to, "" for a foreign host.
+func regionOf(host string) string {
+	for region, base := range regionURLs {
+		if h, _ := splitURL(base); h == host {
+			return region
+		}
+	}
+	return ""
+}
+
+// checkURL checks a URL that the author gave.
+func (m *message) checkURL() {
+	given, ok := m.raw["url"].(string)
+	if !ok || given == "" {
+		return
+	}
+	at := m.at.with("url")
+	host, _ := splitURL(given)
+	if strings.Contains(host, "{{") {
+		w := m.report("misplaced-placeholder", at, atValue, "a placeholder can't stand in the host of a URL")
+		w.part, w.offset = host, strings.Index(given, host)
+		w.Help = "write the host; placeholders can stand in the path and the query"
+		return
+	}
+	u, err := url.Parse(templatePattern.ReplaceAllString(given, "x"))
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		w := m.report("invalid-url", at, atValue, "%s is not an absolute http or https URL: %q", at.name(), given)
+		w.Help = "write it as in https://api.example.com/v1/events"
+		return
+	case u.User != nil:
+		w := m.report("secret-in-code", at, atValue, "the URL holds a user name or password")
+		w.Confidential, w.Help = true, `use a header: headers: Authorization: basic: {username: secret: "NAME", password: secret: "NAME"}`
+		return
+	}
+	if m.call != "http" {
+		m.segmentURL(u, given, at)
+		return
+	}
+	m.url = given
+	if region := regionOf(u.Hostname()); region != "" {
+		m.foreignSegmentURL(u, region, at)
+	}
+}
+
+var templatePattern = regexp.MustCompile(`\{\{[^{}]*\}\}`)
+
+// splitURL splits a URL into its host and what follows.
+func splitURL(raw string) (host, rest string) {
+	_, after, ok := strings.Cut(raw, "://")
+	if !ok {
+		return "", raw
+	}
+	if i := strings.IndexAny(after, "/?#"); i >= 0 {
+		return after[:i], after[i:]
+	}
+	return after, ""
+}
+
+// segmentURL checks the URL of a Segment call: it must be the one that the
+// source and the call give.
+func (m *message) segmentURL(u *url.URL, given string, at valuePath) {
+	if m.source.Region == "" || given == m.url {
+		return
+	}
+	region := regionOf(u.Hostname())
+	switch {
+	case m.source.Endpoint != "":
+		w := m.report("wrong-url", at, atValue, "the source's endpoint gives another URL: %s", m.url)
+		w.Help = "remove url, or change the endpoint of the source in segue.cue"
+	case region == "":
+		w := m.report("wrong-url", at, atValue, "%s is not a host of Segment's", u.Host)
+		w.Help = "remove url, or set endpoint on the source in segue.cue if a proxy receives the messages"
+	case region != m.source.Region:
+		w := m.report("wrong-region", at, atValue, "the URL is in the region %s, and the source is in %s: Segment would lose the events without an error", region, m.source.Region)
+		w.Suggestion, w.Help = m.url, "remove url, or write "+m.url
+	case u.Scheme != "https":
+		w := m.report("wrong-url", at, atValue, "the URL is not https: the write key would be sent in the clear")
+		w.Suggestion, w.Help = m.url, "write "+m.url
+	default:
+		w := m.report("wrong-url", at, atValue, "the URL is not that of a call of the kind %s: %s", m.call, given)
+		w.Suggestion, w.Help = m.url, "remove url, or write "+m.url
+	}
+}
+
+// foreignSegmentURL checks a request of the author's own making that goes to
+// Segment.
+func (m *message) foreignSegmentURL(u *url.URL, region string, at valuePath) {
+	regions := map[string]bool{}
+	for _, s := range m.sources {
+		regions[s.Region] = true
+	}
+	if len(regions) > 0 && !regions[region] {
+		w := m.report("wrong-region", at, atValue, "the URL is in the region %s, where the project has no source: Segment would lose the events without an error", region)
+		w.Help = "use the URL of the source's region"
+		return
+	}
+	call := path.Base(u.Path)
+	if _, ok := callShapes()[call]; ok && call != "http" {
+		w := m.report("unchecked-message", at, atValue, "the request is a %s call to Segment, but its payload is not checked", call)
+		w.Severity, w.Help = diagnostic.Warning, "use automation.#"+strings.ToUpper(call[:1])+call[1:]
+	}
+}
+
+// secretHeaders carry credentials.
+var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
+
+// ownHeaders are set by whatever sends the request.
+var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Te", "Keep-Alive"}
+
+// checkHeaders brings the headers into their canonical form.
+func (m *message) checkHeaders() {
+	m.headers = map[string]automation.Header{}
+	given, _ := m.raw["headers"].(map[string]any)
+	from := map[string]string{} // the author's spelling by canonical name
+	for _, name := range sorted(given) {
+		at := m.at.with("headers", name)
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		if !m.headerName(name, canonical, at) {
+			continue
+		}
+		h, ok := m.header(canonical, given[name], at)
+		if !ok {
+			continue
+		}
+		if other, twice := from[canonical]; twice && m.headers[canonical] != h {
+			w := m.report("duplicate-header", at, atLabel, "the header %s is given twice, as %s and %s", canonical, other, name)
+			w.Help = "keep one of them"
+			continue
+		}
+		from[canonical], m.headers[canonical] = name, h
+	}
+	for _, name := range []string{"Accept", "Content-Type"} {
+		if _, ok := m.headers[name]; !ok {
+			m.headers[name] = automation.Header{Value: automation.Credential{Text: "application/json"}}
+		}
+	}
+	if m.call != "http" {
+		m.headers["Authorization"] = automation.Header{Scheme: automation.Basic, Username: automation.Credential{Secret: m.source.WriteKey.Name}}
+	}
+}
+
+// headerName checks a header's name. A placeholder in it has a finding already.
+func (m *message) headerName(name, canonical string, at valuePath) bool {
+	switch {
+	case strings.Contains(name, "{{"):
+		return false
+	case !httpguts.ValidHeaderFieldName(name):
+		w := m.report("invalid-header", at, atLabel, "%q can't be the name of a header", name)
+		w.Help = "use letters, digits and '-'"
+		return false
+	case slices.Contains(ownHeaders, canonical):
+		w := m.report("reserved-header", at, atLabel, "the header %s is set by the platform", canonical)
+		w.Help = "remove it"
+		return false
+	case m.call != "http" && canonical == "Authorization":
+		w := m.report("reserved-header", at, atLabel, "the header Authorization is made from the source's write key")
+		w.Confidential, w.Help = true, "remove it; sources in segue.cue say which secret holds the write key"
+		return false
+	}
+	return true
+}
+
+// header reads a header's value; ok is false if it has a finding.
+func (m *message) header(canonical string, v any, at valuePath) (h automation.Header, ok bool) {
+	switch v := v.(type) {
+	case string:
+		switch {
+		case slices.Contains(secretHeaders, canonical) && v != "":
+			w := m.report("secret-in-code", at, atValue, "the header %s holds a secret in the code", canonical)
+			w.Confidential, w.Help = true, headerHelp(canonical)
+			return h, false
+		case strings.ContainsFunc(v, unicode.IsControl):
+			w := m.report("invalid-header", at, atValue, "the header %s holds a line break or another control character", canonical)
+			w.Help = "remove it"
+			return h, false
+		case canonical == "Content-Type" || canonical == "Accept":
+			v = lowerMediaTypes(v)
+		}
+		if m.call != "http" && canonical == "Content-Type" {
+			if media, _, err := mime.ParseMediaType(v); err != nil || media != "application/json" {
+				w := m.report("invalid-header", at, atValue, "Segment takes JSON only, and the header Content-Type says %q", v)
+				w.Suggestion, w.Help = "application/json", "remove it, or write application/json"
+				return h, false
+			}
+		}
+		return automation.Header{Value: automation.Credential{Text: canonicalTemplate(v)}}, true
+	case map[string]any:
+		return structuredHeader(v)
+	}
+	return h, false
+}
+
+func headerHelp(canonical string) string {
+	if canonical == "Authorization" || canonical == "Proxy-Authorization" {
+		return `refer to a secret: bearer: secret: "NAME", or basic: {username: secret: "NAME", password: ""}; and if the value was ever committed, replace the secret`
+	}
+	return `refer to a secret: secret: "NAME"; and if the value was ever committed, replace it`
+}
+
+// structuredHeader reads a header that refers to secrets.
+func structuredHeader(v map[string]any) (automation.Header, bool) {
+	var h automation.Header
+	b, err := json.Marshal(v)
+	if err != nil {
+		return h, false
+	}
+	// What does not fit has a finding from its shape.
+	return h, h.UnmarshalJSON(b) == nil
+}
+
+// lowerMediaTypes writes media types in lower case and leaves their parameters.
+func lowerMediaTypes(v string) string {
+	parts := strings.Split(v, ",")
+	for i, p := range parts {
+		media, params, has := strings.Cut(p, ";")
+		parts[i] = strings.ToLower(media)
+		if has {
+			parts[i] += ";" + params
+		}
+	}
+	return strings.Join(parts, ",")
+}
