@@ -1,0 +1,245 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	stdsync "sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// DefaultParallelism is how many changes are carried out at a time.
+const DefaultParallelism = 8
+
+// ApplyOptions says how a plan is carried out.
+type ApplyOptions struct {
+	// Parallelism is how many changes are carried out at a time,
+	// [DefaultParallelism] if it is zero.
+	Parallelism int
+	// Progress, if not nil, hears of every event, one at a time. It holds up
+	// the work for as long as it takes.
+	Progress func(Event)
+	// Calls says how the platform is called.
+	Calls
+}
+
+// Apply carries a plan out: secrets are stored first, then automations are
+// created, updated and deleted, then secrets are deleted that nothing on the
+// platform needs any more. In must be what the plan was made of.
+//
+// It returns no result, and has changed nothing, with a [*BlockedError] for a
+// plan that has blocks and a [*StaleError] for one that was made of other
+// automations. Otherwise there is a result, and the error is its
+// [Result.Err]: one failure does not stop the rest, except that nothing new is
+// started once the platform refuses the credentials.
+//
+// When ctx is cancelled nothing new is started either; calls in flight are
+// finished, so that their outcome is known.
+func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOptions) (*Result, error) {
+	if err := plan.check(in); err != nil {
+		return nil, err
+	}
+	desired, err := in.byKey()
+	if err != nil {
+		return nil, err
+	}
+	if opts.Parallelism <= 0 {
+		opts.Parallelism = DefaultParallelism
+	}
+	opts.Calls = opts.Calls.withDefaults()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r := &run{
+		platform: p, plan: plan, desired: desired, secrets: in.Secrets, opts: opts, stop: stop,
+		result: &Result{
+			Project: plan.Project, Target: plan.Target, Unchanged: len(plan.Unchanged),
+			Changes: make([]ChangeResult, len(plan.Changes)),
+			Secrets: make([]SecretResult, len(plan.Secrets)),
+		},
+	}
+	r.putSecrets(ctx)
+	r.change(ctx)
+	r.deleteSecrets(ctx)
+	return r.result, r.result.Err()
+}
+
+// A run is one Apply.
+type run struct {
+	platform Platform
+	plan     *Plan
+	desired  map[string]automation.Automation
+	secrets  map[string]automation.Secret
+	opts     ApplyOptions
+	// stop keeps anything new from being started.
+	stop   context.CancelCauseFunc
+	result *Result // each goroutine writes to an element of its own
+
+	progress stdsync.Mutex // serialises calls of opts.Progress
+}
+
+// errNotStarted marks a change that nothing was asked of the platform for.
+var errNotStarted = errors.New("not started")
+
+// putSecrets stores the secrets that are created or rotated.
+func (r *run) putSecrets(ctx context.Context) {
+	r.each(len(r.plan.Secrets), func(i int) {
+		s := r.plan.Secrets[i]
+		if s.Action != Delete {
+			r.finishSecret(i, r.do(ctx, r.secretTask(s), func(t task) error { return r.putSecret(ctx, t, s.Name) }))
+		}
+	})
+}
+
+// change carries out the changes of automations.
+func (r *run) change(ctx context.Context) {
+	missing := map[string]bool{}
+	for _, s := range r.result.Secrets {
+		missing[s.Name] = s.Outcome == Failed || s.Outcome == NotStarted
+	}
+	r.each(len(r.plan.Changes), func(i int) {
+		c := r.plan.Changes[i]
+		t := task{Event: Event{Action: c.Action, Key: c.Key}, subject: c.Key, settled: new(bool)}
+		err := r.do(ctx, t, func(t task) error {
+			want := r.desired[c.Key]
+			if c.Action == Delete {
+				return r.delete(ctx, t, c.Base.stored(r.plan.Project, c.Key))
+			}
+			for _, name := range want.SecretNames() {
+				if missing[name] {
+					return fmt.Errorf("%w: the secret %s could not be stored", errNotStarted, name)
+				}
+			}
+			return r.put(ctx, t, c, want)
+		})
+		r.result.Changes[i] = ChangeResult{
+			Key: c.Key, Action: c.Action, Reason: c.Reason,
+			Outcome: outcome(err), Settled: err == nil && *t.settled, Err: err, Error: text(err),
+		}
+	})
+}
+
+// deleteSecrets deletes the secrets that are not wanted any more. What is on
+// the platform by now decides: a delete or an update may have failed, or
+// somebody may have added an automation since the plan.
+func (r *run) deleteSecrets(ctx context.Context) {
+	first := slices.IndexFunc(r.plan.Secrets, func(s SecretChange) bool { return s.Action == Delete })
+	if first < 0 {
+		return
+	}
+	var there []Stored
+	var listErr error
+	if ctx.Err() == nil {
+		there, listErr = lookup(ctx, r, r.secretTask(r.plan.Secrets[first]), listTimeouts*r.opts.Timeout,
+			func(ctx context.Context) ([]Stored, error) { return r.platform.List(ctx, r.plan.Project) })
+	}
+	r.each(len(r.plan.Secrets), func(i int) {
+		s := r.plan.Secrets[i]
+		if s.Action != Delete {
+			return
+		}
+		r.finishSecret(i, r.do(ctx, r.secretTask(s), func(t task) error {
+			if listErr != nil {
+				return fmt.Errorf("%w: can't tell whether it is still needed: %w", errNotStarted, listErr)
+			}
+			if keys := needing(s.Name, owned(r.plan.Project, there)); len(keys) > 0 {
+				return fmt.Errorf("%w: %s may still need it", errNotStarted, keys[0])
+			}
+			return r.deleteSecret(ctx, t, s.Name)
+		}))
+	})
+}
+
+// owned returns the automations that carry a marker of the project.
+func owned(project string, stored []Stored) []Stored {
+	var own []Stored
+	for _, copies := range groupByKey(project, stored) {
+		own = append(own, copies...)
+	}
+	return own
+}
+
+// each calls f for every index below n, so many at a time as the options say.
+func (r *run) each(n int, f func(i int)) {
+	var g errgroup.Group
+	g.SetLimit(r.opts.Parallelism)
+	for i := range n {
+		g.Go(func() error {
+			f(i)
+			return nil
+		})
+	}
+	_ = g.Wait() // f reports its errors in the result
+}
+
+// A task is one change in progress.
+type task struct {
+	Event          // its action and its key or secret
+	subject string // what it is in an error
+	settled *bool  // set when the work turned out to be done after an error
+}
+
+func (r *run) secretTask(s SecretChange) task {
+	return task{
+		Event: Event{Action: s.Action, Secret: s.Name}, subject: "secret " + s.Name, settled: new(bool),
+	}
+}
+
+// do runs f as one change, unless nothing new is to be started, and reports on
+// it. The error names the change.
+func (r *run) do(ctx context.Context, t task, f func(task) error) error {
+	var err error
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
+	} else {
+		err = f(t)
+	}
+	if err == nil {
+		r.emit(t, EventDone, nil, 0)
+		return nil
+	}
+	err = &ChangeError{Subject: t.subject, Action: t.Action, Target: r.plan.Target, Err: err}
+	if outcome(err) == Failed {
+		r.emit(t, EventFailed, err, 0)
+	}
+	return err
+}
+
+// emit passes an event of the task on.
+func (r *run) emit(t task, kind EventKind, err error, wait time.Duration) {
+	if r.opts.Progress == nil {
+		return
+	}
+	r.progress.Lock()
+	defer r.progress.Unlock()
+	e := t.Event
+	e.Kind, e.Err, e.Wait = kind, err, wait
+	r.opts.Progress(e)
+}
+
+func (r *run) finishSecret(i int, err error) {
+	s := r.plan.Secrets[i]
+	r.result.Secrets[i] = SecretResult{Name: s.Name, Action: s.Action, Outcome: outcome(err), Err: err, Error: text(err)}
+}
+
+func outcome(err error) Outcome {
+	switch {
+	case err == nil:
+		return Done
+	case errors.Is(err, errNotStarted):
+		return NotStarted
+	default:
+		return Failed
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -1,0 +1,281 @@
+package sync
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// A scene is a platform on which one change of each kind is due.
+func scene(t *testing.T) (*memory, Desired) {
+	t.Helper()
+	m := newMemory()
+	apply(t, m, desired(
+		makeAutomation("growth/same", 1, "KEPT"),
+		makeAutomation("growth/update", 1),
+		makeAutomation("growth/delete", 1, "DROPPED"),
+	))
+	other := makeAutomation("growth/update", 9)
+	m.put("", Marker{"other", other.Key, other.Hash()}, other)
+	m.calls = nil
+	return m, desired(
+		makeAutomation("growth/same", 1, "KEPT"),
+		makeAutomation("growth/update", 2),
+		makeAutomation("growth/create", 1, "ADDED"),
+	)
+}
+
+// survives says of each fault whether the engine gets past it by itself, for a
+// write that the platform has or has not done.
+func survives(op, name string) bool {
+	switch name {
+	case "400 before", "foreign error":
+		return false
+	case "401 before":
+		return false
+	default:
+		return true
+	}
+}
+
+func TestApplyGetsPastEveryFaultOfEveryCall(t *testing.T) {
+	for _, op := range []string{"create", "update", "delete", "putSecret", "deleteSecret"} {
+		for name, f := range faults {
+			for _, unique := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/%s/unique=%v", op, name, unique), func(t *testing.T) {
+					m, in := scene(t)
+					m.unique = unique
+					plan := mustPlan(t, m, in)
+					m.calls = nil
+					struck := false
+					m.fault = func(_ int, call, _ string) *fault {
+						if struck || call != op {
+							return nil
+						}
+						struck = true
+						return f
+					}
+					result, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick})
+					if !struck {
+						t.Fatalf("%s was never called: %q", op, m.calls)
+					}
+					if want := survives(op, name); want != (err == nil) {
+						t.Errorf("error = %v, want success %v", err, want)
+					}
+					if err == nil && f.when != late {
+						checkSettled(t, m, in)
+						if n := result.CountOutcome(Done); n != len(plan.Changes)+len(plan.Secrets) {
+							t.Errorf("%d changes done, want all", n)
+						}
+					}
+					if err != nil && result.CountOutcome(Failed) != 1 {
+						t.Errorf("%d changes failed, want 1: %v", result.CountOutcome(Failed), err)
+					}
+					if f.when == after && m.count(op) != map[bool]int{true: 1}[struck] {
+						t.Errorf("%s was called %d times, want once: the work was done", op, m.count(op))
+					}
+					heal(t, m, in)
+				})
+			}
+		}
+	}
+}
+
+func TestApplyGivesUpAfterSoManyTriesAndTheNextApplyHeals(t *testing.T) {
+	for _, op := range []string{"create", "update", "delete", "putSecret", "deleteSecret", "find", "secrets"} {
+		t.Run(op, func(t *testing.T) {
+			m, in := scene(t)
+			plan := mustPlan(t, m, in)
+			m.calls = nil
+			m.fault = func(_ int, call, _ string) *fault {
+				if call == op || op == "find" && call == "create" || op == "secrets" && call == "putSecret" {
+					return faults["503 before"]
+				}
+				return nil
+			}
+			result, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick})
+			var incomplete *IncompleteError
+			if !errors.As(err, &incomplete) || incomplete.Failed != 1 {
+				t.Fatalf("error = %v, want one failure", err)
+			}
+			if got := m.count(op); got != quick.Tries {
+				t.Errorf("%s was called %d times, want %d", op, got, quick.Tries)
+			}
+			if !strings.Contains(err.Error(), "(gave up after 6 tries)") {
+				t.Errorf("error = %v", err)
+			}
+			// What is stored last is not kept from being done by an automation
+			// that failed, but a secret that is needed must be there first.
+			if op == "putSecret" && m.count("create") > 0 {
+				t.Error("an automation was created without its secret")
+			}
+			if op == "update" && result.Count(Create) != 1 {
+				t.Error("a failed update has stopped a create")
+			}
+			heal(t, m, in)
+		})
+	}
+}
+
+func TestApplyNeverDeletesASecretThatSomethingStillNeeds(t *testing.T) {
+	m, in := scene(t)
+	plan := mustPlan(t, m, in)
+	m.fault = func(_ int, call, _ string) *fault {
+		if call == "delete" {
+			return faults["400 before"]
+		}
+		return nil
+	}
+	result, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick})
+	if err == nil || m.count("deleteSecret") != 0 || m.secrets["growth"]["DROPPED"] == "" {
+		t.Errorf("error = %v, secrets = %q: DROPPED must stay", err, m.secrets["growth"])
+	}
+	i := slices.IndexFunc(result.Secrets, func(s SecretResult) bool { return s.Name == "DROPPED" })
+	want := "secret DROPPED: delete on local: not started: growth/delete may still need it"
+	if got := result.Secrets[i]; got.Outcome != NotStarted || got.Error != want {
+		t.Errorf("outcome = %s, %q; want %q", got.Outcome, got.Error, want)
+	}
+	heal(t, m, in)
+}
+
+func TestApplyDeletesNoSecretWhenItCannotTellWhatIsThere(t *testing.T) {
+	m, in := scene(t)
+	plan := mustPlan(t, m, in)
+	m.fault = func(_ int, call, _ string) *fault {
+		if call == "list" {
+			return faults["503 before"]
+		}
+		return nil
+	}
+	result, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick})
+	if err == nil || m.count("deleteSecret") != 0 || result.CountOutcome(NotStarted) != 1 {
+		t.Errorf("error = %v after %d deletes, want the secret left alone", err, m.count("deleteSecret"))
+	}
+	heal(t, m, in)
+}
+
+func TestApplyStopsWhenTheCredentialsAreWrong(t *testing.T) {
+	m := newMemory()
+	var all []automation.Automation
+	for i := range 20 {
+		all = append(all, makeAutomation(fmt.Sprintf("growth/a%02d", i), 1))
+	}
+	in := desired(all...)
+	plan := mustPlan(t, m, in)
+	m.fault = func(_ int, op, key string) *fault {
+		if op == "create" && key >= "growth/a05" {
+			return faults["401 before"]
+		}
+		return nil
+	}
+	result, err := Apply(t.Context(), m, plan, in, ApplyOptions{Parallelism: 1, Calls: quick})
+	if d, f, n := result.CountOutcome(Done), result.CountOutcome(Failed), result.CountOutcome(NotStarted); d != 5 || f != 1 || n != 14 {
+		t.Errorf("done, failed, not started = %d, %d, %d; want 5, 1, 14", d, f, n)
+	}
+	if want := "1 failed, 14 not started: growth/a05: create on local: 401: unauthorized"; err == nil || err.Error() != want {
+		t.Errorf("error = %v, want %s", err, want)
+	}
+	if want := "growth/a06: create on local: not started: the platform refuses the credentials: 401: unauthorized"; result.Changes[6].Error != want {
+		t.Errorf("error = %s, want %s", result.Changes[6].Error, want)
+	}
+	heal(t, m, in)
+}
+
+func TestApplyRefusesAPlanOfSomethingElse(t *testing.T) {
+	m, in := scene(t)
+	plan := mustPlan(t, m, in)
+	m.calls = nil
+	more, changed, elsewhere := in, in, in
+	more.Automations = append(slices.Clone(in.Automations), makeAutomation("growth/more", 1))
+	changed.Automations = slices.Clone(in.Automations)
+	changed.Automations[0].Enabled = false
+	elsewhere.Target = "prod"
+	for name, in := range map[string]Desired{"more": more, "changed": changed, "elsewhere": elsewhere} {
+		result, err := Apply(t.Context(), m, plan, in, ApplyOptions{})
+		var stale *StaleError
+		if result != nil || !errors.As(err, &stale) {
+			t.Errorf("%s: %v, %v; want a StaleError", name, result, err)
+		}
+	}
+	strange, damaged, bare := *plan, *plan, in
+	strange.Format = "segue/plan/v2"
+	damaged.Changes = []Change{{Key: "growth/nowhere", Action: Update, Base: &Base{}}}
+	bare.Secrets = nil
+	for name, f := range map[string]func() (*Result, error){
+		"format":  func() (*Result, error) { return Apply(t.Context(), m, &strange, in, ApplyOptions{}) },
+		"damaged": func() (*Result, error) { return Apply(t.Context(), m, &damaged, in, ApplyOptions{}) },
+		"secrets": func() (*Result, error) { return Apply(t.Context(), m, plan, bare, ApplyOptions{}) },
+	} {
+		if result, err := f(); result != nil || err == nil {
+			t.Errorf("%s: %v, %v; want an error", name, result, err)
+		}
+	}
+	if len(m.calls) > 0 {
+		t.Errorf("the platform was called: %q", m.calls)
+	}
+	// The order of the automations is not part of the code.
+	slices.Reverse(in.Automations)
+	if _, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestApplyOrdersAndReportsItsSteps(t *testing.T) {
+	m, in := scene(t)
+	plan := mustPlan(t, m, in)
+	m.calls = nil
+	m.fault = func(n int, op, _ string) *fault {
+		if op == "create" && n == 1 {
+			return faults["429 before"]
+		}
+		return nil
+	}
+	var events []string
+	opts := ApplyOptions{Parallelism: 1, Calls: quick, Progress: func(e Event) {
+		events = append(events, strings.TrimSpace(fmt.Sprint(e.Kind, " ", e.Action, " ", e.Key, e.Secret)))
+	}}
+	result, err := Apply(t.Context(), m, plan, in, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"started create ADDED", "done create ADDED",
+		"started create growth/create", "retrying create growth/create", "done create growth/create",
+		"started delete growth/delete", "done delete growth/delete",
+		"started update growth/update", "done update growth/update",
+		"started delete DROPPED", "done delete DROPPED",
+	}
+	if diff := cmp.Diff(want, events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	calls := []string{
+		"putSecret ADDED", "create growth/create", "find growth/create", "create growth/create", "find growth/create",
+		"delete growth/delete", "update growth/update", "list growth", "deleteSecret DROPPED",
+	}
+	if diff := cmp.Diff(calls, m.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	if c, u, d := result.Count(Create), result.Count(Update), result.Count(Delete); c != 1 || u != 1 || d != 1 || result.Unchanged != 1 {
+		t.Errorf("created, updated, deleted, unchanged = %d, %d, %d, %d; want 1 each", c, u, d, result.Unchanged)
+	}
+}
+
+func TestProgressIsSerialised(t *testing.T) {
+	m := newMemory()
+	var all []automation.Automation
+	for i := range 50 {
+		all = append(all, makeAutomation(fmt.Sprintf("growth/a%02d", i), 1))
+	}
+	in := desired(all...)
+	events := 0 // the race detector watches it
+	_, err := Apply(t.Context(), m, mustPlan(t, m, in), in, ApplyOptions{Calls: quick, Progress: func(Event) { events++ }})
+	if err != nil || events != 100 {
+		t.Errorf("%d events, %v; want 100", events, err)
+	}
+}

@@ -1,0 +1,149 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// What the zero [Calls] stands for.
+const (
+	DefaultTimeout = 30 * time.Second
+	DefaultTries   = 8
+	DefaultElapsed = 5 * time.Minute
+)
+
+// listTimeouts is how many times the timeout of one call a List may take: it
+// reads as many pages as there are.
+const listTimeouts = 10
+
+// Calls says how the methods of a [Platform] are called. The zero value is
+// what a command line wants.
+type Calls struct {
+	// Timeout bounds one call, [DefaultTimeout] if it is zero. A List, which
+	// may read many pages, gets ten times that.
+	Timeout time.Duration
+	// Tries is how often one call is made before the engine gives up on it,
+	// [DefaultTries] if it is zero.
+	Tries int
+	// Elapsed bounds the time from the first try to the start of the last,
+	// [DefaultElapsed] if it is zero. A platform that asks for a longer pause
+	// than is left is given up on at once.
+	Elapsed time.Duration
+	// BackOff makes the series of pauses between the tries of one call. The
+	// default grows exponentially from half a second to half a minute, with
+	// jitter. A platform's own RetryAfter goes before it.
+	BackOff func() backoff.BackOff
+}
+
+func (c Calls) withDefaults() Calls {
+	if c.Timeout <= 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Tries <= 0 {
+		c.Tries = DefaultTries
+	}
+	if c.Elapsed <= 0 {
+		c.Elapsed = DefaultElapsed
+	}
+	if c.BackOff == nil {
+		c.BackOff = func() backoff.BackOff {
+			b := backoff.NewExponentialBackOff()
+			b.Multiplier, b.MaxInterval = 2, 30*time.Second
+			return b
+		}
+	}
+	return c
+}
+
+// repeat runs try until it succeeds, says that there is no point in going on,
+// or the bounds of c are reached. It returns the last error of try itself,
+// with a note of why it was the last. Notify, if not nil, hears of every pause.
+func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func() (again bool, err error)) error {
+	var (
+		last  error
+		again bool
+		tries int
+	)
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		tries++
+		if again, last = try(); last == nil {
+			return struct{}{}, nil
+		}
+		if !again {
+			return struct{}{}, backoff.Permanent(last)
+		}
+		if wait := retryAfter(last); wait > 0 {
+			// Many calls may have been told the same moment; spread them.
+			wait += rand.N(wait/10 + 1)
+			return struct{}{}, pause{last, &backoff.RetryAfterError{Duration: wait}}
+		}
+		return struct{}{}, last
+	},
+		backoff.WithBackOff(c.BackOff()),
+		backoff.WithMaxTries(uint(c.Tries)),
+		backoff.WithMaxElapsedTime(c.Elapsed),
+		backoff.WithNotify(func(_ error, wait time.Duration) {
+			if notify != nil {
+				notify(last, wait)
+			}
+		}),
+	)
+	switch {
+	case err == nil:
+		return nil
+	case !again:
+		return last
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w (interrupted before the next try)", last)
+	case tries < c.Tries && retryAfter(last) > 0:
+		return fmt.Errorf("%w (gave up: the platform asks to wait %v)", last, retryAfter(last))
+	default:
+		return fmt.Errorf("%w (gave up after %d tries)", last, tries)
+	}
+}
+
+// A pause is an error together with how long to wait before the next try.
+type pause struct {
+	error
+	wait *backoff.RetryAfterError
+}
+
+func (p pause) Unwrap() []error { return []error{p.error, p.wait} }
+
+// retryAfter returns how long the platform asks to be left alone.
+func retryAfter(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// A reading says how a method that changes nothing is called.
+type reading struct {
+	timeout time.Duration
+	// again says after which errors the method is called again.
+	again  func(error) bool
+	notify backoff.Notify // nil for nobody
+}
+
+// read calls a method that changes nothing until it succeeds. Waiting ends with
+// ctx; each call gets callCtx and a timeout.
+func read[T any](ctx, callCtx context.Context, c Calls, how reading, call func(context.Context) (T, error)) (T, error) {
+	var result T
+	err := c.repeat(ctx, how.notify, func() (bool, error) {
+		callCtx, cancel := context.WithTimeout(callCtx, how.timeout)
+		defer cancel()
+		var err error
+		result, err = call(callCtx)
+		return how.again(err), err
+	})
+	return result, err
+}
+
+func temporary(err error) bool { return KindOf(err) == Temporary }

@@ -1,0 +1,287 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// Each function below carries out one change by the same rule: try, and after
+// any error look at what is there before deciding how to go on.
+
+// changedSince is the error for an automation that somebody else has changed.
+func changedSince(what string, cause error) error {
+	return &Error{Kind: Conflict, Message: what + " on the platform since the plan; plan again", Err: cause}
+}
+
+// put creates or updates an automation so that it is as wanted.
+func (r *run) put(ctx context.Context, t task, c Change, want automation.Automation) error {
+	r.emit(t, EventStarted, nil, 0)
+	w := &write{run: r, task: t, want: want, hash: want.Hash()}
+	if c.Base != nil {
+		base := c.Base.stored(r.plan.Project, c.Key)
+		w.base, w.plannedID = &base, base.ID
+	}
+	return r.persist(ctx, t, func() (bool, error) { return w.try(ctx) })
+}
+
+// A write is an automation on its way to the platform.
+type write struct {
+	*run
+	task
+	want automation.Automation
+	hash string
+	// base is the stored automation to update, nil as long as there is none
+	// and one has to be created.
+	base *Stored
+	// plannedID is the ID that the plan tells to update, "" for a create.
+	plannedID string
+	// doubtful is set once a create has failed: it may take effect even later.
+	doubtful bool
+}
+
+// try writes once, and a second time at once where a create has left something
+// that only has to be updated.
+func (w *write) try(ctx context.Context) (again bool, err error) {
+	for range 2 {
+		creating := w.base == nil
+		err = w.send(ctx)
+		if err == nil && !(w.plannedID == "" && w.doubtful) {
+			return false, nil
+		}
+		w.doubtful = w.doubtful || creating
+		found, lookErr := w.find(ctx, w.task, w.want.Key)
+		switch {
+		case err == nil && lookErr != nil:
+			return false, nil // it is stored; a second copy is the next plan's to find
+		case lookErr != nil:
+			return false, unknown(err, lookErr)
+		case w.plannedID != "":
+			return w.judgeUpdate(found, err)
+		}
+		again, err = w.judgeCreate(ctx, found, err)
+		if err == nil || !again || !creating || w.base == nil || ctx.Err() != nil {
+			return again, err
+		}
+	}
+	return again, err
+}
+
+// send writes the automation.
+func (w *write) send(ctx context.Context) error {
+	return w.call(ctx, func(ctx context.Context) (err error) {
+		if w.base == nil {
+			_, err = w.platform.Create(ctx, w.plan.Project, w.want)
+		} else {
+			_, err = w.platform.Update(ctx, *w.base, w.want)
+		}
+		return err
+	})
+}
+
+// judgeCreate decides how to go on after a create, or an update of what an
+// earlier create has left, by what is found.
+func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (again bool, _ error) {
+	if len(found) == 0 {
+		w.base = nil
+		return err != nil && mayPass(err), err
+	}
+	// Of several copies, which only a create that took effect late can leave,
+	// every run picks the same.
+	found = preferred(found, w.hash)
+	for _, extra := range found[1:] {
+		if dropErr := w.remove(ctx, w.task, extra); dropErr != nil {
+			return false, fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, dropErr)
+		}
+	}
+	kept := found[0]
+	if err == nil || matches(w.hash, kept) {
+		*w.settled = err != nil
+		return false, nil
+	}
+	untouched := w.base != nil && w.base.ID == kept.ID && w.base.Revision == kept.Revision
+	w.base = &kept
+	return !untouched || mayPass(err), err
+}
+
+// judgeUpdate decides how to go on after a failed update by what is found.
+func (w *write) judgeUpdate(found []Stored, err error) (again bool, _ error) {
+	i := slices.IndexFunc(found, func(s Stored) bool { return s.ID == w.plannedID })
+	if i < 0 {
+		i = slices.IndexFunc(found, func(s Stored) bool { return matches(w.hash, s) })
+	}
+	if i < 0 {
+		return false, changedSince("deleted", err)
+	}
+	now := found[i]
+	switch {
+	case matches(w.hash, now):
+		*w.settled = true
+		return false, nil
+	case now.Revision == w.base.Revision:
+		return mayPass(err), err
+	case now.Marker.Hash == w.hash && w.base.Marker.Hash != w.hash:
+		// Only this run writes that marker: half of its own update is there,
+		// on a platform that needs several requests for one.
+		w.base = &now
+		return true, err
+	default:
+		return false, changedSince("changed", err)
+	}
+}
+
+// delete deletes a stored automation.
+func (r *run) delete(ctx context.Context, t task, old Stored) error {
+	r.emit(t, EventStarted, nil, 0)
+	return r.remove(ctx, t, old)
+}
+
+// remove deletes a stored automation as a change or as a part of one.
+func (r *run) remove(ctx context.Context, t task, old Stored) error {
+	return r.persist(ctx, t, func() (bool, error) {
+		err := r.call(ctx, func(ctx context.Context) error { return r.platform.Delete(ctx, old) })
+		if err == nil {
+			return false, nil
+		}
+		found, lookErr := r.find(ctx, t, old.Marker.Key)
+		if lookErr != nil {
+			return false, unknown(err, lookErr)
+		}
+		i := slices.IndexFunc(found, func(s Stored) bool { return s.ID == old.ID })
+		switch {
+		case i < 0:
+			*t.settled = true
+			return false, nil
+		case found[i].Revision != old.Revision:
+			return false, changedSince("changed", err)
+		default:
+			return mayPass(err), err
+		}
+	})
+}
+
+// putSecret stores a secret's value.
+func (r *run) putSecret(ctx context.Context, t task, name string) error {
+	r.emit(t, EventStarted, nil, 0)
+	value := r.secrets[name]
+	return r.persist(ctx, t, func() (bool, error) {
+		err := r.call(ctx, func(ctx context.Context) error {
+			return r.platform.PutSecret(ctx, r.plan.Project, name, value)
+		})
+		if err == nil {
+			return false, nil
+		}
+		stored, lookErr := r.storedSecrets(ctx, t, map[string]automation.Secret{name: value})
+		if lookErr != nil {
+			return false, unknown(err, lookErr)
+		}
+		if state, ok := stored[name]; ok && state == Same {
+			*t.settled = true
+			return false, nil
+		}
+		// A secret has no revision; another write of it does no harm.
+		return mayPass(err), err
+	})
+}
+
+// deleteSecret deletes a secret.
+func (r *run) deleteSecret(ctx context.Context, t task, name string) error {
+	r.emit(t, EventStarted, nil, 0)
+	return r.persist(ctx, t, func() (bool, error) {
+		err := r.call(ctx, func(ctx context.Context) error {
+			return r.platform.DeleteSecret(ctx, r.plan.Project, name)
+		})
+		if err == nil {
+			return false, nil
+		}
+		stored, lookErr := r.storedSecrets(ctx, t, nil)
+		if lookErr != nil {
+			return false, unknown(err, lookErr)
+		}
+		if _, ok := stored[name]; !ok {
+			*t.settled = true
+			return false, nil
+		}
+		return mayPass(err), err
+	})
+}
+
+// persist repeats try within the bounds of the options, and stops the run if
+// the credentials turn out to be wrong.
+func (r *run) persist(ctx context.Context, t task, try func() (bool, error)) error {
+	return r.opts.repeat(ctx, r.retrying(t), func() (bool, error) {
+		again, err := try()
+		if unauthorized(err) {
+			r.stop(fmt.Errorf("the platform refuses the credentials: %w", err))
+			again = false
+		}
+		return again, err
+	})
+}
+
+// call makes one call that writes. It is finished even if ctx is cancelled.
+func (r *run) call(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.opts.Timeout)
+	defer cancel()
+	return f(ctx)
+}
+
+// find returns the automations that carry the marker of the key.
+func (r *run) find(ctx context.Context, t task, key string) ([]Stored, error) {
+	found, err := lookup(ctx, r, t, r.opts.Timeout, func(ctx context.Context) ([]Stored, error) {
+		return r.platform.Find(ctx, r.plan.Project, key)
+	})
+	return groupByKey(r.plan.Project, found)[key], err
+}
+
+func (r *run) storedSecrets(ctx context.Context, t task, want map[string]automation.Secret) (map[string]SecretState, error) {
+	return lookup(ctx, r, t, r.opts.Timeout, func(ctx context.Context) (map[string]SecretState, error) {
+		return r.platform.Secrets(ctx, r.plan.Project, want)
+	})
+}
+
+// lookup reads from the platform for a task: at least once even if ctx is
+// cancelled, since a failed write is not finished before its outcome is known.
+// For the same reason even a refusal is not taken for an answer at once: a
+// server in the state that makes it fail writes may fail reads in any way.
+func lookup[T any](ctx context.Context, r *run, t task, timeout time.Duration, f func(context.Context) (T, error)) (T, error) {
+	how := reading{
+		timeout: timeout, notify: r.retrying(t),
+		again: func(err error) bool { return KindOf(err) != Unauthorized },
+	}
+	return read(ctx, context.WithoutCancel(ctx), r.opts.Calls, how, f)
+}
+
+// retrying reports each pause of a task.
+func (r *run) retrying(t task) func(error, time.Duration) {
+	return func(err error, wait time.Duration) { r.emit(t, EventRetrying, err, wait) }
+}
+
+// mayPass reports whether another try makes sense after an error that left
+// nothing behind: also after one that what was found contradicts, such as a
+// conflict over a revision that is still the same.
+func mayPass(err error) bool {
+	kind := KindOf(err)
+	return kind != Refused && kind != Unauthorized
+}
+
+// unknown is the error of a write that failed and could not be looked up.
+func unknown(err, lookErr error) error {
+	return fmt.Errorf("%w; whether it took effect is unknown: %w", err, lookErr)
+}
+
+// unauthorized reports whether err is, or was made worse by, an [Unauthorized].
+func unauthorized(err error) bool {
+	var e *Error
+	if errors.As(err, &e) && e.Kind == Unauthorized {
+		return true
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(many.Unwrap(), unauthorized)
+	}
+	return false
+}

@@ -1,0 +1,142 @@
+package sync
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// A BlockKind says which guard stops a plan.
+type BlockKind string
+
+// The guards.
+const (
+	// Protected: an automation that is stored with Protect would be deleted.
+	Protected BlockKind = "protected"
+	// MassDelete: all automations would be deleted, or more than half of ten
+	// or more.
+	MassDelete BlockKind = "mass-delete"
+)
+
+// massDeleteFrom is the number of stored automations from which on deleting
+// more than half of them is guarded.
+const massDeleteFrom = 10
+
+// A Block is a reason not to apply a plan.
+type Block struct {
+	Kind BlockKind `json:"kind"`
+	// Keys are the automations that would be deleted, sorted.
+	Keys []string `json:"keys"`
+	// Message says what is wrong, Remedy what to do about it.
+	Message string `json:"message"`
+	Remedy  string `json:"remedy"`
+}
+
+// A BlockedError is what [Apply] returns for a plan that has blocks.
+type BlockedError struct{ Blocks []Block }
+
+// Error gives every block's message and remedy.
+func (e *BlockedError) Error() string {
+	texts := make([]string, len(e.Blocks))
+	for i, b := range e.Blocks {
+		texts[i] = b.Message + "; " + b.Remedy
+	}
+	return strings.Join(texts, "\n")
+}
+
+// blocks checks the plan's deletions. A duplicate that is deleted counts for
+// nothing as long as another copy stays.
+func blocks(p *Plan, actual map[string][]Stored, opts PlanOptions) []Block {
+	var found []Block
+	var deleted []string
+	for _, c := range p.Changes {
+		if c.Action != Delete || c.Reason != Removed {
+			continue
+		}
+		deleted = append(deleted, c.Key)
+		if slices.ContainsFunc(actual[c.Key], func(s Stored) bool { return s.Automation.Protect }) {
+			found = append(found, Block{
+				Kind: Protected, Keys: []string{c.Key},
+				Message: fmt.Sprintf("%s is protected and would be deleted from %s", c.Key, p.Target),
+				Remedy:  "put it back with `protect: false`, apply, then remove it",
+			})
+		}
+	}
+	if opts.AllowMassDelete {
+		return found
+	}
+	var message string
+	switch n, of := len(deleted), len(actual); {
+	case n == 0:
+	case n == of:
+		message = fmt.Sprintf("all automations of the project on %s (%d) would be deleted", p.Target, n)
+	case of >= massDeleteFrom && 2*n > of:
+		message = fmt.Sprintf("%d of %d automations on %s would be deleted", n, of, p.Target)
+	}
+	if message != "" {
+		found = append(found, Block{
+			Kind: MassDelete, Keys: deleted, Message: message,
+			Remedy: "if that is what you want, say so with --allow-mass-delete",
+		})
+	}
+	return found
+}
+
+// usedSecrets returns the values of the secrets that the automations refer to.
+func (in Desired) usedSecrets() map[string]automation.Secret {
+	used := map[string]automation.Secret{}
+	for _, a := range in.Automations {
+		for _, name := range a.SecretNames() {
+			used[name] = in.Secrets[name]
+		}
+	}
+	return used
+}
+
+// secretChanges compares the wanted secrets with the stored ones. A stored one
+// that nothing refers to any more is deleted, unless an orphan needs it. What
+// an orphan needs can't be told for sure once somebody has edited it, since it
+// may not read back whole; then none is deleted.
+func secretChanges(in Desired, want map[string]automation.Secret, stored map[string]SecretState, orphans []Stored) []SecretChange {
+	usedBy := map[string][]string{}
+	for _, a := range in.Automations {
+		for _, name := range a.SecretNames() {
+			usedBy[name] = append(usedBy[name], a.Key)
+		}
+	}
+	changes := []SecretChange{}
+	for _, name := range slices.Sorted(maps.Keys(union(want, stored))) {
+		_, wanted := want[name]
+		state, there := stored[name]
+		change := SecretChange{Name: name, UsedBy: usedBy[name]}
+		slices.Sort(change.UsedBy)
+		switch {
+		case !there:
+			change.Action = Create
+		case wanted && state == Different:
+			change.Action = Rotate
+		case !wanted && len(needing(name, orphans)) == 0:
+			change.Action = Delete
+		default:
+			continue
+		}
+		changes = append(changes, change)
+	}
+	return changes
+}
+
+// needing returns the keys of the stored automations that may need the secret:
+// those that refer to it, and those that are not as segue has left them.
+func needing(secret string, stored []Stored) []string {
+	var keys []string
+	for _, s := range stored {
+		if slices.Contains(s.Automation.SecretNames(), secret) || s.Automation.Hash() != s.Marker.Hash {
+			keys = append(keys, s.Marker.Key)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}

@@ -1,0 +1,162 @@
+package sync
+
+import (
+	"fmt"
+	"time"
+)
+
+// An Outcome says what became of a change.
+type Outcome string
+
+// The outcomes.
+const (
+	// Done: the platform is as the change wants it.
+	Done Outcome = "done"
+	// Failed: it is not, or that can't be told. The next plan shows which.
+	Failed Outcome = "failed"
+	// NotStarted: nothing was asked of the platform.
+	NotStarted Outcome = "not started"
+)
+
+// A Result accounts for every change of a plan.
+type Result struct {
+	Project string `json:"project"`
+	Target  string `json:"target"`
+	// Changes is in the order of [Plan.Changes].
+	Changes []ChangeResult `json:"changes"`
+	// Secrets is in the order of [Plan.Secrets].
+	Secrets []SecretResult `json:"secrets"`
+	// Unchanged is the number of automations that were as wanted to begin with.
+	Unchanged int `json:"unchanged"`
+}
+
+// A ChangeResult is what became of one automation.
+type ChangeResult struct {
+	Key     string  `json:"key"`
+	Action  Action  `json:"action"`
+	Reason  Reason  `json:"reason"`
+	Outcome Outcome `json:"outcome"`
+	// Settled is set where the platform answered with an error, or not at all,
+	// and had done the work.
+	Settled bool `json:"settled,omitempty"`
+	// Err says why the outcome is not [Done]; Error is its text.
+	Err   error  `json:"-"`
+	Error string `json:"error,omitempty"`
+}
+
+// A SecretResult is what became of one secret.
+type SecretResult struct {
+	Name    string  `json:"name"`
+	Action  Action  `json:"action"`
+	Outcome Outcome `json:"outcome"`
+	// Err says why the outcome is not [Done]; Error is its text.
+	Err   error  `json:"-"`
+	Error string `json:"error,omitempty"`
+}
+
+// Count returns how many automations have had the action done to them.
+func (r *Result) Count(a Action) int {
+	n := 0
+	for _, c := range r.Changes {
+		if c.Action == a && c.Outcome == Done {
+			n++
+		}
+	}
+	return n
+}
+
+// CountOutcome returns how many changes, of automations and of secrets, ended
+// like that.
+func (r *Result) CountOutcome(o Outcome) int {
+	n := 0
+	for _, c := range r.Changes {
+		if c.Outcome == o {
+			n++
+		}
+	}
+	for _, s := range r.Secrets {
+		if s.Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Err returns nil if everything was done, else an [*IncompleteError].
+func (r *Result) Err() error {
+	e := &IncompleteError{Failed: r.CountOutcome(Failed), NotStarted: r.CountOutcome(NotStarted)}
+	if e.Failed+e.NotStarted == 0 {
+		return nil
+	}
+	for _, wanted := range []Outcome{Failed, NotStarted} {
+		for _, s := range r.Secrets {
+			if s.Outcome == wanted {
+				e.errs = append(e.errs, s.Err)
+			}
+		}
+		for _, c := range r.Changes {
+			if c.Outcome == wanted {
+				e.errs = append(e.errs, c.Err)
+			}
+		}
+	}
+	return e
+}
+
+// An IncompleteError says that a part of a plan was not carried out. It wraps
+// the error of each such change, failed ones first.
+type IncompleteError struct {
+	// Failed and NotStarted count changes of automations and of secrets.
+	Failed, NotStarted int
+	errs               []error
+}
+
+// Error gives the counts and the first error.
+func (e *IncompleteError) Error() string {
+	return fmt.Sprintf("%d failed, %d not started: %v", e.Failed, e.NotStarted, e.errs[0])
+}
+
+// Unwrap returns the error of each change that was not carried out.
+func (e *IncompleteError) Unwrap() []error { return e.errs }
+
+// A ChangeError is why one change was not carried out, for example
+// "growth/account-activated: create on prod: 503: busy".
+type ChangeError struct {
+	// Subject is the automation's key, or "secret NAME".
+	Subject string
+	Action  Action
+	Target  string
+	Err     error
+}
+
+// Error gives the subject, what was to be done where, and the cause.
+func (e *ChangeError) Error() string {
+	return fmt.Sprintf("%s: %s on %s: %v", e.Subject, e.Action, e.Target, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ChangeError) Unwrap() error { return e.Err }
+
+// An EventKind says what has just happened to a change.
+type EventKind string
+
+// The kinds of event. A change that is not started has none.
+const (
+	EventStarted  EventKind = "started"
+	EventRetrying EventKind = "retrying"
+	EventDone     EventKind = "done"
+	EventFailed   EventKind = "failed"
+)
+
+// An Event tells of the progress of [Apply].
+type Event struct {
+	Kind   EventKind
+	Action Action
+	// Key is the automation's, empty for a secret; Secret is the secret's
+	// name, empty for an automation.
+	Key, Secret string
+	// Err is why the engine tries again or has failed.
+	Err error
+	// Wait is how long until the next try.
+	Wait time.Duration
+}

@@ -1,0 +1,163 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// TestMain lets the test binary play the commands that print secrets.
+func TestMain(m *testing.M) {
+	switch os.Getenv("SECRETS_TEST_COMMAND") {
+	case "print":
+		wd, _ := os.Getwd()
+		fmt.Printf("%s in %s $HOME\n\n", strings.Join(os.Args[1:], "+"), filepath.Base(wd))
+	case "fail":
+		fmt.Println("hunter2 on stdout")
+		fmt.Fprintln(os.Stderr, "hunter2 on stderr")
+		os.Exit(3)
+	case "silent":
+	case "hang":
+		time.Sleep(time.Hour) // until it is killed
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+func env(vars map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := vars[name]
+		return v, ok
+	}
+}
+
+func TestResolveReadsEverySource(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "key.txt"), []byte(" from file\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SECRETS_TEST_COMMAND", "print")
+	t.Setenv("PLAIN", "from the real environment")
+	r := SecretResolver{Dir: dir, Sources: map[string]SecretSource{
+		"RENAMED": {Env: "OTHER"},
+		"FILE":    {File: "key.txt"},
+		"FILE2":   {File: filepath.Join(dir, "key.txt")},
+		"EXEC":    {Exec: []string{os.Args[0], "a b", "$(c)"}},
+	}}
+	t.Setenv("OTHER", "renamed")
+	secrets, err := r.Resolve(t.Context(), []SecretUse{{"PLAIN", ""}, {"RENAMED", ""}, {"FILE", ""}, {"FILE2", ""}, {"EXEC", ""}, {"PLAIN", ""}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for name, s := range secrets {
+		got[name] = s.Reveal()
+	}
+	want := map[string]string{
+		"PLAIN": "from the real environment", "RENAMED": "renamed", "FILE": " from file", "FILE2": " from file",
+		"EXEC": "a b+$(c) in " + filepath.Base(dir) + " $HOME\n", // one line break is trimmed, not two
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+}
+
+func TestResolveFetchesEachSecretOnce(t *testing.T) {
+	fetched := 0
+	r := SecretResolver{LookupEnv: func(string) (string, bool) { fetched++; return "x", true }}
+	if _, err := r.Resolve(t.Context(), []SecretUse{{"S", "a"}, {"S", "b"}, {"S", "c"}}); err != nil || fetched != 1 {
+		t.Errorf("fetched %d times, %v; want once", fetched, err)
+	}
+}
+
+func TestResolveReportsAllMissingSecretsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "empty.txt"), []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := SecretResolver{
+		Dir: dir, LookupEnv: env(map[string]string{"EMPTY": "", "THERE": "x"}),
+		Sources: map[string]SecretSource{
+			"RENAMED":    {Env: "OTHER"},
+			"FILE":       {File: "missing.txt"},
+			"FILE_EMPTY": {File: "empty.txt"},
+			"EXEC":       {Exec: []string{"segue-no-such-command"}},
+		},
+	}
+	a := makeAutomation("growth/a", 1, "SEGMENT_WRITE_KEY", "THERE")
+	a.Action.Headers["Authorization"] = automation.Header{Scheme: automation.Basic, Username: automation.Credential{Secret: "SEGMENT_WRITE_KEY"}}
+	uses := SecretUses([]automation.Automation{a, makeAutomation("growth/b", 1, "SEGMENT_WRITE_KEY")})
+	for _, name := range []string{"EMPTY", "RENAMED", "FILE", "FILE_EMPTY", "EXEC"} {
+		uses = append(uses, SecretUse{name, "target prod, apiKey"})
+	}
+	_, err := r.Resolve(t.Context(), uses)
+	want := "6 secrets are missing:\n" +
+		"  EMPTY: the environment variable EMPTY is empty\n" +
+		"    used by target prod, apiKey\n" +
+		"    provide it with `export EMPTY=...`, or name another place for it under `secrets:` in segue.cue\n" +
+		"  EXEC: the command can't be run: exec: \"segue-no-such-command\": executable file not found in $PATH\n" +
+		"    used by target prod, apiKey\n" +
+		"    mend its entry under `secrets:` in segue.cue\n" +
+		"  FILE: the file missing.txt can't be read: no such file or directory\n" +
+		"    used by target prod, apiKey\n" +
+		"    mend its entry under `secrets:` in segue.cue\n" +
+		"  FILE_EMPTY: the file empty.txt is empty\n" +
+		"    used by target prod, apiKey\n" +
+		"    mend its entry under `secrets:` in segue.cue\n" +
+		"  RENAMED: the environment variable OTHER is not set\n" +
+		"    used by target prod, apiKey\n" +
+		"    provide it with `export OTHER=...`, or name another place for it under `secrets:` in segue.cue\n" +
+		"  SEGMENT_WRITE_KEY: the environment variable SEGMENT_WRITE_KEY is not set\n" +
+		"    used by growth/a, header Authorization, and 2 more\n" +
+		"    provide it with `export SEGMENT_WRITE_KEY=...`, or name another place for it under `secrets:` in segue.cue"
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
+	}
+}
+
+func TestResolveShowsNothingThatACommandPrints(t *testing.T) {
+	for mode, want := range map[string]string{
+		"fail":   " failed: exit status 3",
+		"silent": " prints nothing",
+		"hang":   " took longer than 50ms",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Setenv("SECRETS_TEST_COMMAND", mode)
+			timeout := time.Minute
+			if mode == "hang" {
+				timeout = 50 * time.Millisecond
+			}
+			r := SecretResolver{ExecTimeout: timeout, Sources: map[string]SecretSource{"S": {Exec: []string{os.Args[0]}}}}
+			_, err := r.Resolve(t.Context(), []SecretUse{{"S", "growth/a"}})
+			if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), want) {
+				t.Errorf("error = %v, want ...%s", err, want)
+			}
+			var missing *MissingSecretsError
+			if !errors.As(err, &missing) || len(missing.Missing) != 1 || missing.Missing[0].Name != "S" {
+				t.Errorf("error = %#v, want a MissingSecretsError for S", err)
+			}
+		})
+	}
+}
+
+func TestResolveEndsWithItsContext(t *testing.T) {
+	t.Setenv("SECRETS_TEST_COMMAND", "hang")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := SecretResolver{Sources: map[string]SecretSource{"S": {Exec: []string{os.Args[0]}}}}
+	if _, err := r.Resolve(ctx, []SecretUse{{"S", ""}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v, want context.Canceled", err)
+	}
+}
