@@ -134,3 +134,22 @@ func strictUnmarshal(b []byte, v any) error {
 	d.DisallowUnknownFields()
 	return d.Decode(v)
 }
+
+// String shows the header without any secret: a reference stands as
+// "(secret NAME)".
+func (h Header) String() string {
+	show := func(c Credential) string {
+		if c.Secret != "" {
+			return "(secret " + c.Secret + ")"
+		}
+		return c.Text
+	}
+	switch h.Scheme {
+	case Basic:
+		return "Basic base64(" + show(h.Username) + ":" + show(h.Password) + ")"
+	case Bearer:
+		return "Bearer " + show(h.Value)
+	default:
+		return show(h.Value)
+	}
+}

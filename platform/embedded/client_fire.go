@@ -1,0 +1,109 @@
+package embedded
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/seguehq/segue/sync"
+)
+
+// Fire makes a trigger happen, and waits until every delivery is final. An error
+// is about the platform; what became of the deliveries is in the result. After
+// an error, and after the context has ended, the platform still delivers what
+// it has stored.
+func (p *Platform) Fire(ctx context.Context, o Occurrence) (FireResult, error) {
+	if o.ID == "" {
+		o.ID = rand.Text() // so that it can be sent again without harm
+	}
+	err := p.retry(ctx, func() error {
+		_, err := p.call(ctx, call{method: "POST", path: "/v1/occurrences", in: o, out: &struct{}{}})
+		return err
+	})
+	if err != nil {
+		return FireResult{}, fmt.Errorf("fire %s %s: %w", o.Kind, quoted(o.Name), err)
+	}
+	result := FireResult{ID: o.ID}
+	pause := &backoff.ExponentialBackOff{InitialInterval: 10 * time.Millisecond, MaxInterval: time.Second, Multiplier: 1.5}
+	for {
+		pending, err := p.Deliveries(ctx, DeliveryQuery{Occurrence: o.ID, Status: Pending, Limit: 1})
+		if err != nil {
+			return result, fmt.Errorf("wait for the deliveries of occurrence %s: %w", o.ID, err)
+		}
+		if len(pending) == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return result, fmt.Errorf("wait for the deliveries of occurrence %s: %w", o.ID, ctx.Err())
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+	all, err := p.Deliveries(ctx, DeliveryQuery{Occurrence: o.ID, Limit: int(^uint(0) >> 1)})
+	if err != nil {
+		return result, fmt.Errorf("read the deliveries of occurrence %s: %w", o.ID, err)
+	}
+	slices.Reverse(all)
+	result.Deliveries = all
+	return result, nil
+}
+
+// Preview returns the requests that an occurrence would send, in the order in
+// which the automations were created. Nothing is stored or sent.
+func (p *Platform) Preview(ctx context.Context, o Occurrence) ([]Preview, error) {
+	var out previewList
+	_, err := p.call(ctx, call{method: "POST", path: "/v1/occurrences", in: occurrenceBody{Occurrence: o, DryRun: true}, out: &out})
+	return out.Requests, err
+}
+
+// Deliveries returns deliveries, newest first.
+func (p *Platform) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error) {
+	if q.Limit <= 0 {
+		q.Limit = defaultLimit
+	}
+	query := url.Values{}
+	for name, value := range map[string]string{"project": q.Project, "key": q.Key, "occurrence": q.Occurrence, "status": string(q.Status)} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	var all []Delivery
+	for {
+		query.Set("limit", fmt.Sprint(min(pageLimit, q.Limit-len(all))))
+		var page deliveryPage
+		err := p.retry(ctx, func() error {
+			page = deliveryPage{}
+			_, err := p.call(ctx, call{method: "GET", path: "/v1/deliveries", query: query, out: &page})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Deliveries...)
+		if page.NextCursor == "" || len(all) >= q.Limit {
+			return all, nil
+		}
+		if page.NextCursor == query.Get("cursor") {
+			return nil, p.strange("the list of deliveries does not end")
+		}
+		query.Set("cursor", page.NextCursor)
+	}
+}
+
+// retry tries again while the error is one that may pass, for a short time.
+func (p *Platform) retry(ctx context.Context, f func() error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := f()
+		if err != nil && sync.KindOf(err) != sync.Temporary {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxTries(4), backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 200 * time.Millisecond, MaxInterval: 2 * time.Second, Multiplier: 2, RandomizationFactor: 0.5}))
+	return err
+}

@@ -1,0 +1,296 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const (
+	// answerBytes is how much of an endpoint's answer is kept.
+	answerBytes = 2 << 10
+	// longestRetryAfter bounds what an endpoint may ask for.
+	longestRetryAfter = time.Hour
+	// claimSlack is how long after its timeout an attempt can still be recorded
+	// before another dispatcher may take it for lost.
+	claimSlack = 5 * time.Second
+	// recheck is how often the dispatcher looks for deliveries that another
+	// process has left.
+	recheck = 5 * time.Second
+)
+
+// DeliveryOptions say how deliveries are sent. The zero value has good defaults.
+type DeliveryOptions struct {
+	// Attempts is how often a delivery is tried, 6 if it is 0.
+	Attempts int
+	// Timeout is for one attempt, with its answer; 10 seconds if it is 0.
+	Timeout time.Duration
+	// FirstWait is the time before the second attempt, 1 second if it is 0. It
+	// doubles from one attempt to the next, up to LongestWait, 1 minute if that
+	// is 0; each wait is varied by half at random. A Retry-After that asks for
+	// more is obeyed, up to an hour.
+	FirstWait, LongestWait time.Duration
+	// Parallel is how many are sent at the same time, 8 if it is 0.
+	Parallel int
+	// Transport sends the requests; nil for one like [http.DefaultTransport].
+	Transport http.RoundTripper
+}
+
+func (o DeliveryOptions) withDefaults() DeliveryOptions {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	if o.Attempts <= 0 {
+		o.Attempts = 6
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = 8
+	}
+	def(&o.Timeout, 10*time.Second)
+	def(&o.FirstWait, time.Second)
+	def(&o.LongestWait, time.Minute)
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	return o
+}
+
+// wait is the time before the next attempt after so many.
+func (o DeliveryOptions) wait(attempts int) time.Duration {
+	b := backoff.ExponentialBackOff{InitialInterval: o.FirstWait, MaxInterval: o.LongestWait, Multiplier: 2, RandomizationFactor: 0.5}
+	b.Reset()
+	wait := b.NextBackOff()
+	for range attempts - 1 {
+		wait = b.NextBackOff()
+	}
+	return wait
+}
+
+// A dispatcher sends the deliveries that a store holds. What is pending when it
+// starts is sent too. Several dispatchers, also of several processes, share the
+// work without sending anything twice.
+type dispatcher struct {
+	store   *Store
+	options DeliveryOptions
+	client  *http.Client
+	logger  *slog.Logger
+
+	wake    chan struct{} // holds one: there may be something to do
+	stop    chan struct{}
+	running gosync.WaitGroup
+	once    struct{ start, stop gosync.Once }
+}
+
+func newDispatcher(store *Store, options DeliveryOptions, logger *slog.Logger) *dispatcher {
+	options = options.withDefaults()
+	return &dispatcher{
+		store: store, options: options, logger: logger,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		client: &http.Client{
+			Transport: options.Transport,
+			Timeout:   options.Timeout,
+			// A redirect would take credentials, and the event, elsewhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// Start begins to send; more than once is once.
+func (d *dispatcher) Start() {
+	d.once.start.Do(func() { d.running.Go(d.run) })
+}
+
+// Wake says that there may be something to do.
+func (d *dispatcher) Wake() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close waits for what is being sent, and leaves the rest for the next start.
+func (d *dispatcher) Close() {
+	d.once.start.Do(func() {}) // not after this
+	d.once.stop.Do(func() { close(d.stop) })
+	d.running.Wait()
+	d.client.CloseIdleConnections()
+}
+
+// run claims what is due, as much as there is room for, and sleeps until the
+// next is.
+func (d *dispatcher) run() {
+	slots := make(chan struct{}, d.options.Parallel)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-d.stop:
+			return
+		default:
+		}
+		next, err := d.claim(slots)
+		if err != nil {
+			d.logger.Error("deliveries wait: the data file can't be used", "error", err)
+			next = time.Second
+		}
+		timer.Reset(next)
+		select {
+		case <-d.stop:
+			return
+		case <-d.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// claim starts an attempt for each delivery that is due, and returns how long
+// there will be nothing to do.
+func (d *dispatcher) claim(slots chan struct{}) (time.Duration, error) {
+	ctx := context.Background()
+	free := cap(slots) - len(slots)
+	if free == 0 {
+		return recheck, nil // the first attempt to end wakes the dispatcher
+	}
+	due, ok, err := d.store.nextDue(ctx)
+	if err != nil || !ok {
+		return recheck, err
+	}
+	if wait := due.Sub(d.store.now()); wait > 0 {
+		return min(wait, recheck), nil
+	}
+	claimed, err := d.store.claimDue(ctx, free, d.options.Timeout+claimSlack)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range claimed {
+		slots <- struct{}{}
+		d.running.Go(func() {
+			defer d.Wake()
+			defer func() { <-slots }()
+			d.attempt(ctx, c)
+		})
+	}
+	return 0, nil
+}
+
+// attempt sends a delivery once and records what came of it.
+func (d *dispatcher) attempt(ctx context.Context, c claimedDelivery) {
+	secrets, err := d.store.secrets(ctx, c.project)
+	if err != nil {
+		// Not the endpoint's doing: the claim runs out, and it is tried again.
+		d.logger.Error("delivery waits: its secrets can't be read", "delivery", c.id, "error", err)
+		return
+	}
+	headers, err := resolveHeaders(c.request.Headers, c.project, secrets)
+	if err != nil {
+		d.finish(ctx, c, nil, outcome{status: Failed, error: err.Error(), due: d.store.now()})
+		return
+	}
+	a, retry, after := d.send(ctx, c.request, headers, newScrubber(secrets, headers, c.request.Headers))
+	o := outcome{status: Delivered, due: d.store.now()}
+	switch made := c.attempts + 1; {
+	case a.Error == "":
+	case !retry:
+		o.status, o.error = Failed, a.Error
+	case made >= d.options.Attempts:
+		o.status, o.error = Failed, fmt.Sprintf("given up after %d attempts: %s", made, a.Error)
+	default:
+		o.status, o.error = Pending, a.Error
+		o.due = o.due.Add(max(d.options.wait(made), min(after, longestRetryAfter)))
+	}
+	d.finish(ctx, c, &a, o)
+	d.logger.Info("delivery attempted", "delivery", c.id, "attempt", c.attempts+1, "status", a.Status, "outcome", string(o.status), "error", a.Error)
+}
+
+// finish records an outcome. It tries for as long as the delivery is claimed,
+// because what is not recorded is sent again.
+func (d *dispatcher) finish(ctx context.Context, c claimedDelivery, a *Attempt, o outcome) {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, d.store.finishClaim(ctx, c, a, o) },
+		backoff.WithMaxElapsedTime(claimSlack))
+	if err != nil {
+		d.logger.Error("delivery could not be recorded and may be sent again", "delivery", c.id, "error", err)
+	}
+}
+
+// send makes one attempt. An error in it may pass if retry is true, and after
+// is how long the endpoint asks to be left alone.
+func (d *dispatcher) send(ctx context.Context, r PreparedRequest, headers http.Header, scrub scrubber) (a Attempt, retry bool, after time.Duration) {
+	start := d.store.now()
+	a.StartedAt = start.UTC()
+	defer func() { a.DurationMS = d.store.now().Sub(start).Milliseconds() }()
+	fail := func(format string, args ...any) { a.Error = scrub.clean(fmt.Sprintf(format, args...), answerBytes) }
+
+	var body io.Reader
+	if r.Body != "" {
+		body = strings.NewReader(r.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	if err != nil {
+		fail("the request can't be sent: %v", rootOf(err))
+		return a, false, 0
+	}
+	req.Header = headers
+	if host := headers.Get("Host"); host != "" {
+		req.Host = host
+	}
+	if headers.Get("User-Agent") == "" {
+		headers.Set("User-Agent", "segue")
+	}
+	res, err := d.client.Do(req)
+	if err != nil {
+		if isTimeout(err) {
+			fail("no answer within %v", d.options.Timeout)
+		} else {
+			fail("%v", rootOf(err))
+		}
+		return a, true, 0
+	}
+	defer res.Body.Close()
+	a.Status = res.StatusCode
+	answer, _ := io.ReadAll(io.LimitReader(res.Body, int64(answerBytes+scrub.reach()))) // half an answer is worth keeping
+	a.Answer = scrub.clean(string(answer), answerBytes)
+	said := fmt.Sprintf("answered %d %s", res.StatusCode, http.StatusText(res.StatusCode))
+	switch code := res.StatusCode; {
+	case code >= 200 && code < 300:
+		// The event has arrived, whether or not all of the answer has.
+		return a, false, 0
+	case code == http.StatusTooManyRequests || code >= 500:
+		fail("%s", said)
+		return a, true, retryAfter(res.Header, d.store.now())
+	case code >= 300 && code < 400:
+		to := "nowhere"
+		if location, err := res.Location(); err == nil {
+			to = (&url.URL{Scheme: location.Scheme, Host: location.Host, Path: location.Path}).String()
+		}
+		fail("%s, a redirect to %s; deliveries follow none, as it could lead credentials elsewhere: put the new address into the automation", said, to)
+	default:
+		fail("%s", said)
+	}
+	return a, false, 0
+}
+
+// rootOf strips the method and URL that net/http and net/url put in front.
+func rootOf(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// isTimeout reports whether an answer took too long.
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}

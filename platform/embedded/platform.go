@@ -1,0 +1,391 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/sync"
+)
+
+// answerLimit is the longest answer that a client reads: a page of
+// [pageBytes] with a large record at its end, and the rest to spare.
+const answerLimit = 16 << 20
+
+// A Platform is a segue platform, in-process or somewhere else. Its methods may
+// be called from several goroutines.
+type Platform struct {
+	base  *url.URL
+	place string // for messages: a URL without credentials, or a file
+	token automation.Secret
+	http  *http.Client
+	limit time.Duration
+	close func() error
+}
+
+var _ sync.Platform = (*Platform)(nil)
+
+// ClientOptions say how a served platform is reached.
+type ClientOptions struct {
+	// Timeout is for one request with its answer, 30 seconds if it is 0.
+	Timeout time.Duration
+	// Transport sends the requests; nil for one like [http.DefaultTransport].
+	Transport http.RoundTripper
+}
+
+// NewClient returns the platform that is served at an http or https URL, such as
+// "http://127.0.0.1:8377". An empty token is for a platform that asks for none.
+// Nothing is sent yet.
+func NewClient(baseURL string, token automation.Secret, options ClientOptions) (*Platform, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("the platform's url is not an absolute http or https URL, such as http://127.0.0.1:8377")
+	}
+	if strings.ContainsFunc(token.Reveal(), unicode.IsControl) {
+		return nil, errors.New("the platform's token holds a line break or another control character")
+	}
+	base := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
+	if options.Transport == nil {
+		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	return newPlatform(base, base.String(), token, options), nil
+}
+
+// LocalOptions say how a platform works in-process.
+type LocalOptions struct {
+	Delivery DeliveryOptions
+	// Logger gets what the platform would log if it were served; nil for none.
+	Logger *slog.Logger
+}
+
+// OpenLocal opens the platform's file at path in-process, as [Open] does, which
+// has the errors. Deliveries are sent from the first [Platform.Fire] on, those
+// that were left pending before included: planning and applying send nothing.
+// Close it in the end.
+func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platform, error) {
+	logger := options.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	store, err := Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	d := newDispatcher(store, options.Delivery, logger)
+	transport := handlerTransport{newAPI(store, d, automation.Secret{}, logger)}
+	p := newPlatform(&url.URL{Scheme: "http", Host: "in-process"}, path, automation.Secret{}, ClientOptions{Transport: transport})
+	p.close = func() error {
+		d.Close()
+		return store.Close()
+	}
+	return p, nil
+}
+
+func newPlatform(base *url.URL, place string, token automation.Secret, options ClientOptions) *Platform {
+	if options.Timeout <= 0 {
+		options.Timeout = 30 * time.Second
+	}
+	p := &Platform{base: base, place: place, token: token, limit: options.Timeout, http: &http.Client{
+		Transport:     options.Transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	p.close = func() error {
+		p.http.CloseIdleConnections()
+		return nil
+	}
+	return p
+}
+
+// Close waits for deliveries that are being sent, and closes the file or the
+// connections. Deliveries that are still pending are sent by the next process
+// that fires or serves.
+func (p *Platform) Close() error { return p.close() }
+
+// List implements [sync.Platform].
+func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, error) {
+	return p.list(ctx, url.Values{"project": {project}})
+}
+
+// Find implements [sync.Platform].
+func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored, error) {
+	return p.list(ctx, url.Values{"project": {project}, "key": {key}})
+}
+
+func (p *Platform) list(ctx context.Context, query url.Values) ([]sync.Stored, error) {
+	var all []sync.Stored
+	query.Set("limit", fmt.Sprint(pageLimit))
+	for {
+		var page automationPage
+		if _, err := p.call(ctx, call{method: "GET", path: "/v1/automations", query: query, out: &page}); err != nil {
+			return nil, err
+		}
+		for _, a := range page.Automations {
+			// The filter is checked again: an automation of someone else must
+			// never come into a plan.
+			if a.Marker != nil && a.Marker.Project == query.Get("project") {
+				all = append(all, storedOf(a))
+			}
+		}
+		if page.NextCursor == "" {
+			return all, nil
+		}
+		if page.NextCursor == query.Get("cursor") {
+			return nil, p.strange("the list of automations does not end")
+		}
+		query.Set("cursor", page.NextCursor)
+	}
+}
+
+func storedOf(a storedAutomation) sync.Stored {
+	s := sync.Stored{ID: a.ID, Revision: a.Revision}
+	// What can't be read is left out: the plan then shows it as different.
+	if json.Unmarshal(a.Automation, &s.Automation) != nil {
+		s.Automation = automation.Automation{}
+	}
+	if a.Marker != nil {
+		s.Marker = *a.Marker
+		s.Automation.Key = a.Marker.Key
+	}
+	return s
+}
+
+// Create implements [sync.Platform].
+func (p *Platform) Create(ctx context.Context, project string, a automation.Automation) (sync.Stored, error) {
+	return p.write(ctx, call{method: "POST", path: "/v1/automations"}, project, a)
+}
+
+// Update implements [sync.Platform].
+func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
+	return p.write(ctx, call{method: "PUT", path: "/v1/automations/" + url.PathEscape(old.ID), revision: old.Revision}, old.Marker.Project, a)
+}
+
+func (p *Platform) write(ctx context.Context, c call, project string, a automation.Automation) (sync.Stored, error) {
+	marker, err := json.Marshal(sync.Marker{Project: project, Key: a.Key, Hash: a.Hash()})
+	if err != nil {
+		return sync.Stored{}, fmt.Errorf("encode the marker: %w", err)
+	}
+	var stored storedAutomation
+	c.in, c.out = automationBody{Marker: marker, Automation: &a}, &stored
+	if _, err := p.call(ctx, c); err != nil {
+		return sync.Stored{}, err
+	}
+	return storedOf(stored), nil
+}
+
+// Delete implements [sync.Platform].
+func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
+	_, err := p.call(ctx, call{method: "DELETE", path: "/v1/automations/" + url.PathEscape(old.ID), revision: old.Revision})
+	return err
+}
+
+// Secrets implements [sync.Platform]. The values that are wanted are sent to the
+// platform, which compares them.
+func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
+	in := comparison{Project: project, Values: map[string]string{}}
+	for name, value := range want {
+		in.Values[name] = value.Reveal()
+	}
+	var out compared
+	if _, err := p.call(ctx, call{method: "POST", path: "/v1/secrets:compare", in: in, out: &out}); err != nil {
+		return nil, err
+	}
+	states := make(map[string]sync.SecretState, len(out.Secrets))
+	for name, state := range out.Secrets {
+		switch state {
+		case stateSame:
+			states[name] = sync.Same
+		case stateDifferent:
+			states[name] = sync.Different
+		default:
+			states[name] = sync.Unchecked
+		}
+	}
+	return states, nil
+}
+
+// PutSecret implements [sync.Platform].
+func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
+	_, err := p.call(ctx, call{method: "PUT", path: secretPath(project, name), in: secretBody{value.Reveal()}})
+	return err
+}
+
+// DeleteSecret implements [sync.Platform].
+func (p *Platform) DeleteSecret(ctx context.Context, project, name string) error {
+	_, err := p.call(ctx, call{method: "DELETE", path: secretPath(project, name)})
+	return err
+}
+
+func secretPath(project, name string) string {
+	return "/v1/secrets/" + url.PathEscape(project) + "/" + url.PathEscape(name)
+}
+
+// A call is one request to the API.
+type call struct {
+	method   string
+	path     string // escaped
+	query    url.Values
+	revision string // for If-Match
+	in       any    // the body, if there is one
+	out      any    // for the answer, if one is expected
+}
+
+// call does a request and returns the status of a success. Every error is a
+// [*sync.Error].
+func (p *Platform) call(ctx context.Context, c call) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.limit)
+	defer cancel()
+	var body io.Reader
+	if c.in != nil {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(c.in); err != nil {
+			return 0, &sync.Error{Kind: sync.Refused, Message: "the request can't be encoded: " + printable(err.Error()), Err: err}
+		}
+		body = &b
+	}
+	target := strings.TrimSuffix(p.base.String(), "/") + c.path
+	if len(c.query) > 0 {
+		target += "?" + c.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, c.method, target, body)
+	if err != nil {
+		return 0, &sync.Error{Kind: sync.Refused, Message: "the request can't be made: " + printable(rootOf(err).Error()), Err: rootOf(err)}
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "segue")
+	if c.in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.revision != "" {
+		req.Header.Set("If-Match", `"`+c.revision+`"`)
+	}
+	if token := p.token.Reveal(); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := p.http.Do(req)
+	if err != nil {
+		return 0, p.unreachable(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	if err != nil {
+		return 0, p.unreachable(err)
+	}
+	if len(answer) > answerLimit {
+		return 0, p.strange(fmt.Sprintf("the answer is larger than %d MiB", answerLimit>>20))
+	}
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return 0, p.refusal(res, answer)
+	}
+	if c.out == nil {
+		return res.StatusCode, nil
+	}
+	if err := json.Unmarshal(answer, c.out); err != nil || !isJSON(res.Header) {
+		return 0, p.strange("it answered " + start(answer))
+	}
+	return res.StatusCode, nil
+}
+
+// unreachable is the error of a request without an answer. It keeps no more of
+// the cause than its root: what net/http wraps around it holds the URL.
+func (p *Platform) unreachable(err error) error {
+	root := rootOf(err)
+	e := &sync.Error{Kind: sync.Temporary, Err: root}
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, context.Canceled):
+		e.Message = "cancelled while waiting for " + p.place
+	case isTimeout(err):
+		e.Message = "no answer from " + p.place + " in time"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		e.Message = "can't reach " + p.place + ": connection refused; is the platform running?"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		e.Message = "can't reach " + p.place + ": no such host; check the url"
+	default:
+		e.Message = "can't reach " + p.place + ": " + printable(root.Error())
+	}
+	return e
+}
+
+// strange is the error of an answer that no segue platform gives.
+func (p *Platform) strange(what string) error {
+	return &sync.Error{Kind: sync.Refused, Message: p.place + " is probably not a segue platform; check the url: " + what}
+}
+
+// refusal is the error of an answer that is not a success.
+func (p *Platform) refusal(res *http.Response, answer []byte) error {
+	e := &sync.Error{Status: res.StatusCode, RetryAfter: retryAfter(res.Header, time.Now())}
+	var said problem
+	known := isJSON(res.Header) && json.Unmarshal(answer, &said) == nil && said.Code != "" && said.Detail != ""
+	if known {
+		e.Message = printable(said.Detail)
+	} else {
+		e.Message = p.place + " is probably not a segue platform; check the url: it answered " + start(answer)
+	}
+	switch code := res.StatusCode; {
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		e.Kind = sync.Unauthorized
+		if !known || code == http.StatusUnauthorized {
+			e.Message = p.place + " does not accept the token; check the secret that the target's token names"
+			if p.token.Reveal() == "" {
+				e.Message = p.place + " asks for a token, and the target has none; set token"
+			}
+		}
+	case code == http.StatusTooManyRequests || code >= 500:
+		e.Kind = sync.Temporary
+		if !known {
+			e.Message = p.place + " failed: it answered " + start(answer)
+		}
+	case code >= 300 && code < 400:
+		if location, err := res.Location(); err == nil {
+			to := url.URL{Scheme: location.Scheme, Host: location.Host}
+			e.Message = p.place + " redirects to " + printable(to.String()) + "; put the platform's own address into url"
+		}
+	case !known:
+	case code == http.StatusNotFound && said.Code == "not-found":
+		e.Kind = sync.NotFound
+	case code == http.StatusConflict && said.Code == "exists":
+		e.Kind = sync.Exists
+	case code == http.StatusPreconditionFailed:
+		e.Kind = sync.Conflict
+	}
+	return e
+}
+
+// isJSON reports whether an answer says that it is JSON, or a problem in JSON.
+func isJSON(h http.Header) bool {
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && (media == "application/json" || media == "application/problem+json")
+}
+
+// start quotes the beginning of an answer.
+func start(answer []byte) string {
+	if len(answer) == 0 {
+		return "nothing"
+	}
+	return quoted(strings.TrimSpace(string(answer[:min(len(answer), 1024)])))
+}
+
+// printable replaces what could disturb a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,137 @@
+package embedded
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// A problem is an answer that is not a success, as RFC 9457 has it.
+type problem struct {
+	Type   string `json:"type"` // always "about:blank": Code tells problems apart
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	// Code is a slug for programs; docs/platform-api.yaml lists them.
+	Code string `json:"code"`
+
+	header http.Header
+	cause  error
+}
+
+func newProblem(status int, code, format string, args ...any) *problem {
+	return &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// with adds a header to the answer.
+func (p *problem) with(name, value string) *problem {
+	if p.header == nil {
+		p.header = http.Header{}
+	}
+	p.header.Set(name, value)
+	return p
+}
+
+// because keeps the cause, for the log.
+func (p *problem) because(err error) *problem {
+	p.cause = err
+	return p
+}
+
+func (p *problem) Error() string {
+	if p.cause != nil {
+		return p.Detail + ": " + p.cause.Error()
+	}
+	return p.Detail
+}
+
+func (p *problem) Unwrap() error { return p.cause }
+
+func (p *problem) send(w http.ResponseWriter) {
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	json.NewEncoder(w).Encode(p) // an error means that the client is gone
+}
+
+// problemOf turns any error into an answer. What is not the client's doing is
+// told in general terms; the cause is for the log.
+func problemOf(err error) *problem {
+	var p *problem
+	var lite *sqlite.Error
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return newProblem(http.StatusServiceUnavailable, "cancelled", "the request was given up before it was done").because(err)
+	case !errors.As(err, &lite):
+		return newProblem(http.StatusInternalServerError, "internal", "the platform failed; its log says more").because(err)
+	}
+	switch primary(lite) {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return newProblem(http.StatusServiceUnavailable, "busy", "the data file is locked by another process; nothing was changed").
+			with("Retry-After", "1").because(err)
+	case sqlite3.SQLITE_FULL:
+		return newProblem(http.StatusInsufficientStorage, "disk-full", "the disk of the data file is full; nothing was changed").because(err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		return newProblem(http.StatusInternalServerError, "read-only", "the data file can't be written; nothing was changed").because(err)
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+		return newProblem(http.StatusInternalServerError, "disk-failed", "the data file can't be read or written; nothing was changed").because(err)
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return newProblem(http.StatusInternalServerError, "damaged", "the data file is damaged; restore it from a backup").because(err)
+	case sqlite3.SQLITE_INTERRUPT:
+		return newProblem(http.StatusServiceUnavailable, "cancelled", "the request was given up before it was done").because(err)
+	default:
+		return newProblem(http.StatusInternalServerError, "internal", "the platform failed; its log says more").because(err)
+	}
+}
+
+// openError says why the file can't be opened, and what to do.
+func openError(path string, err error) error {
+	var lite *sqlite.Error
+	var newer errNewer
+	var key keyError
+	switch {
+	case errors.As(err, &newer):
+		return fmt.Errorf("%s %w", path, newer)
+	case errors.As(err, &key):
+		return key
+	case !errors.As(err, &lite):
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	switch primary(lite) {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return fmt.Errorf("%s is in use by another process, which keeps it locked; end that one, or try again when it is done: %w", path, err)
+	case sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%s is not a segue platform database; name another file: %w", path, err)
+	case sqlite3.SQLITE_CORRUPT:
+		return fmt.Errorf("%s is damaged; restore it from a backup, or remove it and apply again: %w", path, err)
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("%s: its disk is full; make room and try again: %w", path, err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
+		return fmt.Errorf("%s can't be written: make the file and its folder writable: %w", path, err)
+	default:
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+}
+
+// primary is the error's code without what SQLite adds in the upper bits.
+func primary(err *sqlite.Error) int { return err.Code() & 0xff }
+
+func isBusy(err error) bool {
+	var lite *sqlite.Error
+	return errors.As(err, &lite) && (primary(lite) == sqlite3.SQLITE_BUSY || primary(lite) == sqlite3.SQLITE_LOCKED)
+}
+
+// isTaken reports a row that breaks a UNIQUE rule.
+func isTaken(err error) bool {
+	var lite *sqlite.Error
+	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+}

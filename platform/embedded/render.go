@@ -1,0 +1,75 @@
+package embedded
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// prepareRequest fills in an action's placeholders and leaves its secrets as
+// references. stored says which secrets there are: a request with another one
+// could never be sent.
+func prepareRequest(action automation.Request, values map[string]any, project string, stored func(name string) bool) (*PreparedRequest, error) {
+	texts, headers := map[string]automation.Header{}, map[string]automation.Header{}
+	for name, h := range action.Headers {
+		for _, secret := range h.SecretNames() {
+			if !stored(secret) {
+				return nil, missingSecret(project, secret)
+			}
+		}
+		if isText(h) {
+			texts[name] = h
+		} else {
+			headers[name] = h // credentials hold no placeholders
+		}
+	}
+	action.Headers = texts
+	rendered, err := action.Render(values, noSecrets)
+	if err != nil {
+		return nil, err
+	}
+	for name := range texts {
+		headers[name] = automation.Header{Value: automation.Credential{Text: rendered.Header.Get(name)}}
+	}
+	return &PreparedRequest{Method: rendered.Method, URL: rendered.URL, Headers: headers, Body: string(rendered.Body)}, nil
+}
+
+// resolveHeaders returns the headers as they are sent. What was rendered before
+// is taken as it stands: a value may hold braces of its own.
+func resolveHeaders(headers map[string]automation.Header, project string, secrets map[string]automation.Secret) (http.Header, error) {
+	resolved, open := http.Header{}, map[string]automation.Header{}
+	for name, h := range headers {
+		for _, secret := range h.SecretNames() {
+			if _, ok := secrets[secret]; !ok {
+				return nil, missingSecret(project, secret)
+			}
+		}
+		if isText(h) {
+			resolved.Set(name, h.Value.Text)
+		} else {
+			open[name] = h
+		}
+	}
+	// Only the headers are of interest: the domain knows how credentials are put
+	// together.
+	rendered, err := automation.Request{Kind: automation.KindHTTPRequest, Method: http.MethodGet, URL: "https://example.com/", Headers: open}.
+		Render(nil, func(name string) (automation.Secret, bool) { s, ok := secrets[name]; return s, ok })
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range rendered.Header {
+		resolved[name] = values
+	}
+	return resolved, nil
+}
+
+// isText reports whether a header is a text, which may hold placeholders, and
+// not made of credentials.
+func isText(h automation.Header) bool { return h.Scheme == "" && h.Value.Secret == "" }
+
+func noSecrets(string) (automation.Secret, bool) { return automation.Secret{}, false }
+
+func missingSecret(project, name string) error {
+	return fmt.Errorf("the secret %s of project %s is not stored on the platform; apply stores it", name, project)
+}

@@ -1,0 +1,131 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// ServeOptions say where a platform is served, and from what.
+type ServeOptions struct {
+	// Listen is a TCP address such as "127.0.0.1:8377"; port 0 is a free one.
+	Listen string
+	// Data is the platform's file, as for [Open].
+	Data string
+	// Token is the bearer token that clients must have. It may be empty only if
+	// Listen is a loopback address.
+	Token automation.Secret
+	// Logger gets a record for each request and each attempt of a delivery, none
+	// of which holds a secret; nil for none.
+	Logger *slog.Logger
+	// Ready, if it is not nil, is called with the address once the platform can
+	// be reached there.
+	Ready    func(addr string)
+	Delivery DeliveryOptions
+}
+
+// shutdownTime is how long requests may take to end.
+const shutdownTime = 10 * time.Second
+
+// Serve serves the platform until ctx ends; it then finishes the requests and
+// the deliveries that are under way, and returns nil. Pending deliveries are
+// sent from the start. Serve speaks plain HTTP: put a proxy with TLS in front of
+// it where others can listen.
+func Serve(ctx context.Context, o ServeOptions) (err error) {
+	loopback, err := isLoopback(o.Listen)
+	if err != nil {
+		return err
+	}
+	open := o.Token.Reveal() == ""
+	if open && !loopback {
+		return fmt.Errorf("a platform that listens on %s can be reached by others and needs a token; set one, or listen on 127.0.0.1", o.Listen)
+	}
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	store, err := Open(ctx, o.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	d := newDispatcher(store, o.Delivery, logger)
+	defer d.Close()
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("can't listen on %s: another program does already; end that one, or choose another port", o.Listen)
+	case err != nil:
+		return fmt.Errorf("can't listen on %s: %w", o.Listen, err)
+	}
+	var handler http.Handler = newAPI(store, d, o.Token, logger)
+	if open {
+		handler = localHosts(handler)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	d.Start()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	if o.Ready != nil {
+		o.Ready(listener.Addr().String())
+	}
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	if err := server.Shutdown(end); err != nil {
+		return errors.Join(fmt.Errorf("requests were cut off after %v: %w", shutdownTime, err), server.Close())
+	}
+	return nil
+}
+
+// isLoopback reports whether nobody but this machine can reach an address.
+func isLoopback(listen string) (bool, error) {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false, fmt.Errorf("can't listen on %q: it is not an address such as 127.0.0.1:8377", listen)
+	}
+	return isLocalHost(host), nil
+}
+
+func isLocalHost(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// localHosts refuses requests for another host's name. Without a token, a web
+// page could otherwise reach the platform through a name of its own that it
+// makes point to 127.0.0.1.
+func localHosts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = strings.Trim(r.Host, "[]")
+		}
+		if !isLocalHost(host) {
+			newProblem(http.StatusForbidden, "foreign-host", "this platform has no token and answers to localhost and 127.0.0.1 only").send(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

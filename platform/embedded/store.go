@@ -1,0 +1,294 @@
+package embedded
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+const (
+	// applicationID marks a SQLite file as a segue platform: "segu".
+	applicationID = 0x73656775
+	// lockWait is how long a statement waits for another process's lock.
+	lockWait = 5 * time.Second
+)
+
+// migrations bring a file from version i to i+1. A released one never changes.
+var migrations = []string{`
+CREATE TABLE automations (
+	id           INTEGER PRIMARY KEY AUTOINCREMENT,
+	project      TEXT, -- the marker: project, key and hash are NULL without one
+	key          TEXT,
+	hash         TEXT,
+	revision     INTEGER NOT NULL,
+	body         TEXT NOT NULL, -- RFC 8785
+	enabled      INTEGER NOT NULL,
+	trigger_kind TEXT NOT NULL,
+	trigger_name TEXT NOT NULL,
+	created_at   INTEGER NOT NULL, -- all times are Unix milliseconds
+	updated_at   INTEGER NOT NULL,
+	UNIQUE (project, key),
+	CHECK ((project IS NULL) = (key IS NULL) AND (key IS NULL) = (hash IS NULL))
+) STRICT;
+CREATE INDEX automations_trigger ON automations (trigger_kind, trigger_name) WHERE enabled;
+
+CREATE TABLE key_check ( -- a known text, sealed: tells a wrong key from the right one
+	one        INTEGER PRIMARY KEY CHECK (one = 1),
+	nonce      BLOB NOT NULL,
+	ciphertext BLOB NOT NULL
+) STRICT;
+CREATE TABLE secrets (
+	project    TEXT NOT NULL,
+	name       TEXT NOT NULL,
+	nonce      BLOB NOT NULL,
+	ciphertext BLOB NOT NULL,
+	updated_at INTEGER NOT NULL,
+	PRIMARY KEY (project, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE occurrences (
+	seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+	id         TEXT NOT NULL UNIQUE,
+	kind       TEXT NOT NULL,
+	name       TEXT NOT NULL,
+	data       TEXT NOT NULL,
+	created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE deliveries (
+	id            INTEGER PRIMARY KEY AUTOINCREMENT,
+	occurrence    INTEGER NOT NULL REFERENCES occurrences (seq),
+	automation    INTEGER NOT NULL, -- may be deleted by now
+	project       TEXT NOT NULL,
+	key           TEXT NOT NULL,
+	name          TEXT NOT NULL,
+	request       TEXT, -- secrets as references; NULL if it could not be rendered
+	status        TEXT NOT NULL CHECK (status IN ('pending', 'delivered', 'failed')),
+	error         TEXT NOT NULL DEFAULT '',
+	attempts      INTEGER NOT NULL DEFAULT 0,
+	due_at        INTEGER NOT NULL,
+	claim         TEXT NOT NULL DEFAULT '', -- of the dispatcher that is sending it
+	claimed_until INTEGER NOT NULL DEFAULT 0,
+	created_at    INTEGER NOT NULL,
+	finished_at   INTEGER
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (due_at) WHERE status = 'pending';
+CREATE INDEX deliveries_occurrence ON deliveries (occurrence, id);
+CREATE INDEX deliveries_key ON deliveries (project, key, id);
+CREATE TABLE attempts (
+	delivery    INTEGER NOT NULL REFERENCES deliveries (id),
+	number      INTEGER NOT NULL,
+	started_at  INTEGER NOT NULL,
+	duration_ms INTEGER NOT NULL,
+	status      INTEGER NOT NULL, -- 0 if there was no answer
+	answer      TEXT NOT NULL,
+	error       TEXT NOT NULL,
+	PRIMARY KEY (delivery, number)
+) STRICT, WITHOUT ROWID;
+`}
+
+// A Store is the platform's file. Its methods may be called from several
+// goroutines, and several processes may hold Stores of one file.
+type Store struct {
+	path string
+	// write has one connection: SQLite has one writer, and waiting for it here
+	// is fairer than waiting for its lock. read can't write.
+	write, read *sql.DB
+	vault       *vault
+	now         func() time.Time
+}
+
+// Open opens the platform's file at path, and creates it, with mode 0600, if it
+// is missing; its folder as well, with mode 0700. A file of an older segue is
+// brought up to date.
+//
+// A file that is not a segue platform's is left as it is. The error then names
+// the file, says what is wrong with it and what to do: it is no database or
+// another program's, locked by another process, written by a newer segue, or
+// the key of its secrets is missing, wrong or readable by others.
+func Open(ctx context.Context, path string) (*Store, error) {
+	return open(ctx, path, lockWait)
+}
+
+func open(ctx context.Context, path string, wait time.Duration) (_ *Store, err error) {
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := prepareFile(full, path); err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, now: time.Now}
+	common := []string{
+		"busy_timeout(" + strconv.FormatInt(wait.Milliseconds(), 10) + ")",
+		"foreign_keys(1)", "synchronous(NORMAL)", "secure_delete(1)",
+	}
+	if s.write, err = sql.Open("sqlite", dsn(full, "immediate", common)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if s.read, err = sql.Open("sqlite", dsn(full, "deferred", append(common, "query_only(1)"))); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), s.write.Close())
+	}
+	s.write.SetMaxOpenConns(1)
+	s.read.SetMaxOpenConns(4)
+	if err := s.prepare(ctx, full, wait); err != nil {
+		s.Close()
+		return nil, openError(path, err)
+	}
+	return s, nil
+}
+
+// Close closes the file. What is going on is finished first.
+func (s *Store) Close() error {
+	return errors.Join(s.read.Close(), s.write.Close())
+}
+
+// prepareFile creates the file if it is missing, and refuses one that can't be
+// a platform's before SQLite touches it.
+func prepareFile(full, path string) error {
+	if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+		return fmt.Errorf("%s: create its folder: %w", path, cause(err))
+	}
+	f, err := os.OpenFile(full, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		return f.Close()
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: create: %w", path, cause(err))
+	}
+	if f, err = os.Open(full); err != nil {
+		return fmt.Errorf("%s: open: %w", path, cause(err))
+	}
+	defer f.Close()
+	if stat, err := f.Stat(); err == nil && stat.IsDir() {
+		return fmt.Errorf("%s is a folder; a platform's data is a file, such as %s", path, filepath.Join(path, "platform.db"))
+	}
+	// The file's header: https://www.sqlite.org/fileformat.html#the_database_header
+	header := make([]byte, 100)
+	switch n, err := io.ReadFull(f, header); {
+	case n == 0 && err == io.EOF:
+		return nil // new
+	case err != nil && err != io.ErrUnexpectedEOF:
+		return fmt.Errorf("%s: read: %w", path, cause(err))
+	case n < len(header) || string(header[:16]) != "SQLite format 3\x00":
+		return fmt.Errorf("%s is not a segue platform database (it is not a SQLite file); name another file", path)
+	case binary.BigEndian.Uint32(header[68:]) != applicationID:
+		return fmt.Errorf("%s is not a segue platform database (it belongs to another program); name another file", path)
+	}
+	return nil
+}
+
+// dsn is the driver's name for the file, with what each connection starts with.
+func dsn(full, lock string, pragmas []string) string {
+	p := filepath.ToSlash(full)
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p // C:/...
+	}
+	u := url.URL{Scheme: "file", Path: p, RawQuery: url.Values{"_txlock": {lock}, "_pragma": pragmas}.Encode()}
+	return u.String()
+}
+
+// errNewer is a file whose version this segue does not know.
+type errNewer int
+
+func (e errNewer) Error() string {
+	return fmt.Sprintf("was written by a newer segue (data version %d, this one reads up to %d); upgrade segue", int(e), len(migrations))
+}
+
+// prepare brings the schema up to date and finds the key.
+func (s *Store) prepare(ctx context.Context, full string, wait time.Duration) error {
+	var version int
+	if err := s.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	if version > len(migrations) {
+		return errNewer(version)
+	}
+	if version < len(migrations) {
+		if err := s.update(ctx, func(tx *sql.Tx) error { return migrate(ctx, tx) }); err != nil {
+			return err
+		}
+	}
+	// Another process that switches at the same time makes this busy at once,
+	// without SQLite's own wait.
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		_, err := s.write.ExecContext(ctx, "PRAGMA journal_mode = WAL")
+		if err != nil && !isBusy(err) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(backoff.NewConstantBackOff(20*time.Millisecond)), backoff.WithMaxElapsedTime(wait))
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, func(tx *sql.Tx) error {
+		var err error
+		s.vault, err = unlock(ctx, tx, full+".key", s.path+".key")
+		return err
+	})
+}
+
+// migrate runs the migrations that are missing; another process may have been
+// first.
+func migrate(ctx context.Context, tx *sql.Tx) error {
+	var version int
+	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	for ; version < len(migrations); version++ {
+		if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, version))
+	return err
+}
+
+// update runs f in a writing transaction: all of it is done, or nothing.
+func (s *Store) update(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // does nothing after Commit
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// view runs f in a reading transaction: all that it reads is of one moment.
+func (s *Store) view(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.read.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	return f(tx)
+}
+
+// cause strips the path that an *fs.PathError repeats.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// millis is the form of times in the file.
+func millis(t time.Time) int64 { return t.UnixMilli() }
+
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
