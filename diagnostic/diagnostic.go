@@ -1,7 +1,7 @@
 // Package diagnostic is how segue says that something is wrong: as data first.
 // A [Diagnostic] has a place, a code, a message and a remedy; [List.Sort] puts
-// findings in the order of their files, and the renderers ([WriteText],
-// [WriteJSON]) show them.
+// findings in the order of their files, [Write] writes them in one of [Formats],
+// and [FixFiles] applies the fixes of those that have one.
 //
 // The package imports nothing else of segue.
 package diagnostic
@@ -66,8 +66,10 @@ type Diagnostic struct {
 	Key string `json:"key,omitempty"`
 	// Related are other places that explain the finding.
 	Related []Related `json:"related,omitempty"`
-	// Confidential says that the source line must not be shown, since it may
-	// hold a secret.
+	// Fix repairs the finding, where what was meant is certain.
+	Fix *Fix `json:"fix,omitempty"`
+	// Confidential says that neither the source line nor the fix's text must be
+	// shown, since they may hold a secret.
 	Confidential bool `json:"-"`
 }
 

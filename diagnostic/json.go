@@ -1,21 +1,36 @@
 package diagnostic
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 )
 
 // WriteJSON writes the findings as one JSON document: {"diagnostics": [...],
-// "summary": {"errors": N, "warnings": N}}.
+// "summary": {"errors": N, "warnings": N}}. A confidential finding is written
+// without its fix, which may hold what must not be shown.
 func WriteJSON(w io.Writer, l List) error {
-	if l == nil {
-		l = List{}
+	shown := append(List{}, l...)
+	for i, d := range shown {
+		if d.Confidential {
+			shown[i].Fix = nil
+		}
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(struct {
+	return encodeJSON(w, struct {
 		Diagnostics List    `json:"diagnostics"`
 		Summary     Summary `json:"summary"`
-	}{l, l.Summary()})
+	}{shown, l.Summary()})
+}
+
+// encodeJSON writes a value as indented JSON that is harmless to a terminal.
+func encodeJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escapeJSON(b.Bytes()))
+	return err
 }

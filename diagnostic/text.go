@@ -2,38 +2,79 @@ package diagnostic
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/fatih/color"
+	"github.com/rivo/uniseg"
 )
 
-// TextOptions says how findings are shown to people.
-type TextOptions struct {
-	// Color switches terminal colours on.
-	Color bool
-	// Source returns a file's content, so that the offending line can be shown.
-	// Nil, or an error, leaves the line out.
-	Source func(file string) ([]byte, error)
-}
-
 // WriteText writes the findings for people: the place, what is wrong, the line
-// with a caret under the range, and the remedy. Control characters, which could
-// disturb a terminal, are shown escaped.
-func WriteText(w io.Writer, l List, opts TextOptions) error {
-	t := newTextWriter(opts)
-	for i, d := range l {
-		if i > 0 {
-			t.out.WriteByte('\n')
-		}
-		t.write(d)
+// with a caret under the range, and the remedy; then how many there are. Control
+// characters, which could disturb a terminal, are shown escaped. It writes
+// nothing when there are no findings.
+//
+// Where there are more than opts.Max, errors are printed rather than warnings,
+// and the rest is counted by code.
+func WriteText(w io.Writer, l List, opts Options) error {
+	if len(l) == 0 {
+		return nil
 	}
+	opts.Prefix = ""
+	t := newTextWriter(l, opts)
+	shown, rest := l.split(opts.Max)
+	for _, d := range shown {
+		t.finding(d)
+		t.out.WriteByte('\n')
+	}
+	if len(rest) > 0 {
+		t.paragraph(0, 2, span{text: "and " + strconv.Itoa(len(rest)) + " more: " + countCodes(rest)})
+		t.out.WriteByte('\n')
+	}
+	fmt.Fprintln(&t.out, l.Summary())
 	_, err := w.Write(t.out.Bytes())
 	return err
+}
+
+// split returns the findings to print, at most so many (0 is all), and the rest.
+// Both keep their order; warnings go to the rest before any error does.
+func (l List) split(most int) (shown, rest List) {
+	if most <= 0 || len(l) <= most {
+		return l, nil
+	}
+	warnings := max(0, most-l.Summary().Errors)
+	for _, d := range l {
+		switch {
+		case len(shown) == most || d.Severity != Error && warnings == 0:
+			rest = append(rest, d)
+			continue
+		case d.Severity != Error:
+			warnings--
+		}
+		shown = append(shown, d)
+	}
+	return shown, rest
+}
+
+// countCodes counts findings by code, the most frequent first: "200
+// unknown-placeholder, 31 type".
+func countCodes(l List) string {
+	counts := map[string]int{}
+	for _, d := range l {
+		counts[d.Code]++
+	}
+	codes := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	for i, code := range codes {
+		codes[i] = strconv.Itoa(counts[code]) + " " + Printable(code)
+	}
+	return strings.Join(codes, ", ")
 }
 
 // Plural counts a noun: "1 error", "2 errors".
@@ -55,16 +96,18 @@ func (s Summary) String() string {
 // textWriter renders findings into out.
 type textWriter struct {
 	out                           bytes.Buffer
-	source                        func(string) ([]byte, error)
+	opts                          Options
+	width                         int // 0: nothing is wrapped
+	sources                       *sources
+	secret                        map[string]List // the confidential findings of each file
 	bold, faint, red, yellow, hue *color.Color
-	file                          string // the file whose lines are in lines
-	lines                         [][]byte
 }
 
-func newTextWriter(opts TextOptions) *textWriter {
+// newTextWriter returns a writer for findings that are among l.
+func newTextWriter(l List, opts Options) *textWriter {
 	t := &textWriter{
-		source: opts.Source,
-		bold:   color.New(color.Bold), faint: color.New(color.Faint),
+		opts: opts, width: opts.Width, sources: newSources(opts.Source), secret: map[string]List{},
+		bold: color.New(color.Bold), faint: color.New(color.Faint),
 		red: color.New(color.FgRed, color.Bold), yellow: color.New(color.FgYellow, color.Bold), hue: color.New(color.FgCyan),
 	}
 	for _, c := range []*color.Color{t.bold, t.faint, t.red, t.yellow, t.hue} {
@@ -74,111 +117,111 @@ func newTextWriter(opts TextOptions) *textWriter {
 			c.DisableColor()
 		}
 	}
+	for _, d := range l {
+		if d.Confidential {
+			t.secret[d.File] = append(t.secret[d.File], d)
+		}
+	}
 	return t
 }
 
-func (t *textWriter) write(d Diagnostic) {
-	if place := placeOf(d.File, d.Range); place != "" {
-		t.out.WriteString(t.bold.Sprint(place) + ": ")
-	}
+// finding writes one finding, without the empty line after it.
+func (t *textWriter) finding(d Diagnostic) {
 	severity := t.red
-	if d.Severity == Warning {
+	if d.Severity != Error {
 		severity = t.yellow
 	}
-	fmt.Fprintf(&t.out, "%s %s %s\n", severity.Sprint(string(d.Severity)+":"), Printable(d.Message), t.faint.Sprint("["+d.Code+"]"))
-	if !d.Confidential {
+	var head []span
+	if place := t.place(d.File, d.Range); place != "" {
+		head = append(head, span{place + ":", t.bold})
+	}
+	t.paragraph(0, 4, append(head, span{Printable(string(d.Severity)) + ":", severity},
+		span{Printable(d.Message), nil}, span{"[" + Printable(d.Code) + "]", t.faint})...)
+	if !t.hidden(d) {
 		t.excerpt(d.File, d.Range, severity)
 	}
 	if d.Path != "" {
-		fmt.Fprintf(&t.out, "  %s %s\n", t.faint.Sprint("at:"), Printable(d.Path))
+		t.paragraph(2, 6, span{"at:", t.faint}, span{Printable(d.Path), nil})
 	}
 	for _, r := range d.Related {
-		fmt.Fprintf(&t.out, "  %s %s: %s\n", t.faint.Sprint("see:"), placeOf(r.File, r.Range), Printable(r.Message))
+		see := []span{{"see:", t.faint}}
+		if place := t.place(r.File, r.Range); place != "" {
+			see = append(see, span{place + ":", nil})
+		}
+		t.paragraph(2, 7, append(see, span{Printable(r.Message), nil})...)
 	}
 	if d.Help != "" {
-		fmt.Fprintf(&t.out, "  %s %s\n", t.hue.Sprint("help:"), Printable(d.Help))
+		t.paragraph(2, 8, span{"help:", t.hue}, span{Printable(d.Help), nil})
 	}
 }
+
+// hidden reports whether a finding's source must not be shown: it is confidential,
+// or shares a line with one that is.
+func (t *textWriter) hidden(d Diagnostic) bool {
+	for _, s := range t.secret[d.File] {
+		whole := s.Range.Start.Line == 0
+		if whole || s.Range.Start.Line <= max(d.Range.End.Line, d.Range.Start.Line) && d.Range.Start.Line <= max(s.Range.End.Line, s.Range.Start.Line) {
+			return true
+		}
+	}
+	return d.Confidential
+}
+
+func (t *textWriter) place(file string, r Range) string { return placeOf(t.opts.file(file), r) }
 
 // placeOf returns "file:line:column", as much of it as is known.
 func placeOf(file string, r Range) string {
-	if r.Start.Line == 0 {
+	switch {
+	case r.Start.Line == 0:
 		return Printable(file)
+	case r.Start.Column == 0:
+		return fmt.Sprintf("%s:%d", Printable(file), r.Start.Line)
+	default:
+		return fmt.Sprintf("%s:%d:%d", Printable(file), r.Start.Line, r.Start.Column)
 	}
-	return fmt.Sprintf("%s:%d:%d", Printable(file), r.Start.Line, r.Start.Column)
 }
 
-// excerptWidth is how much of a line is shown, in characters.
-const excerptWidth = 120
-
-// excerpt shows the range's first line with a caret under what the range covers.
-func (t *textWriter) excerpt(file string, r Range, mark *color.Color) {
-	line := t.line(file, r.Start.Line)
-	if line == nil || r.Start.Column < 1 || r.Start.Column > len(line)+1 {
-		return
-	}
-	from, to := r.Start.Column-1, len(line)
-	if r.End.Line == r.Start.Line {
-		to = min(to, max(r.End.Column-1, from))
-	}
-	before, marked, after := Printable(untab(line[:from])), Printable(untab(line[from:to])), Printable(untab(line[to:]))
-	// A long line is cut so that the marked part stays in view.
-	if n := utf8.RuneCountInString(before); n > excerptWidth/2 {
-		before = "…" + string([]rune(before)[n-excerptWidth/2:])
-	}
-	marked = cut(marked, excerptWidth)
-	after = cut(after, max(0, excerptWidth-utf8.RuneCountInString(before)-utf8.RuneCountInString(marked)))
-	number := strconv.Itoa(r.Start.Line)
-	gutter := strings.Repeat(" ", len(number))
-	fmt.Fprintf(&t.out, "  %s %s%s%s\n", t.faint.Sprint(number+" |"), before, marked, after)
-	fmt.Fprintf(&t.out, "  %s %s%s\n", t.faint.Sprint(gutter+" |"), strings.Repeat(" ", utf8.RuneCountInString(before)),
-		mark.Sprint(strings.Repeat("^", max(1, utf8.RuneCountInString(marked)))))
+// A span is text in a style; a nil style is plain.
+type span struct {
+	text  string
+	style *color.Color
 }
 
-// line returns a line of a file, nil if it can't be had.
-func (t *textWriter) line(file string, number int) []byte {
-	if t.source == nil || file == "" || number < 1 {
-		return nil
-	}
-	if t.file != file {
-		content, err := t.source(file)
-		if err != nil {
-			return nil
+// paragraph writes spans with blanks between them, wrapped between words to the
+// terminal's width: the first line indented by indent, the others by hang. A word
+// is never broken, so that a path can be copied.
+func (t *textWriter) paragraph(indent, hang int, spans ...span) {
+	t.out.WriteString(strings.Repeat(" ", indent))
+	column, start := indent, true
+	for _, s := range spans {
+		var line []string // the words of the span on this line
+		flush := func() {
+			if text := strings.Join(line, " "); s.style != nil && text != "" {
+				t.out.WriteString(s.style.Sprint(text))
+			} else {
+				t.out.WriteString(text)
+			}
+			line = nil
 		}
-		t.file, t.lines = file, bytes.Split(content, []byte("\n"))
-	}
-	if number > len(t.lines) {
-		return nil
-	}
-	return bytes.TrimSuffix(t.lines[number-1], []byte("\r"))
-}
-
-func untab(b []byte) string { return strings.ReplaceAll(string(b), "\t", "    ") }
-
-func cut(s string, width int) string {
-	if r := []rune(s); len(r) > width {
-		return string(r[:width]) + "…"
-	}
-	return s
-}
-
-// Printable returns s with every character that a terminal could take for a
-// command, or that is not valid UTF-8, written as an escape.
-func Printable(s string) string {
-	if !strings.ContainsFunc(s, unprintable) && utf8.ValidString(s) {
-		return s
-	}
-	var b strings.Builder
-	for i, r := range s {
-		if r == utf8.RuneError || unprintable(r) {
-			_, size := utf8.DecodeRuneInString(s[i:])
-			quoted := strconv.Quote(s[i : i+size])
-			b.WriteString(quoted[1 : len(quoted)-1])
-			continue
+		for word := range strings.SplitSeq(s.text, " ") {
+			width := uniseg.StringWidth(word)
+			switch {
+			case start:
+			case t.width > 0 && column+1+width > t.width:
+				flush()
+				t.out.WriteString("\n" + strings.Repeat(" ", hang))
+				column = hang
+			default:
+				if line == nil {
+					t.out.WriteByte(' ')
+				}
+				column++
+			}
+			start = false
+			column += width
+			line = append(line, word)
 		}
-		b.WriteRune(r)
+		flush()
 	}
-	return b.String()
+	t.out.WriteByte('\n')
 }
-
-func unprintable(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }
