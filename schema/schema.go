@@ -1,7 +1,8 @@
 // Package schema holds the CUE packages that authors import: automation,
-// placeholder, project and segment. They are compiled into the binary, so that a
-// project is checked against the schema of the segue that compiles it, and are
-// copied into a project by segue init, so that plain cue and editors find them.
+// placeholder, platform, project and segment. They are compiled into the binary,
+// so that a project is checked against the schema of the segue that compiles it,
+// and are copied into a project by segue init, so that plain cue and editors find
+// them.
 package schema
 
 import (
@@ -24,11 +25,13 @@ const VendorDir = "cue.mod/pkg/" + ModulePath
 // in, for a module file.
 const LanguageVersion = "v0.17.0"
 
-//go:embed automation/*.cue placeholder/*.cue project/*.cue segment/*.cue
+//go:embed automation/*.cue placeholder/*.cue platform/*.cue project/*.cue segment/*.cue
 var files embed.FS
 
 // Packages are the names of the schema's packages, in order.
-func Packages() []string { return []string{"automation", "placeholder", "project", "segment"} }
+func Packages() []string {
+	return []string{"automation", "placeholder", "platform", "project", "segment"}
+}
 
 // Files returns the schema's files by path below [ModulePath], such as
 // "segment/context.cue".
