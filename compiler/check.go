@@ -3,13 +3,8 @@ package compiler
 import (
 	"encoding/json"
 	"fmt"
-	"math/big"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/diagnostic"
@@ -17,6 +12,9 @@ import (
 
 // broken stands for a value that already has a finding; nothing more is said of it.
 type broken struct{}
+
+// unset stands for a value that is still open.
+type unset struct{}
 
 // A checker compares a value with its shape and with the placeholders that may
 // stand in it, and collects everything that is wrong.
@@ -27,7 +25,10 @@ type checker struct {
 	trigger automation.TriggerKind
 	// templates says whether placeholders may stand in the texts.
 	templates bool
-	found     []finding
+	// partial holds the paths of structs that may have more fields than the
+	// value shows.
+	partial map[string]bool
+	found   []finding
 }
 
 func (c *checker) report(code string, p valuePath, at spot, format string, args ...any) *finding {
@@ -38,7 +39,12 @@ func (c *checker) report(code string, p valuePath, at spot, format string, args 
 
 // value checks v, which is decoded JSON (numbers as json.Number) or broken.
 func (c *checker) value(v any, s *shape, p valuePath) {
-	if _, ok := v.(broken); ok {
+	switch v.(type) {
+	case broken:
+		return
+	case unset:
+		needed := s.String() + " is needed"
+		c.report("missing-value", p, atValue, "%s has no value: %s", p.name(), needed).Help = "give it a value"
 		return
 	}
 	switch s.kind {
@@ -59,7 +65,7 @@ func (c *checker) value(v any, s *shape, p valuePath) {
 			return
 		}
 		if s.nonempty && len(l) == 0 {
-			c.report("empty-value", p, atValue, "%s must not be empty", p.name())
+			c.report("empty-value", p, atValue, "%s must not be empty", p.name()).Help = "give it at least one element"
 		}
 		for i, e := range l {
 			c.value(e, s.elem, p.with(i))
@@ -110,6 +116,9 @@ func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 			meant[c.unknownField(k, m, s, at)] = true
 		}
 	}
+	if c.partial[p.String()] || len(meant) > 0 && !s.anyKnown(m) {
+		return // what is missing is probably what the unknown fields stand for
+	}
 	for _, k := range sorted(s.fields) {
 		if _, ok := m[k]; !ok && s.fields[k].required && !meant[k] {
 			w := c.report("missing-field", p, atLabel, "%s is missing", p.with(k).name())
@@ -117,12 +126,22 @@ func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 		}
 	}
 	for _, count := range s.counts {
-		c.count(m, count, meant, p)
+		c.count(m, s, count, meant, p)
 	}
 }
 
+// anyKnown reports whether a value has a field that the shape has.
+func (s *shape) anyKnown(m map[string]any) bool {
+	for k := range m {
+		if _, ok := s.fields[k]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // count checks that a struct has as many of some fields as it needs.
-func (c *checker) count(m map[string]any, count fieldCount, meant map[string]bool, p valuePath) {
+func (c *checker) count(m map[string]any, s *shape, count fieldCount, meant map[string]bool, p valuePath) {
 	var has []string
 	for _, k := range count.fields {
 		if _, ok := m[k]; ok {
@@ -133,64 +152,17 @@ func (c *checker) count(m map[string]any, count fieldCount, meant map[string]boo
 		}
 	}
 	where := p.name()
-	if where == "" {
-		where = "the automation"
-	}
 	switch {
 	case len(has) == 0:
 		w := c.report("missing-field", p, atLabel, "%s needs %s", where, oneOf(count.fields))
-		w.Help = "add " + oneOf(count.fields)
+		var each []string
+		for _, k := range count.fields {
+			each = append(each, k+": "+firstSentence(s.fields[k]))
+		}
+		w.Help = "add " + strings.Join(each, "; or ")
 	case count.exactly && len(has) > 1:
 		w := c.report("conflicting-fields", p, atLabel, "%s has %s: it takes only one of them", where, strings.Join(has, " and "))
 		w.Help = "keep one of " + oneOf(count.fields)
-	}
-}
-
-// unknownField reports a field that the shape does not have, and returns the
-// field that was probably meant.
-func (c *checker) unknownField(k string, m map[string]any, s *shape, at valuePath) string {
-	var free []string
-	for name := range s.fields {
-		if _, taken := m[name]; !taken {
-			free = append(free, name)
-		}
-	}
-	where := at[:len(at)-1].name()
-	if where == "" {
-		where = "an automation"
-		if len(at) < 2 || at[0] != "automations" {
-			where = "the project file"
-		}
-	}
-	w := c.report("unknown-field", at, atLabel, "%s has no field %q", where, k)
-	if near := nearest(k, free); near != "" {
-		w.Suggestion, w.Help = near, didYouMean(near)
-		return near
-	}
-	for _, inner := range []string{"payload", "traits", "properties"} {
-		f, ok := s.fields[inner]
-		if !ok {
-			continue
-		}
-		if _, ok := f.shape.fields[k]; ok {
-			w.Suggestion = inner + "." + k
-			w.Help = fmt.Sprintf("%s belongs in %s: write %s: %s: ...", k, inner, inner, k)
-			return ""
-		}
-		if f.shape.open && inner != "payload" {
-			w.Help = fmt.Sprintf("fields of your own go into %s: %s: ...", inner, k)
-			return ""
-		}
-	}
-	w.Help = "its fields are " + oneOf(sorted(s.fields))
-	return ""
-}
-
-// fieldName checks the name of a field that the author chose.
-func (c *checker) fieldName(k string, at valuePath) {
-	if strings.Contains(k, "{{") {
-		w := c.report("misplaced-placeholder", at, atLabel, "a placeholder can't stand in a field's name: it would be sent as it is")
-		w.Help = "give the field a fixed name and put the placeholder into its value"
 	}
 }
 
@@ -200,7 +172,8 @@ func (c *checker) union(v any, s *shape, p valuePath) {
 	var best []finding
 	fits := false
 	for _, alt := range s.alts {
-		sub := &checker{catalog: c.catalog, trigger: c.trigger, templates: c.templates}
+		sub := *c
+		sub.found = nil
 		sub.value(v, alt, p)
 		if !slices.ContainsFunc(sub.found, func(f finding) bool { return f.Severity == diagnostic.Error }) {
 			c.found = append(c.found, sub.found...)
@@ -212,7 +185,11 @@ func (c *checker) union(v any, s *shape, p valuePath) {
 	}
 	if m, ok := v.(map[string]any); ok && !fits {
 		if either := eitherStruct(s.alts); either != nil {
-			c.structure(m, either, p)
+			before := len(c.found)
+			if c.structure(m, either, p); len(c.found) == before {
+				w := c.report("missing-field", p, atLabel, "%s needs %s", p.name(), oneOf(sorted(either.fields)))
+				w.Help = "add one of them"
+			}
 			return
 		}
 	}
@@ -268,245 +245,4 @@ func fitsKind(v any, s *shape) bool {
 	default:
 		return v == nil && s.kind == nullShape
 	}
-}
-
-func (c *checker) wrongType(v any, s *shape, p valuePath) {
-	w := c.report("wrong-type", p, atValue, "%s must be %s, got %s", p.name(), s, describe(v))
-	text, isText := v.(string)
-	switch {
-	case isText && fitsKind(json.Number("0"), s) && isNumber(text):
-		w.Help = "write " + text + " without quotes"
-		w.Suggestion = text
-	case isText && fitsKind(true, s) && (text == "true" || text == "false"):
-		w.Help = "write " + text + " without quotes"
-		w.Suggestion = text
-	case s.kind == textShape && !isText:
-		switch v.(type) {
-		case json.Number, bool:
-			w.Suggestion = strconv.Quote(fmt.Sprint(v))
-			w.Help = "write " + w.Suggestion + " with quotes"
-		}
-	case v == nil:
-		w.Help = "give it a value, or leave the field out"
-	}
-}
-
-var numberText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
-
-func isNumber(s string) bool { return numberText.MatchString(s) }
-
-// scalar checks a text, number, boolean, time, date or null.
-func (c *checker) scalar(v any, s *shape, p valuePath) {
-	if text, ok := v.(string); ok {
-		if s.kind != nullShape {
-			c.text(text, s, p)
-			return
-		}
-	}
-	if !fitsKind(v, s) || s.kind == textShape || s.kind == timeShape || s.kind == dateShape {
-		c.wrongType(v, s, p)
-		return
-	}
-	if n, ok := v.(json.Number); ok {
-		c.number(n, p)
-		c.bounds(n, s, p)
-	}
-}
-
-func (c *checker) bounds(n json.Number, s *shape, p valuePath) {
-	if s.kind != integerShape {
-		return
-	}
-	i, err := strconv.ParseInt(n.String(), 10, 64)
-	switch {
-	case err != nil:
-		if r, ok := new(big.Rat).SetString(n.String()); !ok || !r.IsInt() {
-			c.wrongType(n, s, p)
-		}
-	case s.min != nil && i < *s.min:
-		c.report("out-of-range", p, atValue, "%s must be at least %d, got %d", p.name(), *s.min, i)
-	case s.max != nil && i > *s.max:
-		c.report("out-of-range", p, atValue, "%s must be at most %d, got %d", p.name(), *s.max, i)
-	}
-}
-
-// number checks that a number arrives as it is written: JSON readers, and RFC
-// 8785 with them, take numbers for IEEE 754 doubles.
-func (c *checker) number(n json.Number, p valuePath) {
-	if len(n) < 16 && !strings.ContainsAny(n.String(), "eE") {
-		return
-	}
-	f, err := n.Float64()
-	if err == nil {
-		exact, ok1 := new(big.Rat).SetString(n.String())
-		shortest, ok2 := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
-		if ok1 && ok2 && exact.Cmp(shortest) == 0 {
-			return
-		}
-	}
-	w := c.report("number-precision", p, atValue, "%s is a number that JSON readers can't hold exactly: %s", p.name(), n)
-	w.Help = "write it as a text, with quotes"
-}
-
-// text checks a text: its placeholders, and its content where it has none.
-func (c *checker) text(v string, s *shape, p valuePath) {
-	if strings.ContainsAny(v, "{}") && c.template(v, s, p) {
-		return
-	}
-	switch s.kind {
-	case numberShape, integerShape, booleanShape:
-		c.wrongType(v, s, p)
-	case timeShape, dateShape:
-		c.time(v, s, p)
-	case textShape:
-		c.plainText(v, s, p)
-	}
-}
-
-// plainText checks a text without placeholders.
-func (c *checker) plainText(v string, s *shape, p valuePath) {
-	switch {
-	case s.nonEmpty && strings.TrimSpace(v) == "":
-		w := c.report("empty-value", p, atValue, "%s must not be empty", p.name())
-		w.Help = "give it a value"
-	case len(s.consts) > 0 && !slices.Contains(s.consts, v):
-		w := c.report("invalid-value", p, atValue, "%s must be %s, got %q", p.name(), s, v)
-		if near := nearest(v, s.consts); near != "" {
-			w.Suggestion, w.Help = near, didYouMean(strconv.Quote(near))
-		}
-	case s.pattern != nil && !s.pattern.MatchString(v):
-		c.report("invalid-value", p, atValue, "%s does not have the form that it needs: %q", p.name(), v).Help = patternHelp(p)
-	case s.maxRunes > 0 && utf8.RuneCountInString(v) > s.maxRunes:
-		w := c.report("too-long", p, atValue, "%s has %d characters, and the longest that Segment takes is %d", p.name(), utf8.RuneCountInString(v), s.maxRunes)
-		w.Help = "shorten it"
-	}
-}
-
-// patternHelp says in words what the pattern of a field of segue.cue asks for.
-func patternHelp(p valuePath) string {
-	switch p[len(p)-1] {
-	case "project":
-		return "use lower-case letters, digits and hyphens, as in growth-eu"
-	case "endpoint", "url":
-		return "write an absolute URL, as in https://events.example.com/v1"
-	case "timeout":
-		return `write a duration, as in "30s" or "2m"`
-	case "secret":
-		return "use letters, digits and underscores, as in SEGMENT_WRITE_KEY"
-	default:
-		return ""
-	}
-}
-
-const timeExample = "2026-03-14T09:26:53Z"
-
-// time checks an instant or a date: its form, and that it exists.
-func (c *checker) time(v string, s *shape, p valuePath) {
-	_, err := time.Parse(time.RFC3339Nano, v)
-	if err == nil {
-		return
-	}
-	example := timeExample
-	if s.kind == dateShape {
-		example += " or 2026-03-14"
-		if _, err = time.Parse(time.DateOnly, v); err == nil {
-			return
-		}
-	}
-	if y, m, ok := noSuchDay(v); ok {
-		w := c.report("invalid-time", p, atValue, "%s is a day that does not exist: %q", p.name(), v)
-		w.Help = fmt.Sprintf("%s %d has %d days", time.Month(m), y, time.Date(y, time.Month(m)+1, 0, 0, 0, 0, 0, time.UTC).Day())
-		return
-	}
-	w := c.report("invalid-time", p, atValue, "%s is not a time as ISO 8601 writes it: %q", p.name(), v)
-	w.Help = "write it as in " + example
-}
-
-var datePrefix = regexp.MustCompile(`^(\d{4})-(\d{2})-(\d{2})`)
-
-// noSuchDay reports whether a text starts with a day that its month does not have.
-func noSuchDay(v string) (year, month int, ok bool) {
-	m := datePrefix.FindStringSubmatch(v)
-	if m == nil {
-		return 0, 0, false
-	}
-	year, _ = strconv.Atoi(m[1])
-	month, _ = strconv.Atoi(m[2])
-	_, err := time.Parse(time.DateOnly, m[0])
-	return year, month, err != nil && month >= 1 && month <= 12
-}
-
-// String says what a shape asks for: "a number".
-func (s *shape) String() string {
-	switch s.kind {
-	case textShape:
-		if len(s.consts) > 0 {
-			quoted := make([]string, len(s.consts))
-			for i, v := range s.consts {
-				quoted[i] = strconv.Quote(v)
-			}
-			return oneOf(quoted)
-		}
-		return "a text"
-	case numberShape:
-		return "a number"
-	case integerShape:
-		return "a whole number"
-	case booleanShape:
-		return "true or false"
-	case timeShape:
-		return "a time"
-	case dateShape:
-		return "a date or a time"
-	case nullShape:
-		return "null"
-	case structShape:
-		return "a struct"
-	case listShape:
-		return "a list"
-	case unionShape:
-		var names []string
-		for _, alt := range s.alts {
-			if n := alt.String(); !slices.Contains(names, n) {
-				names = append(names, n)
-			}
-		}
-		return oneOf(names)
-	default:
-		return "a value"
-	}
-}
-
-// describe says what a value is: `the text "12"`.
-func describe(v any) string {
-	switch v := v.(type) {
-	case string:
-		if utf8.RuneCountInString(v) > 40 {
-			v = string([]rune(v)[:40]) + "…"
-		}
-		return "the text " + strconv.Quote(v)
-	case json.Number:
-		return "the number " + v.String()
-	case bool:
-		return strconv.FormatBool(v)
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "a struct"
-	default:
-		return "null"
-	}
-}
-
-// firstSentence returns the start of a field's comment, for a remedy.
-func firstSentence(f *fieldShape) string {
-	doc := strings.Join(strings.Fields(f.doc), " ")
-	if i := strings.Index(doc, ". "); i >= 0 {
-		doc = doc[:i]
-	}
-	doc = strings.TrimSuffix(doc, ".")
-	if doc == "" {
-		return f.shape.String()
-	}
-	return strings.ToLower(doc[:1]) + doc[1:]
 }

@@ -18,7 +18,11 @@
 // CUE decides whether a value is right. When it is not, explain.go evaluates the
 // package again with a schema that accepts everything (lenient.go) and lets the
 // shapes of the real schema (shape.go) say what is wrong, so that every mistake
-// is found in one run and at its own place (locate.go).
+// is found in one run and at its own place (locate.go). What does not get that
+// far has files of its own: text that does not parse (syntax.go), imports and
+// references that lead nowhere and are replaced by holes (resolve.go), and what
+// CUE alone can know, such as two values for one field (translate.go,
+// conflict.go). The corpus in testdata/corpus holds all of this to its word.
 package compiler
 
 import (
@@ -47,6 +51,8 @@ type Options struct {
 	// Workers is how many packages are evaluated at once; 0 stands for one for
 	// each processor.
 	Workers int
+	// Limits bound what the evaluation of a package may take.
+	Limits Limits
 }
 
 // A Result is what a project compiles to.
@@ -61,16 +67,20 @@ type Result struct {
 
 // Compile compiles a project. Mistakes in its files are diagnostics; an error is
 // returned only when the files can't be read or ctx is done.
-func Compile(ctx context.Context, opts Options) (*Result, error) {
+func Compile(ctx context.Context, opts Options) (*Result, error) { return compile(ctx, opts, nil) }
+
+// compile compiles a project, and gives what comes out to tests unless it is nil.
+func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error) {
 	if opts.Dir == "" {
 		opts.Dir = "."
 	}
-	project, findings, err := LoadProject(opts.Dir)
+	project, findings, err := LoadProject(opts.Dir, opts.Limits)
 	if err != nil {
 		return nil, err
 	}
 	result := &Result{Project: project, Diagnostics: findings}
 	if project == nil {
+		withoutClashes(result.Diagnostics)
 		return result, nil
 	}
 	result.Document.Project = project.Name
@@ -84,6 +94,7 @@ func Compile(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	strict.tests = tests != nil
 	if differs, err := strict.vendoredDiffers(); err != nil {
 		return nil, err
 	} else if differs {
@@ -96,6 +107,9 @@ func Compile(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, d := range strict.aside {
+		result.Diagnostics = append(result.Diagnostics, d)
+	}
 	if dirs, err = matching(dirs, opts.Patterns); err != nil {
 		return nil, err
 	}
@@ -103,12 +117,13 @@ func Compile(ctx context.Context, opts Options) (*Result, error) {
 	if workers < 1 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	e := &evaluation{project: project, target: opts.Target, loader: strict}
+	e := &evaluation{project: project, target: opts.Target, loader: strict, limits: opts.Limits, dirs: dirs, tests: tests}
 	packages, err := e.run(ctx, dirs, workers)
 	if err != nil {
 		return nil, err
 	}
 	claimed := map[string]*compiled{}
+	var all []*compiled
 	for _, p := range packages {
 		result.Diagnostics = append(result.Diagnostics, p.diagnostics...)
 		for i := range p.automations {
@@ -122,12 +137,36 @@ func Compile(ctx context.Context, opts Options) (*Result, error) {
 				continue
 			}
 			claimed[c.automation.Key] = c
+			all = append(all, c)
 			result.Document.Automations = append(result.Document.Automations, c.automation)
 		}
 	}
 	slices.SortFunc(result.Document.Automations, func(a, b automation.Automation) int { return strings.Compare(a.Key, b.Key) })
+	if result.Diagnostics, err = e.compare(all, result.Diagnostics, len(opts.Patterns) > 0); err != nil {
+		return nil, err
+	}
+	withoutClashes(result.Diagnostics)
+	result.Diagnostics = withoutEchoes(result.Diagnostics)
 	result.Diagnostics.Sort()
 	return result, nil
+}
+
+// withoutEchoes removes what CUE says of an automation where it says the same of
+// a value at the same place that is no automation's: the automation only uses
+// that value.
+func withoutEchoes(list diagnostic.List) diagnostic.List {
+	type spot struct {
+		file, code string
+		at         diagnostic.Range
+	}
+	of := func(d diagnostic.Diagnostic) spot { return spot{d.File, d.Code, d.Range} }
+	own := map[spot]bool{}
+	for _, d := range list {
+		if d.Key == "" && d.Path != "" && d.Severity == diagnostic.Error {
+			own[of(d)] = true
+		}
+	}
+	return slices.DeleteFunc(list, func(d diagnostic.Diagnostic) bool { return d.Key != "" && own[of(d)] })
 }
 
 // matching returns the folders that one of the patterns names.
@@ -149,7 +188,7 @@ func matching(dirs, patterns []string) ([]string, error) {
 			}
 		}
 		if len(out) == n {
-			return nil, fmt.Errorf("no package matches %q; patterns are folders of the project, such as growth or ./growth/...", pattern)
+			return nil, fmt.Errorf("no package matches %q; a pattern is a folder of the project, such as growth, or ./growth/... with those below", pattern)
 		}
 	}
 	slices.Sort(out)

@@ -46,8 +46,7 @@ func builtinNames() map[string]bool {
 // for what belongs together. at is nil where the errors say where they belong.
 func (p *explained) cueErrors(err error, at valuePath) {
 	list := cueerrors.Errors(err)
-	if len(list) == 0 && err != nil {
-		p.add(finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "cue", Message: err.Error()}}, token.NoPos)
+	if len(list) == 0 {
 		return
 	}
 	if alternatives, ok := disjunction(list); ok {
@@ -60,26 +59,34 @@ func (p *explained) cueErrors(err error, at valuePath) {
 		if at == nil {
 			f.path = errorPath(e)
 		}
-		f.Severity = diagnostic.Error
-		f.Code, f.Message, f.Help = p.translate(e, f.path)
-		if f.Code == "unknown-field" {
-			f.spot = atLabel
+		w := p.translate(e, f.path)
+		f.Severity, f.Code, f.Message, f.Help = diagnostic.Error, w.code, w.message, w.help
+		key := f.Code + f.path.String()
+		if emptyDisjunction.MatchString(plainMessage(e)) {
+			key = f.path.String() // what follows is about its alternatives
+			seen["conflicting-values"+key], seen["invalid-value"+key] = true, true
 		}
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
 		places := p.authorPlaces(e)
-		pos := token.NoPos
+		if f.Code == "conflicting-values" {
+			p.conflict(f, e, places)
+			continue
+		}
+		f.exact = w.byPosition
 		if len(places) > 0 {
-			pos = places[0]
+			f.position = places[0]
 		}
-		if key := f.Code + f.path.String(); seen[key] {
-			continue
-		} else {
-			seen[key] = true
+		related := p.refine(&f, e, places)
+		d := p.index.place(f, f.position)
+		for _, r := range related {
+			if r.File != d.File || r.Range != d.Range {
+				d.Related = append(d.Related, r)
+			}
 		}
-		if f.Code == "conflicting-values" && len(places) > 1 {
-			p.conflict(f, places)
-			continue
-		}
-		p.add(f, pos)
+		p.found = append(p.found, d)
 	}
 }
 
@@ -96,6 +103,11 @@ func errorPath(e cueerrors.Error) valuePath {
 		}
 		at = append(at, step)
 	}
+	if len(at) > 0 {
+		if field, hidden := shownAs(at[0]); hidden {
+			at[0] = field
+		}
+	}
 	return at
 }
 
@@ -108,77 +120,6 @@ func (p *explained) authorPlaces(e cueerrors.Error) []token.Pos {
 		}
 	}
 	return out
-}
-
-// conflict reports two values for one field: the later one, related to the
-// earlier.
-func (p *explained) conflict(f finding, places []token.Pos) {
-	places = slices.Clone(places)
-	slices.SortFunc(places, func(a, b token.Pos) int { return a.Compare(b) })
-	var values []token.Pos
-	for _, pos := range places {
-		if e := exprAt(p.index.sourceOf(pos).syntax, pos); e != nil {
-			if _, literal := e.(*ast.BasicLit); literal {
-				values = append(values, pos)
-			}
-		}
-	}
-	if len(values) < 2 {
-		p.add(f, places[len(places)-1])
-		return
-	}
-	first, last := values[0], values[len(values)-1]
-	src := p.index.sourceOf(last)
-	d := f.Diagnostic
-	d.Path = f.path.String()
-	d.File, d.Range = src.name, rangeOf(last, exprAt(src.syntax, last).End())
-	other := p.index.sourceOf(first)
-	d.Related = []diagnostic.Related{{Message: "the other value", File: other.name, Range: rangeOf(first, exprAt(other.syntax, first).End())}}
-	p.found = append(p.found, d)
-}
-
-// translate says in the domain's words what a CUE error means.
-func (p *explained) translate(e cueerrors.Error, at valuePath) (code, message, help string) {
-	format, args := e.Msg()
-	name := at.name()
-	switch {
-	case strings.HasPrefix(format, "conflicting values"):
-		shown := make([]string, 0, 2)
-		for _, a := range args {
-			if len(shown) < 2 {
-				shown = append(shown, fmt.Sprint(a))
-			}
-		}
-		return "conflicting-values", fmt.Sprintf("%s has two values: %s", name, strings.Join(shown, " and ")), "keep one of them"
-	case strings.Contains(format, "field not allowed"):
-		return "unknown-field", fmt.Sprintf("%s is not allowed here", name), "remove it, or add it to the definition"
-	case strings.Contains(format, "required but not present"):
-		return "missing-field", name + " is missing", "add it"
-	case strings.HasPrefix(format, "invalid value"):
-		return "invalid-value", fmt.Sprintf("%s is not allowed: %s", name, plainMessage(e)), ""
-	case strings.HasPrefix(format, "incomplete"), strings.HasPrefix(format, "non-concrete"):
-		return "missing-value", name + " has no value yet: " + plainMessage(e), "give it a value"
-	case strings.Contains(format, "redeclared as imported package name"):
-		text, _, _ := strings.Cut(plainMessage(e), " previous declaration")
-		return "import-name", "a field of the file has the name of an import: " + text, `import the package under another name, as in import segue "` + schema.ModulePath + `/project"`
-	case strings.Contains(format, "cycle"):
-		return "cycle", "a value refers to itself: " + plainMessage(e), "break the circle"
-	case strings.Contains(format, "import failed"), strings.Contains(format, "cannot find package"):
-		return "unknown-import", plainMessage(e), "import a package that exists"
-	case strings.HasPrefix(format, "reference"), strings.HasPrefix(format, "undefined field"):
-		return "unknown-reference", plainMessage(e), "correct the name"
-	}
-	return "cue", plainMessage(e), ""
-}
-
-// plainMessage is an error's own text, without the path in front of it.
-func plainMessage(e cueerrors.Error) string {
-	format, args := e.Msg()
-	text := fmt.Sprintf(format, args...)
-	if text == "" {
-		text = e.Error()
-	}
-	return strings.Join(strings.Fields(text), " ")
 }
 
 var emptyDisjunction = regexp.MustCompile(`^\d+ errors in empty disjunction`)
@@ -222,11 +163,18 @@ func (p *explained) alternatives(options []string, list []cueerrors.Error, at va
 		}
 	}
 	f := finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "invalid-value",
-		Message: at.name() + " is none of the values that are allowed here"}}
+		Message: at.name() + " is none of the values that are allowed here", Help: "write one of those"}}
 	if given != "" && len(allowed) > 0 {
-		f.Message = fmt.Sprintf("%s must be %s, got %s", at.name(), oneOf(allowed), given)
+		for i, a := range allowed {
+			allowed[i] = valueWords(a)
+		}
+		slices.Sort(allowed)
+		f.Message = fmt.Sprintf("%s must be %s, got %s", at.name(), oneOf(slices.Compact(allowed)), given)
 		if near := nearest(given, allowed); near != "" {
 			f.Suggestion, f.Help = strings.Trim(near, `"`), didYouMean(near)
+			if strings.HasPrefix(near, `"`) {
+				f.repair = &repair{how: replace, text: near}
+			}
 		}
 	}
 	pos := token.NoPos
@@ -237,20 +185,4 @@ func (p *explained) alternatives(options []string, list []cueerrors.Error, at va
 		}
 	}
 	p.add(f, pos)
-}
-
-// syntaxHelp is a remedy for the most frequent syntax errors.
-func syntaxHelp(message string) string {
-	switch {
-	case strings.Contains(message, "not terminated"):
-		return `close the text with "`
-	case strings.Contains(message, "missing ','"):
-		return "start a new line, or put a comma, between two fields"
-	case strings.Contains(message, "expected label or ':'"):
-		return "a field is written name: value"
-	case strings.Contains(message, "expected '}'"), strings.Contains(message, "found 'EOF'"):
-		return "close every { with a }"
-	default:
-		return "correct the syntax; cue fmt shows the place too"
-	}
 }

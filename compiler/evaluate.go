@@ -1,7 +1,9 @@
 package compiler
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,8 +12,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
@@ -28,6 +32,22 @@ type evaluation struct {
 	project *Project
 	target  string
 	loader  *loader
+	// dirs are the folders whose packages are evaluated.
+	dirs   []string
+	limits Limits
+	dog    *watchdog
+	// tests gets every automation that compiles, unless it is nil.
+	tests *testRun
+}
+
+// explainer returns one that reads the same files.
+func (e *evaluation) explainer() (*explainer, error) {
+	x, err := newExplainer(e.project.Dir, e.project.Catalog, e.dirs)
+	if err != nil {
+		return nil, err
+	}
+	x.loader.tests = e.loader.tests
+	return x, nil
 }
 
 // A compiled automation still knows where it comes from.
@@ -35,6 +55,8 @@ type compiled struct {
 	automation automation.Automation
 	dir, pkg   string
 	name       string
+	position   token.Pos
+	facts      facts
 }
 
 // An evaluated package has automations, or findings, or both.
@@ -46,6 +68,9 @@ type evaluated struct {
 // run evaluates the packages in the folders. The result is in the order of the
 // folders, whichever is done first.
 func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]evaluated, error) {
+	e.dog = newWatchdog(e.limits)
+	defer close(e.dog.stop)
+	dirs, alone, out := e.limits.sort(dirs, e.firstFile)
 	var chunks [][]string
 	for chunk := range slices.Chunk(dirs, chunkSize) {
 		chunks = append(chunks, chunk)
@@ -66,17 +91,33 @@ func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]eva
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return slices.Concat(results...), nil
+	out = append(out, slices.Concat(results...)...)
+	for _, dir := range alone {
+		p, err := e.chunk(ctx, []string{dir})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p...)
+	}
+	return out, nil
 }
 
 // chunk evaluates some packages in a context of their own.
 func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, error) {
+	var bytes int64
+	for _, dir := range dirs {
+		bytes += e.loader.sizes[dir]
+	}
+	work := e.dog.begin(dirs, bytes)
+	defer work.end()
 	var out []evaluated
 	cueContext := cuecontext.New()
-	for _, inst := range e.loader.packages(dirs, nil) {
+	for _, inst := range e.loader.packages(dirs, e.loader.parse) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		dir := e.loader.relative(inst.Dir)
+		work.on(dir, e.loader.sizes[dir])
 		if inst.PkgName == "_" && inst.Err != nil {
 			broken, err := e.unparsable(e.loader.relative(inst.Dir), inst.Err)
 			if err != nil {
@@ -86,7 +127,16 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, err
 			continue
 		}
 		if inst.PkgName == "_" {
-			out = append(out, evaluated{diagnostics: e.unnamed(inst)})
+			var found diagnostic.List
+			for _, f := range inst.BuildFiles {
+				name := e.loader.relative(f.Filename)
+				if _, aside := e.loader.aside[f.Filename]; aside || name == projectFile {
+					continue
+				}
+				syntax, _ := parser.ParseFile(f.Filename, nil)
+				found = append(found, noPackage(name, syntax))
+			}
+			out = append(out, evaluated{diagnostics: found})
 			continue
 		}
 		p, err := e.pkg(cueContext, inst)
@@ -101,7 +151,7 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, err
 // unparsable explains the packages of a folder in which a file does not parse:
 // the loader stops there without saying which packages there are.
 func (e *evaluation) unparsable(dir string, failure error) ([]evaluated, error) {
-	x, err := newExplainer(e.project.Dir, e.project.Catalog)
+	x, err := e.explainer()
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +161,14 @@ func (e *evaluation) unparsable(dir string, failure error) ([]evaluated, error) 
 	}
 	var out []evaluated
 	for _, name := range names {
+		if name == "" {
+			found, err := x.unnamed(dir)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, evaluated{diagnostics: found})
+			continue
+		}
 		found, err := e.explain(dir, name, failure, nil)
 		if err != nil {
 			return nil, err
@@ -120,40 +178,13 @@ func (e *evaluation) unparsable(dir string, failure error) ([]evaluated, error) 
 	return out, nil
 }
 
-// unnamed warns of files without a package clause, which CUE passes over.
-func (e *evaluation) unnamed(inst *build.Instance) diagnostic.List {
-	var out diagnostic.List
-	for _, f := range inst.BuildFiles {
-		name := e.loader.relative(f.Filename)
-		if name == projectFile {
-			continue
-		}
-		out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Warning, Code: "no-package", File: name,
-			Message: "the file has no package clause, so that nothing in it is used",
-			Help:    "put package " + packageName(filepath.Dir(f.Filename)) + " on its first line"})
-	}
-	return out
-}
-
-// packageName proposes a package's name for a folder.
-func packageName(dir string) string {
-	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return -1
-	}, filepath.Base(dir))
-	if name == "" || name[0] >= '0' && name[0] <= '9' {
-		return "automations"
-	}
-	return name
-}
-
 // A candidate is one automation on its way through a package.
 type candidate struct {
 	name     string
+	pkg      string
 	found    []finding // of the checks
 	failure  error     // of CUE
+	facts    facts     // if it is emitted
 	position token.Pos
 }
 
@@ -169,21 +200,32 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance) (evaluated, err
 		value := ctx.BuildInstance(inst)
 		failure = value.Validate()
 		clean = failure == nil
-		inherited := e.inherited(inst)
-		fields, err := value.LookupPath(valueSelector("automations")).Fields()
+		h := heritageOf(inst.Dir, inst.Files)
+		clean = clean && len(h.both) == 0
+		automations := value.LookupPath(valueSelector("automations"))
+		fields, err := fieldsOf(automations)
+		if err != nil && automations.Exists() {
+			clean, failure = false, err
+		}
+		if !automations.Exists() {
+			out.diagnostics = e.misspeltAutomations(inst, failure)
+			if failure != nil && len(out.diagnostics) > 0 {
+				return out, nil // the rest can be told once the name is right
+			}
+		}
 		if err == nil {
 			for fields.Next() {
-				name := fields.Selector().Unquoted()
-				if inherited(name, fields.Value()) {
+				name := labelOf(fields)
+				if h.inherits(name, fields.Value().Pos()) || slices.Contains(h.both, name) {
 					continue
 				}
-				c := candidate{name: name, position: fields.Value().Pos()}
+				c := candidate{name: name, pkg: inst.PkgName, position: fields.Value().Pos()}
 				a, err := e.candidate(fields.Value(), dir, name, &c)
 				if err != nil {
 					return out, err
 				}
 				if a != nil {
-					out.automations = append(out.automations, compiled{*a, dir, inst.PkgName, name})
+					out.automations = append(out.automations, compiled{*a, dir, inst.PkgName, name, c.position, c.facts})
 				}
 				clean = clean && c.failure == nil && len(c.found) == 0
 				candidates = append(candidates, c)
@@ -193,17 +235,41 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance) (evaluated, err
 	if clean {
 		return out, nil
 	}
-	var err error
-	out.diagnostics, err = e.explain(dir, inst.PkgName, failure, candidates)
+	explained, err := e.explain(dir, inst.PkgName, failure, candidates)
+	out.diagnostics = append(out.diagnostics, explained...)
 	return out, err
+}
+
+// misspeltAutomations warns of a package without automations that has a field
+// of nearly that name: CUE has nothing against it, and nothing would be compiled.
+func (e *evaluation) misspeltAutomations(inst *build.Instance, failure error) diagnostic.List {
+	severity := diagnostic.Warning
+	if failure != nil {
+		severity = diagnostic.Error
+	}
+	var out diagnostic.List
+	for _, f := range inst.Files {
+		for _, d := range f.Decls {
+			field, ok := d.(*ast.Field)
+			if !ok || filepath.Dir(f.Filename) != inst.Dir {
+				continue
+			}
+			label, ok := fieldLabel(field)
+			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || nearest(label, []string{"automations"}) == "" {
+				continue
+			}
+			out = append(out, diagnostic.Diagnostic{Severity: severity, Code: "unknown-field", File: e.loader.relative(f.Filename),
+				Range: rangeOf(field.Label.Pos(), field.Label.End()), Path: valuePath{label}.String(),
+				Message:    "the package has no automations: segue reads the field automations, not " + label,
+				Suggestion: "automations", Help: didYouMean("automations")})
+		}
+	}
+	return out
 }
 
 // candidate checks one automation and emits it if nothing is wrong with it.
 func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*automation.Automation, error) {
-	if c.failure = v.Validate(cue.Concrete(true)); c.failure != nil {
-		return nil, nil
-	}
-	b, err := v.MarshalJSON()
+	b, err := encodeAutomation(v)
 	if err != nil {
 		c.failure = err
 		return nil, nil
@@ -224,55 +290,18 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 	if m.failed() {
 		return nil, nil
 	}
-	return m.emit()
-}
-
-// inherited returns a function that says whether an automation comes from a
-// file in a folder above, whose package it belongs to.
-func (e *evaluation) inherited(inst *build.Instance) func(string, cue.Value) bool {
-	own := false
-	for _, f := range inst.BuildFiles {
-		own = own || filepath.Dir(f.Filename) != inst.Dir
+	c.facts = m.facts()
+	a, err := m.emit()
+	if err == nil && e.tests != nil {
+		e.tests.add(v, m, a, dir, c.pkg)
 	}
-	if !own {
-		return func(string, cue.Value) bool { return false }
-	}
-	declared := map[string]bool{} // by the package's own files
-	above := map[string]bool{}
-	for _, f := range inst.Files {
-		for _, s := range newIndex([]*source{{syntax: f}}).names("automations") {
-			if filepath.Dir(f.Filename) == inst.Dir {
-				declared[s] = true
-			} else {
-				above[s] = true
-			}
-		}
-	}
-	return func(name string, v cue.Value) bool {
-		switch {
-		case declared[name]:
-			return false
-		case above[name]:
-			return true
-		default:
-			return v.Pos().IsValid() && filepath.Dir(v.Pos().Filename()) != inst.Dir
-		}
-	}
-}
-
-// names lists the literal field names of a top-level struct.
-func (x *index) names(field string) []string {
-	var out []string
-	for _, s := range x.sites(valuePath{field}) {
-		out = append(out, fieldNames(s.value)...)
-	}
-	return out
+	return a, err
 }
 
 // explain finds places for the findings of a package, and findings for what CUE
 // refused.
 func (e *evaluation) explain(dir, pkg string, failure error, candidates []candidate) (diagnostic.List, error) {
-	x, err := newExplainer(e.project.Dir, e.project.Catalog)
+	x, err := e.explainer()
 	if err != nil {
 		return nil, err
 	}
@@ -282,6 +311,7 @@ func (e *evaluation) explain(dir, pkg string, failure error, candidates []candid
 	}
 	known := map[string]candidate{}
 	broken := failure != nil
+	p.declaredTwice()
 	for _, c := range candidates {
 		known[c.name] = c
 		broken = broken || c.failure != nil
@@ -289,16 +319,16 @@ func (e *evaluation) explain(dir, pkg string, failure error, candidates []candid
 	if !broken {
 		// CUE is content: only the checks have something to say.
 		for _, c := range candidates {
-			p.addAll(c.found, e.key(dir, c.name), c.position)
+			p.addAll(c.found, keyOf(dir, c.name), c.position)
 		}
 		return p.found, nil
 	}
 	value := p.evaluate()
 	e.explainAutomations(p, value, known)
-	if failure != nil && !p.found.HasErrors() {
+	if failure != nil && !p.deferred && !p.found.HasErrors() {
 		p.cueErrors(failure, nil)
 	}
-	if failure != nil && len(p.found) == 0 {
+	if failure != nil && !p.deferred && len(p.found) == 0 {
 		return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", dir, failure)
 	}
 	return p.found, nil
@@ -319,34 +349,32 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 	if !automations.Exists() {
 		return
 	}
-	fields, err := automations.Fields()
+	fields, err := fieldsOf(automations)
 	if err != nil {
-		p.cueErrors(automations.Err(), valuePath{"automations"})
+		at := valuePath{"automations"}
+		c := &checker{}
+		if raw := p.raw(automations, at); raw != (broken{}) {
+			c.wrongType(raw, &shape{kind: structShape}, at)
+			p.addAll(c.found, "", automations.Pos())
+		}
 		return
 	}
-	own := map[string]bool{}
-	for _, s := range p.index.sources {
-		if filepath.ToSlash(filepath.Dir(s.name)) == p.dir {
-			for _, name := range newIndex([]*source{s}).names("automations") {
-				own[name] = true
-			}
-		}
-	}
+	h := p.heritage()
 	for fields.Next() {
-		name := fields.Selector().Unquoted()
+		name := labelOf(fields)
 		v := fields.Value()
-		if s := p.index.sourceOf(v.Pos()); !own[name] && s != nil && filepath.ToSlash(filepath.Dir(s.name)) != p.dir {
-			continue // of a folder above, explained there
+		if h.inherits(name, v.Pos()) || slices.Contains(h.both, name) {
+			continue // explained in the folder above
 		}
 		at := valuePath{"automations", name}
-		key := e.key(p.dir, name)
+		key := keyOf(p.dir, name)
 		if c, ok := known[name]; ok && c.failure == nil {
 			p.addAll(c.found, key, c.position)
 			continue
 		}
 		before := len(p.found)
 		m := e.message(p.raw(v, at), p.dir, name)
-		m.undetermined = p.undetermined(at)
+		m.undetermined, m.partial = p.undetermined(at), p.partials
 		m.check(false)
 		for i := range p.found[before:] {
 			p.found[before+i].Key = key
@@ -355,7 +383,8 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 			m.found[i].position = p.positions[m.found[i].path.String()]
 		}
 		p.addAll(m.found, key, v.Pos())
-		if c, ok := known[name]; ok && !p.found[before:].HasErrors() {
+		// What was taken out has its finding; CUE's complaint follows from it.
+		if c, ok := known[name]; ok && !p.damaged() && !p.found[before:].HasErrors() {
 			from := len(p.found)
 			p.cueErrors(c.failure, nil)
 			for i := range p.found[from:] {
@@ -363,6 +392,32 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 			}
 		}
 	}
+}
+
+// errNotStruct is the error of a value that has elements where fields are wanted.
+var errNotStruct = errors.New("not a struct")
+
+// fieldsOf returns the fields of a struct. CUE would list the elements of a list
+// that is in conflict with something else.
+func fieldsOf(v cue.Value) (*cue.Iterator, error) {
+	fields, err := v.Fields()
+	if err != nil {
+		return nil, err
+	}
+	for probe, _ := v.Fields(); probe.Next(); {
+		if !probe.Selector().IsString() {
+			return nil, cmp.Or(v.Err(), errNotStruct)
+		}
+	}
+	return fields, nil
+}
+
+// labelOf is the name of the field that an iterator is at.
+func labelOf(fields *cue.Iterator) string {
+	if s := fields.Selector(); s.IsString() {
+		return s.Unquoted()
+	}
+	return fields.Selector().String()
 }
 
 // selectors converts a path for CUE.
@@ -379,8 +434,8 @@ func selectors(p valuePath) cue.Path {
 	return cue.MakePath(out...)
 }
 
-// key is the key of an automation: the package's folder and the name.
-func (e *evaluation) key(dir, name string) string {
+// keyOf is the key of an automation: the package's folder and the name.
+func keyOf(dir, name string) string {
 	if dir == "." {
 		return name
 	}
@@ -389,7 +444,7 @@ func (e *evaluation) key(dir, name string) string {
 
 // duplicate reports that two packages claim one key.
 func (e *evaluation) duplicate(second, first *compiled) (diagnostic.Diagnostic, error) {
-	x, err := newExplainer(e.project.Dir, e.project.Catalog)
+	x, err := e.explainer()
 	if err != nil {
 		return diagnostic.Diagnostic{}, err
 	}

@@ -3,6 +3,7 @@ package compiler
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -14,7 +15,6 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
-	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
@@ -28,14 +28,16 @@ import (
 type explainer struct {
 	loader  *loader
 	catalog automation.Catalog
+	// dirs are the folders whose packages are explained in this run.
+	dirs []string
 }
 
-func newExplainer(root string, catalog automation.Catalog) (*explainer, error) {
+func newExplainer(root string, catalog automation.Catalog, dirs []string) (*explainer, error) {
 	l, err := newLoader(root, lenientFiles())
 	if err != nil {
 		return nil, err
 	}
-	return &explainer{loader: l, catalog: catalog}, nil
+	return &explainer{loader: l, catalog: catalog, dirs: dirs}, nil
 }
 
 // An explained is a package, or a single file, whose findings are collected.
@@ -47,18 +49,27 @@ type explained struct {
 	patched  map[string]*ast.File // by absolute name: what can be evaluated
 	// unparsed says that a file of the package does not parse.
 	unparsed bool
-	// lost are the places of references that were taken out.
-	lost  []token.Pos
+	// refused says that CUE does not take a file at all, for which there is a
+	// finding.
+	refused bool
+	// deferred says that a package that is imported has mistakes, which are
+	// explained there.
+	deferred bool
+	// holes stand where something was taken out that leads nowhere.
+	holes map[ast.Node]bool
 	found diagnostic.List
-	// positions are CUE's, by path, of the values that were converted.
+	// positions are CUE's, by path, of the values that were converted, partials
+	// the paths of structs that may have more fields than can be seen.
 	positions map[string]token.Pos
+	partials  map[string]bool
 }
 
 // open reads the files of a package: those in its folder, or the named ones, and
 // those of the same package in the folders above. Files that do not parse, and
 // references and imports that lead nowhere, become findings.
 func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
-	p := &explained{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{}, positions: map[string]token.Pos{}}
+	p := &explained{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{},
+		holes: map[ast.Node]bool{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
 	var sources []*source
 	folder := path.Clean(dir)
 	for {
@@ -94,6 +105,7 @@ func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 		folder = path.Dir(folder)
 	}
 	p.index = newIndex(sources)
+	p.index.elsewhere = e.elsewhere()
 	return p, nil
 }
 
@@ -119,11 +131,29 @@ func (e *explainer) packageNames(folder string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		if _, aside := e.loader.aside[s.syntax.Filename]; aside {
+			continue
+		}
 		if pkg := s.syntax.PackageName(); !slices.Contains(names, pkg) {
 			names = append(names, pkg)
 		}
 	}
 	return names, nil
+}
+
+// unnamed explains the files of a folder that do not say which package they
+// belong to.
+func (e *explainer) unnamed(folder string) (diagnostic.List, error) {
+	p, err := e.open(folder, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range p.index.sources {
+		if p.patched[s.syntax.Filename] == s.syntax && path.Dir(s.name) == path.Clean(folder) {
+			p.found = append(p.found, noPackage(s.name, s.syntax))
+		}
+	}
+	return p.found, nil
 }
 
 // sourceFiles lists the files of a folder that belong to a package.
@@ -134,7 +164,7 @@ func (e *explainer) sourceFiles(folder string) ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		if !entry.IsDir() && isSource(entry.Name()) && (folder != "." || entry.Name() != projectFile) {
+		if !entry.IsDir() && (isSource(entry.Name()) || e.loader.tests && isTestFile(entry.Name())) && (folder != "." || entry.Name() != projectFile) {
 			names = append(names, entry.Name())
 		}
 	}
@@ -145,6 +175,9 @@ func (e *explainer) sourceFiles(folder string) ([]string, error) {
 // with its syntax, the third that it can't be read.
 func (e *explainer) read(name string) (*source, error, error) {
 	filename := filepath.Join(e.loader.root, filepath.FromSlash(name))
+	if e.loader.setAside(filename) {
+		return &source{name: name, syntax: &ast.File{Filename: filename}}, nil, nil
+	}
 	content, err := os.ReadFile(filename)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
@@ -157,15 +190,35 @@ func (e *explainer) read(name string) (*source, error, error) {
 	return &source{name: name, syntax: syntax, content: content}, broken, nil
 }
 
+// elsewhere returns a function that reads files of the project's other packages,
+// where values come from that a package imports.
+func (e *explainer) elsewhere() func(filename string) *source {
+	read := map[string]*source{}
+	return func(filename string) *source {
+		if s, ok := read[filename]; ok {
+			return s
+		}
+		read[filename] = nil
+		if rel := e.loader.relative(filename); filepath.IsLocal(filepath.FromSlash(rel)) && !strings.HasPrefix(rel, "cue.mod/") {
+			if s, broken, err := e.read(rel); err == nil && broken == nil {
+				read[filename] = s
+			}
+		}
+		return read[filename]
+	}
+}
+
 // evaluate returns the package's value, as far as CUE can tell with everything
 // taken out that leads nowhere.
 func (p *explained) evaluate() cue.Value {
-	p.resolve()
+	if p.resolve(); p.refused {
+		return cue.Value{}
+	}
 	parse := func(name string, src any, cfg parser.Config) (*ast.File, error) {
 		if f, ok := p.patched[name]; ok {
 			return f, nil
 		}
-		return parser.ParseFile(name, src, cfg)
+		return p.loader.parse(name, src, cfg)
 	}
 	var inst *build.Instance
 	if p.project {
@@ -214,13 +267,10 @@ func (p *explained) raw(v cue.Value, at valuePath) any {
 		}
 		return list
 	case !v.IsConcrete():
-		// Without a type, it is the schema's, or stands for what was taken out.
-		if kind != cue.TopKind {
-			p.incomplete(v, at)
-		} else if !p.damaged() {
-			return nil
-		}
-		return broken{}
+		return p.rawOpen(v, at)
+	}
+	if v.Kind() == cue.BytesKind {
+		return bytesValue{}
 	}
 	b, err := v.MarshalJSON()
 	if err != nil {
@@ -234,15 +284,48 @@ func (p *explained) raw(v cue.Value, at valuePath) any {
 	return out
 }
 
+// rawOpen converts a value that may still be several.
+func (p *explained) rawOpen(v cue.Value, at valuePath) any {
+	switch {
+	case p.partial(at):
+		return broken{} // it stands for what was taken out
+	case p.refersToItself(at):
+		return broken{}
+	case v.IncompleteKind() == cue.TopKind:
+		return unset{}
+	}
+	p.incomplete(v, at)
+	return broken{}
+}
+
+// refersToItself reports a field whose value is its own name, which in CUE is
+// the field itself and no text.
+func (p *explained) refersToItself(at valuePath) bool {
+	for _, s := range p.index.sites(at) {
+		if id, ok := s.value.(*ast.Ident); ok && id.Node != nil && s.field != nil && (id.Node == s.field || id.Node == s.field.Value) {
+			p.add(finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "cycle",
+				Message: at.name() + " refers to itself",
+				Help:    fmt.Sprintf("a text stands between quotes: %q; a placeholder between braces too: %q", id.Name, "{{"+id.Name+"}}")}}, id.Pos())
+			return true
+		}
+	}
+	return false
+}
+
 func (p *explained) rawStruct(v cue.Value, at valuePath) any {
 	fields, err := v.Fields(cue.All(), cue.Optional(false), cue.Definitions(false), cue.Hidden(false))
 	if err != nil {
 		return p.rawBroken(v, at)
 	}
+	if p.partial(at) {
+		p.partials[at.String()] = true
+	}
 	m := map[string]any{}
 	for fields.Next() {
 		s := fields.Selector()
-		if s.IsString() && s.ConstraintType() == 0 {
+		if isExpectation(at.with(s.Unquoted())) {
+			m[s.Unquoted()] = broken{}
+		} else if s.IsString() && s.ConstraintType() == 0 {
 			m[s.Unquoted()] = p.raw(fields.Value(), at.with(s.Unquoted()))
 		}
 	}
@@ -252,10 +335,10 @@ func (p *explained) rawStruct(v cue.Value, at valuePath) any {
 // rawBroken converts what can be had of a value with mistakes in it.
 func (p *explained) rawBroken(v cue.Value, at valuePath) any {
 	before := len(p.found)
-	if fields, err := v.Fields(); err == nil {
+	if fields, err := fieldsOf(v); err == nil {
 		m := map[string]any{}
 		for fields.Next() {
-			name := fields.Selector().Unquoted()
+			name := labelOf(fields)
 			m[name] = p.raw(fields.Value(), at.with(name))
 		}
 		if len(p.found) > before {
@@ -270,50 +353,60 @@ func (p *explained) rawBroken(v cue.Value, at valuePath) any {
 			return list
 		}
 	}
-	p.cueErrors(v.Err(), at)
+	failure := v.Err()
+	if failure == nil {
+		failure = v.Validate(cue.Concrete(true))
+	}
+	if written, ok := p.written(failure); ok {
+		return written
+	}
+	p.cueErrors(failure, at)
 	return broken{}
-}
-
-// damaged reports whether something was taken out of the files, so that a value
-// that is open may be no mistake of its own.
-func (p *explained) damaged() bool { return p.unparsed || len(p.lost) > 0 }
-
-// undetermined reports whether what an automation is can't be told, because a
-// reference in it, or in what it may be made of, leads nowhere.
-func (p *explained) undetermined(at valuePath) bool {
-	if !p.damaged() {
-		return false
-	}
-	sites := p.index.sites(at)
-	for _, s := range sites {
-		if _, plain := s.value.(*ast.StructLit); !plain {
-			return true
-		}
-		for _, pos := range p.lost {
-			if pos.Filename() == s.value.Pos().Filename() && s.value.Pos().Offset() <= pos.Offset() && pos.Offset() < s.value.End().Offset() {
-				return true
-			}
-		}
-	}
-	return len(sites) == 0
 }
 
 // incomplete reports a value that says what it may be but not what it is.
 func (p *explained) incomplete(v cue.Value, at valuePath) {
 	f := finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value"}}
-	f.Message = at.name() + " has no value: " + typeName(v) + " is needed"
-	f.Help = "give it a value"
+	f.Message, f.Help = at.name()+" has no value: "+typeName(v)+" is needed", "give it a value"
+	if options := alternativesOf(v); len(options) > 0 {
+		f.Message, f.Help = at.name()+" has no value: it may be "+oneOf(options), "choose one of them"
+	}
 	sites := p.index.sites(at)
 	p.add(f, v.Pos())
 	// The declaration asks for a value; the automation is where one is missing.
-	if len(at) > 2 && at[0] == "automations" && len(sites) > 0 {
-		own := p.index.sites(at[:2])
-		d := &p.found[len(p.found)-1]
-		if len(own) > 0 && !contains(own[len(own)-1].value, sites[len(sites)-1].value) {
+	if len(at) < 3 || at[0] != "automations" || len(sites) == 0 {
+		return
+	}
+	d := &p.found[len(p.found)-1]
+	automation := p.index.sites(at[:2])
+	for up := at; len(automation) > 0 && len(up) > 1; up = up[:len(up)-1] {
+		whole, own := automation[len(automation)-1].value, p.index.sites(up)
+		if len(own) == 0 || len(up) > 2 && !contains(whole, own[len(own)-1].value) {
+			continue
+		}
+		if len(up) < len(at) {
 			d.Related = append(d.Related, diagnostic.Related{Message: "declared here", File: d.File, Range: d.Range})
 			p.index.at(d, finding{spot: atLabel}, own[len(own)-1])
 		}
+		return
 	}
+}
+
+// alternativesOf lists what a value may be if that is one of several literals.
+func alternativesOf(v cue.Value) []string {
+	op, args := v.Eval().Expr()
+	if op != cue.OrOp {
+		return nil
+	}
+	var out []string
+	for _, arg := range args {
+		b, err := arg.MarshalJSON()
+		if err != nil {
+			return nil
+		}
+		out = append(out, string(b))
+	}
+	return out
 }
 
 // contains reports whether a node stands within another one of the same file.
@@ -324,40 +417,23 @@ func contains(outer, inner ast.Node) bool {
 
 // typeName says in words what a value without a value may be.
 func typeName(v cue.Value) string {
-	switch k := v.IncompleteKind(); k {
-	case cue.StringKind:
-		return "a text"
-	case cue.IntKind:
-		return "a whole number"
-	case cue.NumberKind, cue.FloatKind:
-		return "a number"
-	case cue.BoolKind:
-		return "true or false"
-	case cue.ListKind:
-		return "a list"
-	case cue.StructKind:
-		return "a struct"
-	default:
-		return "one of " + strings.ReplaceAll(k.String(), "|", " or ")
+	var words []string
+	kind := v.IncompleteKind()
+	for _, k := range []struct {
+		kind cue.Kind
+		word string
+	}{
+		{cue.NumberKind, "a number"}, {cue.IntKind, "a whole number"}, {cue.FloatKind, "a number"}, {cue.StringKind, "a text"},
+		{cue.BoolKind, "true or false"}, {cue.ListKind, "a list"}, {cue.StructKind, "a struct"}, {cue.NullKind, "null"},
+	} {
+		if kind&k.kind == k.kind {
+			words, kind = append(words, k.word), kind&^k.kind
+		}
 	}
-}
-
-// syntaxError reports why a file does not parse. What the parser says after its
-// first complaint follows from that one.
-func (p *explained) syntaxError(s *source, err error) {
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "syntax-error", File: s.name}
-	list := cueerrors.Errors(err)
-	if len(list) == 0 {
-		return
+	if len(words) == 0 {
+		return "a value"
 	}
-	first := list[0]
-	d.Message = "the file does not parse: " + plainMessage(first)
-	d.Help = syntaxHelp(d.Message)
-	if pos := first.Position(); pos.IsValid() {
-		d.Range = rangeOf(pos, pos)
-		d.Range.End.Column++
-	}
-	p.found = append(p.found, d)
+	return oneOf(words)
 }
 
 // unmarshalNumber decodes JSON and keeps numbers as they are written.

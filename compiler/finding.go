@@ -73,9 +73,13 @@ type finding struct {
 	spot spot
 	// position is what CUE knows of the value's origin, if anything.
 	position token.Pos
+	// exact says that position is nearer to the mistake than the value at path.
+	exact bool
 	// part is the offending part of a text, at offset; empty for all of it.
 	part   string
 	offset int
+	// repair is what the mistake could be repaired with, nil if that is unknown.
+	repair *repair
 }
 
 // nearest returns the candidate that name was probably meant to be, "" if none
@@ -106,8 +110,10 @@ func nearest(name string, candidates []string) string {
 
 // plainName removes what people get wrong most: case, and how words are joined.
 func plainName(s string) string {
-	return strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(strings.ToLower(s))
+	return joints.Replace(strings.ToLower(s))
 }
+
+var joints = strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
 
 // didYouMean is a remedy that names what was probably meant.
 func didYouMean(suggestion string) string { return "did you mean " + suggestion + "?" }
@@ -133,3 +139,7 @@ func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m))
 func byPlace(a, b finding) int {
 	return cmp.Or(cmp.Compare(a.path.String(), b.path.String()), cmp.Compare(a.offset, b.offset), cmp.Compare(a.Code, b.Code))
 }
+
+// Nearest returns the name among candidates that was probably meant, "" if none
+// is near or two are equally near.
+func Nearest(name string, candidates []string) string { return nearest(name, candidates) }

@@ -2,11 +2,12 @@ package compiler
 
 import (
 	"fmt"
+	"path"
+	"strings"
 	"sync"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/format"
-	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
@@ -22,30 +23,87 @@ import (
 // The schema keeps to a subset of CUE, which a test checks: definitions,
 // structs, references, constraints and disjunctions.
 var lenientFiles = sync.OnceValue(func() map[string][]byte {
+	giving := givingDefinitions()
 	out := map[string][]byte{}
 	for name, content := range schema.Files() {
 		f, err := parser.ParseFile(name, content)
 		if err != nil {
 			panic(fmt.Sprintf("the embedded schema does not parse: %v", err))
 		}
-		if out[name], err = format.Node(lenientFile(f)); err != nil {
+		l := lenient{pkg: path.Dir(name), giving: giving, used: map[string]bool{}}
+		if out[name], err = format.Node(l.file(f)); err != nil {
 			panic(fmt.Sprintf("the lenient schema can't be written: %v", err))
 		}
 	}
 	return out
 })
 
-func lenientFile(f *ast.File) *ast.File {
-	used := map[string]bool{}
+// lenient turns one file of the schema.
+type lenient struct {
+	pkg string
+	// giving are the definitions, such as "segment.#OrderCompleted", that give
+	// a value something: a fixed field or a default. All others accept anything,
+	// and so a value of a wrong type stays what the author wrote.
+	giving map[string]bool
+	used   map[string]bool // imports
+}
+
+// givingDefinitions finds the definitions that give a value something.
+func givingDefinitions() map[string]bool {
+	defs := schemaDefinitions()
+	giving := map[string]bool{}
+	for changed := true; changed; {
+		changed = false
+		for name, expr := range defs {
+			l := lenient{pkg: strings.SplitN(name, ".", 2)[0], giving: giving}
+			if !giving[name] && l.gives(expr) {
+				giving[name], changed = true, true
+			}
+		}
+	}
+	return giving
+}
+
+// gives reports whether an expression gives a value something.
+func (l *lenient) gives(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return l.gives(e.X)
+	case *ast.Ident:
+		return l.giving[l.pkg+"."+e.Name]
+	case *ast.SelectorExpr:
+		x, ok := e.X.(*ast.Ident)
+		return ok && l.giving[x.Name+"."+e.Sel.(*ast.Ident).Name]
+	case *ast.BinaryExpr:
+		return e.Op == token.AND && (l.gives(e.X) || l.gives(e.Y))
+	case *ast.StructLit:
+		for _, d := range e.Elts {
+			switch d := d.(type) {
+			case *ast.EmbedDecl:
+				if l.gives(d.Expr) {
+					return true
+				}
+			case *ast.Field:
+				_, literal := d.Value.(*ast.BasicLit)
+				if d.Constraint == token.ILLEGAL && (literal || defaultOf(d.Value) != nil) || l.gives(d.Value) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func (l *lenient) file(f *ast.File) *ast.File {
 	var decls []ast.Decl
 	for _, d := range f.Decls {
 		if field, ok := d.(*ast.Field); ok {
-			decls = append(decls, &ast.Field{Label: field.Label, Value: lenientExpr(field.Value, used)})
+			decls = append(decls, &ast.Field{Label: field.Label, Value: l.expr(field.Value)})
 		}
 	}
 	out := &ast.File{Filename: f.Filename, Decls: []ast.Decl{&ast.Package{Name: ast.NewIdent(f.PackageName())}}}
 	for spec := range f.ImportSpecs() {
-		if used[importName(spec)] {
+		if l.used[importName(spec)] {
 			out.Decls = append(out.Decls, &ast.ImportDecl{Specs: []*ast.ImportSpec{
 				{Name: spec.Name, Path: &ast.BasicLit{Kind: token.STRING, Value: spec.Path.Value}}}})
 		}
@@ -54,41 +112,28 @@ func lenientFile(f *ast.File) *ast.File {
 	return out
 }
 
-// importName is the name under which a file refers to an import.
-func importName(spec *ast.ImportSpec) string {
-	if spec.Name != nil {
-		return spec.Name.Name
-	}
-	p, err := literal.Unquote(spec.Path.Value)
-	if err != nil {
-		return ""
-	}
-	return ast.ParseImportPath(p).Qualifier
-}
-
 func anything() ast.Expr { return ast.NewIdent("_") }
 
-// lenientExpr returns an expression that accepts at least what e accepts.
-func lenientExpr(e ast.Expr, used map[string]bool) ast.Expr {
+// expr returns an expression that accepts at least what e accepts.
+func (l *lenient) expr(e ast.Expr) ast.Expr {
 	switch e := e.(type) {
 	case *ast.ParenExpr:
-		return lenientExpr(e.X, used)
+		return l.expr(e.X)
 	case *ast.BasicLit:
 		return &ast.BasicLit{Kind: e.Kind, Value: e.Value}
 	case *ast.Ident:
-		switch e.Name {
-		case "string", "number", "int", "bool", "null", "_":
+		if !l.giving[l.pkg+"."+e.Name] {
 			return anything()
 		}
 		return ast.NewIdent(e.Name)
 	case *ast.SelectorExpr:
-		if x, ok := e.X.(*ast.Ident); ok && x.Name != "time" {
-			used[x.Name] = true
+		if x, ok := e.X.(*ast.Ident); ok && l.giving[x.Name+"."+e.Sel.(*ast.Ident).Name] {
+			l.used[x.Name] = true
 			return &ast.SelectorExpr{X: ast.NewIdent(x.Name), Sel: ast.NewIdent(e.Sel.(*ast.Ident).Name)}
 		}
 	case *ast.BinaryExpr:
 		if e.Op == token.AND {
-			x, y := lenientExpr(e.X, used), lenientExpr(e.Y, used)
+			x, y := l.expr(e.X), l.expr(e.Y)
 			switch {
 			case isAnything(x):
 				return y
@@ -101,7 +146,7 @@ func lenientExpr(e ast.Expr, used map[string]bool) ast.Expr {
 			return ast.NewBinExpr(token.OR, &ast.UnaryExpr{Op: token.MUL, X: lenientDefault(def)}, anything())
 		}
 	case *ast.StructLit:
-		return lenientStruct(e, used)
+		return l.structure(e)
 	}
 	return anything()
 }
@@ -145,14 +190,19 @@ func lenientDefault(e ast.Expr) ast.Expr {
 	return anything()
 }
 
-func lenientStruct(s *ast.StructLit, used map[string]bool) ast.Expr {
+func (l *lenient) structure(s *ast.StructLit) ast.Expr {
+	if !l.gives(s) {
+		return anything()
+	}
 	out := &ast.StructLit{}
 	for _, d := range s.Elts {
 		switch d := d.(type) {
 		case *ast.EmbedDecl:
-			out.Elts = append(out.Elts, &ast.EmbedDecl{Expr: lenientExpr(d.Expr, used)})
+			if embedded := l.expr(d.Expr); !isAnything(embedded) {
+				out.Elts = append(out.Elts, &ast.EmbedDecl{Expr: embedded})
+			}
 		case *ast.Field:
-			value := lenientExpr(d.Value, used)
+			value := l.expr(d.Value)
 			if _, literal := d.Value.(*ast.BasicLit); literal && d.Constraint != token.ILLEGAL {
 				value = anything()
 			}
@@ -160,7 +210,7 @@ func lenientStruct(s *ast.StructLit, used map[string]bool) ast.Expr {
 			if d.Constraint == token.NOT {
 				field.Constraint = token.OPTION
 			}
-			if _, pattern := d.Label.(*ast.ListLit); !pattern && d.Constraint == token.ILLEGAL && !fixed(d.Value) {
+			if _, pattern := d.Label.(*ast.ListLit); !pattern && d.Constraint == token.ILLEGAL && (!fixed(d.Value) || isAnything(value)) {
 				// A plain field that only constrains would be incomplete.
 				field.Constraint = token.OPTION
 			}

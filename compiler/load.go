@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,12 +10,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
+	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+	"cuelang.org/go/mod/module"
 
+	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
 
@@ -26,12 +32,18 @@ const projectFile = "segue.cue"
 type loader struct {
 	root    string // absolute
 	overlay map[string]load.Source
+	// aside are the files and folders that are not read, with the reason.
+	aside map[string]diagnostic.Diagnostic
+	// tests says that files ending in _test.cue are read as well.
+	tests bool
+	// sizes are the bytes in the files of the folders that packageDirs lists.
+	sizes map[string]int64
 }
 
 // newLoader returns a loader for the project at root, an absolute path, that
 // uses the schema in files.
 func newLoader(root string, files map[string][]byte) (*loader, error) {
-	l := &loader{root: root, overlay: map[string]load.Source{}}
+	l := &loader{root: root, overlay: map[string]load.Source{}, aside: map[string]diagnostic.Diagnostic{}, sizes: map[string]int64{}}
 	for name, content := range files {
 		l.overlay[l.vendored(name)] = load.FromBytes(content)
 	}
@@ -129,7 +141,11 @@ func (l *loader) packageDirs() ([]string, error) {
 	var dirs []string
 	err := filepath.WalkDir(l.root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return err
+			if name == l.root {
+				return err
+			}
+			l.aside[name] = l.unreadableDir(name, err)
+			return fs.SkipDir
 		}
 		if d.IsDir() {
 			if name == l.root {
@@ -141,11 +157,27 @@ func (l *loader) packageDirs() ([]string, error) {
 			return nil
 		}
 		if !isSource(d.Name()) {
+			if strings.HasSuffix(d.Name(), ".cue") && !ignoredName(d.Name()) {
+				l.setAside(name) // CUE opens it for its package clause
+			}
 			return nil
 		}
 		dir := l.relative(filepath.Dir(name))
 		if dir == "." && d.Name() == projectFile {
 			return nil
+		}
+		if folder := filepath.Dir(name); module.CheckImportPath(path.Join("project.example", dir)) != nil {
+			if _, known := l.aside[folder]; !known {
+				l.aside[folder] = diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "folder-name", File: l.relative(name),
+					Message: fmt.Sprintf("the folder %q has a name that CUE can't make an import path of, so that nothing in it is used", dir),
+					Help:    "rename it: use letters, digits, '-', '_' and '.'"}
+			}
+			return nil
+		}
+		if !l.setAside(name) {
+			if info, err := d.Info(); err == nil {
+				l.sizes[dir] += info.Size()
+			}
 		}
 		if len(dirs) == 0 || dirs[len(dirs)-1] != dir {
 			dirs = append(dirs, dir)
@@ -179,6 +211,21 @@ func isSource(name string) bool {
 // parseFunc is the loader's hook for reading one file.
 type parseFunc func(name string, src any, cfg parser.Config) (*ast.File, error)
 
+// parse reads a file for the loader. What is not UTF-8 has been replaced by then,
+// in a way that can be seen, and would be sent like that.
+func (l *loader) parse(name string, src any, cfg parser.Config) (*ast.File, error) {
+	if !l.tests && isTestFile(name) {
+		return testFileClause(name, src), nil
+	}
+	if b, ok := src.([]byte); ok && bytes.ContainsRune(b, utf8.RuneError) {
+		if content, err := os.ReadFile(name); err == nil && !utf8.Valid(content) {
+			f, _ := parser.ParseFile(name, src, cfg)
+			return f, cueerrors.Newf(token.NewFile(name, -1, len(b)).Pos(0, token.NoRelPos), "the file is not UTF-8")
+		}
+	}
+	return parser.ParseFile(name, src, cfg)
+}
+
 // packages loads all packages in the folders, which are relative to the root.
 func (l *loader) packages(dirs []string, parse parseFunc) []*build.Instance {
 	args := make([]string, len(dirs))
@@ -186,7 +233,7 @@ func (l *loader) packages(dirs []string, parse parseFunc) []*build.Instance {
 		args[i] = "./" + dir
 	}
 	return load.Instances(args, &load.Config{
-		Dir: l.root, ModuleRoot: l.root, Package: "*", Overlay: l.overlay, ParseFile: parse,
+		Dir: l.root, ModuleRoot: l.root, Package: "*", Overlay: l.overlay, ParseFile: parse, Tests: l.tests,
 	})
 }
 
@@ -202,4 +249,30 @@ func (l *loader) schemaPackage(name string) *build.Instance {
 	return load.Instances([]string{schema.ModulePath + "/" + name}, &load.Config{
 		Dir: l.root, ModuleRoot: l.root, Overlay: l.overlay,
 	})[0]
+}
+
+// noPackage is the finding about a file without a package clause, which CUE
+// passes over.
+func noPackage(file string, syntax *ast.File) diagnostic.Diagnostic {
+	d := diagnostic.Diagnostic{Severity: diagnostic.Warning, Code: "no-package", File: file,
+		Message: "the file has no package clause, so that nothing in it is used",
+		Help:    "put package " + packageName(path.Dir(file)) + " on its first line"}
+	if syntax != nil && slices.ContainsFunc(syntax.Decls, func(d ast.Decl) bool { _, comment := d.(*ast.CommentGroup); return !comment }) {
+		d.Severity = diagnostic.Error
+	}
+	return d
+}
+
+// packageName proposes a package's name for a folder.
+func packageName(dir string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return -1
+	}, path.Base(dir))
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		return "automations"
+	}
+	return name
 }

@@ -15,6 +15,7 @@ type source struct {
 	name    string // relative to the project
 	syntax  *ast.File
 	content []byte
+	lines   []int // where they start; nil until they are asked for
 }
 
 // An index finds the place of a value in the author's files by its path. It
@@ -23,7 +24,18 @@ type source struct {
 type index struct {
 	sources []*source
 	top     map[string][]ast.Expr // definitions and fields of the package
+	// elsewhere reads a file of another package of the project, nil if there is
+	// none of that name.
+	elsewhere func(filename string) *source
+	members   map[string]*members
+	// references are the nodes that identifiers refer to, and selected the names
+	// of selectors; nil until they are asked for.
+	references map[ast.Node]bool
+	selected   map[string]bool
 }
+
+// maxDepth guards against circles among references.
+const maxDepth = 16
 
 func newIndex(sources []*source) *index {
 	x := &index{sources: sources, top: map[string][]ast.Expr{}}
@@ -42,6 +54,9 @@ func newIndex(sources []*source) *index {
 // fieldLabel returns a field's name, if it is not computed.
 func fieldLabel(f *ast.Field) (string, bool) {
 	label, _, err := ast.LabelName(f.Label)
+	if lit, ok := f.Label.(*ast.BasicLit); ok && err == nil {
+		return label, lit.Kind == token.STRING
+	}
 	return label, err == nil && label != ""
 }
 
@@ -55,31 +70,44 @@ type site struct {
 // ones last.
 func (x *index) sites(p valuePath) []site {
 	var at []site
-	for _, s := range x.sources {
-		for _, d := range s.syntax.Decls {
-			if f, ok := d.(*ast.Field); ok && len(p) > 0 {
-				if label, ok := fieldLabel(f); ok && label == p[0] {
-					at = append(at, site{f, f.Value})
-				}
-			}
-		}
+	steps := p
+	if name, ok := p.member(); ok {
+		at, steps = x.member(p[0].(string), name), p[2:]
+	} else if len(p) > 0 {
+		at, steps = x.topFields(p[0]), p[1:]
 	}
-	for _, step := range p[min(1, len(p)):] {
+	for _, step := range steps {
 		var next []site
 		for _, s := range at {
 			next = append(next, x.descend(s.value, step, 0)...)
 		}
-		if at = next; len(at) == 0 {
-			return nil
+		at = next
+	}
+	return at
+}
+
+// topFields returns the fields of a name at the top of the files.
+func (x *index) topFields(name any) []site {
+	var at []site
+	for _, s := range x.sources {
+		for _, d := range s.syntax.Decls {
+			switch d := d.(type) {
+			case *ast.EmbedDecl:
+				at = append(at, x.descend(d.Expr, name, 0)...)
+			case *ast.Field:
+				if label, ok := fieldLabel(d); ok && label == name {
+					at = append(at, site{d, d.Value})
+				}
+			}
 		}
 	}
 	return at
 }
 
 // descend finds a field or an element in an expression. References to the
-// package's own definitions are followed; depth guards against circles.
+// package's own definitions are followed.
 func (x *index) descend(e ast.Expr, step any, depth int) []site {
-	if depth > 16 {
+	if depth > maxDepth {
 		return nil
 	}
 	switch e := e.(type) {
@@ -93,13 +121,7 @@ func (x *index) descend(e ast.Expr, step any, depth int) []site {
 		return x.descend(e.X, step, depth)
 	case *ast.Ident:
 		var out []site
-		if f, ok := e.Node.(*ast.Field); ok {
-			return x.descend(f.Value, step, depth+1)
-		}
-		if l, ok := e.Node.(*ast.LetClause); ok {
-			return x.descend(l.Expr, step, depth+1)
-		}
-		for _, def := range x.top[e.Name] {
+		for _, def := range x.definitions(e) {
 			out = append(out, x.descend(def, step, depth+1)...)
 		}
 		return out
@@ -136,6 +158,88 @@ func (x *index) descend(e ast.Expr, step any, depth int) []site {
 	return nil
 }
 
+// definitions returns what an identifier refers to within the package.
+func (x *index) definitions(id *ast.Ident) []ast.Expr {
+	switch n := id.Node.(type) {
+	case *ast.Field:
+		return []ast.Expr{n.Value}
+	case *ast.LetClause:
+		return []ast.Expr{n.Expr}
+	case *ast.ImportSpec:
+		return nil
+	case ast.Expr: // the value of a field of the same struct
+		return []ast.Expr{n}
+	}
+	return x.top[id.Name]
+}
+
+// labels lists the names of the fields that an expression may have.
+func (x *index) labels(e ast.Expr, depth int) []string {
+	if depth > maxDepth {
+		return nil
+	}
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return x.labels(e.X, depth)
+	case *ast.BinaryExpr:
+		return append(x.labels(e.X, depth), x.labels(e.Y, depth)...)
+	case *ast.Ident:
+		var out []string
+		for _, def := range x.definitions(e) {
+			out = append(out, x.labels(def, depth+1)...)
+		}
+		return out
+	case *ast.SelectorExpr:
+		label, _, _ := ast.LabelName(e.Sel)
+		var out []string
+		for _, s := range x.descend(e.X, label, depth) {
+			out = append(out, x.labels(s.value, depth+1)...)
+		}
+		return out
+	case *ast.StructLit:
+		out := fieldNames(e)
+		for _, d := range e.Elts {
+			if embed, ok := d.(*ast.EmbedDecl); ok {
+				out = append(out, x.labels(embed.Expr, depth+1)...)
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// pathAt returns the path of the field that a position is in, as far as the file
+// shows it.
+func pathAt(f *ast.File, pos token.Pos) valuePath {
+	var path valuePath
+	decls := f.Decls
+	for {
+		var inner ast.Node
+		for _, d := range decls {
+			field, ok := d.(*ast.Field)
+			if !ok || !contains(field, &ast.Ident{NamePos: pos}) {
+				continue
+			}
+			if label, ok := fieldLabel(field); ok {
+				path, inner = append(path, label), field.Value
+			}
+		}
+		decls = nil
+		if inner != nil {
+			ast.Walk(inner, func(n ast.Node) bool {
+				st, ok := n.(*ast.StructLit)
+				if ok && decls == nil && contains(st, &ast.Ident{NamePos: pos}) {
+					decls = st.Elts
+				}
+				return decls == nil
+			}, nil)
+		}
+		if decls == nil {
+			return path
+		}
+	}
+}
+
 // place gives a finding its file and range: the value or the name at its path;
 // where the files do not show it, its position as CUE knows it, or fallback; or
 // that of the nearest value around it.
@@ -149,15 +253,18 @@ func (x *index) place(f finding, fallback token.Pos) diagnostic.Diagnostic {
 	if d.File != "" {
 		return d
 	}
-	if sites := x.sites(f.path); len(sites) > 0 {
+	if sites := x.sites(f.path); len(sites) > 0 && !(f.exact && x.sourceOf(position) != nil) {
 		x.at(&d, f, bestSite(sites))
+		d.Fix = x.fix(&d, f, bestSite(sites), sites)
 		return d
 	}
 	if s := x.sourceOf(position); s != nil {
-		if e := exprAt(s.syntax, position); e != nil {
-			x.at(&d, f, site{nil, e})
+		if found := siteAt(s.syntax, position); found.value != nil {
+			x.at(&d, f, found)
+			d.Fix = x.fix(&d, f, found, []site{found})
 		} else {
-			d.File, d.Range = s.name, rangeOf(position, position)
+			at := min(position.Offset(), len(s.content))
+			d.File, d.Range = s.name, contentRange(s.content, at, tokenEnd(s.content, at))
 		}
 		return d
 	}
@@ -188,7 +295,7 @@ func bestSite(sites []site) site {
 
 // at sets the place to a site: to its name, its value, or a part of its text.
 func (x *index) at(d *diagnostic.Diagnostic, f finding, s site) {
-	var node ast.Node = s.value
+	var node ast.Node = literalPart(s.value)
 	if f.spot == atLabel && s.field != nil {
 		node = s.field.Label
 	}
@@ -196,10 +303,52 @@ func (x *index) at(d *diagnostic.Diagnostic, f finding, s site) {
 	if src == nil {
 		return
 	}
-	d.File, d.Range = src.name, rangeOf(node.Pos(), node.End())
+	d.File, d.Range = src.name, x.nodeRange(node)
 	if f.part != "" && f.spot == atValue {
 		x.narrow(d, f, node, src)
 	}
+}
+
+// literalPart returns the literal of an expression such as #Plan & "team", which
+// is what an author looks at; else the expression.
+func literalPart(e ast.Expr) ast.Expr {
+	b, ok := e.(*ast.BinaryExpr)
+	if !ok || b.Op != token.AND {
+		return e
+	}
+	for _, side := range []ast.Expr{b.Y, b.X} {
+		switch side := literalPart(side).(type) {
+		case *ast.BasicLit, *ast.Interpolation:
+			return side
+		}
+	}
+	return e
+}
+
+// nodeRange is the range of a node in the author's files.
+func (x *index) nodeRange(n ast.Node) diagnostic.Range {
+	lit, ok := n.(*ast.BasicLit)
+	src := x.sourceOf(n.Pos())
+	if !ok || src == nil || !strings.Contains(lit.Value, "\n") {
+		return rangeOf(n.Pos(), n.End())
+	}
+	start, end := literalOffsets(src.content, lit)
+	return contentRange(src.content, start, end)
+}
+
+// literalOffsets returns where a literal stands in a file. CUE drops the carriage
+// returns of a text over several lines and counts without them.
+func literalOffsets(content []byte, lit *ast.BasicLit) (start, end int) {
+	start = min(lit.Pos().Offset(), len(content))
+	end = start
+	for i := 0; i < len(lit.Value) && end < len(content); end++ {
+		if content[end] == lit.Value[i] {
+			i++
+		} else if content[end] != '\r' {
+			break
+		}
+	}
+	return start, end
 }
 
 // narrow reduces a range from a text to the part that is wrong, if that can be
@@ -209,12 +358,9 @@ func (x *index) narrow(d *diagnostic.Diagnostic, f finding, node ast.Node, src *
 	if !ok || lit.Kind != token.STRING {
 		return
 	}
-	start, end := lit.Pos().Offset(), lit.End().Offset()
-	if start < 0 || end > len(src.content) || start >= end {
-		return
-	}
+	start, end := literalOffsets(src.content, lit)
 	text := string(src.content[start:end])
-	value, err := literal.Unquote(text)
+	value, err := literal.Unquote(lit.Value)
 	if err != nil {
 		return
 	}
@@ -231,7 +377,7 @@ func (x *index) narrow(d *diagnostic.Diagnostic, f finding, node ast.Node, src *
 			from += len(f.part)
 		}
 	}
-	d.Range = diagnostic.Range{Start: positionAt(src.content, start+from), End: positionAt(src.content, start+from+len(f.part))}
+	d.Range = diagnostic.Range{Start: src.position(start + from), End: src.position(start + from + len(f.part))}
 }
 
 // positionAt converts an offset into a line and column.
@@ -260,7 +406,22 @@ func (x *index) sourceOf(p token.Pos) *source {
 			return s
 		}
 	}
+	if x.elsewhere != nil {
+		return x.elsewhere(p.Filename())
+	}
 	return nil
+}
+
+// siteAt returns the field or else the expression that starts at a position.
+func siteAt(f *ast.File, p token.Pos) site {
+	found := site{nil, exprAt(f, p)}
+	ast.Walk(f, func(n ast.Node) bool {
+		if field, ok := n.(*ast.Field); ok && field.Label.Pos().Offset() == p.Offset() {
+			found = site{field, field.Value}
+		}
+		return found.field == nil
+	}, nil)
+	return found
 }
 
 // exprAt returns the outermost expression that starts at a position.

@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -31,19 +32,26 @@ type message struct {
 	// undetermined says that the call can't be known, for which there is a
 	// finding already.
 	undetermined bool
+	// triggers are the names of the platform's triggers, nil if they are not known.
+	triggers triggerNames
 	// sources are those of the project as the target sees them.
 	sources map[string]Source
 	source  Source // the one that receives the message
+	plan    *trackingPlan
 	url     string
 	headers map[string]automation.Header
+	// pending are the codes that the automation allows and that are known only
+	// when it is compared with others.
+	pending []string
 }
 
 // message prepares an automation for its checks.
 func (e *evaluation) message(value any, dir, name string) *message {
 	return &message{
 		checker: checker{catalog: e.project.Catalog},
-		value:   value, key: e.key(dir, name), at: valuePath{"automations", name},
+		value:   value, key: keyOf(dir, name), at: valuePath{"automations", name},
 		sources: e.project.sources(e.target),
+		plan:    e.project.plan, triggers: e.project.triggers,
 	}
 }
 
@@ -62,12 +70,13 @@ var callShapes = sync.OnceValue(func() map[string][2]*shape {
 })
 
 // withoutPayload copies a shape and leaves the payload open: unlike the rest of
-// an automation, it may hold placeholders.
+// an automation, it may hold placeholders. Its fields stay known, for those that
+// stand beside the payload instead of in it.
 func withoutPayload(s *shape) *shape {
 	open := *s
 	open.fields = maps.Clone(s.fields)
 	payload := *open.fields["payload"]
-	payload.shape = &shape{kind: anyShape}
+	payload.shape = &shape{kind: anyShape, fields: payload.shape.fields}
 	open.fields["payload"] = &payload
 	return &open
 }
@@ -98,8 +107,12 @@ func (m *message) check(accepted bool) {
 		return
 	}
 	m.raw = raw
+	defer m.silence()
 	m.checkKey()
 	m.call, _ = raw["call"].(string)
+	if _, ok := raw["call"].(broken); ok {
+		m.undetermined = true
+	}
 	shapes, ok := callShapes()[m.call]
 	if !ok && m.undetermined {
 		m.findTrigger()
@@ -116,6 +129,10 @@ func (m *message) check(accepted bool) {
 	m.findTrigger()
 	if payload, ok := raw["payload"]; ok {
 		m.checkPayload(payload, shapes[1], accepted)
+		m.templates = true
+		m.checkPlan(payload)
+		m.templates = false
+		m.advise(payload)
 	}
 	m.findSource()
 	m.checkURL()
@@ -135,6 +152,10 @@ func (m *message) envelope(s *shape) {
 				m.templates = false
 			}
 		}
+	}
+	if tests, ok := raw["tests"]; ok {
+		raw["tests"] = broken{}
+		m.checkTests(tests, s.fields["tests"])
 	}
 	m.structure(raw, s, m.at)
 }
@@ -180,6 +201,7 @@ func (m *message) findTrigger() {
 	case journey && !pattern:
 		m.trigger = automation.Journey
 	}
+	m.checkTrigger(t)
 }
 
 // checkPayload checks the message: against the call's shape and, where CUE has
@@ -211,14 +233,15 @@ func (m *message) semantic(payload any, s, event *shape, at valuePath) {
 	before := len(m.found)
 	m.checker.value(payload, s, at)
 	known := slices.Clone(m.found[before:])
-	sub := &checker{catalog: m.catalog, trigger: m.trigger, templates: true}
+	sub := m.checker
+	sub.found = nil
 	sub.value(payload, event, at)
 	for _, f := range sub.found {
 		if slices.ContainsFunc(known, func(k finding) bool { return k.Code == f.Code && k.path.String() == f.path.String() }) {
 			continue
 		}
 		f.Severity = diagnostic.Warning
-		f.Message += " in Segment's semantic event of that name"
+		f.Message = fmt.Sprintf("in Segment's semantic event %q, %s", event.fields["event"].shape.consts[0], f.Message)
 		m.found = append(m.found, f)
 	}
 }
@@ -309,6 +332,7 @@ func (m *message) findSource() {
 			w := m.report("unknown-source", at, atValue, "segue.cue has no source %q", name)
 			if near := nearest(name, names); near != "" {
 				w.Suggestion, w.Help = near, didYouMean(near)
+				w.repair = quoted(near)
 			} else if len(names) > 0 {
 				w.Help = "its sources are " + oneOf(names)
 			} else {

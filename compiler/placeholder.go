@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/seguehq/segue/automation"
@@ -15,6 +16,7 @@ func (c *checker) template(v string, s *shape, p valuePath) bool {
 	t, err := automation.ParseTemplate(v)
 	var malformed automation.SyntaxErrors
 	errors.As(err, &malformed)
+	defer c.certainIn(v, s, p, len(c.found))
 	single := c.singleBraces(v, p)
 	if len(malformed)+len(t.References()) == 0 {
 		return single
@@ -24,7 +26,10 @@ func (c *checker) template(v string, s *shape, p valuePath) bool {
 		w.Help = "placeholders can stand in the payload, in header values, and in the path and query of a URL"
 		return true
 	}
-	for _, e := range malformed {
+	for i, e := range malformed {
+		if e.Problem == automation.Unopened && i > 0 && malformed[i-1].Problem == automation.Unclosed {
+			continue // it closes what was found to be open
+		}
 		c.malformed(e, p)
 	}
 	ref, lone := t.Lone()
@@ -32,6 +37,7 @@ func (c *checker) template(v string, s *shape, p valuePath) bool {
 		w := c.report("stray-blanks", p, atValue, "the value of %s would have blanks around it: %q", p.name(), v)
 		w.Suggestion = spaced.String()
 		w.Help = fmt.Sprintf("write %q", spaced.String())
+		w.repair = &repair{how: replace, text: quoted(strings.TrimSpace(v)).text, shared: true}
 		ref, lone = spaced, true
 	}
 	known := true
@@ -62,12 +68,16 @@ func (c *checker) malformed(e automation.SyntaxError, p valuePath) {
 		if near := nearestCast(e.Cast); near != "" {
 			w.Suggestion = near
 			w.Help = didYouMean(automation.Reference{Name: e.Name, Cast: automation.Cast(near)}.String())
+			w.repair = otherCast(e, near)
 			return
 		}
 		w.Help = "the casts are number and boolean; without one, the value is a text"
 	case automation.CastInText:
 		w.Help = "remove the cast, or let the placeholder be the whole value"
 	default:
+		if e.Problem == automation.BadName && automation.ValidName(e.Name) {
+			w.Message = fmt.Sprintf("placeholder %s has a bar, but what follows is no cast", e.Text)
+		}
 		name := e.Name
 		if !automation.ValidName(name) {
 			name = nearest(name, c.names())
@@ -77,6 +87,7 @@ func (c *checker) malformed(e automation.SyntaxError, p valuePath) {
 		if name != "" {
 			w.Suggestion = name
 			w.Help = "write {{" + name + "}}"
+			w.repair = c.wellFormed(e)
 		} else {
 			w.Help = "write a placeholder as in {{userId}}"
 		}
@@ -105,6 +116,7 @@ func (c *checker) reference(r automation.Reference, v string, p valuePath) bool 
 		if near := nearest(r.Name, c.names()); near != "" {
 			w.Suggestion = near
 			w.Help = didYouMean("{{" + near + "}}")
+			w.repair = otherName(w.part, r.Name, near)
 		} else {
 			w.Help = fmt.Sprintf("the placeholders are %s; a project adds its own under placeholders in segue.cue", oneOf(c.names()))
 		}
@@ -121,14 +133,19 @@ func (c *checker) reference(r automation.Reference, v string, p valuePath) bool 
 	}
 	wants := map[automation.Cast]automation.ValueType{automation.CastNumber: automation.NumberValue, automation.CastBoolean: automation.BooleanValue}
 	if want, cast := wants[r.Cast]; cast && entry.Type != want {
-		w := partOf(c.report("placeholder-type", p, atValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name, entry.Type, r.Cast), v, r.Offset, r.Length)
-		w.Help = "use a placeholder of type " + string(want)
+		w := partOf(c.report("placeholder-type", p, atValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name, typeWord(entry.Type), r.Cast), v, r.Offset, r.Length)
+		w.Help = "remove the cast; no placeholder here is a " + typeWord(want)
 		if near := c.ofType(want); near != "" {
-			w.Help += ": " + near
+			w.Help = "use a placeholder of the type " + typeWord(want) + ": " + near
 		}
 		return false
 	}
 	return true
+}
+
+// castTo is the cast that makes a value of a type.
+var castTo = map[automation.ValueType]automation.Cast{
+	automation.NumberValue: automation.CastNumber, automation.BooleanValue: automation.CastBoolean,
 }
 
 // ofType lists the placeholders of a type that the trigger provides.
@@ -136,9 +153,10 @@ func (c *checker) ofType(want automation.ValueType) string {
 	var names []string
 	for name, entry := range c.catalog {
 		if entry.Type == want && (c.trigger == "" || entry.ProvidedBy(c.trigger)) {
-			names = append(names, "{{"+name+"}}")
+			names = append(names, automation.Reference{Name: name, Cast: castTo[want]}.String())
 		}
 	}
+	slices.Sort(names)
 	return oneOf(names)
 }
 
@@ -147,7 +165,7 @@ func (c *checker) ofType(want automation.ValueType) string {
 func (c *checker) suits(v string, ref automation.Reference, lone bool, s *shape, p valuePath) {
 	entry := c.catalog[ref.Name]
 	typeError := func(want automation.ValueType) {
-		w := c.report("placeholder-type", p, atValue, "%s must be %s, but {{%s}} is a %s", p.name(), s, ref.Name, entry.Type)
+		w := c.report("placeholder-type", p, atValue, "%s must be %s, but {{%s}} is a %s", p.name(), s, ref.Name, typeWord(entry.Type))
 		partOf(w, v, ref.Offset, ref.Length)
 		w.Help = "write a fixed value"
 		if near := c.ofType(want); near != "" {
@@ -163,6 +181,9 @@ func (c *checker) suits(v string, ref automation.Reference, lone bool, s *shape,
 		switch {
 		case !lone:
 			c.wrongType(v, s, p)
+			if near := c.ofType(want); near != "" {
+				c.found[len(c.found)-1].Help = "write a fixed value, or let one placeholder with a cast be the whole value: " + near
+			}
 		case entry.Type != want:
 			typeError(want)
 		case ref.Cast != cast:
@@ -170,6 +191,7 @@ func (c *checker) suits(v string, ref automation.Reference, lone bool, s *shape,
 			w := c.report("missing-cast", p, atValue, "%s must be %s, but without a cast {{%s}} is sent as a text", p.name(), s, ref.Name)
 			partOf(w, v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
+			w.repair = &repair{how: rewrite, text: ref.String()}
 		}
 	case timeShape, dateShape:
 		switch {
@@ -184,6 +206,13 @@ func (c *checker) suits(v string, ref automation.Reference, lone bool, s *shape,
 		}
 	case textShape:
 		switch {
+		case s.orLone && lone && ref.Cast == automation.NoCast:
+		case len(s.consts) > 0 && s.orLone:
+			w := c.report("invalid-value", p, atValue, "%s must be %s, or one placeholder by itself: %q", p.name(), s, v)
+			w.Help = "let one placeholder be the whole value, without a cast"
+		case s.pattern != nil && !s.pattern.MatchString(v):
+			w := c.report("invalid-value", p, atValue, "%s can't hold a placeholder with a text around it: %q", p.name(), v)
+			w.Help = "let one placeholder be the whole value, without a cast"
 		case len(s.consts) > 0:
 			w := c.report("invalid-value", p, atValue, "%s must be %s: it can't hold a placeholder", p.name(), s)
 			w.Help = "write " + s.String()
@@ -193,6 +222,7 @@ func (c *checker) suits(v string, ref automation.Reference, lone bool, s *shape,
 			w := c.report("placeholder-type", p, atValue, "%s must be a text, but the cast makes it a %s", p.name(), cast)
 			partOf(w, v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
+			w.repair = &repair{how: rewrite, text: ref.String()}
 		}
 	}
 }
@@ -215,6 +245,7 @@ func (c *checker) singleBraces(v string, p valuePath) bool {
 		w := c.report("malformed-placeholder", p, atValue, "%s is not a placeholder: it would be sent as it stands", v[m[0]:m[1]])
 		partOf(w, v, m[0], m[1]-m[0])
 		w.Suggestion, w.Help = name, "write {{"+name+"}}"
+		w.repair = &repair{how: rewrite, text: automation.Reference{Name: name}.String(), shared: true}
 		any = true
 	}
 	return any

@@ -1,7 +1,6 @@
 package compiler
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +14,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/description"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
@@ -38,6 +38,12 @@ type Project struct {
 	// Catalog holds the placeholders that automations can use: the built-in
 	// ones and the project's own.
 	Catalog automation.Catalog `json:"placeholders"`
+	// Platforms are the platforms that segue.cue describes, by name.
+	Platforms map[string]*description.Platform `json:"-"`
+	// plan is the tracking plan, nil if the project has none.
+	plan *trackingPlan
+	// triggers are the names that were pulled from a platform, nil if none were.
+	triggers triggerNames
 }
 
 // A Source is a Segment HTTP API source.
@@ -65,7 +71,8 @@ type SecretSource struct {
 
 // A Target is an automation platform.
 type Target struct {
-	// Platform is the kind of platform: "embedded".
+	// Platform is the kind of platform: one of [PlatformKinds], or the name of a
+	// description in [Project.Platforms].
 	Platform string `json:"platform"`
 	// Data is the path of the embedded platform's file, relative to the project.
 	Data string `json:"data"`
@@ -73,6 +80,8 @@ type Target struct {
 	URL string `json:"url"`
 	// Token is the secret that holds the platform's bearer token.
 	Token SecretRef `json:"token"`
+	// APIKey is the secret that holds the platform's API key.
+	APIKey SecretRef `json:"apiKey"`
 	// Sources override the project's, field by field.
 	Sources map[string]Source `json:"sources"`
 	// Parallelism is how many requests may be under way at once.
@@ -156,9 +165,9 @@ func (p *Project) sources(target string) map[string]Source {
 	return out
 }
 
-// LoadProject reads segue.cue in dir. The project is nil if there are errors
-// among the findings.
-func LoadProject(dir string) (*Project, diagnostic.List, error) {
+// LoadProject reads segue.cue in dir, within limits. The project is nil if there
+// are errors among the findings.
+func LoadProject(dir string, limits Limits) (*Project, diagnostic.List, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, nil, err
@@ -172,6 +181,17 @@ func LoadProject(dir string) (*Project, diagnostic.List, error) {
 		}
 		return nil, diagnostic.List{noProject(root)}, nil
 	}
+	if d, unfit := unfit(filepath.Join(root, projectFile)); unfit {
+		d.Severity, d.File = diagnostic.Error, projectFile
+		return nil, diagnostic.List{d}, nil
+	}
+	if limit, gone := limits.GivenUp[projectFile]; gone {
+		return nil, diagnostic.List{givenUp(projectFile, limit, projectFile)}, nil
+	}
+	dog := newWatchdog(limits)
+	defer close(dog.stop)
+	work := dog.begin([]string{projectFile}, 0)
+	defer work.end()
 	return loadProject(root)
 }
 
@@ -196,12 +216,15 @@ func loadProject(root string) (*Project, diagnostic.List, error) {
 		return nil, nil, err
 	}
 	ctx := cuecontext.New()
+	if d := moduleFinding(root); d != nil {
+		return nil, diagnostic.List{*d}, nil
+	}
 	definition := ctx.BuildInstance(strict.schemaPackage("project")).LookupPath(cue.MakePath(cue.Def("#Project")))
 	if err := definition.Err(); err != nil {
 		return nil, nil, fmt.Errorf("the embedded schema is broken: %w", err)
 	}
 	var value cue.Value
-	inst := strict.file(projectFile, nil)
+	inst := strict.file(projectFile, strict.parseProject)
 	failure := error(inst.Err)
 	if failure == nil {
 		value = ctx.BuildInstance(inst).Unify(definition)
@@ -213,19 +236,19 @@ func loadProject(root string) (*Project, diagnostic.List, error) {
 			return nil, nil, failure
 		}
 	}
-	findings, err := explainProject(root, failure, raw)
+	findings, known, err := explainProject(root, failure, value, raw)
 	if err != nil {
 		return nil, nil, err
 	}
 	if findings.HasErrors() {
 		return nil, findings, nil
 	}
-	p := &Project{Dir: root}
+	p := &Project{Dir: root, plan: known.plan, Platforms: known.platforms, triggers: loadTriggers(root)}
 	if err := decode(value, p); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", projectFile, err)
 	}
 	for name, t := range p.Targets {
-		if t.Data == "" && t.URL == "" {
+		if t.Platform == embeddedKind && t.Data == "" && t.URL == "" {
 			t.Data = defaultData
 			p.Targets[name] = t
 		}
@@ -258,109 +281,57 @@ func decode(v cue.Value, out any) error {
 	return unmarshalNumber(b, out)
 }
 
+// openParts are the parts of segue.cue that are more than values.
+type openParts struct {
+	plan      *trackingPlan
+	platforms map[string]*description.Platform
+}
+
 // explainProject finds everything that is wrong with segue.cue. The value is
-// given if CUE accepted the file.
-func explainProject(root string, failure error, raw map[string]any) (diagnostic.List, error) {
-	e, err := newExplainer(root, automation.Catalog{})
+// given if CUE accepted the file. It returns the parts as well that are not in
+// the value.
+func explainProject(root string, failure error, value cue.Value, raw map[string]any) (diagnostic.List, openParts, error) {
+	var parts openParts
+	e, err := newExplainer(root, automation.Catalog{}, nil)
 	if err != nil {
-		return nil, err
+		return nil, parts, err
 	}
 	pkg, err := e.open(".", "", []string{projectFile})
 	if err != nil {
-		return nil, err
+		return nil, parts, err
 	}
-	c := &checker{}
+	if pkg.unparsed {
+		return pkg.found, parts, nil
+	}
+	pkg.packageClause()
+	c := &checker{partial: pkg.partials}
 	if failure != nil {
-		value := pkg.evaluate()
+		var hidden []string
+		value, hidden = pkg.evaluateHidingPlan()
+		if pkg.refused {
+			return pkg.found, parts, nil
+		}
 		raw, _ = pkg.raw(value, nil).(map[string]any)
+		for _, name := range hidden {
+			if raw != nil {
+				raw[name] = broken{}
+			}
+		}
 	}
+	parts.plan = pkg.trackingPlan(value)
+	platforms, outline := pkg.platforms(value, failure == nil)
+	parts.platforms = platforms
 	if raw != nil {
 		c.value(raw, shapeOf("project.#Project"), nil)
-		checkProject(c, raw)
+		checkProject(c, raw, outline)
 	}
 	for _, f := range c.found {
 		pkg.add(f, token.NoPos)
 	}
 	if failure != nil && !pkg.found.HasErrors() {
 		pkg.cueErrors(failure, nil)
+		pkg.refineMappings(0)
 	}
 	pkg.found.Sort()
-	return pkg.found, nil
-}
-
-// checkProject checks what a shape can't say: names that refer to others.
-func checkProject(c *checker, raw map[string]any) {
-	object := func(v any, k string) map[string]any {
-		m, _ := v.(map[string]any)
-		m, _ = m[k].(map[string]any)
-		return m
-	}
-	sources, targets := object(raw, "sources"), object(raw, "targets")
-	refer := func(name string, among map[string]any, what string, p valuePath, at spot) {
-		if _, ok := among[name]; ok {
-			return
-		}
-		w := c.report("unknown-"+what, p, at, "there is no %s %q", what, name)
-		names := sorted(among)
-		if near := nearest(name, names); near != "" {
-			w.Suggestion, w.Help = near, didYouMean(near)
-		} else if len(names) > 0 {
-			w.Help = "the " + what + "s are " + oneOf(names)
-		} else {
-			w.Help = "add it under " + what + "s"
-		}
-	}
-	if name, ok := raw["defaultTarget"].(string); ok {
-		refer(name, targets, "target", valuePath{"defaultTarget"}, atValue)
-	}
-	for _, t := range sorted(targets) {
-		at := valuePath{"targets", t}
-		for s := range object(targets[t], "sources") {
-			refer(s, sources, "source", at.with("sources", s), atLabel)
-		}
-		target, _ := targets[t].(map[string]any)
-		if target == nil {
-			continue
-		}
-		_, hasURL := target["url"]
-		_, hasData := target["data"]
-		_, hasToken := target["token"]
-		switch {
-		case hasURL && hasData:
-			w := c.report("conflicting-fields", at, atLabel, "%s has url and data: it takes only one of them", at)
-			w.Help = "keep url for a platform that runs by itself, data for one within segue"
-		case hasURL && !hasToken:
-			w := c.report("missing-field", at, atLabel, "%s is missing", at.with("token"))
-			w.Help = "add token: secret: NAME, the secret that holds the platform's bearer token"
-		}
-	}
-	for name, v := range object(raw, "placeholders") {
-		at := valuePath{"placeholders", name}
-		if !automation.ValidName(name) {
-			w := c.report("invalid-value", at, atLabel, "%q can't be the name of a placeholder", name)
-			w.Help = "use letters, digits, '_', '-' and '.', with a letter or '_' first"
-		}
-		checkSample(c, v, at)
-	}
-}
-
-// checkSample checks that a placeholder's sample is of the placeholder's type.
-func checkSample(c *checker, v any, at valuePath) {
-	entry, _ := v.(map[string]any)
-	if entry == nil {
-		return
-	}
-	sample := at.with("sample")
-	switch entry["type"] {
-	case string(automation.NumberValue):
-		if _, ok := entry["sample"].(json.Number); !ok {
-			c.wrongType(entry["sample"], &shape{kind: numberShape}, sample)
-		}
-	case string(automation.BooleanValue):
-		if _, ok := entry["sample"].(bool); !ok {
-			c.wrongType(entry["sample"], &shape{kind: booleanShape}, sample)
-		}
-	case string(automation.TimeValue):
-		c.value(entry["sample"], &shape{kind: timeShape}, sample)
-	}
+	return pkg.found, parts, nil
 }

@@ -41,16 +41,15 @@ func (m *message) checkURL() {
 		return
 	}
 	at := m.at.with("url")
-	host, _ := splitURL(given)
-	if strings.Contains(host, "{{") {
+	if in := templatePattern.FindStringIndex(origin(given)); in != nil {
 		w := m.report("misplaced-placeholder", at, atValue, "a placeholder can't stand in the host of a URL")
-		w.part, w.offset = host, strings.Index(given, host)
+		partOf(w, given, in[0], in[1]-in[0])
 		w.Help = "write the host; placeholders can stand in the path and the query"
 		return
 	}
 	u, err := url.Parse(templatePattern.ReplaceAllString(given, "x"))
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+	case err != nil || u.Host == "" || strings.ContainsAny(given, " \t") && !strings.Contains(given, "{{") || u.Scheme != "https" && u.Scheme != "http":
 		w := m.report("invalid-url", at, atValue, "%s is not an absolute http or https URL: %q", at.name(), given)
 		w.Help = "write it as in https://api.example.com/v1/events"
 		return
@@ -62,6 +61,10 @@ func (m *message) checkURL() {
 	if m.call != "http" {
 		m.segmentURL(u, given, at)
 		return
+	}
+	if method, _ := m.raw["method"].(string); method == "GET" && m.raw["payload"] != nil {
+		w := m.report("unexpected-payload", m.at.with("payload"), atLabel, "a GET request with a payload: most servers ignore it")
+		w.Severity, w.Help = diagnostic.Warning, "remove the payload, or use another method"
 	}
 	m.url = given
 	if region := regionOf(u.Hostname()); region != "" {
@@ -81,6 +84,18 @@ func splitURL(raw string) (host, rest string) {
 		return after[:i], after[i:]
 	}
 	return after, ""
+}
+
+// origin is the part of a URL up to its path: the scheme and the host.
+func origin(raw string) string {
+	_, rest := splitURL(raw)
+	if rest == raw {
+		rest = ""
+		if i := strings.IndexByte(raw, '/'); i >= 0 {
+			rest = raw[i:]
+		}
+	}
+	return strings.TrimSuffix(raw, rest)
 }
 
 // segmentURL checks the URL of a Segment call: it must be the one that the
@@ -130,6 +145,9 @@ func (m *message) foreignSegmentURL(u *url.URL, region string, at valuePath) {
 
 // secretHeaders carry credentials.
 var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
+
+// secretWords are what the name of a header that carries a credential has in it.
+var secretWords = []string{"Secret", "Token", "Password", "Apikey", "Api-Key", "Credential", "Signature"}
 
 // ownHeaders are set by whatever sends the request.
 var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Te", "Keep-Alive"}
@@ -196,10 +214,16 @@ func (m *message) header(canonical string, v any, at valuePath) (h automation.He
 			w := m.report("secret-in-code", at, atValue, "the header %s holds a secret in the code", canonical)
 			w.Confidential, w.Help = true, headerHelp(canonical)
 			return h, false
+		case slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(canonical, word) }) && v != "" && !templatePattern.MatchString(v):
+			w := m.report("secret-in-code", at, atValue, "the header %s seems to hold a secret in the code", canonical)
+			w.Severity, w.Confidential, w.Help = diagnostic.Warning, true, headerHelp(canonical)
 		case strings.ContainsFunc(v, unicode.IsControl):
 			w := m.report("invalid-header", at, atValue, "the header %s holds a line break or another control character", canonical)
 			w.Help = "remove it"
 			return h, false
+		case strings.ContainsFunc(v, func(r rune) bool { return r > unicode.MaxASCII }):
+			w := m.report("invalid-header", at, atValue, "the header %s holds a character that is not ASCII, which many servers refuse: %q", canonical, v)
+			w.Severity, w.Help = diagnostic.Warning, "write ASCII, or send the text in the payload"
 		case canonical == "Content-Type" || canonical == "Accept":
 			v = lowerMediaTypes(v)
 		}
@@ -212,7 +236,12 @@ func (m *message) header(canonical string, v any, at valuePath) (h automation.He
 		}
 		return automation.Header{Value: automation.Credential{Text: canonicalTemplate(v)}}, true
 	case map[string]any:
-		return structuredHeader(v)
+		if h, ok = structuredHeader(v); ok && h.Password.Text != "" {
+			w := m.report("secret-in-code", at.with("basic", "password"), atValue, "the header %s holds a password in the code", canonical)
+			w.Confidential, w.Help = true, `refer to a secret: password: secret: "NAME"; and if the value was ever committed, replace it`
+			return h, false
+		}
+		return h, ok
 	}
 	return h, false
 }

@@ -1,25 +1,22 @@
 package compiler
 
 import (
-	"os"
-	"path/filepath"
+	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/ast/astutil"
-	"cuelang.org/go/cue/cuecontext"
-	"cuelang.org/go/cue/literal"
-	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
 
-// resolve finds imports and references that lead nowhere, and takes them out of
-// the files so that the rest can be evaluated.
+// resolve finds imports and references that lead nowhere, and puts a hole in
+// their place so that the rest can be evaluated.
 func (p *explained) resolve() {
 	scope := map[string]bool{}
 	for _, s := range p.index.sources {
@@ -31,44 +28,102 @@ func (p *explained) resolve() {
 	}
 	for _, s := range p.index.sources {
 		if p.patched[s.syntax.Filename] == s.syntax {
-			p.resolveFile(s, scope)
+			r := &resolver{explained: p, src: s, scope: scope, imported: map[string]*ast.ImportSpec{},
+				gone: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}}
+			r.file()
 		}
 	}
 }
 
-func (p *explained) resolveFile(s *source, scope map[string]bool) {
-	gone := map[ast.Node]bool{}
-	imported := map[string]string{} // package path by the name it has in the file
+// A resolver goes through one file.
+type resolver struct {
+	*explained
+	src        *source
+	scope      map[string]bool // what the package defines
+	imported   map[string]*ast.ImportSpec
+	gone       map[ast.Node]bool // imports that lead nowhere, or are not used
+	unresolved map[*ast.Ident]bool
+}
+
+func (r *resolver) file() {
+	s := r.src
+	meant := map[string]bool{} // names whose import has a finding
 	for spec := range s.syntax.ImportSpecs() {
-		if p.importSpec(s, spec) {
-			imported[importName(spec)] = importPath(spec)
+		if !r.importSpec(spec) {
+			r.gone[spec] = true
+			meant[importName(spec)] = true
 			continue
 		}
-		gone[spec] = true
+		r.imported[importName(spec)] = spec
+	}
+	for name, spec := range r.imported {
+		if f := topField(s.syntax, name); f != nil {
+			r.nameClash(f, spec)
+			return
+		}
 	}
 	used := referenced(s.syntax)
-	unresolved := map[*ast.Ident]bool{}
 	for _, id := range s.syntax.Unresolved {
-		if id == packageIdent(s.syntax) {
+		if id == packageIdent(s.syntax) || id.Node != nil || r.scope[id.Name] || predeclared(id.Name) {
 			continue // the parser lists the package clause too
 		}
-		if id.Node == nil && !scope[id.Name] && !predeclared(id.Name) {
-			unresolved[id] = true
-			if p.unparsed {
-				continue // it may be defined in the file that does not parse
+		r.unresolved[id] = true
+		switch {
+		case r.unparsed: // it may be defined in the file that does not parse
+		case meant[id.Name]:
+		default:
+			if spec := r.unknownReference(id); spec != nil {
+				used[spec] = true
 			}
-			p.unknownReference(s, id, scope, imported)
 		}
 	}
 	for spec := range s.syntax.ImportSpecs() {
-		if !gone[spec] && !used[spec] {
-			gone[spec] = true
-			d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unused-import", File: s.name, Range: rangeOf(spec.Pos(), spec.End()),
-				Message: "the import " + spec.Path.Value + " is not used", Help: "remove it"}
-			p.found = append(p.found, d)
+		if !r.gone[spec] && !used[spec] {
+			r.gone[spec] = true
+			d := r.report("unused-import", spec, "the import "+spec.Path.Value+" is not used", "remove it")
+			r.fixUnused(d, spec, func(s *ast.ImportSpec) bool { return !used[s] && r.imported[importName(s)] == s })
 		}
 	}
-	p.patched[s.syntax.Filename] = p.withoutLost(s, gone, unresolved, imported)
+	r.patched[s.syntax.Filename] = r.withoutLost()
+}
+
+// report adds a finding about a part of the file.
+func (r *resolver) report(code string, n ast.Node, message, help string) *diagnostic.Diagnostic {
+	at := pathAt(r.src.syntax, n.Pos())
+	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: code, File: r.src.name, Range: r.index.nodeRange(n), Message: message, Help: help, Path: at.String()}
+	if len(at) > 1 && at[0] == "automations" {
+		d.Key = path.Join(r.dir, at[1].(string))
+	}
+	r.found = append(r.found, d)
+	return &r.found[len(r.found)-1]
+}
+
+// topField returns a field at the top of a file by its name.
+func topField(f *ast.File, name string) *ast.Field {
+	for _, d := range f.Decls {
+		if field, ok := d.(*ast.Field); ok {
+			if label, ok := fieldLabel(field); ok && label == name {
+				return field
+			}
+		}
+	}
+	return nil
+}
+
+// nameClash reports a field that has the name of an import: CUE refuses the file.
+func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
+	label, _ := fieldLabel(f)
+	r.refused = true
+	if !r.project && nearest(label, []string{"automations"}) != "" {
+		d := r.report("unknown-field", f.Label, "the field "+label+" has the name of an import, and automations stand under automations", didYouMean("automations"))
+		d.Suggestion = "automations"
+		if _, plain := f.Label.(*ast.Ident); plain {
+			r.fix(d, f.Label, "automations")
+		}
+		return
+	}
+	r.report("import-name", spec, "the import has the name of a field of the file, "+label,
+		"import the package under another name, as in import segue "+strconv.Quote(importPath(spec)))
 }
 
 // referenced returns what the identifiers of a file refer to within the file.
@@ -93,27 +148,19 @@ func packageIdent(f *ast.File) *ast.Ident {
 	return nil
 }
 
-// withoutLost replaces what leads nowhere by "_", and removes lost imports.
-func (p *explained) withoutLost(s *source, gone map[ast.Node]bool, unresolved map[*ast.Ident]bool, imported map[string]string) *ast.File {
-	f := astutil.Apply(s.syntax, func(c astutil.Cursor) bool {
-		switch n := c.Node().(type) {
-		case *ast.SelectorExpr:
-			if x, ok := n.X.(*ast.Ident); ok {
-				if gone[x.Node] || unresolved[x] || p.unknownDefinition(s, n, x, imported) {
-					p.lost = append(p.lost, n.Pos())
-					c.Replace(anything())
-					return false
-				}
-			}
-		case *ast.Ident:
-			if unresolved[n] || gone[n.Node] {
-				p.lost = append(p.lost, n.Pos())
-				c.Replace(anything())
-			}
-		}
-		return true
-	}, nil).(*ast.File)
-	used := referenced(f) // an import may have lost its last use
+// hole makes what stands in the place of an expression that leads nowhere.
+func (r *resolver) hole(n ast.Node) ast.Expr {
+	id := &ast.Ident{NamePos: n.Pos(), Name: "_"}
+	r.holes[id] = true
+	return id
+}
+
+// withoutLost replaces what leads nowhere, and all that needs it for more than
+// being unified with it, by holes; and removes imports that are lost or that
+// nothing uses any more.
+func (r *resolver) withoutLost() *ast.File {
+	f := astutil.Apply(r.src.syntax, r.dig, r.widen).(*ast.File)
+	used := referenced(f)
 	var decls []ast.Decl
 	for _, d := range f.Decls {
 		imports, ok := d.(*ast.ImportDecl)
@@ -122,7 +169,7 @@ func (p *explained) withoutLost(s *source, gone map[ast.Node]bool, unresolved ma
 			continue
 		}
 		kept := *imports
-		kept.Specs = slices.DeleteFunc(slices.Clone(imports.Specs), func(spec *ast.ImportSpec) bool { return gone[spec] || !used[spec] })
+		kept.Specs = slices.DeleteFunc(slices.Clone(imports.Specs), func(spec *ast.ImportSpec) bool { return r.gone[spec] || !used[spec] })
 		if len(kept.Specs) > 0 {
 			decls = append(decls, &kept)
 		}
@@ -132,93 +179,121 @@ func (p *explained) withoutLost(s *source, gone map[ast.Node]bool, unresolved ma
 	return &out
 }
 
-func importPath(spec *ast.ImportSpec) string {
-	name, err := literal.Unquote(spec.Path.Value)
-	if err != nil {
-		return ""
+// dig puts a hole in the place of a reference that leads nowhere.
+func (r *resolver) dig(c astutil.Cursor) bool {
+	switch n := c.Node().(type) {
+	case *ast.SelectorExpr:
+		if x, ok := n.X.(*ast.Ident); ok && (r.gone[x.Node] || r.unresolved[x] || r.unknownDefinition(n, x)) {
+			c.Replace(r.hole(n))
+			return false
+		}
+	case *ast.Ident:
+		if r.unresolved[n] || r.gone[n.Node] {
+			c.Replace(r.hole(n))
+		}
+	case *ast.ImportDecl:
+		return false
 	}
-	return name
+	return true
 }
 
-// importSpec reports whether an import can be found; if not, that is a finding.
-func (p *explained) importSpec(s *source, spec *ast.ImportSpec) bool {
-	name := importPath(spec)
-	if p.importable(ast.ParseImportPath(name).Unqualified().String()) {
-		return true
+// widen makes a hole of an expression that can't do without one within it.
+func (r *resolver) widen(c astutil.Cursor) bool {
+	lost := func(n ast.Node) bool { return n != nil && r.holes[n] }
+	widened := false
+	switch n := c.Node().(type) {
+	case *ast.Field:
+		if lost(n.Label) {
+			r.holes[n] = true
+			c.Delete()
+		}
+	case *ast.CallExpr:
+		widened = lost(n.Fun) || slices.ContainsFunc(n.Args, func(e ast.Expr) bool { return lost(e) })
+	case *ast.Interpolation:
+		widened = slices.ContainsFunc(n.Elts, func(e ast.Expr) bool { return lost(e) })
+	case *ast.SelectorExpr:
+		widened = lost(n.X)
+	case *ast.IndexExpr:
+		widened = lost(n.X) || lost(n.Index)
+	case *ast.SliceExpr:
+		widened = lost(n.X)
+	case *ast.UnaryExpr:
+		widened = lost(n.X)
+	case *ast.ParenExpr:
+		widened = lost(n.X)
+	case *ast.BinaryExpr:
+		widened = n.Op != token.AND && (lost(n.X) || lost(n.Y))
+	case *ast.Comprehension:
+		if slices.ContainsFunc(n.Clauses, r.lostClause) {
+			if _, decl := c.Parent().Node().(*ast.StructLit); decl {
+				c.Replace(&ast.EmbedDecl{Expr: r.hole(n)})
+			} else {
+				c.Replace(r.hole(n))
+			}
+		}
 	}
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-import", File: s.name,
-		Range: rangeOf(spec.Path.Pos(), spec.Path.End()), Message: "there is no package " + spec.Path.Value + " to import"}
-	var known []string
-	for _, pkg := range schema.Packages() {
-		known = append(known, schema.ModulePath+"/"+pkg)
+	if widened {
+		c.Replace(r.hole(c.Node()))
 	}
-	known = append(known, standardPackages...)
-	known = append(known, p.projectPackages()...)
-	if near := nearest(name, known); near != "" {
-		d.Suggestion, d.Help = near, didYouMean(strconv.Quote(near))
-	} else if strings.HasPrefix(name, schema.ModulePath) {
-		d.Help = "segue's packages are " + oneOf(known[:len(schema.Packages())])
-	} else {
-		d.Help = "import a package of the project, of CUE's standard library, of segue's schema, or one that is vendored under cue.mod/pkg"
+	return true
+}
+
+func (r *resolver) lostClause(c ast.Clause) bool {
+	switch c := c.(type) {
+	case *ast.ForClause:
+		return r.holes[c.Source]
+	case *ast.IfClause:
+		return r.holes[c.Condition]
 	}
-	p.found = append(p.found, d)
 	return false
 }
 
-// standardPackages are the packages of CUE's standard library that are of use
-// here, for suggestions.
-var standardPackages = []string{
-	"crypto/sha256", "encoding/base64", "encoding/hex", "encoding/json", "encoding/yaml",
-	"list", "math", "net", "path", "regexp", "strconv", "strings", "struct", "text/template", "time", "uuid",
+// damaged reports whether something was taken out of the files, so that a value
+// that is open may be no mistake of its own.
+func (p *explained) damaged() bool { return p.unparsed || len(p.holes) > 0 }
+
+// partial reports whether a struct may have more fields than can be seen, for
+// what it is made of has a hole.
+func (p *explained) partial(at valuePath) bool {
+	if !p.damaged() {
+		return false
+	}
+	sites := p.index.sites(at)
+	return len(sites) == 0 || p.unparsed || slices.ContainsFunc(sites, func(s site) bool { return p.hasHole(s.value, 0) })
 }
 
-var standardKnown sync.Map // of string to bool
-
-// importable reports whether a package can be imported.
-func (p *explained) importable(name string) bool {
-	if rest, ok := strings.CutPrefix(name, schema.ModulePath+"/"); ok {
-		return slices.Contains(schema.Packages(), rest)
+// hasHole reports whether one of the parts that make up a value is a hole.
+func (p *explained) hasHole(e ast.Expr, depth int) bool {
+	if depth > maxDepth {
+		return false
 	}
-	if first, _, _ := strings.Cut(name, "/"); !strings.Contains(first, ".") {
-		known, ok := standardKnown.Load(name)
-		if !ok {
-			v := cuecontext.New().CompileString("import x " + strconv.Quote(name) + "\ny: x\n")
-			known = v.Err() == nil
-			standardKnown.Store(name, known)
-		}
-		return known.(bool)
+	switch e := e.(type) {
+	case *ast.Ident:
+		return p.holes[e] || slices.ContainsFunc(p.index.definitions(e), func(def ast.Expr) bool { return p.hasHole(def, depth+1) })
+	case *ast.ParenExpr:
+		return p.hasHole(e.X, depth)
+	case *ast.BinaryExpr:
+		return p.hasHole(e.X, depth) || p.hasHole(e.Y, depth)
+	case *ast.StructLit:
+		return slices.ContainsFunc(e.Elts, func(d ast.Decl) bool {
+			embed, ok := d.(*ast.EmbedDecl)
+			return ok && p.hasHole(embed.Expr, depth)
+		})
 	}
-	insts := load.Instances([]string{name}, &load.Config{Dir: p.loader.root, ModuleRoot: p.loader.root, Overlay: p.loader.overlay,
-		SkipImports: false})
-	// A package that is there but has mistakes is explained for itself.
-	if len(insts) == 1 && insts[0].Err == nil {
-		return true
-	}
-	return slices.Contains(p.projectPackages(), name)
+	return false
 }
 
-// projectPackages lists the import paths of the project's own packages.
-func (p *explained) projectPackages() []string {
-	content, err := os.ReadFile(filepath.Join(p.loader.root, "cue.mod", "module.cue"))
-	if err != nil {
-		return nil
+// undetermined reports whether what an automation is can't be told, because a
+// reference in it, or in what it may be made of, leads nowhere.
+func (p *explained) undetermined(at valuePath) bool {
+	if !p.damaged() {
+		return false
 	}
-	module, err := cuecontext.New().CompileBytes(content).LookupPath(valueSelector("module")).String()
-	if err != nil {
-		return nil
-	}
-	module, _, _ = strings.Cut(module, "@")
-	dirs, err := p.loader.packageDirs()
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, dir := range dirs {
-		if dir != "." {
-			out = append(out, module+"/"+dir)
-		}
-	}
-	return out
+	sites := p.index.sites(at)
+	return len(sites) == 0 || slices.ContainsFunc(sites, func(s site) bool {
+		_, plain := s.value.(*ast.StructLit)
+		return !plain || p.hasHole(s.value, 0)
+	})
 }
 
 // predeclared reports whether CUE itself gives a name a meaning.
@@ -229,76 +304,72 @@ func predeclared(name string) bool {
 var predeclaredNames = []string{
 	"_", "_|_", "true", "false", "null", "bool", "string", "bytes", "number", "int", "float", "rune",
 	"uint", "uint8", "uint16", "uint32", "uint64", "uint128", "int8", "int16", "int32", "int64", "int128",
-	"float32", "float64", "len", "close", "and", "or", "div", "mod", "quo", "rem", "matchN", "matchIf", "error", "self", "error",
+	"float32", "float64", "len", "close", "and", "or", "div", "mod", "quo", "rem", "matchN", "matchIf", "error", "self",
 }
 
-// unknownReference reports an identifier that nothing defines.
-func (p *explained) unknownReference(s *source, id *ast.Ident, scope map[string]bool, imported map[string]string) {
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-reference", File: s.name,
-		Range: rangeOf(id.Pos(), id.End()), Message: "nothing here is called " + id.Name}
-	for _, pkg := range schema.Packages() {
-		if _, has := imported[id.Name]; id.Name == pkg && !has {
-			d.Help = "import it: import " + strconv.Quote(schema.ModulePath+"/"+pkg)
-			p.found = append(p.found, d)
-			return
+// unknownReference reports an identifier that nothing defines. It returns the
+// import that was meant, if that has another name in the file.
+func (r *resolver) unknownReference(id *ast.Ident) *ast.ImportSpec {
+	d := r.report("unknown-reference", id, "nothing here is called "+id.Name, "")
+	for name, spec := range r.imported {
+		if path.Base(ast.ParseImportPath(importPath(spec)).Path) == id.Name {
+			d.Message, d.Suggestion = "the import "+spec.Path.Value+" is called "+name+" here, not "+id.Name, name
+			d.Help = didYouMean(name)
+			r.fix(d, id, name)
+			return spec
 		}
 	}
-	if slices.Contains(standardPackages, id.Name) {
-		d.Help = "import it: import " + strconv.Quote(id.Name)
-		p.found = append(p.found, d)
-		return
+	for _, pkg := range schema.Packages() {
+		if id.Name == pkg {
+			d.Help = "import it: import " + strconv.Quote(schema.ModulePath+"/"+pkg)
+			return nil
+		}
 	}
-	var names []string
-	for name := range scope {
-		names = append(names, name)
+	for _, pkg := range standardPackages {
+		if path.Base(pkg) == id.Name {
+			d.Help = "import it: import " + strconv.Quote(pkg)
+			return nil
+		}
 	}
-	for name := range imported {
-		names = append(names, name)
-	}
+	names := slices.Collect(maps.Keys(r.scope))
+	names = slices.AppendSeq(names, maps.Keys(r.imported))
 	names = append(names, "true", "false", "null", "string", "number", "bool", "int")
 	if near := nearest(id.Name, names); near != "" {
 		d.Suggestion, d.Help = near, didYouMean(near)
-	} else {
-		d.Help = "if it is meant as a text, write it in quotes: " + strconv.Quote(id.Name)
+		if r.certainReference(id, near) {
+			r.fix(d, id, near)
+		}
+		return nil
 	}
-	p.found = append(p.found, d)
+	if strings.HasPrefix(id.Name, "#") {
+		d.Help = "define it, as in " + id.Name + ": {...}"
+		return nil
+	}
+	d.Help = "if it is meant as a text, write it in quotes: " + strconv.Quote(id.Name)
+	return nil
 }
 
-// unknownDefinition reports a selector on a package of the schema that the
-// package does not define.
-func (p *explained) unknownDefinition(s *source, sel *ast.SelectorExpr, x *ast.Ident, imported map[string]string) bool {
-	if _, ok := x.Node.(*ast.ImportSpec); !ok {
-		return false
-	}
-	pkg, ok := strings.CutPrefix(imported[x.Name], schema.ModulePath+"/")
+// unknownDefinition reports a selector on a package that the package does not
+// define.
+func (r *resolver) unknownDefinition(sel *ast.SelectorExpr, x *ast.Ident) bool {
+	spec, ok := x.Node.(*ast.ImportSpec)
 	if !ok {
 		return false
 	}
 	label, _, err := ast.LabelName(sel.Sel)
-	names := schemaNames()[pkg]
-	if err != nil || slices.Contains(names, label) {
+	pkg := ast.ParseImportPath(importPath(spec))
+	names := r.packageFields(pkg)
+	if err != nil || len(names) == 0 || slices.Contains(names, label) {
 		return false
 	}
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-definition", File: s.name, Range: rangeOf(sel.Sel.Pos(), sel.Sel.End()),
-		Message: "the package " + pkg + " does not define " + label}
+	d := r.report("unknown-definition", sel.Sel, "the package "+path.Base(pkg.Path)+" does not define "+label, "")
 	if near := nearest(label, names); near != "" {
 		d.Suggestion, d.Help = near, didYouMean(x.Name+"."+near)
-	} else if pkg == "placeholder" || pkg == "automation" {
-		d.Help = "it defines " + oneOf(names)
+		if _, plain := sel.Sel.(*ast.Ident); plain {
+			r.fix(d, sel.Sel, near)
+		}
+	} else {
+		d.Help = "it defines " + oneOf(offered(pkg.Path, names))
 	}
-	p.found = append(p.found, d)
 	return true
 }
-
-// schemaNames lists what the packages of the schema define, by package.
-var schemaNames = sync.OnceValue(func() map[string][]string {
-	out := map[string][]string{}
-	for name := range schemaShapes() {
-		pkg, def, _ := strings.Cut(name, ".")
-		out[pkg] = append(out[pkg], def)
-	}
-	for name := range builtinNames() {
-		out["placeholder"] = append(out["placeholder"], name)
-	}
-	return out
-})

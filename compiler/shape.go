@@ -38,11 +38,14 @@ const (
 // all of it, and in the words of the domain.
 type shape struct {
 	kind shapeKind
+	// isDefault says that the shape is that of a default, one of several values.
+	isDefault bool
 	// definition is where the shape was defined, such as "segment.#Context".
 	definition string
 
 	nonEmpty bool           // of a text
 	consts   []string       // the only texts allowed, if any
+	orLone   bool           // or else one placeholder by itself
 	pattern  *regexp.Regexp // what a text has to look like
 	maxRunes int            // of a text, 0 for no limit
 	min, max *int64         // of an integer
@@ -61,6 +64,9 @@ type shape struct {
 type fieldShape struct {
 	shape    *shape
 	required bool
+	// given says that the schema itself sets the field, defaulted that an author
+	// can set it otherwise.
+	given, defaulted bool
 	// doc is the field's comment.
 	doc string
 	// setBySegment says that Segment overwrites whatever is sent.
@@ -76,7 +82,17 @@ type fieldCount struct {
 // schemaShapes are the shapes of all definitions by package and name, such as
 // "segment.#Context". They are read once, from the embedded schema.
 var schemaShapes = sync.OnceValue(func() map[string]*shape {
-	r := shapeReader{defs: map[string]ast.Expr{}, done: map[string]*shape{}}
+	r := shapeReader{defs: schemaDefinitions(), done: map[string]*shape{}}
+	for name := range r.defs {
+		r.definition(name)
+	}
+	return r.done
+})
+
+// schemaDefinitions reads the definitions of the embedded schema, by package and
+// name.
+func schemaDefinitions() map[string]ast.Expr {
+	defs := map[string]ast.Expr{}
 	for name, content := range schema.Files() {
 		f, err := parser.ParseFile(name, content, parser.ParseComments)
 		if err != nil {
@@ -84,17 +100,14 @@ var schemaShapes = sync.OnceValue(func() map[string]*shape {
 		}
 		for _, d := range f.Decls {
 			if field, ok := d.(*ast.Field); ok {
-				if label, _, err := ast.LabelName(field.Label); err == nil && strings.HasPrefix(label, "#") {
-					r.defs[path.Dir(name)+"."+label] = field.Value
+				if label, ok := fieldLabel(field); ok && strings.HasPrefix(label, "#") {
+					defs[path.Dir(name)+"."+label] = field.Value
 				}
 			}
 		}
 	}
-	for name := range r.defs {
-		r.definition(name)
-	}
-	return r.done
-})
+	return defs
+}
 
 // shapeOf returns the shape of a definition, such as "segment.#Identify".
 func shapeOf(definition string) *shape {
@@ -160,7 +173,7 @@ func (r *shapeReader) expr(pkg string, e ast.Expr) *shape {
 		case "bool":
 			return &shape{kind: booleanShape}
 		case "_":
-			return &shape{kind: anyShape}
+			return &shape{kind: anyShape, definition: "_"}
 		case "null":
 			return &shape{kind: nullShape}
 		}
@@ -215,8 +228,10 @@ func literalShape(e *ast.BasicLit) *shape {
 func (r *shapeReader) unary(pkg string, e *ast.UnaryExpr) *shape {
 	lit, _ := e.X.(*ast.BasicLit)
 	switch e.Op {
-	case token.MUL: // a default
-		return r.expr(pkg, e.X)
+	case token.MUL:
+		s := *r.expr(pkg, e.X)
+		s.isDefault = true
+		return &s
 	case token.NEQ:
 		return &shape{kind: textShape, nonEmpty: true}
 	case token.MAT:
@@ -271,12 +286,15 @@ func (r *shapeReader) structure(pkg string, lit *ast.StructLit) *shape {
 			if err != nil {
 				continue
 			}
-			f := &fieldShape{shape: r.expr(pkg, d.Value), required: d.Constraint == token.NOT, doc: comment(d)}
+			f := &fieldShape{shape: r.expr(pkg, d.Value), required: d.Constraint == token.NOT, doc: comment(d),
+				given: d.Constraint == token.ILLEGAL, defaulted: defaultOf(d.Value) != nil}
 			for _, a := range d.Attrs {
 				f.setBySegment = f.setBySegment || a.Text == "@segment(sets)"
 			}
 			if old, ok := s.fields[label]; ok {
 				f.shape = intersection(old.shape, f.shape)
+				f.required, f.given = f.required || old.required, f.given || old.given
+				f.setBySegment = f.setBySegment || old.setBySegment
 			}
 			s.fields[label] = f
 		}
@@ -341,11 +359,15 @@ func union(a, b *shape) *shape {
 	if a.kind == anyShape || b.kind == anyShape {
 		return &shape{kind: anyShape}
 	}
-	if a.kind == textShape && b.kind == textShape && len(a.consts) > 0 && len(b.consts) > 0 {
+	switch {
+	case a.kind == textShape && b.kind == textShape && len(a.consts) > 0 && len(b.consts) > 0:
 		return &shape{kind: textShape, consts: append(append([]string{}, a.consts...), b.consts...)}
-	}
-	if a.kind == b.kind && (a.kind == booleanShape || a.kind == integerShape && a.min == nil && a.max == nil) {
-		return b // *true | bool, *8 | (int & >0)
+	case a.kind == textShape && len(a.consts) > 0 && b.definition == "segment.#TextPlaceholder":
+		return &shape{kind: textShape, consts: a.consts, orLone: true}
+	case a.isDefault && a.kind == b.kind:
+		return b // *true | bool, *8 | (int & >0), *"30s" | =~"s$"
+	case b.isDefault && a.kind == b.kind:
+		return a
 	}
 	u := &shape{kind: unionShape}
 	for _, s := range []*shape{a, b} {
@@ -406,7 +428,8 @@ func mergeStructs(a, b *shape) *shape {
 			}
 			both := *old
 			both.shape = intersection(old.shape, f.shape)
-			both.required = old.required || f.required
+			both.required, both.given = old.required || f.required, old.given || f.given
+			both.defaulted = old.defaulted && f.defaulted
 			m.fields[name] = &both
 		}
 	}

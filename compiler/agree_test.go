@@ -1,0 +1,181 @@
+package compiler
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"cuelang.org/go/cue"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
+)
+
+// sortedJSON encodes a value with its fields in order.
+func sortedJSON(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// agreeCatalog has a placeholder of each type.
+var agreeCatalog = func() automation.Catalog {
+	both := []automation.TriggerKind{automation.Pattern, automation.Journey}
+	return automation.Catalog{
+		"text": {Type: automation.StringValue, Triggers: both}, "number": {Type: automation.NumberValue, Triggers: both},
+		"flag": {Type: automation.BooleanValue, Triggers: both}, "time": {Type: automation.TimeValue, Triggers: both},
+	}
+}()
+
+// candidates are values to put anywhere: of all types, right and wrong.
+var candidates = []any{
+	"text", "", "2026-01-31T09:30:00Z", "2026-01-31T09:30:00.5+02:00", "2026-02-30T09:30:00Z", "2026-01-31", "1990-02-30", "identify", "track", "us",
+	"{{text}}", "{{ number | number }}", "{{flag | boolean}}", "{{time}}", "a {{text}}",
+	json.Number("0"), json.Number("7"), json.Number("-3"), json.Number("2.5"), true, false, nil,
+	[]any{}, []any{"a"}, []any{json.Number("1")}, map[string]any{}, map[string]any{"name": "a"}, map[string]any{"id": json.Number("1")},
+}
+
+// TestShapesAgreeWithCUE is the property that everything rests on: what CUE
+// refuses has a finding, and what CUE takes has none. Values are made by putting
+// candidates into right messages at random places.
+func TestShapesAgreeWithCUE(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, name := range []string{"segment.#Identify", "segment.#Group", "segment.#Track", "segment.#OrderCompleted", "segment.#CartViewed",
+		"segment.#EmailOpened", "segment.#InstallAttributed", "segment.#VideoPlaybackStarted", "automation.#HTTP", "automation.#Trigger",
+		"automation.#Header", "project.#Project", "project.#Source", "project.#Target", "project.#SecretSource", "placeholder.#Placeholder"} {
+		pkg, def, _ := strings.Cut(name, ".")
+		ctx, v := schemaValue(t, schema.Files(), pkg)
+		s := shapeOf(name)
+		definition := v.LookupPath(cue.ParsePath(def))
+		disagree := 0
+		for range 1000 {
+			value := randomMessage(random, s)
+			accepted := definition.Unify(ctx.Encode(plainNumbers(value))).Validate(cue.Concrete(true)) == nil
+			c := &checker{catalog: agreeCatalog, trigger: automation.Pattern, templates: pkg == "segment"}
+			c.value(value, s, valuePath{"automations", "a", "payload"})
+			var errs []string
+			for _, f := range c.found {
+				// Outside of messages, a misplaced placeholder stands for whatever
+				// else is wrong with the text.
+				if f.Severity == diagnostic.Error && (!beyondCUE(f) || !accepted && pkg != "segment") {
+					errs = append(errs, f.Code+": "+f.Message)
+				}
+			}
+			if accepted != (len(errs) == 0) {
+				if disagree++; disagree < 8 {
+					t.Errorf("%s: CUE takes it: %v; findings: %q\n%s", def, accepted, errs, sortedJSON(t, value))
+				}
+			}
+		}
+	}
+}
+
+// beyondCUE reports whether a finding is about something that the schema does
+// not express.
+func beyondCUE(f finding) bool {
+	switch f.Code {
+	case "unknown-placeholder", "malformed-placeholder", "number-precision", "misplaced-placeholder":
+		return true
+	case "placeholder-type":
+		// CUE sees casts: a number field is fed by one to a number, and a time by
+		// none. It does not see the placeholder's type, nor minds a text's cast.
+		return strings.Contains(f.Message, "can't be cast") || strings.Contains(f.Message, "must be a text") ||
+			strings.Contains(f.Message, "must be a") && !strings.Contains(f.part, "|")
+	}
+	return false
+}
+
+// plainNumbers replaces json.Number by what CUE encodes as a number.
+func plainNumbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i
+		}
+		f, _ := v.Float64()
+		return f
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = plainNumbers(v[i])
+		}
+		return out
+	case map[string]any:
+		out := map[string]any{}
+		for k := range v {
+			out[k] = plainNumbers(v[k])
+		}
+		return out
+	}
+	return v
+}
+
+// randomMessage makes a value for a shape: most of it right, with some fields
+// missing, wrong or unknown.
+func randomMessage(r *rand.Rand, s *shape) any {
+	return randomValue(r, s, 0)
+}
+
+func randomValue(r *rand.Rand, s *shape, depth int) any {
+	if r.IntN(40) == 0 {
+		return candidates[r.IntN(len(candidates))]
+	}
+	switch s.kind {
+	case structShape:
+		m := map[string]any{}
+		for _, k := range sorted(s.fields) {
+			f := s.fields[k]
+			take := 1 + depth*depth*3
+			if f.given {
+				m[k] = randomValue(r, f.shape, depth+1)
+				continue // CUE sets it where it is missing
+			}
+			if f.required || k == "userId" {
+				take = 1
+				if r.IntN(30) == 0 {
+					continue
+				}
+			} else if r.IntN(6*take) != 0 {
+				continue
+			}
+			m[k] = randomValue(r, f.shape, depth+1)
+		}
+		if s.rest != nil && r.IntN(3) == 0 {
+			m["name"] = randomValue(r, s.rest, depth+1)
+		}
+		if r.IntN(25) == 0 {
+			m[fmt.Sprintf("own%d", r.IntN(3))] = candidates[r.IntN(len(candidates))]
+		}
+		return m
+	case listShape:
+		list := []any{}
+		for range r.IntN(3) {
+			list = append(list, randomValue(r, s.elem, depth+1))
+		}
+		return list
+	case unionShape:
+		return randomValue(r, s.alts[r.IntN(len(s.alts))], depth)
+	case textShape:
+		if len(s.consts) > 0 {
+			return s.consts[r.IntN(len(s.consts))]
+		}
+		return []string{"text", "{{text}}", "a {{text}} b", "https://x.y", "NAME", "30s"}[r.IntN(6)]
+	case numberShape:
+		return []any{json.Number("7"), json.Number("2.5"), "{{number | number}}"}[r.IntN(3)]
+	case integerShape:
+		return []any{json.Number("7"), json.Number("7"), json.Number("0"), json.Number("65"), json.Number("2.5")}[r.IntN(5)]
+	case booleanShape:
+		return []any{true, false, "{{flag | boolean}}"}[r.IntN(3)]
+	case timeShape:
+		return []any{"2026-01-31T09:30:00Z", "{{time}}"}[r.IntN(2)]
+	case dateShape:
+		return []any{"2026-01-31T09:30:00Z", "2026-01-31", "{{time}}"}[r.IntN(3)]
+	}
+	return candidates[r.IntN(len(candidates))]
+}

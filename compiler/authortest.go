@@ -1,0 +1,561 @@
+package compiler
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// TestOptions say what to test.
+type TestOptions struct {
+	Options
+	// Run restricts the tests to those whose key and name, as in
+	// "growth/account-activated/sends the name", it matches. The samples are not
+	// checked then. Nil stands for all tests.
+	Run *regexp.Regexp
+}
+
+// A TestReport is what the tests of a project have shown.
+type TestReport struct {
+	// Packages are those with automations or findings, in order.
+	Packages []TestedPackage `json:"packages"`
+	// Diagnostics are the findings of the project's check, in file order.
+	// Automations with errors are not tested.
+	Diagnostics diagnostic.List `json:"diagnostics"`
+}
+
+// A TestedPackage is the tests of one folder.
+type TestedPackage struct {
+	// Folder is relative to the project, "." for its root.
+	Folder string `json:"package"`
+	// Automations counts those that were tested.
+	Automations int `json:"automations"`
+	// Broken says that the package has errors, so that not all was tested.
+	Broken bool `json:"broken"`
+	// Results are in order of the automations' keys, the sample first.
+	Results []TestResult `json:"results"`
+}
+
+// Failed counts the results with problems.
+func (p TestedPackage) Failed() int {
+	n := 0
+	for _, r := range p.Results {
+		if len(r.Problems) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Tests counts the author's tests, which the check of the sample is not.
+func (p TestedPackage) Tests() int {
+	n := 0
+	for _, r := range p.Results {
+		if r.Test != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// A TestResult is one test, or the check of one automation's sample.
+type TestResult struct {
+	// Key is the automation's.
+	Key string `json:"key"`
+	// Test is the test's name, empty for the sample.
+	Test string `json:"test,omitempty"`
+	// Passed says that there are no problems.
+	Passed bool `json:"passed"`
+	// File and Range are the place of the test, or of the automation. They are
+	// set if there are problems.
+	File  string           `json:"file,omitempty"`
+	Range diagnostic.Range `json:"range,omitzero"`
+	// Problems is empty if all is well.
+	Problems []TestProblem `json:"problems,omitempty"`
+}
+
+// A TestProblem is one way in which what is sent is not what it should be.
+type TestProblem struct {
+	// Message says what is wrong, in one line.
+	Message string `json:"message"`
+	// Field is the field of the rendered message, such as "payload.traits.name".
+	Field string `json:"field,omitempty"`
+	// Want and Got are JSON, or a constraint in CUE; empty where they say
+	// nothing.
+	Want string `json:"want,omitempty"`
+	Got  string `json:"got,omitempty"`
+	// File and Range are where it was said what the field should be.
+	File  string           `json:"file,omitempty"`
+	Range diagnostic.Range `json:"range,omitzero"`
+
+	path valuePath
+}
+
+// Test compiles a project with the files that end in _test.cue, runs the tests
+// of its automations, and checks each automation's message as the samples fill
+// it in: against the schema of the message, with real values in the place of
+// placeholders, and against the tracking plan.
+func Test(ctx context.Context, opts TestOptions) (*TestReport, error) {
+	run := &testRun{only: opts.Run}
+	result, err := compile(ctx, opts.Options, run)
+	if err != nil {
+		return nil, err
+	}
+	report := &TestReport{Diagnostics: result.Diagnostics, Packages: []TestedPackage{}}
+	if result.Project == nil {
+		return report, nil
+	}
+	run.unknownAutomations(report.Diagnostics)
+	slices.SortFunc(run.tested, func(a, b *tested) int { return cmp.Compare(a.automation.Key, b.automation.Key) })
+	if opts.Run == nil {
+		if err := checkSamples(ctx, result.Project, run.tested); err != nil {
+			return nil, err
+		}
+	}
+	if err := placeProblems(result.Project, run.tested); err != nil {
+		return nil, err
+	}
+	report.Packages = packagesOf(run.tested, report.Diagnostics)
+	return report, nil
+}
+
+// packagesOf sorts the results by package.
+func packagesOf(all []*tested, findings diagnostic.List) []TestedPackage {
+	folders := map[string]*TestedPackage{}
+	folder := func(dir string) *TestedPackage {
+		if folders[dir] == nil {
+			folders[dir] = &TestedPackage{Folder: dir, Results: []TestResult{}}
+		}
+		return folders[dir]
+	}
+	for _, t := range all {
+		p := folder(t.dir)
+		p.Automations++
+		for i := range t.results {
+			t.results[i].Passed = len(t.results[i].Problems) == 0
+		}
+		p.Results = append(p.Results, t.results...)
+	}
+	for _, d := range findings {
+		if d.Severity == diagnostic.Error && d.File != "" {
+			folder(path.Dir(d.File)).Broken = true
+		}
+	}
+	out := []TestedPackage{}
+	for _, dir := range sorted(folders) {
+		out = append(out, *folders[dir])
+	}
+	return out
+}
+
+// A testRun collects the automations while they are compiled, and runs the tests
+// that need CUE: an automation's value lives no longer than its evaluation.
+type testRun struct {
+	only *regexp.Regexp
+
+	mu     sync.Mutex
+	tested []*tested
+}
+
+// tested is one automation that was compiled and tested.
+type tested struct {
+	automation automation.Automation
+	dir, pkg   string
+	name       string
+	// message is the automation as it was checked.
+	message *message
+	results []TestResult
+}
+
+// add runs the tests of an automation that has been compiled.
+func (r *testRun) add(v cue.Value, m *message, a *automation.Automation, dir, pkg string) {
+	t := &tested{automation: *a, dir: dir, pkg: pkg, name: m.at[1].(string), message: m}
+	fields, err := v.LookupPath(valueSelector("tests")).Fields()
+	for err == nil && fields.Next() {
+		name := labelOf(fields)
+		if r.only == nil || r.only.MatchString(a.Key+"/"+name) {
+			t.results = append(t.results, TestResult{Key: a.Key, Test: name,
+				Problems: t.run(fields.Value(), m.at.with("tests", name))})
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tested = append(r.tested, t)
+}
+
+// render fills in values, and samples where there are none.
+func (t *tested) render(values map[string]any) (automation.Rendered, error) {
+	all := t.message.catalog.Samples(t.automation.Trigger.Kind)
+	for name, v := range values {
+		all[name] = v
+	}
+	// Secrets are not needed for what is compared.
+	return t.automation.Action.Render(all, func(string) (automation.Secret, bool) { return automation.Secret{}, true })
+}
+
+// run runs one test.
+func (t *tested) run(test cue.Value, at valuePath) []TestProblem {
+	var values map[string]any
+	if given := test.LookupPath(valueSelector("values")); given.Exists() {
+		if err := decode(given, &values); err != nil {
+			return []TestProblem{{Message: "values must be known: " + err.Error(), path: at.with("values")}}
+		}
+	}
+	rendered, failure := t.render(values)
+	if want, err := test.LookupPath(valueSelector("expectError")).String(); err == nil {
+		switch {
+		case failure == nil:
+			return []TestProblem{{Message: "the values can be filled in, and the test expects that they can't", Want: jsonText(want), path: at.with("expectError")}}
+		case !strings.Contains(failure.Error(), want):
+			return []TestProblem{{Message: "the values can't be filled in, but for another reason", Want: jsonText(want), Got: jsonText(failure.Error()), path: at.with("expectError")}}
+		}
+		return nil
+	}
+	if failure != nil {
+		return []TestProblem{{Message: "the values can't be filled in: " + failure.Error(), path: at}}
+	}
+	var problems []TestProblem
+	if want, err := test.LookupPath(valueSelector("expectURL")).String(); err == nil && want != rendered.URL {
+		problems = append(problems, TestProblem{Message: "url is not what the test expects", Field: "url", Want: jsonText(want), Got: jsonText(rendered.URL), path: at.with("expectURL")})
+	}
+	expect := test.LookupPath(valueSelector("expect"))
+	if !expect.Exists() {
+		return problems
+	}
+	c := comparison{}
+	c.compare(expect, decoded(rendered.Body), "payload", at.with("expect"))
+	return append(problems, c.problems...)
+}
+
+// decoded reads what was rendered; nil if that is nothing.
+func decoded(body []byte) any {
+	var v any
+	if err := unmarshalNumber(body, &v); err != nil {
+		return nil
+	}
+	return v
+}
+
+// A comparison collects how a rendered message differs from what is expected.
+type comparison struct{ problems []TestProblem }
+
+func (c *comparison) differ(field, want, got string, at valuePath, format string, args ...any) {
+	c.problems = append(c.problems, TestProblem{Message: fmt.Sprintf(format, args...), Field: field, Want: want, Got: got, path: at})
+}
+
+// compare compares a decoded value with what is expected of it: all of a scalar
+// or a list, but only the fields that are given of a struct.
+func (c *comparison) compare(want cue.Value, got any, field string, at valuePath) {
+	if want.IncompleteKind() == cue.StructKind {
+		if fields, ok := got.(map[string]any); ok {
+			c.fields(want, fields, field, at)
+			return
+		}
+		c.differ(field, cueText(want), compactJSON(got), at, "%s is not a struct", field)
+		return
+	}
+	open := want.Allows(cue.AnyIndex) // a list that ends in "..."
+	if items, err := want.List(); err == nil && !open {
+		list, ok := got.([]any)
+		n, _ := want.Len().Int64()
+		if !ok || int64(len(list)) != n {
+			c.differ(field, cueText(want), compactJSON(got), at, "%s is not what the test expects", field)
+			return
+		}
+		for i := 0; items.Next(); i++ {
+			c.compare(items.Value(), list[i], fmt.Sprintf("%s[%d]", field, i), at.with(i))
+		}
+		return
+	}
+	if want.IsConcrete() && !open {
+		var value any
+		if err := decode(want, &value); err == nil && sameScalar(value, got) {
+			return
+		}
+		c.differ(field, cueText(want), compactJSON(got), at, "%s is not what the test expects", field)
+		return
+	}
+	given := cuecontext.New().CompileString(compactJSON(got))
+	if want.Unify(given).Validate(cue.Concrete(true)) != nil {
+		c.differ(field, cueText(want), compactJSON(got), at, "%s does not fit what the test expects", field)
+	}
+}
+
+func (c *comparison) fields(want cue.Value, got map[string]any, field string, at valuePath) {
+	fields, err := want.Fields(cue.Optional(true))
+	if err != nil {
+		c.differ(field, "", compactJSON(got), at, "%s: the test can't be understood: %v", field, err)
+		return
+	}
+	for fields.Next() {
+		name := labelOf(fields)
+		inner := field + "." + valuePath{name}.String()
+		v, present := got[name]
+		optional := fields.Selector().ConstraintType() == cue.OptionalConstraint
+		switch absent := fields.Value().IncompleteKind() == cue.BottomKind; {
+		case present && absent:
+			c.differ(inner, "", compactJSON(v), at.with(name), "%s is there, and the test expects that it is not", inner)
+		case present:
+			c.compare(fields.Value(), v, inner, at.with(name))
+		case !optional:
+			message := inner + " is not there"
+			if near := nearest(name, sorted(got)); near != "" {
+				message += "; " + didYouMean(near)
+			}
+			c.differ(inner, cueText(fields.Value()), "", at.with(name), "%s", message)
+		}
+	}
+}
+
+// sameScalar compares decoded scalars; numbers by their value.
+func sameScalar(a, b any) bool {
+	x, ok1 := a.(json.Number)
+	y, ok2 := b.(json.Number)
+	if !ok1 || !ok2 {
+		return a == b && ok1 == ok2
+	}
+	p, ok1 := new(big.Rat).SetString(x.String())
+	q, ok2 := new(big.Rat).SetString(y.String())
+	return ok1 && ok2 && p.Cmp(q) == 0
+}
+
+// cueText shows a value as its author could have written it.
+func cueText(v cue.Value) string {
+	if b, err := v.MarshalJSON(); err == nil {
+		return compactJSON(json.RawMessage(b))
+	}
+	return strings.Join(strings.Fields(fmt.Sprint(v)), " ")
+}
+
+// compactJSON writes a decoded value in one line.
+func compactJSON(v any) string {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return fmt.Sprint(v)
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// unknownAutomations says of tests in a _test.cue file that belong to no
+// automation just that: what they lack is not a call but the automation.
+func (r *testRun) unknownAutomations(findings diagnostic.List) {
+	names := map[string][]string{} // by folder
+	for _, t := range r.tested {
+		names[t.dir] = append(names[t.dir], t.name)
+	}
+	for i := range findings {
+		d := &findings[i]
+		if d.Code != "not-an-automation" || !isTestFile(d.File) {
+			continue
+		}
+		dir := path.Dir(d.File)
+		name := strings.TrimPrefix(d.Key, dir+"/")
+		d.Code, d.Message = "unknown-automation", fmt.Sprintf("the tests are for %q, and the package has no automation of that name", name)
+		d.Help = "its automations are " + oneOf(names[dir])
+		if near := nearest(name, names[dir]); near != "" {
+			d.Suggestion, d.Help = near, didYouMean(near)
+		} else if len(names[dir]) == 0 {
+			d.Help = "write the automation"
+		}
+	}
+}
+
+// isTestFile reports whether a file is for segue test only.
+func isTestFile(name string) bool {
+	return strings.HasSuffix(name, "_test.cue") && !ignoredName(path.Base(name))
+}
+
+// testFileClause reads no more of a test file than which package it belongs to:
+// nothing that stands in it, right or wrong, concerns a run without tests.
+func testFileClause(name string, src any) *ast.File {
+	f, err := parser.ParseFile(name, src, parser.PackageClauseOnly)
+	if err != nil || f == nil {
+		return &ast.File{Filename: name}
+	}
+	return f
+}
+
+// encodeAutomation returns an automation as JSON, or why CUE refuses it. What its
+// tests expect is left out, for that need not be values.
+func encodeAutomation(v cue.Value) ([]byte, error) {
+	tests := v.LookupPath(valueSelector("tests"))
+	if !tests.Exists() {
+		if err := v.Validate(cue.Concrete(true)); err != nil {
+			return nil, err
+		}
+		return v.MarshalJSON()
+	}
+	return encodeStruct(v, func(name string, v cue.Value) ([]byte, error) {
+		if name != "tests" {
+			return encodeConcrete(v)
+		}
+		return encodeStruct(v, func(_ string, test cue.Value) ([]byte, error) {
+			return encodeStruct(test, func(name string, v cue.Value) ([]byte, error) {
+				if name == "expect" {
+					return nil, nil
+				}
+				return encodeConcrete(v)
+			})
+		})
+	})
+}
+
+func encodeConcrete(v cue.Value) ([]byte, error) {
+	if err := v.Validate(cue.Concrete(true)); err != nil {
+		return nil, err
+	}
+	return v.MarshalJSON()
+}
+
+// encodeStruct writes a struct field by field; a field is left out if encode
+// returns nothing for it.
+func encodeStruct(v cue.Value, encode func(name string, v cue.Value) ([]byte, error)) ([]byte, error) {
+	fields, err := v.Fields(cue.Optional(true))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]json.RawMessage{}
+	for fields.Next() {
+		s := fields.Selector()
+		switch s.ConstraintType() {
+		case cue.OptionalConstraint:
+			continue
+		case cue.RequiredConstraint:
+			return nil, v.Validate(cue.Concrete(true))
+		}
+		b, err := encode(s.Unquoted(), fields.Value())
+		if err != nil {
+			return nil, err
+		}
+		if b != nil {
+			out[s.Unquoted()] = b
+		}
+	}
+	return json.Marshal(out)
+}
+
+// isExpectation reports whether a path leads to what a test expects.
+func isExpectation(p valuePath) bool {
+	return len(p) == 5 && p[0] == "automations" && p[2] == "tests" && p[4] == "expect"
+}
+
+// checkTests checks an automation's tests, but for what they expect. Their texts
+// are data: a value may hold braces.
+func (m *message) checkTests(v any, f *fieldShape) {
+	at := m.at.with("tests")
+	m.value1(withoutBraces(v), f, at)
+	tests, _ := v.(map[string]any)
+	for _, name := range sorted(tests) {
+		test, _ := tests[name].(map[string]any)
+		values, _ := test["values"].(map[string]any)
+		for _, placeholder := range sorted(values) {
+			m.testValue(placeholder, at.with(name, "values", placeholder))
+		}
+	}
+}
+
+// testValue checks the name of a placeholder that a test has a value for.
+func (m *message) testValue(name string, at valuePath) {
+	entry, ok := m.catalog[name]
+	switch {
+	case !ok:
+		w := m.report("unknown-placeholder", at, atLabel, "there is no placeholder %q", name)
+		if near := nearest(name, m.names()); near != "" {
+			w.Suggestion, w.Help, w.repair = near, didYouMean(near), &repair{how: rename, text: near}
+		} else {
+			w.Help = "the placeholders are " + oneOf(m.names())
+		}
+	case m.trigger != "" && !entry.ProvidedBy(m.trigger):
+		w := m.report("placeholder-not-provided", at, atLabel, "a %s does not provide {{%s}}, so that a test can't have a value for it", m.trigger, name)
+		w.Help = "remove it from the values"
+	}
+}
+
+// withoutBraces copies a decoded value without what looks like placeholders.
+func withoutBraces(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.NewReplacer("{", "_", "}", "_").Replace(v)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = withoutBraces(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = withoutBraces(e)
+		}
+		return out
+	default:
+		return v
+	}
+}
+
+// placeProblems finds the places of the problems and of the tests that have any.
+func placeProblems(project *Project, all []*tested) error {
+	x, err := newExplainer(project.Dir, project.Catalog, nil)
+	if err != nil {
+		return err
+	}
+	x.loader.tests = true
+	opened := map[string]*explained{}
+	for _, t := range all {
+		for i := range t.results {
+			r := &t.results[i]
+			if len(r.Problems) == 0 {
+				continue
+			}
+			id := t.dir + "\x00" + t.pkg
+			p := opened[id]
+			if p == nil {
+				if p, err = x.open(t.dir, t.pkg, nil); err != nil {
+					return err
+				}
+				opened[id] = p
+			}
+			at := valuePath{"automations", t.name}
+			if r.Test != "" {
+				at = at.with("tests", r.Test)
+			}
+			d := p.index.place(finding{path: at, spot: atLabel}, token.NoPos)
+			r.File, r.Range = d.File, d.Range
+			for j := range r.Problems {
+				problem := &r.Problems[j]
+				d := p.index.place(finding{path: problem.path}, token.NoPos)
+				if len(problem.path) <= len(at) {
+					d = diagnostic.Diagnostic{File: r.File, Range: r.Range}
+				}
+				problem.File, problem.Range = d.File, d.Range
+			}
+		}
+	}
+	return nil
+}
+
+// problemOf is what a CUE error says of a rendered message.
+func problemOf(err error) string {
+	first := cueerrors.Errors(err)[0]
+	return strings.TrimPrefix(errorPath(first).String()+": "+plainMessage(first), ": ")
+}

@@ -1,0 +1,238 @@
+package compiler
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/load"
+
+	"github.com/seguehq/segue/schema"
+)
+
+// importName is the name under which a file refers to an import.
+func importName(spec *ast.ImportSpec) string {
+	if spec.Name != nil {
+		return spec.Name.Name
+	}
+	return ast.ParseImportPath(importPath(spec)).Qualifier
+}
+
+func importPath(spec *ast.ImportSpec) string {
+	name, err := literal.Unquote(spec.Path.Value)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// importSpec reports whether an import can be used; if not, that is a finding.
+func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
+	name := importPath(spec)
+	if !strings.HasPrefix(spec.Path.Value, `"`) {
+		r.report("syntax-error", spec.Path, "an import path stands between double quotes", "write "+strconv.Quote(name))
+		return false
+	}
+	plain := ast.ParseImportPath(name).Unqualified().String()
+	own := r.projectDirs()
+	if dir, ok := own[plain]; ok {
+		return r.projectImport(spec, plain, dir)
+	}
+	if r.importable(plain) {
+		return true
+	}
+	d := r.report("unknown-import", spec.Path, "there is no package "+spec.Path.Value+" to import", "")
+	known := slices.Clone(standardPackages)
+	for _, pkg := range schema.Packages() {
+		if path.Base(name) == pkg && strings.Contains(name, "segue") {
+			known = nil // the host or a folder is wrong
+		}
+		known = append(known, schema.ModulePath+"/"+pkg)
+	}
+	known = append(known, sorted(own)...)
+	switch near := nearestImport(name, known); {
+	case near != "":
+		d.Suggestion, d.Help = near, didYouMean(strconv.Quote(near))
+		r.fixImport(d, spec, near)
+	case strings.HasPrefix(name, schema.ModulePath):
+		d.Help = "segue's packages are " + oneOf(schema.Packages()) + " under " + schema.ModulePath
+	default:
+		d.Help = "import a package of the project, of CUE's standard library, or of segue's schema"
+	}
+	return false
+}
+
+// nearestImport returns the import path that was probably meant: what both have
+// in common in front does not make them alike.
+func nearestImport(name string, known []string) string {
+	for _, k := range known {
+		if strings.HasPrefix(k, schema.ModulePath) && path.Base(k) == path.Base(name) && strings.Contains(name, "segue") {
+			return k
+		}
+	}
+	var near string
+	for _, k := range known {
+		common := 0
+		for i := 0; i < min(len(name), len(k)) && name[i] == k[i]; i++ {
+			if name[i] == '/' {
+				common = i + 1
+			}
+		}
+		if nearest(name[common:], []string{k[common:]}) != "" {
+			if near != "" {
+				return ""
+			}
+			near = k
+		}
+	}
+	return near
+}
+
+// projectImport reports whether a package of the project can be used. One with
+// mistakes can't; they are explained where they are, if that package is among
+// those that are compiled.
+func (r *resolver) projectImport(spec *ast.ImportSpec, name, dir string) bool {
+	if r.loadImport(name) == nil {
+		return true
+	}
+	if r.deferred = slices.Contains(r.dirs, dir); !r.deferred {
+		r.report("broken-import", spec.Path, "the package "+spec.Path.Value+" has mistakes of its own", "run segue vet ./"+dir+" to see them")
+	}
+	return false
+}
+
+// loadImport tries to load a package by its import path.
+func (e *explainer) loadImport(name string) error {
+	insts := load.Instances([]string{name}, &load.Config{Dir: e.loader.root, ModuleRoot: e.loader.root, Overlay: e.loader.overlay})
+	if len(insts) != 1 {
+		return os.ErrNotExist
+	}
+	if insts[0].Err != nil { // not as an error, lest a nil pointer is taken for one
+		return insts[0].Err
+	}
+	return nil
+}
+
+// importable reports whether a package can be imported.
+func (e *explainer) importable(name string) bool {
+	if rest, ok := strings.CutPrefix(name, schema.ModulePath+"/"); ok {
+		return slices.Contains(schema.Packages(), rest)
+	}
+	if isStandard(name) {
+		return len(standardFields(name)) > 0
+	}
+	return e.loadImport(name) == nil
+}
+
+// projectDirs maps the import paths of the project's own packages to their
+// folders.
+func (e *explainer) projectDirs() map[string]string {
+	content, err := os.ReadFile(filepath.Join(e.loader.root, "cue.mod", "module.cue"))
+	if err != nil {
+		return nil
+	}
+	module, err := cuecontext.New().CompileBytes(content).LookupPath(valueSelector("module")).String()
+	if err != nil {
+		return nil
+	}
+	module, _, _ = strings.Cut(module, "@")
+	dirs, err := e.loader.packageDirs()
+	if err != nil {
+		return nil
+	}
+	out := map[string]string{}
+	for _, dir := range dirs {
+		out[path.Join(module, dir)] = dir
+	}
+	return out
+}
+
+// packageFields lists what a package defines, nil if that is not known.
+func (e *explainer) packageFields(pkg ast.ImportPath) []string {
+	name := pkg.Unqualified().String()
+	if rest, ok := strings.CutPrefix(name, schema.ModulePath+"/"); ok {
+		return schemaNames()[rest]
+	}
+	if isStandard(name) {
+		return standardFields(name)
+	}
+	dir, ok := e.projectDirs()[name]
+	if !ok {
+		return nil
+	}
+	p, err := e.open(dir, pkg.Qualifier, nil)
+	if err != nil || p.unparsed {
+		return nil
+	}
+	return slices.DeleteFunc(sorted(p.index.top), func(label string) bool { return strings.HasPrefix(label, "_") })
+}
+
+// offered are the names of a package that are of use to an author, out of all
+// that it defines.
+func offered(pkg string, names []string) []string {
+	switch pkg {
+	case schema.ModulePath + "/automation":
+		return []string{"#Identify", "#Group", "#Track", "#HTTP"}
+	case schema.ModulePath + "/placeholder":
+		return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return strings.HasPrefix(name, "#") })
+	}
+	return names
+}
+
+// schemaNames lists what the packages of the schema define, by package.
+var schemaNames = sync.OnceValue(func() map[string][]string {
+	out := map[string][]string{}
+	for name := range schemaShapes() {
+		pkg, def, _ := strings.Cut(name, ".")
+		out[pkg] = append(out[pkg], def)
+	}
+	for name := range builtinNames() {
+		out["placeholder"] = append(out["placeholder"], name)
+	}
+	for _, names := range out {
+		slices.Sort(names)
+	}
+	return out
+})
+
+// standardPackages are the packages of CUE's standard library that are of use
+// here, for suggestions.
+var standardPackages = []string{
+	"crypto/sha256", "encoding/base64", "encoding/hex", "encoding/json", "encoding/yaml",
+	"list", "math", "net", "path", "regexp", "strconv", "strings", "struct", "text/template", "time", "uuid",
+}
+
+// isStandard reports whether an import path is one of CUE's standard library.
+func isStandard(name string) bool {
+	first, _, _ := strings.Cut(name, "/")
+	return !strings.Contains(first, ".")
+}
+
+var standardKnown sync.Map // of string to []string
+
+// standardFields lists what a package of the standard library defines, nothing
+// if there is no such package.
+func standardFields(name string) []string {
+	if known, ok := standardKnown.Load(name); ok {
+		return known.([]string)
+	}
+	var names []string
+	v := cuecontext.New().CompileString("import x " + strconv.Quote(name) + "\ny: x\n").LookupPath(valueSelector("y"))
+	if fields, err := v.Fields(cue.Definitions(true)); err == nil {
+		for fields.Next() {
+			label := fields.Selector().String()
+			names = append(names, label)
+		}
+	}
+	slices.Sort(names)
+	standardKnown.Store(name, names)
+	return names
+}

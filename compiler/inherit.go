@@ -1,0 +1,99 @@
+package compiler
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// A heritage says which automations of a package stand in its own folder. Files
+// of the same package in the folders above belong to it too, as CUE has it; an
+// automation belongs to the folder that declares it.
+type heritage struct {
+	dir        string // as the files' names have it
+	own, above map[string]bool
+	files      map[string]bool // those above
+	// both are declared here and above, in order.
+	both []string
+}
+
+// heritageOf sorts the automations that the files of a package declare.
+func heritageOf(dir string, files []*ast.File) heritage {
+	h := heritage{dir: filepath.Clean(dir), own: map[string]bool{}, above: map[string]bool{}, files: map[string]bool{}}
+	for _, f := range files {
+		in := h.above
+		if filepath.Dir(f.Filename) == h.dir {
+			in = h.own
+		} else {
+			h.files[f.Filename] = true
+		}
+		for _, name := range newIndex([]*source{{syntax: f}}).names("automations") {
+			in[name] = true
+		}
+	}
+	for _, name := range sorted(h.own) {
+		if h.above[name] {
+			h.both = append(h.both, name)
+		}
+	}
+	return h
+}
+
+// inherits reports whether an automation, whose value CUE places at pos, comes
+// from a folder above.
+func (h heritage) inherits(name string, pos token.Pos) bool {
+	switch {
+	case h.own[name]:
+		return false
+	case h.above[name]:
+		return true
+	default:
+		return pos.IsValid() && h.files[pos.Filename()]
+	}
+}
+
+// names lists the literal field names of a top-level struct.
+func (x *index) names(field string) []string {
+	var out []string
+	for _, s := range x.sites(valuePath{field}) {
+		out = append(out, fieldNames(s.value)...)
+	}
+	return out
+}
+
+func (p *explained) heritage() heritage {
+	var files []*ast.File
+	for _, s := range p.index.sources {
+		files = append(files, s.syntax)
+	}
+	return heritageOf(filepath.Join(p.loader.root, filepath.FromSlash(p.dir)), files)
+}
+
+// declaredTwice reports automations that are declared in the package's folder
+// and in one above.
+func (p *explained) declaredTwice() {
+	h := p.heritage()
+	var own, above []*source
+	for _, s := range p.index.sources {
+		if filepath.Dir(s.syntax.Filename) == h.dir {
+			own = append(own, s)
+		} else {
+			above = append(above, s)
+		}
+	}
+	here, there := newIndex(own), newIndex(above)
+	for _, name := range h.both {
+		f := finding{path: valuePath{"automations", name}, spot: atLabel, Diagnostic: diagnostic.Diagnostic{
+			Severity: diagnostic.Error, Code: "duplicate-key", Key: keyOf(p.dir, name),
+			Message: fmt.Sprintf("%s is declared here and in a folder above, in the same package", name),
+			Help:    "declare it in one folder, or give one of them another name"}}
+		d := here.place(f, token.NoPos)
+		other := there.place(f, token.NoPos)
+		d.Related = []diagnostic.Related{{Message: "the other one", File: other.File, Range: other.Range}}
+		p.found = append(p.found, d)
+	}
+}

@@ -1,0 +1,300 @@
+package compiler
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	cueerrors "cuelang.org/go/cue/errors"
+
+	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// The descriptions of platforms are, like the tracking plan, more than values:
+// encode and decode stay open until an automation is filled in. They are
+// evaluated with the file, under the name of a definition.
+const (
+	platformsField      = "platforms"
+	platformsDefinition = "#platforms"
+)
+
+// PlatformKinds are the platforms that segue knows without a description.
+var PlatformKinds = []string{embeddedKind, n8nKind, noderedKind}
+
+const (
+	// embeddedKind is the platform that is part of segue.
+	embeddedKind = "embedded"
+	n8nKind      = "n8n"
+	noderedKind  = "nodered"
+)
+
+// hiddenFields are the fields of the project file that are no values, by name,
+// and the definitions that they are evaluated as.
+var hiddenFields = map[string]string{planField: planDefinition, platformsField: platformsDefinition}
+
+// hiddenAs returns the definition that a field of the project file is evaluated
+// as, "" if it is a value. Where near is set, a misspelt name is taken for what
+// it was meant to be.
+func hiddenAs(label string, near bool) string {
+	if d := hiddenFields[label]; d != "" || !near {
+		return d
+	}
+	for name, d := range hiddenFields {
+		if nearest(label, []string{name}) != "" {
+			return d
+		}
+	}
+	return ""
+}
+
+// shownAs is the field that was hidden as a definition.
+func shownAs(definition any) (string, bool) {
+	for name, d := range hiddenFields {
+		if d == definition {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// platforms reads the descriptions from the project file's value. Their outlines
+// are returned even where something is wrong with them. Mappings are tried out
+// only if CUE has accepted the file.
+func (p *explained) platforms(file cue.Value, accepted bool) (all map[string]*description.Platform, outline map[string]any) {
+	v := file.LookupPath(cue.MakePath(cue.Def(platformsDefinition)))
+	if !v.Exists() {
+		return nil, nil
+	}
+	before := len(p.found)
+	at := valuePath{platformsField}
+	c := &checker{}
+	raw := p.platformOutline(v, at)
+	c.value(raw, &shape{kind: structShape, rest: shapeOf("platform.#Platform")}, at)
+	outline, _ = raw.(map[string]any)
+	for _, name := range sorted(outline) {
+		if slices.Contains(PlatformKinds, name) {
+			w := c.report("invalid-value", at.with(name), atLabel, "%s is a platform that segue knows by itself: it can't be described", name)
+			w.Help = "give the description another name"
+		}
+	}
+	for _, f := range c.found {
+		p.add(f, p.positions[f.path.String()])
+	}
+	if p.found[before:].HasErrors() || !accepted {
+		return nil, outline
+	}
+	all = map[string]*description.Platform{}
+	lock := new(sync.Mutex)
+	for _, name := range sorted(outline) {
+		value := v.LookupPath(valueSelector(name))
+		platform, problems := description.New(value, lock)
+		if platform != nil {
+			problems = platform.Check()
+		}
+		for _, problem := range problems {
+			p.platformProblem(problem, at.with(name), value)
+		}
+		all[name] = platform
+	}
+	return all, outline
+}
+
+// platformOutline is the descriptions as decoded JSON, without the mappings,
+// which are no values.
+func (p *explained) platformOutline(v cue.Value, at valuePath) any {
+	if inMapping(at) {
+		p.positions[at.String()] = v.Pos()
+		return broken{}
+	}
+	if v.IncompleteKind() != cue.StructKind {
+		return p.raw(v, at)
+	}
+	fields, err := v.Fields()
+	if err != nil {
+		return p.raw(v, at)
+	}
+	p.positions[at.String()] = v.Pos()
+	m := map[string]any{}
+	for fields.Next() {
+		name := labelOf(fields)
+		m[name] = p.platformOutline(fields.Value(), at.with(name))
+	}
+	return m
+}
+
+// inMapping reports whether a path leads to a part of encode or decode.
+func inMapping(at valuePath) bool {
+	switch {
+	case len(at) == 4 && (at[2] == "encode" || at[2] == "decode"):
+		return true
+	case len(at) == 6 && at[2] == "triggers" && at[4] == "decode":
+		return true
+	}
+	return false
+}
+
+// platformProblem reports what is wrong with a description.
+func (p *explained) platformProblem(problem description.Problem, at valuePath, v cue.Value) {
+	spot := atValue
+	if problem.Label {
+		spot = atLabel
+	}
+	// What the schema gives a default to need not be in the file; the nearest
+	// field around it is.
+	path, position := at, v.Pos()
+	for _, name := range problem.Path {
+		path = path.with(name)
+		if v = v.LookupPath(valueSelector(name)); v.Exists() && p.index.sourceOf(v.Pos()) != nil {
+			position = v.Pos()
+		}
+	}
+	before := len(p.found)
+	if cause := cueerrors.Error(nil); errors.As(problem.Cause, &cause) {
+		p.cueErrors(problem.Cause, nil)
+	}
+	if len(p.found) == before {
+		f := finding{path: path, spot: spot, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: problem.Code,
+			Message: problem.Message, Help: problem.Help, Suggestion: problem.Suggestion}}
+		if problem.Cause != nil {
+			f.Message += ": " + shown(strings.Join(strings.Fields(problem.Cause.Error()), " "))
+		}
+		if f.Help == "" {
+			f.Help = "docs/platforms.md has a description that works"
+		}
+		p.add(f, position)
+		return
+	}
+	// One mistake in a mapping gives one finding: what else CUE says follows.
+	d := p.found[before]
+	d.Code, d.Message = "platform-mapping", problem.Message+": "+d.Message
+	p.found = append(p.found[:before], d)
+	p.refineMappings(before)
+}
+
+// refineMappings says more of findings, from an index on, about fields that a
+// mapping selects: CUE knows nothing of what else there is.
+func (p *explained) refineMappings(from int) {
+	for i := range p.found[from:] {
+		d := &p.found[from+i]
+		if !strings.HasPrefix(d.Path, platformsField+".") {
+			continue
+		}
+		switch near, there := p.mappingName(d.Range, d.File); {
+		case there:
+			d.Help = "not every automation has it: write the field only where it is there, as docs/platforms.md shows"
+		case near != "" && d.Suggestion == "":
+			d.Suggestion, d.Help = near, didYouMean(near)
+		}
+	}
+}
+
+// mappingName returns the name that was probably meant where a mapping selects a
+// field that automations do not have, "" if it does something else; or says that
+// some automations have it.
+func (p *explained) mappingName(at diagnostic.Range, file string) (near string, there bool) {
+	for _, s := range p.index.sources {
+		if s.name != file {
+			continue
+		}
+		ast.Walk(s.syntax, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok || sel.Sel.Pos().Line() != at.Start.Line || sel.Sel.Pos().Column() != at.Start.Column {
+				return true
+			}
+			name, _, _ := ast.LabelName(sel.Sel)
+			if of := automationPart(sel.X); of != nil {
+				_, there = of.fields[name]
+				near = nearest(name, sorted(of.fields))
+			}
+			return false
+		}, nil)
+	}
+	return near, there
+}
+
+// automationPart returns the shape of what an expression such as
+// automation.trigger selects, nil for any other expression.
+func automationPart(e ast.Expr) *shape {
+	switch e := e.(type) {
+	case *ast.Ident:
+		if e.Name == "automation" {
+			return shapeOf("platform.#Automation")
+		}
+	case *ast.SelectorExpr:
+		if of := automationPart(e.X); of != nil {
+			name, _, _ := ast.LabelName(e.Sel)
+			if f := of.fields[name]; f != nil {
+				return f.shape
+			}
+		}
+	}
+	return nil
+}
+
+// checkPlatform checks the platform of a target, and what the target has for it.
+func checkPlatform(c *checker, target, described map[string]any, at valuePath) {
+	kind, ok := target["platform"].(string)
+	if !ok || strings.TrimSpace(kind) == "" {
+		return // its shape says so
+	}
+	description, own := described[kind].(map[string]any)
+	if !own && !slices.Contains(PlatformKinds, kind) {
+		known := append(sorted(described), PlatformKinds...)
+		w := c.report("unknown-platform", at.with("platform"), atValue, "there is no platform %q", kind)
+		w.Help = "segue knows " + oneOf(known) + "; describe another one under platforms"
+		if near := nearest(kind, known); near != "" {
+			w.Suggestion, w.Help, w.repair = near, didYouMean(strconv.Quote(near)), quoted(near)
+		}
+		return
+	}
+	has := func(field string) bool { _, ok := target[field]; return ok }
+	needsURL := func() {
+		if !has("url") {
+			w := c.report("missing-field", at, atLabel, "%s is missing", at.with("url"))
+			w.Help = "add url: the address that the platform runs at"
+		}
+	}
+	misplaced := func(field, help string) {
+		if has(field) {
+			w := c.report("unknown-field", at.with(field), atLabel, "a target on the platform %s has no field %q", kind, field)
+			w.Help = help
+		}
+	}
+	if kind == embeddedKind {
+		misplaced("apiKey", "its credential is called token")
+		switch {
+		case has("url") && has("data"):
+			w := c.report("conflicting-fields", at, atLabel, "%s has url and data: it takes only one of them", at)
+			w.Help = "keep url for a platform that runs by itself, data for one within segue"
+		case has("url") && !has("token"):
+			w := c.report("missing-field", at, atLabel, "%s is missing", at.with("token"))
+			w.Help = "add token: secret: NAME, the secret that holds the platform's bearer token"
+		}
+		return
+	}
+	misplaced("data", "remove it: only the embedded platform runs within segue")
+	needsURL()
+	auth, _ := description["auth"].(map[string]any)
+	_, free := auth["none"]
+	switch {
+	case has("token") && has("apiKey"):
+		w := c.report("conflicting-fields", at, atLabel, "%s has token and apiKey: it takes only one of them", at)
+		w.Help = "keep the one by the name that the platform has for it"
+	case kind == n8nKind && !has("apiKey"):
+		misplaced("token", "its credential is called apiKey")
+		if !has("token") {
+			w := c.report("missing-field", at, atLabel, "%s is missing", at.with("apiKey"))
+			w.Help = "add apiKey: secret: NAME, the secret that holds an API key of n8n"
+		}
+	case kind == noderedKind:
+		misplaced("apiKey", "its credential is called token")
+	case own && !free && !has("token") && !has("apiKey"):
+		w := c.report("missing-field", at, atLabel, "%s is missing", at.with("token"))
+		w.Help = "add token: secret: NAME, or apiKey: secret: NAME; a platform without either has auth: none: true in its description"
+	}
+}

@@ -1,0 +1,169 @@
+package compiler
+
+import (
+	"encoding/json"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"cuelang.org/go/cue/ast"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/mod/modfile"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// checkProject checks what a shape can't say: names that refer to others. The
+// descriptions of platforms, by name, are not in raw.
+func checkProject(c *checker, raw, described map[string]any) {
+	object := func(v any, k string) map[string]any {
+		m, _ := v.(map[string]any)
+		m, _ = m[k].(map[string]any)
+		return m
+	}
+	sources, targets := object(raw, "sources"), object(raw, "targets")
+	refer := func(name string, among map[string]any, what string, p valuePath, at spot) {
+		if _, ok := among[name]; ok {
+			return
+		}
+		w := c.report("unknown-"+what, p, at, "there is no %s %q", what, name)
+		names := sorted(among)
+		if near := nearest(name, names); near != "" {
+			w.Suggestion, w.Help = near, didYouMean(near)
+			if w.repair = quoted(near); at == atLabel {
+				w.repair = &repair{how: rename, text: near}
+			}
+		} else if len(names) > 0 {
+			w.Help = "the " + what + "s are " + oneOf(names)
+		} else {
+			w.Help = "add it under " + what + "s"
+		}
+	}
+	if name, ok := raw["defaultTarget"].(string); ok {
+		refer(name, targets, "target", valuePath{"defaultTarget"}, atValue)
+	}
+	for _, name := range sorted(sources) {
+		checkBase(c, sources[name], "endpoint", valuePath{"sources", name})
+	}
+	for _, t := range sorted(targets) {
+		at := valuePath{"targets", t}
+		for s, over := range object(targets[t], "sources") {
+			refer(s, sources, "source", at.with("sources", s), atLabel)
+			checkBase(c, over, "endpoint", at.with("sources", s))
+		}
+		target, _ := targets[t].(map[string]any)
+		if target == nil {
+			continue
+		}
+		checkBase(c, target, "url", at)
+		checkTimeout(c, target["timeout"], at.with("timeout"))
+		checkPlatform(c, target, described, at)
+	}
+	for name, v := range object(raw, "placeholders") {
+		at := valuePath{"placeholders", name}
+		if !automation.ValidName(name) {
+			w := c.report("invalid-value", at, atLabel, "%q can't be the name of a placeholder", name)
+			w.Help = "use letters, digits, '_', '-' and '.', with a letter or '_' first"
+		}
+		checkSample(c, v, at)
+	}
+}
+
+// checkBase checks a URL that a path is added to.
+func checkBase(c *checker, of any, field string, at valuePath) {
+	m, _ := of.(map[string]any)
+	v, ok := m[field].(string)
+	if !ok || !shapeOf("project.#Target").fields["url"].shape.pattern.MatchString(v) || templatePattern.MatchString(v) {
+		return // its shape says so
+	}
+	at = at.with(field)
+	u, err := url.Parse(v)
+	switch {
+	case err != nil || u.Hostname() == "":
+		w := c.report("invalid-url", at, atValue, "%s is not an absolute http or https URL: %q", at, v)
+		w.Help = patternHelp(at)
+	case u.User != nil:
+		w := c.report("secret-in-code", at, atValue, "%s holds a user name or password", at)
+		w.Confidential, w.Help = true, "remove it; a secret is given by its name"
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		w := c.report("invalid-url", at, atValue, "%s can't have a query or a fragment: a path is added to it: %q", at, v)
+		w.Help = "end it with the path"
+	}
+}
+
+// checkTimeout checks that a duration of the right form is one that can be waited.
+func checkTimeout(c *checker, v any, at valuePath) {
+	text, ok := v.(string)
+	if !ok || !shapeOf("project.#Target").fields["timeout"].shape.pattern.MatchString(text) {
+		return // its shape says so
+	}
+	if d, err := time.ParseDuration(text); err != nil || d <= 0 {
+		w := c.report("invalid-value", at, atValue, "%s can't be %s", at, text)
+		w.Help = patternHelp(at)
+	}
+}
+
+// checkSample checks that a placeholder's sample is of the placeholder's type.
+func checkSample(c *checker, v any, at valuePath) {
+	entry, _ := v.(map[string]any)
+	sample, ok := entry["sample"]
+	if !ok {
+		return
+	}
+	at = at.with("sample")
+	kind := map[any]shapeKind{
+		string(automation.StringValue): textShape, string(automation.NumberValue): numberShape,
+		string(automation.BooleanValue): booleanShape, string(automation.TimeValue): timeShape,
+	}[entry["type"]]
+	switch sample.(type) {
+	case string, json.Number, bool:
+	default:
+		return // its shape says so
+	}
+	if kind != anyShape {
+		c.value(sample, &shape{kind: kind}, at)
+	}
+}
+
+// packageClause reports segue.cue with a package clause.
+func (p *explained) packageClause() {
+	for _, s := range p.index.sources {
+		for _, d := range s.syntax.Decls {
+			if clause, ok := d.(*ast.Package); ok {
+				p.found = append(p.found, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "project-package", File: s.name,
+					Range:   p.index.nodeRange(clause),
+					Message: projectFile + " has a package clause, which would make it a part of the package " + clause.Name.Name + " beside it",
+					Help:    "remove the line"})
+			}
+		}
+	}
+}
+
+// moduleFinding says what is wrong with the module file, nil if it is right or
+// there is none.
+func moduleFinding(root string) *diagnostic.Diagnostic {
+	const name = "cue.mod/module.cue"
+	content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	if err != nil {
+		return nil
+	}
+	if _, err = modfile.ParseNonStrict(content, name); err == nil {
+		return nil
+	}
+	d := &diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "module-file", File: name,
+		Message: "the module file is wrong", Help: `write it as in module: "example.com/growth@v0" and language: version: "v0.17.0"`}
+	if list := cueerrors.Errors(err); len(list) > 0 {
+		d.Message += ": " + strings.TrimPrefix(shown(plainMessage(list[0])), "invalid module file "+name+": ")
+		for _, pos := range cueerrors.Positions(list[0]) {
+			if pos.Filename() == name {
+				at := min(pos.Offset(), len(content))
+				d.Range = contentRange(content, at, tokenEnd(content, at))
+				break
+			}
+		}
+	}
+	return d
+}

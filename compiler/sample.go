@@ -1,0 +1,191 @@
+package compiler
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/format"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
+)
+
+// concreteFiles is the schema for messages as they are sent: where a placeholder
+// may stand in an automation, only the value itself may.
+var concreteFiles = sync.OnceValue(func() map[string][]byte {
+	out := map[string][]byte{}
+	for name, content := range schema.Files() {
+		if path.Dir(name) != "segment" {
+			continue
+		}
+		f, err := parser.ParseFile(name, content)
+		if err != nil {
+			panic(fmt.Sprintf("the embedded schema does not parse: %v", err))
+		}
+		for _, d := range f.Decls {
+			field, ok := d.(*ast.Field)
+			if !ok {
+				continue
+			}
+			if label, ok := fieldLabel(field); ok && strings.HasPrefix(label, "#") && strings.HasSuffix(label, "Placeholder") {
+				// No text is like this one. An error in its place would be one of
+				// every definition that refers to it.
+				field.Value = &ast.UnaryExpr{Op: token.NMAT, X: ast.NewString("")}
+			}
+		}
+		if out[name], err = format.Node(f); err != nil {
+			panic(fmt.Sprintf("the schema of sent messages can't be written: %v", err))
+		}
+	}
+	return out
+})
+
+// samplesPerContext bounds what a cue.Context keeps.
+const samplesPerContext = 500
+
+// checkSamples renders every automation with the samples and checks the result.
+func checkSamples(ctx context.Context, project *Project, all []*tested) error {
+	l, err := newLoader(project.Dir, concreteFiles())
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for chunk := range slices.Chunk(all, samplesPerContext) {
+		group.Go(func() error {
+			cueContext := cuecontext.New()
+			messages := cueContext.BuildInstance(l.schemaPackage("segment"))
+			if err := messages.Err(); err != nil {
+				return fmt.Errorf("the schema of sent messages is broken: %w", err)
+			}
+			for _, t := range chunk {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				result := TestResult{Key: t.automation.Key, Problems: t.sample(cueContext, messages)}
+				t.results = append([]TestResult{result}, t.results...)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// sample says what is wrong with the message that the samples make.
+func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
+	rendered, err := t.render(nil)
+	at := valuePath{"automations", t.name}
+	if err != nil {
+		return []TestProblem{{Message: "the samples can't be filled in: " + err.Error(), path: at}}
+	}
+	if t.message.call == "http" {
+		return nil // its body is not a message of Segment's
+	}
+	body := decoded(rendered.Body)
+	var problems []TestProblem
+	for _, def := range t.definitions(body) {
+		value := messages.LookupPath(cue.MakePath(cue.Def(def)))
+		err := value.Unify(ctx.CompileBytes(rendered.Body)).Validate(cue.Concrete(true))
+		if err == nil {
+			continue
+		}
+		// CUE has decided that it is wrong; the shape says how.
+		c := &checker{}
+		c.value(body, shapeOf("segment."+def), at.with("payload"))
+		problems = sampleProblems(c.found, body)
+		if len(problems) == 0 {
+			problems = []TestProblem{{Message: "the message is not right: " + problemOf(err), path: at.with("payload")}}
+		}
+	}
+	m := &message{plan: t.message.plan, call: t.message.call, at: at}
+	m.checkPlan(body)
+	for _, p := range sampleProblems(m.found, body) {
+		if !slices.ContainsFunc(problems, func(q TestProblem) bool { return q.Field == p.Field }) {
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// eventDefinitions are the names of the definitions of semantic events, by event.
+var eventDefinitions = sync.OnceValue(func() map[string]string {
+	out := map[string]string{}
+	for event, s := range eventShapes() {
+		for name, other := range schemaShapes() {
+			if s == other {
+				out[event] = strings.TrimPrefix(name, "segment.")
+			}
+		}
+	}
+	return out
+})
+
+// definitions are those of the schema that the message has to satisfy: that of
+// its call and, if the automation is right by it, that of the semantic event.
+func (t *tested) definitions(body any) []string {
+	call := t.message.call
+	out := []string{"#" + strings.ToUpper(call[:1]) + call[1:]}
+	fields, _ := body.(map[string]any)
+	event, _ := fields["event"].(string)
+	def, ok := eventDefinitions()[event]
+	if !ok || call != "track" {
+		return out
+	}
+	c := &checker{catalog: t.message.catalog, trigger: t.message.trigger, templates: true}
+	c.value(t.message.raw["payload"], shapeOf("segment."+def), nil)
+	if slices.ContainsFunc(c.found, func(f finding) bool { return f.Severity == diagnostic.Error }) {
+		return out // vet warns of that
+	}
+	return []string{def} // which is one of the call's as well
+}
+
+// sampleProblems are the errors among the findings about a rendered message.
+func sampleProblems(found []finding, body any) []TestProblem {
+	var out []TestProblem
+	for _, f := range found {
+		// A sample may hold braces: they are sent as they are.
+		if f.Severity != diagnostic.Error || f.Code == "misplaced-placeholder" {
+			continue
+		}
+		p := TestProblem{Message: "with the samples, " + f.Message, Field: f.path.name(), path: f.path}
+		if v, ok := valueAt(body, f.path[3:]); ok {
+			p.Got = compactJSON(v)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// valueAt follows a path into a decoded value.
+func valueAt(v any, p valuePath) (any, bool) {
+	for _, step := range p {
+		switch step := step.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			inner, ok := m[step]
+			if !ok {
+				return nil, false
+			}
+			v = inner
+		case int:
+			l, _ := v.([]any)
+			if step >= len(l) {
+				return nil, false
+			}
+			v = l[step]
+		}
+	}
+	return v, true
+}

@@ -1,0 +1,111 @@
+package compiler
+
+import (
+	"slices"
+	"strings"
+)
+
+// unknownField reports a field that the shape does not have, and returns the
+// field that was probably meant.
+func (c *checker) unknownField(k string, m map[string]any, s *shape, at valuePath) string {
+	w := c.report("unknown-field", at, atLabel, "%s has no field %q", structName(at[:len(at)-1]), k)
+	if near := nearest(k, s.free(m)); near != "" {
+		w.Suggestion, w.Help = near, didYouMean(near)
+		if c.fits(m[k], s.fields[near].shape, at) {
+			c.found[len(c.found)-1].repair = &repair{how: rename, text: near}
+		}
+		return near
+	}
+	call := s.call()
+	own := "traits"
+	if call == "track" {
+		own = "properties"
+	}
+	switch inner := s.home(k); {
+	case inner != "":
+		w.Suggestion = inner + "." + k
+		w.Help = k + " belongs in " + inner + ": write " + inner + ": " + k + ": ..."
+	case call != "" && len(callsWith(k)) > 0:
+		w.Help = k + " belongs to a call of another kind: use " + oneOf(callsWith(k))
+		if k == "traits" || k == "properties" {
+			w.Help = "a call of this kind has " + own + "; " + w.Help
+		}
+	case call != "":
+		w.Help = "fields of your own go into " + own + ": " + own + ": " + labelSelector(k).String() + ": ..."
+	default:
+		w.Help = "its fields are " + oneOf(s.names())
+	}
+	return ""
+}
+
+// structName says what a struct is called in a message.
+func structName(p valuePath) string {
+	if name := p.name(); name != "" {
+		return name
+	}
+	if len(p) > 0 {
+		return "an automation"
+	}
+	return "the project file"
+}
+
+// free lists the fields that a value could still have: those that it does not
+// have, or has from the schema.
+func (s *shape) free(m map[string]any) []string {
+	return slices.DeleteFunc(s.names(), func(name string) bool {
+		_, taken := m[name]
+		return taken && !s.fields[name].given
+	})
+}
+
+// names lists the fields that an author can set, in order.
+func (s *shape) names() []string {
+	return slices.DeleteFunc(sorted(s.fields), func(name string) bool {
+		f := s.fields[name]
+		return f.given && len(f.shape.consts) == 1 && f.shape.kind == textShape && !f.defaulted
+	})
+}
+
+// home returns the field within which a field of that name belongs, "" if there
+// is none.
+func (s *shape) home(k string) string {
+	for _, inner := range []string{"payload", "traits", "properties"} {
+		if f, ok := s.fields[inner]; ok {
+			if _, ok := f.shape.fields[k]; ok {
+				return inner
+			}
+		}
+	}
+	return ""
+}
+
+// call returns the call that a shape is the message of, "" if it is none.
+func (s *shape) call() string {
+	if f, ok := s.fields["type"]; ok && len(f.shape.consts) == 1 && strings.HasPrefix(s.definition, "segment.") {
+		return f.shape.consts[0]
+	}
+	return ""
+}
+
+// callsWith lists the definitions of the calls whose messages have a field.
+func callsWith(k string) []string {
+	var out []string
+	for _, name := range []string{"#Identify", "#Group", "#Track"} {
+		if _, ok := shapeOf("segment." + name).fields[k]; ok {
+			out = append(out, "automation."+name)
+		}
+	}
+	return out
+}
+
+// fieldName checks the name of a field that the author chose.
+func (c *checker) fieldName(k string, at valuePath) {
+	if strings.Contains(k, "{{") {
+		of := "a field"
+		if len(at) > 1 && at[len(at)-2] == "headers" {
+			of = "a header"
+		}
+		w := c.report("misplaced-placeholder", at, atLabel, "a placeholder can't stand in the name of %s: it would be sent as it is", of)
+		w.Help = "give the field a fixed name and put the placeholder into the value"
+	}
+}

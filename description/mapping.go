@@ -1,0 +1,301 @@
+package description
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/textproto"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
+	cuejson "cuelang.org/go/encoding/json"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// A mapping evaluates encode and decode: the input is filled in, the output read.
+type mapping struct {
+	lock           *sync.Mutex
+	encode, decode cue.Value
+}
+
+// An Input is what encode is given.
+type Input struct {
+	Automation automation.Automation
+	// Marker is what [Platform.MarkerText] has made.
+	Marker  string
+	Project string
+	// Secret gives the values of the secrets that headers refer to.
+	Secret automation.SecretLookup
+}
+
+// sentHeader is a header as encode sees it.
+type sentHeader struct {
+	Value  string `json:"value"`
+	Secret bool   `json:"secret"`
+}
+
+// Encode returns the platform's object of an automation, as decoded JSON with
+// numbers as json.Number.
+func (p *Platform) Encode(in Input) (any, error) { return p.encoded(in, "object") }
+
+// encoded evaluates one of encode's outputs, nil if there is no such.
+func (p *Platform) encoded(in Input, output string) (any, error) {
+	if err := p.fits(in.Automation); err != nil {
+		return nil, err
+	}
+	headers := map[string]sentHeader{}
+	for name, h := range in.Automation.Action.Headers {
+		text, err := HeaderText(h, in.Secret)
+		if err != nil {
+			return nil, fmt.Errorf("header %s: %w", name, err)
+		}
+		headers[name] = sentHeader{Value: text, Secret: len(h.SecretNames()) > 0}
+	}
+	p.mapping.lock.Lock()
+	defer p.mapping.lock.Unlock()
+	v, err := fill(p.mapping.encode, map[string]any{"automation": in.Automation, "marker": in.Marker, "headers": headers, "project": in.Project})
+	if err != nil {
+		return nil, err
+	}
+	if v = v.LookupPath(cue.MakePath(cue.Str(output))); !v.Exists() && output != "object" {
+		return nil, nil
+	}
+	return read(v)
+}
+
+// fits checks that the platform can hold an automation at all.
+func (p *Platform) fits(a automation.Automation) error {
+	has := func(list []string, name string) bool {
+		if len(list) == 0 {
+			return true
+		}
+		for _, s := range list {
+			if s == name {
+				return true
+			}
+		}
+		return false
+	}
+	if !has(p.Only.Methods, a.Action.Method) {
+		return fmt.Errorf("the platform can't send a request with the method %s", a.Action.Method)
+	}
+	if !has(p.Only.Triggers, string(a.Trigger.Kind)) {
+		return fmt.Errorf("the platform knows no trigger of the kind %s", a.Trigger.Kind)
+	}
+	return nil
+}
+
+// HeaderText returns a header's value as it is sent, before placeholders are
+// filled in.
+func HeaderText(h automation.Header, secret automation.SecretLookup) (string, error) {
+	var missing error
+	text := func(c automation.Credential) string {
+		if c.Secret == "" {
+			return c.Text
+		}
+		value, ok := secret(c.Secret)
+		if !ok {
+			missing = fmt.Errorf("the value of the secret %s is not at hand", c.Secret)
+		}
+		return value.Reveal()
+	}
+	switch h.Scheme {
+	case automation.Basic:
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(text(h.Username)+":"+text(h.Password))), missing
+	case automation.Bearer:
+		return "Bearer " + text(h.Value), missing
+	default:
+		return text(h.Value), missing
+	}
+}
+
+// Content is what decode gives of an object.
+type Content struct {
+	// Automation has no key, is not protected, and has no headers.
+	Automation automation.Automation
+	// Headers are texts, nil for one whose value is hidden.
+	Headers map[string]*string
+}
+
+// content is decode's output.
+type content struct {
+	Name    string             `json:"name"`
+	Enabled *bool              `json:"enabled"`
+	Trigger automation.Trigger `json:"trigger"`
+	Action  struct {
+		Method  string             `json:"method"`
+		URL     string             `json:"url"`
+		Headers map[string]*string `json:"headers"`
+		Payload json.RawMessage    `json:"payload"`
+	} `json:"action"`
+}
+
+// Decode returns what an object of the platform says of an automation. The
+// object is decoded JSON with numbers as json.Number.
+func (p *Platform) Decode(object any) (Content, error) {
+	p.mapping.lock.Lock()
+	defer p.mapping.lock.Unlock()
+	v, err := fill(p.mapping.decode, map[string]any{"object": object})
+	if err != nil {
+		return Content{}, err
+	}
+	b, err := v.LookupPath(cue.MakePath(cue.Str("automation"))).MarshalJSON()
+	if err != nil {
+		return Content{}, err
+	}
+	var c content
+	if err := json.Unmarshal(b, &c); err != nil {
+		return Content{}, typeError(err)
+	}
+	if c.Enabled == nil {
+		return Content{}, errors.New("decode gives no automation.enabled")
+	}
+	out := Content{Headers: map[string]*string{}, Automation: automation.Automation{Name: c.Name, Enabled: *c.Enabled, Trigger: c.Trigger,
+		Action: automation.Request{Kind: automation.KindHTTPRequest, Method: c.Action.Method, URL: c.Action.URL}}}
+	for name, value := range c.Action.Headers {
+		out.Headers[textproto.CanonicalMIMEHeaderKey(name)] = value
+	}
+	if len(c.Action.Payload) > 0 && string(c.Action.Payload) != "null" {
+		if out.Automation.Action.Payload, err = automation.CanonicalPayload(c.Action.Payload); err != nil {
+			return Content{}, fmt.Errorf("decode gives a payload that is no JSON: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// typeError says in words what is of the wrong type in decode's output.
+func typeError(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("decode gives a %s for automation.%s", wrong.Value, wrong.Field)
+	}
+	return err
+}
+
+// Trigger returns the trigger that an object of a list is.
+func (p *Platform) Trigger(list TriggerList, object any) (automation.Trigger, error) {
+	p.mapping.lock.Lock()
+	defer p.mapping.lock.Unlock()
+	var t automation.Trigger
+	v, err := fill(list.decode, map[string]any{"object": object})
+	if err != nil {
+		return t, err
+	}
+	if err := decodeInto(v.LookupPath(cue.MakePath(cue.Str("trigger"))), &t); err != nil {
+		return t, err
+	}
+	if t.Kind != automation.Pattern && t.Kind != automation.Journey || t.Name == "" {
+		return t, fmt.Errorf("decode gives the trigger %q %q; a trigger is a pattern or a journey with a name", t.Kind, t.Name)
+	}
+	return t, nil
+}
+
+// fill puts those inputs into a value that it declares.
+func fill(v cue.Value, inputs map[string]any) (cue.Value, error) {
+	for _, name := range sortedKeys(inputs) {
+		if !v.LookupPath(cue.MakePath(cue.Str(name))).Exists() {
+			continue
+		}
+		b, err := marshal(inputs[name])
+		if err != nil {
+			return v, err
+		}
+		if bytes.Contains(b, []byte(byteOrderMark)) {
+			if b, err = withoutMarks(b); err != nil {
+				return v, err
+			}
+		}
+		expr, err := cuejson.Extract("", b)
+		if err != nil {
+			return v, err
+		}
+		v = v.FillPath(cue.MakePath(cue.Str(name)), cuecontext.New().BuildExpr(expr))
+	}
+	return v, nil
+}
+
+// CUE refuses JSON that holds this character as it is, in a text too.
+const (
+	byteOrderMark        = "\ufeff"
+	escapedByteOrderMark = `\ufeff`
+)
+
+// withoutMarks escapes byte order marks, and those in texts that are JSON
+// themselves, which a mapping may read with json.Unmarshal. JSON can hold one only
+// within a text, so that it says the same.
+func withoutMarks(b []byte) ([]byte, error) {
+	v, err := Parse(b)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = marshal(inner(v)); err != nil {
+		return nil, err
+	}
+	return bytes.ReplaceAll(b, []byte(byteOrderMark), []byte(escapedByteOrderMark)), nil
+}
+
+// inner escapes the marks in texts that are JSON.
+func inner(v any) any {
+	switch v := v.(type) {
+	case string:
+		if strings.Contains(v, byteOrderMark) && json.Valid([]byte(v)) {
+			return strings.ReplaceAll(v, byteOrderMark, escapedByteOrderMark)
+		}
+	case []any:
+		for i := range v {
+			v[i] = inner(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = inner(v[name])
+		}
+	}
+	return v
+}
+
+// read returns a concrete value as decoded JSON.
+func read(v cue.Value) (any, error) {
+	b, err := v.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return Parse(b)
+}
+
+// Parse decodes JSON with numbers as json.Number.
+func Parse(b []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if d.More() {
+		return nil, errors.New("more than one JSON value")
+	}
+	return v, nil
+}
+
+// marshal encodes a value without escaping what only HTML cares about.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
+}
+
+// asymmetric reports whether the platform gives back something else than it was
+// sent.
+func (p *Platform) asymmetric() bool {
+	p.mapping.lock.Lock()
+	defer p.mapping.lock.Unlock()
+	return p.mapping.encode.LookupPath(cue.MakePath(cue.Str("returned"))).Exists()
+}

@@ -1,0 +1,111 @@
+package description
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// A Record is what a marker says.
+type Record struct {
+	Project string `json:"project"`
+	Key     string `json:"key"`
+	Hash    string `json:"hash"`
+	Protect bool   `json:"protect,omitempty"`
+	// Headers are those that are more than a text: the platform holds what they
+	// come to, which does not tell what they were.
+	Headers map[string]automation.Header `json:"headers,omitempty"`
+	// Secrets are what tells whether a secret has another value by now, by the
+	// secret's name.
+	Secrets map[string]string `json:"secrets,omitempty"`
+}
+
+// RecordOf returns the record of an automation, without what its secrets need.
+func RecordOf(project string, a automation.Automation, hash string) Record {
+	r := Record{Project: project, Key: a.Key, Hash: hash, Protect: a.Protect}
+	for name, h := range a.Action.Headers {
+		if h.Scheme != "" || h.Value.Secret != "" {
+			if r.Headers == nil {
+				r.Headers = map[string]automation.Header{}
+			}
+			r.Headers[name] = h
+		}
+	}
+	return r
+}
+
+// MarkerText returns the text that stands for a record.
+func (p *Platform) MarkerText(r Record) (string, error) {
+	b, err := marshal(r)
+	return p.Marker.Prefix + string(b), err
+}
+
+// Record returns the record in an object of the platform, if it has one.
+func (p *Platform) Record(object any) (Record, bool) {
+	v, _ := p.Marker.Field.Look(object)
+	switch v := v.(type) {
+	case string:
+		return p.recordIn(v)
+	case []any:
+		for _, e := range v {
+			if s, ok := e.(string); ok {
+				if r, ok := p.recordIn(s); ok {
+					return r, true
+				}
+			}
+		}
+	}
+	return Record{}, false
+}
+
+// recordIn finds a record in a text that people may have written to as well.
+func (p *Platform) recordIn(text string) (Record, bool) {
+	for {
+		_, after, found := strings.Cut(text, p.Marker.Prefix)
+		if !found {
+			return Record{}, false
+		}
+		var r Record
+		if json.NewDecoder(strings.NewReader(after)).Decode(&r) == nil && r.Project != "" && r.Key != "" {
+			return r, true
+		}
+		text = after
+	}
+}
+
+// hiddenHeader stands for the value of a header that the platform hides and segue
+// knows nothing of.
+const hiddenHeader = "(hidden)"
+
+// Restore puts an automation together from what an object says and what its
+// marker says.
+func (p *Platform) Restore(c Content, r Record) automation.Automation {
+	a := c.Automation
+	a.Key, a.Protect = r.Key, r.Protect
+	a.Action.Headers = map[string]automation.Header{}
+	for name, value := range c.Headers {
+		text := hiddenHeader
+		if value != nil {
+			text = *value
+		}
+		a.Action.Headers[name] = automation.Header{Value: automation.Credential{Text: text}}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+		h := r.Headers[name]
+		value, there := c.Headers[name]
+		if len(h.SecretNames()) > 0 {
+			if there || !p.Secrets.Named {
+				a.Action.Headers[name] = h
+			}
+			continue
+		}
+		text, err := HeaderText(h, nil)
+		if err == nil && value != nil && *value == text {
+			a.Action.Headers[name] = h
+		}
+	}
+	return a
+}
