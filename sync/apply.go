@@ -38,6 +38,8 @@ type ApplyOptions struct {
 // [Result.Err]: one failure does not stop the rest, except that nothing new is
 // started once the platform refuses the credentials.
 //
+// On a [Batcher] all of it is one write: either everything is done or nothing.
+//
 // When ctx is cancelled nothing new is started either; calls in flight are
 // finished, so that their outcome is known.
 func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOptions) (*Result, error) {
@@ -62,9 +64,13 @@ func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOp
 			Secrets: make([]SecretResult, len(plan.Secrets)),
 		},
 	}
-	r.putSecrets(ctx)
-	r.change(ctx)
-	r.deleteSecrets(ctx)
+	if b, ok := p.(Batcher); ok {
+		r.batch(ctx, b)
+	} else {
+		r.putSecrets(ctx)
+		r.change(ctx)
+		r.deleteSecrets(ctx)
+	}
 	return r.result, r.result.Err()
 }
 
@@ -134,8 +140,7 @@ func (r *run) deleteSecrets(ctx context.Context) {
 	var there []Stored
 	var listErr error
 	if ctx.Err() == nil {
-		there, listErr = lookup(ctx, r, r.secretTask(r.plan.Secrets[first]), listTimeouts*r.opts.Timeout,
-			func(ctx context.Context) ([]Stored, error) { return r.platform.List(ctx, r.plan.Project) })
+		there, listErr = r.list(ctx, r.secretTask(r.plan.Secrets[first]))
 	}
 	r.each(len(r.plan.Secrets), func(i int) {
 		s := r.plan.Secrets[i]

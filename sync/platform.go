@@ -51,6 +51,16 @@ type Platform interface {
 	DeleteSecret(ctx context.Context, project, name string) error
 }
 
+// A TriggerLister is a [Platform] that knows which patterns and journeys there
+// are. Where any name will do, because a trigger is an endpoint, there is
+// nothing to list.
+type TriggerLister interface {
+	Platform
+
+	// Triggers returns the platform's patterns and journeys, in any order.
+	Triggers(ctx context.Context) ([]automation.Trigger, error)
+}
+
 // Stored is an automation as a platform holds it.
 type Stored struct {
 	// ID is the platform's own identifier.

@@ -32,6 +32,10 @@ type ServeOptions struct {
 	Delivery DeliveryOptions
 }
 
+// ErrNoToken is the cause of Serve's refusal to let others than this machine
+// reach a platform without a token.
+var ErrNoToken = errors.New("a platform that others can reach needs a token; listen on 127.0.0.1")
+
 // shutdownTime is how long requests may take to end.
 const shutdownTime = 10 * time.Second
 
@@ -46,7 +50,7 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 	}
 	open := o.Token.Reveal() == ""
 	if open && !loopback {
-		return fmt.Errorf("a platform that listens on %s can be reached by others and needs a token; set one, or listen on 127.0.0.1", o.Listen)
+		return fmt.Errorf("can't listen on %s: %w", o.Listen, ErrNoToken)
 	}
 	logger := o.Logger
 	if logger == nil {

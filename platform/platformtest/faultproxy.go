@@ -8,6 +8,15 @@
 //	client, err := embedded.NewClient(proxy.URL, token, embedded.ClientOptions{})
 //	... // work through the client, and see that it copes
 //	proxy.RequireAll(t)
+//
+// [Run] is the conformance suite: what every [sync.Platform] has to do, by what
+// it stores, by what plan and apply make of it, and by the messages that are
+// sent when an automation fires, which a [Recorder] receives. What a platform
+// can't do is declared in its [Harness], and the table in docs/platforms.md
+// shows it.
+//
+// A [Program] is a real platform from the npm registry, and [StartProcess] runs
+// it. [Require] lets SEGUE_TEST_PLATFORMS narrow the platforms that are tested.
 package platformtest
 
 import (

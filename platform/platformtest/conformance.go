@@ -1,0 +1,328 @@
+package platformtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/sync"
+)
+
+// A Capability is something that not every platform can do. What a platform
+// lacks is declared in [Harness.Missing]; it is then checked that it does
+// something sensible instead, and the table in docs/platforms.md says so.
+type Capability string
+
+// The capabilities.
+const (
+	// AtomicRevisions: of several updates at the same time that are based on one
+	// revision, one is done and the others are refused. Without it, a platform
+	// finds out only about changes that were there before the update began.
+	AtomicRevisions Capability = "AtomicRevisions"
+	// ManualRevisions: an edit by hand gives an automation a new revision.
+	ManualRevisions Capability = "ManualRevisions"
+	// UniqueKeys: a second automation of the same project and key is refused.
+	// Without it, both are there and can be found.
+	UniqueKeys Capability = "UniqueKeys"
+	// OneWrite: all changes of an apply are made in one write, or none is; the
+	// platform is a [sync.Batcher].
+	OneWrite Capability = "OneWrite"
+	// Canvas: an automation is laid out on a canvas, where its parts can be moved.
+	Canvas Capability = "Canvas"
+	// NamedTriggers: a pattern or journey sets off every automation that names
+	// it. Without it, each automation has an endpoint of its own.
+	NamedTriggers Capability = "NamedTriggers"
+	// ListsTriggers: the platform can list its patterns and journeys.
+	ListsTriggers Capability = "ListsTriggers"
+	// LongNumbers: a number of more than fifteen digits, given as text, arrives
+	// digit by digit. Without it, the nearest double arrives.
+	LongNumbers Capability = "LongNumbers"
+	// UnicodeHeaders: a header's value can hold any printable text, and is sent
+	// in UTF-8. Without it, the message is not sent.
+	UnicodeHeaders Capability = "UnicodeHeaders"
+)
+
+// A Harness is how the conformance suite gets at one kind of platform.
+type Harness struct {
+	// Platform is the package's name, "embedded". The results are kept under it.
+	Platform string
+	// Product is what it was tested with, for the table: "n8n 1.123.81".
+	Product string
+	// Missing says of each capability that the platform lacks why. The reason
+	// is a clause for people: "its API has no conditional update".
+	Missing map[Capability]string
+	// New returns a platform to test with. It may give the same program every
+	// time: each check uses projects of its own, and clears them away.
+	New func(t *testing.T) *Bench
+}
+
+// A Bench is a platform under test, with what is needed to act on it in other
+// ways than through segue. Stored is what the platform itself has returned.
+type Bench struct {
+	Platform sync.Platform
+
+	// EditPayload sets a string at the top level of the payload to a text
+	// without placeholders, as a person would in the platform's own editor.
+	EditPayload func(t testing.TB, stored sync.Stored, field, text string)
+	// SwitchOff disables an automation, as a person would.
+	SwitchOff func(t testing.TB, stored sync.Stored)
+	// Move changes the layout on the canvas, and nothing else. Where there is
+	// no canvas it saves the automation as it is.
+	Move func(t testing.TB, stored sync.Stored)
+	// AddForeign stores something that has nothing to do with segue, of every
+	// sort that the platform knows. The function that it returns reads all of
+	// it, as raw as the platform gives it.
+	AddForeign func(t testing.TB) (read func(t testing.TB) []byte)
+	// Dump returns all that the platform gives out about what it stores.
+	Dump func(t testing.TB) []byte
+	// Fire makes the automation's trigger happen with these values, and waits
+	// until the platform has sent the message. An error says that it sent none:
+	// also if there is nothing to fire.
+	Fire func(t testing.TB, project string, a automation.Automation, values map[string]any) error
+}
+
+// A check is a row of the table.
+type check struct {
+	// name is a sentence that is true of a platform that passes.
+	name string
+	// needs is a capability that the check is about, "" for none.
+	needs Capability
+	run   func(t *testing.T, c *scene)
+	// without runs in place of run if the capability is missing.
+	without func(t *testing.T, c *scene)
+}
+
+// A scene is where one check takes place.
+type scene struct {
+	*Bench
+	project string
+}
+
+// Run checks that a platform keeps the contract of [sync.Platform] and sends
+// the right messages. Each check is a subtest. Where the platform lacks a
+// capability, what it does instead is checked.
+//
+// The results are compared with testdata/PLATFORM.json beside this file, and
+// renewed with SEGUE_UPDATE=1, along with the table in docs/platforms.md.
+func Run(t *testing.T, h Harness) {
+	all := slices.Concat(storageChecks, applyChecks, messageChecks)
+	results := make([]checkResult, 0, len(all))
+	for i, c := range all {
+		result := checkResult{Check: c.name}
+		run := c.run
+		if reason, missing := h.Missing[c.needs]; missing && c.needs != "" {
+			result.Missing, run = reason, c.without
+		}
+		passed := t.Run(c.name, func(t *testing.T) {
+			s := &scene{Bench: h.New(t), project: fmt.Sprintf("conformance-%02d", i)}
+			t.Cleanup(func() { s.clear(t) })
+			if result.Missing != "" {
+				t.Logf("%s is missing: %s", c.needs, result.Missing)
+			}
+			run(t, s)
+			results = append(results, result)
+		})
+		if !passed {
+			t.Logf("%s does not conform: %s", h.Platform, c.name)
+		}
+	}
+	for capability := range h.Missing {
+		if !slices.ContainsFunc(all, func(c check) bool { return c.needs == capability }) {
+			t.Errorf("%s is declared missing, and no check is about it", capability)
+		}
+	}
+	switch {
+	case t.Failed():
+	case len(results) < len(all):
+		t.Logf("%d of %d checks were run; the results are not compared", len(results), len(all))
+	default:
+		record(t, results, h)
+	}
+}
+
+// quick are calls that give a platform its time, without long pauses.
+var quick = sync.Calls{Tries: 12, BackOff: func() backoff.BackOff {
+	return &backoff.ExponentialBackOff{InitialInterval: 10 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Second}
+}}
+
+// clear removes what the check has stored, as far as it can.
+func (c *scene) clear(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, project := range []string{c.project, c.other()} {
+		in := sync.Desired{Project: project, Target: "test"}
+		plan, err := sync.MakePlan(ctx, c.Platform, in, sync.PlanOptions{AllowMassDelete: true, Calls: quick})
+		if err == nil && !plan.Empty() {
+			plan.Blocks = nil // protected ones go too
+			_, err = sync.Apply(ctx, c.Platform, plan, in, sync.ApplyOptions{Calls: quick})
+		}
+		if err != nil && !t.Failed() {
+			t.Errorf("clear %s away: %v", project, err)
+		}
+	}
+}
+
+// other is the name of a second project.
+func (c *scene) other() string { return c.project + "-b" }
+
+// secretName is the secret that automations under test refer to.
+const secretName = "WRITE_KEY"
+
+// automation makes an automation that posts to a URL with a write key.
+func (c *scene) automation(key, url string) automation.Automation {
+	return automation.Automation{
+		Key: key, Name: "Automation " + key, Enabled: true,
+		// A trigger of its own, so that it is fired alone.
+		Trigger: automation.Trigger{Kind: automation.Pattern, Name: "Pattern of " + c.project + " " + key},
+		Action: automation.Request{
+			Kind: automation.KindHTTPRequest, Method: "POST", URL: url,
+			Headers: map[string]automation.Header{
+				"Authorization": {Scheme: automation.Basic, Username: automation.Credential{Secret: secretName}},
+				"Content-Type":  {Value: automation.Credential{Text: "application/json"}},
+			},
+			Payload: payload(map[string]any{"event": "Event of " + key, "userId": "{{userId}}"}),
+		},
+	}
+}
+
+// plain makes an automation without a secret.
+func (c *scene) plain(key string) automation.Automation {
+	a := c.automation(key, "https://example.com/v1/track")
+	delete(a.Action.Headers, "Authorization")
+	return a
+}
+
+// payload returns the canonical form of a JSON value.
+func payload(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err == nil {
+		b, err = automation.CanonicalPayload(b)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// desired is what project wants, with abc123 as the value of its secret.
+func (c *scene) desired(automations ...automation.Automation) sync.Desired {
+	return sync.Desired{
+		Project: c.project, Target: "test", Automations: automations,
+		Secrets: map[string]automation.Secret{secretName: automation.NewSecret("abc123")},
+	}
+}
+
+func (c *scene) plan(t *testing.T, in sync.Desired) *sync.Plan {
+	t.Helper()
+	plan, err := sync.MakePlan(t.Context(), c.Platform, in, sync.PlanOptions{Calls: quick})
+	if err != nil {
+		t.Fatalf("plan: %v", err)
+	}
+	return plan
+}
+
+// apply plans and applies, and checks that the platform is then exactly as
+// wanted and there is nothing left to do. It returns the plan.
+func (c *scene) apply(t *testing.T, in sync.Desired) *sync.Plan {
+	t.Helper()
+	plan := c.plan(t, in)
+	if _, err := sync.Apply(t.Context(), c.Platform, plan, in, sync.ApplyOptions{Parallelism: 8, Calls: quick}); err != nil {
+		t.Fatalf("apply: %v", err)
+	}
+	RequireExactly(t, c.Platform, in)
+	return plan
+}
+
+// RequireExactly checks that a platform holds what is wanted, each automation
+// once and nothing else of the project, and that the next plan is empty.
+func RequireExactly(t testing.TB, p sync.Platform, in sync.Desired) {
+	t.Helper()
+	stored, err := p.List(t.Context(), in.Project)
+	if err != nil {
+		t.Fatalf("list: %v", err)
+	}
+	var want, got []string
+	for _, a := range in.Automations {
+		want = append(want, a.Key+" "+a.Hash())
+	}
+	for _, s := range stored {
+		got = append(got, s.Marker.Key+" "+s.Automation.Hash())
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("automations on the platform (-want +got):\n%s", diff)
+	}
+	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: quick})
+	if err != nil {
+		t.Fatalf("plan: %v", err)
+	}
+	if !plan.Empty() {
+		b, _ := json.MarshalIndent(plan, "", "  ")
+		t.Errorf("there is still something to do: %s", b)
+	}
+}
+
+// find returns the one automation with the key.
+func (c *scene) find(t *testing.T, key string) sync.Stored {
+	t.Helper()
+	found, err := c.Platform.Find(t.Context(), c.project, key)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("find %s: %d automations, %v; want one", key, len(found), err)
+	}
+	return found[0]
+}
+
+func (c *scene) create(t *testing.T, project string, a automation.Automation) sync.Stored {
+	t.Helper()
+	stored, err := c.Platform.Create(t.Context(), project, a)
+	if err != nil {
+		t.Fatalf("create %s: %v", a.Key, err)
+	}
+	return stored
+}
+
+func (c *scene) putSecret(t *testing.T, project, name, value string) {
+	t.Helper()
+	if err := c.Platform.PutSecret(t.Context(), project, name, automation.NewSecret(value)); err != nil {
+		t.Fatalf("put secret %s: %v", name, err)
+	}
+}
+
+// wantKind checks what kind of error a call has failed with.
+func wantKind(t *testing.T, what string, err error, want sync.ErrorKind) {
+	t.Helper()
+	if err == nil || sync.KindOf(err) != want {
+		t.Errorf("%s: error %v (kind %d), want one of kind %d", what, err, sync.KindOf(err), want)
+	}
+}
+
+// wantSame checks that an automation was read back as it was written.
+func wantSame(t *testing.T, what string, got sync.Stored, project string, want automation.Automation) {
+	t.Helper()
+	if diff := cmp.Diff(canonicalText(want), canonicalText(got.Automation)); diff != "" {
+		t.Errorf("%s: automation (-want +got):\n%s", what, diff)
+	}
+	marker := sync.Marker{Project: project, Key: want.Key, Hash: want.Hash()}
+	if diff := cmp.Diff(marker, got.Marker); diff != "" {
+		t.Errorf("%s: marker (-want +got):\n%s", what, diff)
+	}
+	if got.ID == "" || got.Revision == "" {
+		t.Errorf("%s: id %q, revision %q; want both", what, got.ID, got.Revision)
+	}
+}
+
+func canonicalText(a automation.Automation) string {
+	b, err := a.Canonical()
+	if err != nil {
+		return "no canonical form: " + err.Error()
+	}
+	return string(automation.Indent(b))
+}

@@ -1,0 +1,311 @@
+package platformtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// platformsVariable narrows the platforms that are tested: a list such as
+// "embedded,nodered".
+const platformsVariable = "SEGUE_TEST_PLATFORMS"
+
+// Require goes on if the platform is to be tested. It skips the test if
+// SEGUE_TEST_PLATFORMS is set and does not list it.
+func Require(t testing.TB, platform string) {
+	t.Helper()
+	list, set := os.LookupEnv(platformsVariable)
+	if !set || list == "" {
+		return
+	}
+	for _, p := range strings.Split(list, ",") {
+		if strings.TrimSpace(p) == platform {
+			return
+		}
+	}
+	t.Skipf("NOT TESTED: %s=%s leaves %s out", platformsVariable, list, platform)
+}
+
+// A Program is a real platform from the npm registry.
+type Program struct {
+	// Package is its npm package, such as "node-red".
+	Package string
+	// Dir holds package.json, which names the package in an exact version, and
+	// package-lock.json.
+	Dir string
+	// NpmArgs are added to npm ci, such as "--omit=optional".
+	NpmArgs []string
+	// Timeout is for the installation, 15 minutes if it is zero.
+	Timeout time.Duration
+}
+
+// Install returns a directory whose node_modules holds the program, in exactly
+// the locked versions. The first test that needs it installs it below
+// os.UserCacheDir()/segue-test; others, in whatever process, wait for that. A
+// program that can't be had fails the test: see [Require] for leaving it out.
+func (p Program) Install(t testing.TB) string {
+	t.Helper()
+	dir, err := p.install(t)
+	if err != nil {
+		t.Fatalf("%s can't be installed: %v\nThe tests need the real program. To leave it out, list the platforms to test in %s.", p.Package, err, platformsVariable)
+	}
+	return dir
+}
+
+func (p Program) install(t testing.TB) (string, error) {
+	var spec struct {
+		Dependencies map[string]string `json:"dependencies"`
+	}
+	files := map[string][]byte{}
+	hash := sha256.New()
+	for _, name := range []string{"package.json", "package-lock.json"} {
+		b, err := os.ReadFile(filepath.Join(p.Dir, name))
+		if err != nil {
+			return "", err
+		}
+		files[name] = b
+		fmt.Fprintf(hash, "%s %d\n%s", name, len(b), b)
+	}
+	fmt.Fprintf(hash, "%q", p.NpmArgs)
+	if err := json.Unmarshal(files["package.json"], &spec); err != nil {
+		return "", err
+	}
+	version := spec.Dependencies[p.Package]
+	if version == "" || strings.ContainsAny(version, "^~*<>x ") {
+		return "", fmt.Errorf("%s/package.json does not name an exact version of it", p.Dir)
+	}
+	for _, command := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(command); err != nil {
+			return "", fmt.Errorf("%s is not on the PATH; install Node.js 20 or later, with npm", command)
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	cache = filepath.Join(cache, "segue-test")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, fmt.Sprintf("%s-%s-%s", p.Package, version, hex.EncodeToString(hash.Sum(nil))[:12]))
+	unlock, err := lockedfile.MutexAt(dir + ".lock").Lock()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if err := p.verify(dir, version); err == nil {
+		return dir, nil
+	} else if !errors.Is(err, os.ErrNotExist) {
+		t.Logf("%s: %v; it is installed again", dir, err)
+	}
+
+	if p.Timeout <= 0 {
+		p.Timeout = 15 * time.Minute
+	}
+	fresh, err := os.MkdirTemp(cache, "installing-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(fresh)
+	for name, b := range files {
+		if err := os.WriteFile(filepath.Join(fresh, name), b, 0o644); err != nil {
+			return "", err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), p.Timeout)
+	defer cancel()
+	npm := exec.CommandContext(ctx, "npm", append([]string{"ci", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"}, p.NpmArgs...)...)
+	npm.Dir = fresh
+	out, err := npm.CombinedOutput()
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("npm ci took longer than %v", p.Timeout)
+	}
+	if err != nil {
+		return "", fmt.Errorf("npm ci: %v\n%s", err, lastLines(out, 40))
+	}
+	if err := p.verify(fresh, version); err != nil {
+		return "", err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	return dir, os.Rename(fresh, dir)
+}
+
+// verify checks that a directory holds the program in the version.
+func (p Program) verify(dir, version string) error {
+	b, err := os.ReadFile(filepath.Join(dir, "node_modules", filepath.FromSlash(p.Package), "package.json"))
+	if err != nil {
+		return err
+	}
+	var found struct{ Version string }
+	if err := json.Unmarshal(b, &found); err != nil {
+		return err
+	}
+	if found.Version != version {
+		return fmt.Errorf("it holds version %s, want %s", found.Version, version)
+	}
+	return nil
+}
+
+// FreePort returns a TCP port of the loopback interface that nobody listens on.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// A Command is how a program is started.
+type Command struct {
+	// Args are the program and its arguments.
+	Args []string
+	// Dir is where it runs, and Env what is added to the environment.
+	Dir string
+	Env []string
+	// Ready is a URL that answers below 500 once the program can be used.
+	Ready string
+	// Timeout is how long that may take, 2 minutes if it is zero.
+	Timeout time.Duration
+}
+
+// A Process is a program that runs for the sake of a test.
+type Process struct {
+	t       testing.TB
+	command Command
+	cmd     *exec.Cmd
+	log     *processLog
+	ended   chan struct{} // closed when the process has ended
+}
+
+// StartProcess starts a program in a process group of its own and waits until
+// it is ready. The group is killed when the test ends; if the test has failed,
+// the end of what the program has printed is shown.
+func StartProcess(t testing.TB, c Command) *Process {
+	t.Helper()
+	if c.Timeout <= 0 {
+		c.Timeout = 2 * time.Minute
+	}
+	p := &Process{t: t, command: c, log: &processLog{}}
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("the end of what %s has printed:\n%s", c.Args[0], lastLines(p.log.bytes(), 80))
+		}
+	})
+	p.Start()
+	return p
+}
+
+// Start starts the program again after [Process.Kill], and waits until it is
+// ready.
+func (p *Process) Start() {
+	p.t.Helper()
+	p.cmd = exec.Command(p.command.Args[0], p.command.Args[1:]...)
+	p.cmd.Dir, p.cmd.Env = p.command.Dir, append(os.Environ(), p.command.Env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	// A grandchild that keeps the pipe open must not hold Wait up.
+	p.cmd.WaitDelay = 5 * time.Second
+	ownGroup(p.cmd)
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatalf("start %s: %v", p.command.Args[0], err)
+	}
+	ended := make(chan struct{})
+	p.ended = ended
+	go func(cmd *exec.Cmd) {
+		_ = cmd.Wait() // it is killed in the end
+		close(ended)
+	}(p.cmd)
+	if err := p.ready(); err != nil {
+		p.t.Fatalf("%s did not get ready at %s: %v\n%s", p.command.Args[0], p.command.Ready, err, lastLines(p.log.bytes(), 80))
+	}
+}
+
+// ready polls until the program answers.
+func (p *Process) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), p.command.Timeout)
+	defer cancel()
+	client := &http.Client{Timeout: 5 * time.Second}
+	defer client.CloseIdleConnections()
+	pause := &backoff.ExponentialBackOff{InitialInterval: 20 * time.Millisecond, Multiplier: 1.5, MaxInterval: 500 * time.Millisecond}
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.command.Ready, nil)
+		if err != nil {
+			return err
+		}
+		res, err := client.Do(req)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, res.Body) // only the status matters
+			res.Body.Close()
+			if res.StatusCode < 500 {
+				return nil
+			}
+			err = fmt.Errorf("it answers %s", res.Status)
+		}
+		select {
+		case <-p.ended:
+			return errors.New("the program has ended")
+		case <-ctx.Done():
+			return fmt.Errorf("it took longer than %v: %w", p.command.Timeout, err)
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+}
+
+// Kill ends the program and all that it has started, at once and without
+// warning. It waits until the program is gone.
+func (p *Process) Kill() {
+	if p.cmd == nil || p.cmd.Process == nil || p.ended == nil {
+		return
+	}
+	killGroup(p.cmd)
+	<-p.ended
+}
+
+// Log returns what the program has printed up to now.
+func (p *Process) Log() string { return string(p.log.bytes()) }
+
+// A processLog keeps what a program prints.
+type processLog struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *processLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *processLog) bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.buf.Bytes())
+}
+
+// lastLines returns the end of a text.
+func lastLines(b []byte, n int) string {
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,91 @@
+package platformtest
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+)
+
+// recorderPatience is how long a [Recorder] waits for a request that has to
+// come. It ends a test that would fail anyway; no test takes so long.
+const recorderPatience = 30 * time.Second
+
+// A Received is one request that reached a [Recorder].
+type Received struct {
+	Method string
+	// URI is the path and the query as they were sent, escapes and all.
+	URI    string
+	Header http.Header
+	Body   []byte
+}
+
+// A Recorder is an HTTP server on the loopback interface that keeps what it is
+// sent, as the endpoint of automations under test. It answers 200.
+type Recorder struct {
+	// URL is the server's, without a slash at the end.
+	URL string
+
+	mu      sync.Mutex
+	queue   []Received
+	arrived chan struct{} // closed and replaced with each request
+}
+
+// StartRecorder starts a recorder that lives as long as the test.
+func StartRecorder(t testing.TB) *Recorder {
+	r := &Recorder{arrived: make(chan struct{})}
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	r.URL = server.URL
+	return r
+}
+
+// ServeHTTP keeps the request.
+func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return // half a request is none
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queue = append(r.queue, Received{Method: req.Method, URI: req.RequestURI, Header: req.Header.Clone(), Body: body})
+	close(r.arrived)
+	r.arrived = make(chan struct{})
+}
+
+// Next takes the oldest request that was not yet taken, and waits for one if
+// there is none. The test fails if none comes.
+func (r *Recorder) Next(t testing.TB) Received {
+	t.Helper()
+	timeout := time.After(recorderPatience)
+	for {
+		r.mu.Lock()
+		if len(r.queue) > 0 {
+			first := r.queue[0]
+			r.queue = r.queue[1:]
+			r.mu.Unlock()
+			return first
+		}
+		arrived := r.arrived
+		r.mu.Unlock()
+		select {
+		case <-arrived:
+		case <-timeout:
+			t.Fatalf("no request has come within %v", recorderPatience)
+		case <-t.Context().Done():
+			t.Fatal("no request has come")
+		}
+	}
+}
+
+// Take takes all requests that have come and were not yet taken. It does not
+// wait.
+func (r *Recorder) Take() []Received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.queue
+	r.queue = nil
+	return all
+}
