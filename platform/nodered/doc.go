@@ -1,0 +1,34 @@
+// Package nodered keeps automations on Node-RED, 4.0 and later, through its
+// Admin API.
+//
+//	p, err := nodered.New("http://127.0.0.1:1880", nodered.Options{Token: token})
+//
+// An automation is one flow tab. It starts at an endpoint of its own,
+//
+//	POST <httpNodeRoot>/segue/<project>/<key>
+//
+// which takes a JSON object with a value for each placeholder, sends the
+// automation's request, and answers 200 if the request was answered 2xx, 502 if
+// it was not, and 422 if it could not be made of the values. Which pattern or
+// journey calls the endpoint is for others to see to: the trigger is kept with
+// the automation, and Node-RED does nothing with it.
+//
+// The tab holds two template nodes, which are the automation in canonical
+// terms: the request with its method, URL and headers, and the payload. What
+// people change there, in Node-RED's own editor, is read back as a change of the
+// automation. The tab's info is for people and ends with the marker. Moving
+// nodes about, and comments and groups, are nobody's business.
+//
+// What all automations of a project do in the same way is done by one subflow
+// for each project. It also keeps the project's secrets, as environment
+// variables of the kind that Node-RED stores encrypted and gives to nobody. To
+// tell whether a stored secret is the one at hand, a salted scrypt of it lies in
+// the subflow's info. A value that somebody changes in the editor is therefore
+// not noticed.
+//
+// The configuration of Node-RED is one document with one revision, and every
+// write replaces all of it, if the revision is still the one that was read. The
+// platform is a [sync.Batcher], so that an apply is one such write. Flows that
+// it does not change are not restarted, and what belongs to others is written
+// back byte for byte.
+package nodered

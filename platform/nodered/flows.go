@@ -1,0 +1,293 @@
+package nodered
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// A node is an entry of Node-RED's configuration: a tab, a subflow, a node on
+// one of them, or a configuration node.
+type node map[string]any
+
+func (n node) text(name string) string {
+	s, _ := n[name].(string)
+	return s
+}
+
+func (n node) id() string { return n.text("id") }
+
+// An entry is a node as Node-RED has given it, and what is looked at in it.
+type entry struct {
+	raw json.RawMessage // written back as it is
+
+	id, kind string
+	z        string // the tab or subflow that it is on
+	info     string
+	url      string // of an endpoint
+	method   string
+	// marker is that of a tab, nil if it has none.
+	marker *tabMarker
+}
+
+// readEntry looks at a node. Others' nodes may have anything under these names:
+// what does not fit stays empty.
+func readEntry(raw json.RawMessage) entry {
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(raw, &fields)
+	text := func(name string) (s string) {
+		_ = json.Unmarshal(fields[name], &s)
+		return s
+	}
+	e := entry{raw: raw, id: text("id"), kind: text("type"), z: text("z"), info: text("info"), url: text("url"), method: text("method")}
+	if m := (tabMarker{}); e.kind == "tab" && markerIn(e.info, &m) {
+		e.marker = &m
+	}
+	return e
+}
+
+// A config is Node-RED's whole configuration at one revision.
+type config struct {
+	rev     string
+	entries []entry
+	// changed is set by whatever changes it.
+	changed bool
+}
+
+// readConfig gets the configuration.
+func (c *client) readConfig(ctx context.Context) (*config, error) {
+	a, err := c.do(ctx, call{method: http.MethodGet, path: "/flows", header: map[string]string{"Node-RED-API-Version": "v2"}})
+	if err != nil {
+		return nil, err
+	}
+	var doc struct {
+		Rev   string
+		Flows []json.RawMessage
+	}
+	if err := json.Unmarshal(a.body, &doc); err != nil || doc.Rev == "" {
+		return nil, c.strange(a.body)
+	}
+	config := &config{rev: doc.Rev, entries: make([]entry, len(doc.Flows))}
+	for i, raw := range doc.Flows {
+		config.entries[i] = readEntry(raw)
+	}
+	return config, nil
+}
+
+// deploy writes the configuration, if Node-RED still has the revision that it
+// was read at. "nodes" restarts only what has changed.
+func (c *client) deploy(ctx context.Context, config *config) error {
+	var b bytes.Buffer
+	b.WriteString(`{"rev":`)
+	rev, err := json.Marshal(config.rev)
+	if err != nil {
+		return err
+	}
+	b.Write(rev)
+	b.WriteString(`,"flows":[`)
+	for i, e := range config.entries {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(e.raw)
+	}
+	b.WriteString("]}")
+	_, err = c.do(ctx, call{method: http.MethodPost, path: "/flows", body: b.Bytes(), media: "application/json",
+		header: map[string]string{"Node-RED-API-Version": "v2", "Node-RED-Deployment-Type": "nodes"}})
+	return err
+}
+
+// on returns the entries on a tab or subflow.
+func (c *config) on(z string) []entry {
+	var found []entry
+	for _, e := range c.entries {
+		if e.z == z && z != "" {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// get returns the entry with an ID, nil if there is none.
+func (c *config) get(id string) *entry {
+	for i := range c.entries {
+		if c.entries[i].id == id {
+			return &c.entries[i]
+		}
+	}
+	return nil
+}
+
+// remove takes out the entries that match.
+func (c *config) remove(match func(entry) bool) {
+	before := len(c.entries)
+	c.entries = slices.DeleteFunc(c.entries, match)
+	c.changed = c.changed || len(c.entries) != before
+}
+
+// put stores a node in place of the one with its ID, or at the end. What people
+// have arranged stays as it is.
+func (c *config) put(n node) error {
+	old := c.get(n.id())
+	if old != nil {
+		was := old.node()
+		for _, name := range layout {
+			if v, ok := was[name]; ok {
+				n[name] = v
+			}
+		}
+		for _, name := range []string{"in", "out"} {
+			if v, ok := was[name]; ok && sameValue(name, n[name], v) {
+				n[name] = v
+			}
+		}
+	}
+	raw, err := encode(n)
+	if err != nil {
+		return err
+	}
+	c.changed = true
+	if old != nil {
+		*old = readEntry(raw)
+	} else {
+		c.entries = append(c.entries, readEntry(raw))
+	}
+	return nil
+}
+
+// node decodes the entry.
+func (e entry) node() node {
+	var n node
+	_ = json.Unmarshal(e.raw, &n) // it was read from JSON, and may be no object
+	return n
+}
+
+// layout are the fields that say how a node looks and where it stands.
+var layout = []string{"x", "y", "w", "h", "l", "g", "icon", "inputLabels", "outputLabels"}
+
+// encode marshals a node without escaping what only HTML cares about.
+func encode(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
+}
+
+// same reports whether a node is as segue makes it, whatever it looks like and
+// whatever empty fields the editor has added.
+func same(want, got node) bool {
+	ignored := func(name string) bool { return name == "name" || name == "info" || slices.Contains(layout, name) }
+	for name, v := range want {
+		if !ignored(name) && !sameValue(name, v, got[name]) {
+			return false
+		}
+	}
+	for name, v := range got {
+		if _, ok := want[name]; !ok && !ignored(name) && !blank(v) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameValue(name string, want, got any) bool {
+	switch name {
+	case "wires":
+		want, got = sortedWires(want), sortedWires(got)
+	case "in", "out", "env":
+		want, got = withoutLooks(want), withoutLooks(got)
+	}
+	a, errA := encode(want)
+	b, errB := encode(got)
+	if errA != nil || errB != nil {
+		return false
+	}
+	return bytes.Equal(a, b) || blank(want) && blank(got)
+}
+
+// blank reports whether a value is what the editor leaves out or puts in for
+// nothing.
+func blank(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v
+	case string:
+		return v == ""
+	case float64:
+		return v == 0
+	case int:
+		return v == 0
+	case []any:
+		return !slices.ContainsFunc(v, func(e any) bool { return !blank(e) })
+	case map[string]any:
+		return len(v) == 0
+	}
+	b, err := encode(v)
+	return err == nil && (string(b) == "[]" || string(b) == "{}")
+}
+
+// withoutLooks returns the ports or the variables of a subflow without where
+// they stand and how the editor shows them.
+func withoutLooks(v any) any {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return v
+	}
+	var list []node
+	if json.Unmarshal(b, &list) != nil {
+		return v
+	}
+	for _, n := range list {
+		for _, name := range []string{"x", "y", "ui", "value"} {
+			delete(n, name)
+		}
+	}
+	return list
+}
+
+// sortedWires brings the wires of each output into order, which has no meaning.
+func sortedWires(v any) any {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return v
+	}
+	var wires [][]string
+	if json.Unmarshal(b, &wires) != nil {
+		return v
+	}
+	for _, w := range wires {
+		slices.Sort(w)
+	}
+	for len(wires) > 0 && len(wires[len(wires)-1]) == 0 {
+		wires = wires[:len(wires)-1]
+	}
+	return wires
+}
+
+// markerPrefix starts the line of an info that is for segue.
+const markerPrefix = "segue-marker: "
+
+// infoOf puts a marker below a text for people.
+func infoOf(text string, marker any) (string, error) {
+	b, err := json.Marshal(marker)
+	return text + "\n\n" + markerPrefix + string(b) + "\n", err
+}
+
+// markerIn reads the last marker of an info, and reports whether there is one.
+func markerIn(info string, marker any) bool {
+	lines := strings.Split(info, "\n")
+	for _, line := range slices.Backward(lines) {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), markerPrefix); ok {
+			return json.Unmarshal([]byte(rest), marker) == nil
+		}
+	}
+	return false
+}

@@ -1,0 +1,386 @@
+package nodered
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	gosync "sync"
+	"time"
+	"unicode"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/sync"
+)
+
+// Options say how Node-RED is reached.
+type Options struct {
+	// Token is a bearer token of the Admin API; empty where it asks for none.
+	Token automation.Secret
+	// Username and Password, if there is a user name, take the place of Token:
+	// the platform logs in with them.
+	Username string
+	Password automation.Secret
+	// Timeout is for one request with its answer, 30 seconds if it is 0.
+	Timeout time.Duration
+	// Transport sends the requests; nil for one like [http.DefaultTransport].
+	Transport http.RoundTripper
+}
+
+// A Platform is a Node-RED. Its methods may be called from several goroutines.
+type Platform struct {
+	client client
+	// writing is held by the one that reads, changes and deploys.
+	writing chan struct{}
+
+	mu gosync.Mutex
+	// listed is what the last List has read, for the Secrets of the same plan.
+	listed *config
+	at     time.Time
+}
+
+var _ sync.Batcher = (*Platform)(nil)
+
+// listedFor is how long Secrets may use what List has read.
+const listedFor = 10 * time.Second
+
+// New returns the Node-RED whose Admin API is at an http or https URL, such as
+// "http://127.0.0.1:1880". The URL ends with the httpAdminRoot of Node-RED's
+// settings.js. Nothing is sent yet.
+func New(baseURL string, options Options) (*Platform, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("the platform's url is not an absolute http or https URL, such as http://127.0.0.1:1880")
+	}
+	if strings.ContainsFunc(options.Token.Reveal(), unicode.IsControl) {
+		return nil, errors.New("the platform's token holds a line break or another control character")
+	}
+	if options.Timeout <= 0 {
+		options.Timeout = 30 * time.Second
+	}
+	if options.Transport == nil {
+		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	return &Platform{
+		client: client{
+			base:    &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")},
+			options: options,
+			http: &http.Client{
+				Transport:     options.Transport,
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			},
+		},
+		writing: make(chan struct{}, 1),
+	}, nil
+}
+
+// Close closes the connections.
+func (p *Platform) Close() error {
+	p.client.http.CloseIdleConnections()
+	return nil
+}
+
+// List implements [sync.Platform].
+func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, error) {
+	c, err := p.client.readConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.listed, p.at = c, time.Now()
+	p.mu.Unlock()
+	return c.list(project, func(tab) bool { return true }), nil
+}
+
+// Find implements [sync.Platform].
+func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored, error) {
+	c, err := p.client.readConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.list(project, func(t tab) bool { return t.marker.Key == key }), nil
+}
+
+// list reads the automations of a project that match.
+func (c *config) list(project string, match func(tab) bool) []sync.Stored {
+	var all []sync.Stored
+	on, intact := c.nodesOf(), c.subflow(project).intact
+	for _, t := range c.tabs(project) {
+		if match(t) {
+			all = append(all, stored(t, on[t.id], intact))
+		}
+	}
+	return all
+}
+
+// Create implements [sync.Platform].
+func (p *Platform) Create(ctx context.Context, project string, a automation.Automation) (sync.Stored, error) {
+	var made sync.Stored
+	err := p.edit(ctx, project, func(e *edit) (err error) {
+		made, err = e.create(a)
+		return err
+	}, &made)
+	return made, err
+}
+
+// Update implements [sync.Platform].
+func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
+	var made sync.Stored
+	err := p.edit(ctx, old.Marker.Project, func(e *edit) (err error) {
+		made, err = e.update(old, a)
+		return err
+	}, &made)
+	return made, err
+}
+
+// Delete implements [sync.Platform].
+func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
+	return p.edit(ctx, old.Marker.Project, func(e *edit) error { return e.delete(old) }, nil)
+}
+
+// Secrets implements [sync.Platform]. Values are compared with fingerprints:
+// Node-RED gives none out.
+func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
+	p.mu.Lock()
+	c := p.listed
+	if time.Since(p.at) > listedFor {
+		c = nil
+	}
+	p.listed = nil
+	p.mu.Unlock()
+	if c == nil {
+		var err error
+		if c, err = p.client.readConfig(ctx); err != nil {
+			return nil, err
+		}
+	}
+	states := map[string]sync.SecretState{}
+	for name, print := range c.subflow(project).marker.Secrets {
+		value, wanted := want[name]
+		switch {
+		case !wanted:
+			states[name] = sync.Unchecked
+		case isOf(print, value):
+			states[name] = sync.Same
+		default:
+			states[name] = sync.Different
+		}
+	}
+	return states, nil
+}
+
+// PutSecret implements [sync.Platform].
+func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
+	return p.edit(ctx, project, func(e *edit) error { return e.putSecret(name, value) }, nil)
+}
+
+// DeleteSecret implements [sync.Platform].
+func (p *Platform) DeleteSecret(ctx context.Context, project, name string) error {
+	return p.edit(ctx, project, func(e *edit) error {
+		e.subflow.deleteSecret(name)
+		return nil
+	}, nil)
+}
+
+// Batch implements [sync.Batcher].
+func (p *Platform) Batch(ctx context.Context, project string, b sync.Batch) error {
+	return p.edit(ctx, project, func(e *edit) error {
+		blame := func(key string, err error) error {
+			if err == nil {
+				return nil
+			}
+			return &sync.BatchError{Key: key, Err: err}
+		}
+		for name, value := range b.PutSecrets {
+			if err := e.putSecret(name, value); err != nil {
+				return err
+			}
+		}
+		for _, old := range b.Deletes {
+			if err := blame(old.Marker.Key, e.delete(old)); err != nil {
+				return err
+			}
+		}
+		for _, u := range b.Updates {
+			if _, err := e.update(u.Old, u.New); err != nil {
+				return blame(u.New.Key, err)
+			}
+		}
+		for _, a := range b.Creates {
+			if _, err := e.create(a); err != nil {
+				return blame(a.Key, err)
+			}
+		}
+		for _, name := range b.DeleteSecrets {
+			e.subflow.deleteSecret(name)
+		}
+		return nil
+	}, nil)
+}
+
+// deployTries is how often a change is tried while others deploy in between.
+const deployTries = 10
+
+// edit reads the configuration, changes what is the project's, and deploys it.
+// If somebody else has deployed in the meantime, all of it is done again with
+// what is there now: f itself says if that is not what the change was made for.
+// The revision that made has got is filled in.
+func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error, made *sync.Stored) error {
+	select {
+	case p.writing <- struct{}{}:
+		defer func() { <-p.writing }()
+	case <-ctx.Done():
+		return &sync.Error{Kind: sync.Temporary, Message: "cancelled while waiting for another change", Err: ctx.Err()}
+	}
+	if err := p.client.checkVersion(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.listed = nil
+	p.mu.Unlock()
+	for try := range deployTries {
+		c, err := p.client.readConfig(ctx)
+		if err != nil {
+			return err
+		}
+		e := &edit{config: c, project: project, subflow: c.subflow(project)}
+		if err := f(e); err != nil {
+			return err
+		}
+		if c.changed || e.subflow.dirty {
+			if err := c.writeSubflow(e.subflow); err != nil {
+				return err
+			}
+		}
+		if err := e.checkEndpoints(); err != nil {
+			return err
+		}
+		if made != nil {
+			t, _ := c.tab(project, made.ID)
+			*made = stored(t, c.on(t.id), c.subflow(project).intact)
+		}
+		if !c.changed {
+			return nil
+		}
+		err = p.client.deploy(ctx, c)
+		var conflict *sync.Error
+		if !errors.As(err, &conflict) || conflict.Kind != sync.Conflict {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return &sync.Error{Kind: sync.Temporary, Message: "cancelled while others deploy to " + p.client.place(), Err: ctx.Err()}
+		case <-time.After(rand.N(time.Duration(try+1) * 20 * time.Millisecond)):
+		}
+	}
+	return &sync.Error{Kind: sync.Temporary, Message: "others deploy to " + p.client.place() + " all the time"}
+}
+
+// An edit is a change of a project's flows in progress.
+type edit struct {
+	*config
+	project string
+	subflow subflow
+	written []tab // to be checked in the end
+}
+
+func (e *edit) create(a automation.Automation) (sync.Stored, error) {
+	for _, t := range e.tabs(e.project) {
+		if t.marker.Key == a.Key {
+			return sync.Stored{}, &sync.Error{Kind: sync.Exists,
+				Message: fmt.Sprintf("project %s has a flow for the key %s already", e.project, a.Key)}
+		}
+	}
+	return e.write(newID(), 0, a)
+}
+
+func (e *edit) update(old sync.Stored, a automation.Automation) (sync.Stored, error) {
+	t, err := e.current(old)
+	if err != nil {
+		return sync.Stored{}, err
+	}
+	return e.write(t.id, t.marker.Writes, a)
+}
+
+func (e *edit) delete(old sync.Stored) error {
+	t, err := e.current(old)
+	if err == nil {
+		e.removeTab(t.id)
+	}
+	return err
+}
+
+// current returns the flow if it is still at the revision.
+func (e *edit) current(old sync.Stored) (tab, error) {
+	t, ok := e.tab(e.project, old.ID)
+	switch {
+	case !ok:
+		return t, &sync.Error{Kind: sync.NotFound, Message: "the flow is gone"}
+	case revision(t.entry, e.on(t.id)) != old.Revision:
+		return t, &sync.Error{Kind: sync.Conflict, Message: "the flow was changed in the meantime"}
+	}
+	return t, nil
+}
+
+func (e *edit) write(id string, writes int, a automation.Automation) (sync.Stored, error) {
+	if !pathPattern.MatchString(a.Key) || !pathPattern.MatchString(e.project) {
+		return sync.Stored{}, &sync.Error{Kind: sync.Refused,
+			Message: fmt.Sprintf("%s/%s can't be the path of an endpoint: use letters, digits, '-', '_', '.' and '/'", printable(e.project), printable(a.Key))}
+	}
+	m := tabMarker{Marker: sync.Marker{Project: e.project, Key: a.Key, Hash: a.Hash()}, Trigger: a.Trigger, Protect: a.Protect, Writes: writes + 1}
+	if err := e.writeTab(id, m, a); err != nil {
+		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "the automation can't be written as a flow: " + printable(err.Error()), Err: err}
+	}
+	e.written = append(e.written, tab{entry: entry{id: id}, marker: m})
+	return sync.Stored{ID: id}, nil
+}
+
+func (e *edit) putSecret(name string, value automation.Secret) error {
+	v := value.Reveal()
+	if strings.TrimSpace(v) == "" || v == "__PWRD__" {
+		return &sync.Error{Kind: sync.Refused, Message: "Node-RED can't store this value of the secret " + name +
+			`: it takes blanks alone, and "__PWRD__", for no value`}
+	}
+	e.subflow.putSecret(name, value)
+	return nil
+}
+
+// checkEndpoints refuses an endpoint that another flow has. Node-RED tells no
+// capital letters from small ones there.
+func (e *edit) checkEndpoints() error {
+	if len(e.written) == 0 {
+		return nil
+	}
+	at := map[string][]entry{}
+	for _, n := range e.entries {
+		if n.kind == "http in" && strings.EqualFold(n.method, "post") {
+			path := strings.ToLower("/" + strings.Trim(n.url, "/"))
+			at[path] = append(at[path], n)
+		}
+	}
+	for _, t := range e.written {
+		path := endpointPath(e.project, t.marker.Key)
+		for _, n := range at[strings.ToLower(path)] {
+			if n.z == t.id || e.isCopy(n.z, t.marker.Key) {
+				continue
+			}
+			where := "flow " + quoted([]byte(n.z))
+			if other := e.get(n.z); other != nil {
+				where = "flow " + quoted([]byte(other.node().text("label")+other.node().text("name")))
+			}
+			return &sync.BatchError{Key: t.marker.Key, Err: &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf(
+				"the endpoint POST %s is taken by %s, which is not this automation's; remove that endpoint, or give it another path", path, where)}}
+		}
+	}
+	return nil
+}
+
+// isCopy reports whether a flow carries the marker of the project and the key:
+// a copy that somebody has made, which the next plan deletes.
+func (e *edit) isCopy(id, key string) bool {
+	t, ok := e.tab(e.project, id)
+	return ok && t.marker.Key == key
+}

@@ -1,0 +1,234 @@
+package nodered
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	_ "embed"
+	"encoding/base64"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/scrypt"
+
+	"github.com/seguehq/segue/automation"
+)
+
+var (
+	//go:embed build.js
+	buildCode string
+	//go:embed answer.js
+	answerCode string
+)
+
+// secretPrefix is in front of a secret's name in the subflow's environment, so
+// that no reference reaches a variable of the process.
+const secretPrefix = "segue_"
+
+// A subflowMarker is the record in a project's subflow.
+type subflowMarker struct {
+	Project string `json:"project"`
+	// Code identifies the code that was last written, so that an older version
+	// of segue's is told from what somebody has edited.
+	Code string `json:"code"`
+	// Secrets are the fingerprints of the stored secrets, by name.
+	Secrets map[string]string `json:"secrets"`
+}
+
+// A subflow is what the automations of a project share.
+type subflow struct {
+	id     string
+	there  bool
+	marker subflowMarker
+	intact bool // it is as segue, of whatever version, has written it
+	latest bool // its code is of this version
+	// put holds the values of secrets that are to be stored.
+	put map[string]automation.Secret
+	// dirty says that it has to be written for the sake of its secrets.
+	dirty bool
+}
+
+// subflowID is the ID of a project's subflow.
+func subflowID(project string) string { return partID("segue", "subflow of "+project) }
+
+// subflow reads the subflow of a project.
+func (c *config) subflow(project string) subflow {
+	s := subflow{id: subflowID(project), put: map[string]automation.Secret{}}
+	e := c.get(s.id)
+	if e == nil || e.kind != "subflow" || !markerIn(e.info, &s.marker) || s.marker.Project != project {
+		s.marker = subflowMarker{Project: project, Secrets: map[string]string{}}
+		return s
+	}
+	s.there = true
+	got := e.node()
+	stored := map[string]bool{}
+	for _, v := range list(got["env"]) {
+		stored[strings.TrimPrefix(v.text("name"), secretPrefix)] = true
+	}
+	// A secret that somebody has taken out is not stored any more.
+	maps.DeleteFunc(s.marker.Secrets, func(name, _ string) bool { return !stored[name] })
+	if s.marker.Secrets == nil {
+		s.marker.Secrets = map[string]string{}
+	}
+
+	inside := map[string]node{}
+	for _, e := range c.on(s.id) {
+		if !isDecoration(e.kind) {
+			inside[e.id] = e.node()
+		}
+	}
+	build, answer := inside[partID(s.id, "build")].text("func"), inside[partID(s.id, "answer")].text("func")
+	s.latest = build == buildCode && answer == answerCode
+	s.intact = codeID(build, answer) == s.marker.Code && len(inside) == 3
+	for _, want := range s.nodes(build, answer) {
+		has, ok := inside[want.id()]
+		if want.id() == s.id {
+			has, ok = got, true
+		}
+		s.intact = s.intact && ok && same(want, has)
+	}
+	return s
+}
+
+// list reads a list of objects.
+func list(v any) []node {
+	all, _ := v.([]any)
+	var nodes []node
+	for _, e := range all {
+		if m, ok := e.(map[string]any); ok {
+			nodes = append(nodes, m)
+		}
+	}
+	return nodes
+}
+
+func codeID(build, answer string) string {
+	sum := sha256.Sum256([]byte(build + "\x00" + answer))
+	return hex.EncodeToString(sum[:8])
+}
+
+// nodes makes the subflow and the nodes in it, without info and credentials.
+func (s subflow) nodes(build, answer string) []node {
+	buildID, sendID, answerID := partID(s.id, "build"), partID(s.id, "send"), partID(s.id, "answer")
+	env := []any{}
+	for _, name := range slices.Sorted(maps.Keys(s.marker.Secrets)) {
+		env = append(env, node{"name": secretPrefix + name, "type": "cred"})
+	}
+	function := func(id, name, code string, outputs, x int, wires []any) node {
+		return node{"id": id, "type": "function", "z": s.id, "name": name, "func": code, "outputs": outputs, "timeout": 0, "noerr": 0,
+			"initialize": "", "finalize": "", "libs": []any{}, "x": x, "y": 80, "wires": wires}
+	}
+	return []node{
+		{"id": s.id, "type": "subflow", "name": "segue: " + s.marker.Project, "category": "", "meta": node{}, "color": "#DDAA99",
+			"in":  []any{node{"x": 40, "y": 80, "wires": []any{node{"id": buildID}}}},
+			"out": []any{node{"x": 780, "y": 80, "wires": []any{node{"id": answerID, "port": 0}, node{"id": buildID, "port": 1}}}},
+			"env": env},
+		function(buildID, "build the request", build, 2, 190, []any{[]any{sendID}, []any{}}),
+		{"id": sendID, "type": "http request", "z": s.id, "name": "send it", "method": "use", "ret": "bin", "paytoqs": "body", "url": "",
+			"tls": "", "persist": false, "proxy": "", "insecureHTTPParser": false, "authType": "", "senderr": false, "headers": []any{},
+			"x": 390, "y": 80, "wires": []any{[]any{answerID}}},
+		function(answerID, "tell the caller", answer, 1, 580, []any{[]any{}}),
+	}
+}
+
+// writeSubflow stores the subflow if that is needed, and removes it if nothing
+// needs it any more.
+func (c *config) writeSubflow(s subflow) error {
+	kind := "subflow:" + s.id
+	used := slices.ContainsFunc(c.entries, func(e entry) bool { return e.kind == kind })
+	if len(s.marker.Secrets) == 0 && !used {
+		c.remove(func(e entry) bool { return e.id == s.id || e.z == s.id })
+		return nil
+	}
+	if s.there && s.intact && s.latest && !s.dirty {
+		return nil
+	}
+	s.marker.Code = codeID(buildCode, answerCode)
+	nodes := s.nodes(buildCode, answerCode)
+	info, err := infoOf("What the automations of project **"+s.marker.Project+"** have in common, and the project's secrets. "+
+		"It is managed by [segue](https://github.com/seguehq/segue). Do not edit it here, the secrets neither: the next `segue apply` puts "+
+		"the code back, and does not notice a secret that was changed here.", s.marker)
+	if err != nil {
+		return err
+	}
+	nodes[0]["info"] = info
+	if s.dirty {
+		// Those that are left out are forgotten, and this text keeps one as it is.
+		credentials := node{}
+		for name := range s.marker.Secrets {
+			credentials[secretPrefix+name] = "__PWRD__"
+		}
+		for name, value := range s.put {
+			credentials[secretPrefix+name] = value.Reveal()
+		}
+		nodes[0]["credentials"] = credentials
+	}
+	wanted := map[string]bool{}
+	for _, n := range nodes {
+		wanted[n.id()] = true
+	}
+	c.remove(func(e entry) bool {
+		return e.z == s.id && !wanted[e.id] && !isDecoration(e.kind) || e.z != s.id && e.id != s.id && wanted[e.id]
+	})
+	for _, n := range nodes {
+		if err := c.put(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putSecret has a secret stored.
+func (s *subflow) putSecret(name string, value automation.Secret) {
+	s.marker.Secrets[name] = fingerprint(value, newSalt())
+	s.put[name] = value
+	s.dirty = true
+}
+
+// deleteSecret has a secret forgotten.
+func (s *subflow) deleteSecret(name string) {
+	if _, ok := s.marker.Secrets[name]; ok {
+		delete(s.marker.Secrets, name)
+		delete(s.put, name)
+		s.dirty = true
+	}
+}
+
+// A fingerprint of a secret lies where all can read it who may open the flows.
+// scrypt, with these parameters some 60 ms and 32 MiB a guess, and a salt for
+// each make it useless for finding a secret that a machine has made.
+const (
+	scryptN, scryptR, scryptP = 1 << 15, 8, 1
+	fingerprintBytes          = 16
+)
+
+func newSalt() []byte {
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails
+	return salt
+}
+
+// fingerprint returns "scrypt-15$salt$hash".
+func fingerprint(value automation.Secret, salt []byte) string {
+	key, err := scrypt.Key([]byte(value.Reveal()), salt, scryptN, scryptR, scryptP, fingerprintBytes)
+	if err != nil {
+		panic(err) // the parameters are constant and good
+	}
+	return "scrypt-15$" + base64.RawURLEncoding.EncodeToString(salt) + "$" + base64.RawURLEncoding.EncodeToString(key)
+}
+
+// isOf reports whether a fingerprint is of the value. One that can't be read is
+// of none.
+func isOf(print string, value automation.Secret) bool {
+	parts := strings.Split(print, "$")
+	if len(parts) != 3 {
+		return false
+	}
+	salt, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || len(salt) == 0 {
+		return false
+	}
+	return subtle.ConstantTimeCompare([]byte(fingerprint(value, salt)), []byte(print)) == 1
+}

@@ -1,0 +1,288 @@
+package nodered
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/sync"
+)
+
+// A tabMarker is the record in a tab's info.
+type tabMarker struct {
+	sync.Marker
+	Trigger automation.Trigger `json:"trigger"`
+	Protect bool               `json:"protect,omitempty"`
+	// Writes counts what segue has written there.
+	Writes int `json:"writes"`
+}
+
+// requestJSON is what the template node of the request holds.
+type requestJSON struct {
+	Headers map[string]automation.Header `json:"headers"`
+	Method  string                       `json:"method"`
+	URL     string                       `json:"url"`
+}
+
+// The nodes on a tab, by their part. The order is that of the message.
+const (
+	endpointPart = "endpoint"
+	requestPart  = "request"
+	payloadPart  = "payload"
+	sendPart     = "send"
+	answerPart   = "answer"
+)
+
+// partID is the ID of a node, which belongs to the tab or subflow for good.
+func partID(container, part string) string {
+	sum := sha256.Sum256([]byte(container + " " + part))
+	return hex.EncodeToString(sum[:8])
+}
+
+// newID is an ID as Node-RED makes them.
+func newID() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// endpointPath is what an automation's endpoint is called.
+func endpointPath(project, key string) string { return "/segue/" + project + "/" + key }
+
+var pathPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
+
+// tabNodes makes the nodes of an automation, the tab first.
+func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
+	request, err := encode(requestJSON{Headers: a.Action.Headers, Method: a.Action.Method, URL: a.Action.URL})
+	if err != nil {
+		return nil, err
+	}
+	path := endpointPath(m.Project, m.Key)
+	info, err := infoOf(fmt.Sprintf("This flow is managed in Git, by [segue](https://github.com/seguehq/segue): "+
+		"project **%s**, automation **%s**.\n\nDo not edit it here. The next `segue apply` puts back what the code says.\n\n"+
+		"It starts at `POST %s`, below Node-RED's httpNodeRoot, with a JSON object of placeholder values. "+
+		"Its request and payload are in the nodes of these names.", m.Project, m.Key, path), m)
+	if err != nil {
+		return nil, err
+	}
+	x := 0
+	place := func(part, kind string, next string, fields node) node {
+		x += 180
+		n := node{"id": partID(id, part), "type": kind, "z": id, "name": part, "x": x - 60, "y": 100, "wires": []any{}}
+		if next != "" {
+			n["wires"] = []any{[]any{partID(id, next)}}
+		}
+		for k, v := range fields {
+			n[k] = v
+		}
+		return n
+	}
+	template := func(part string, text []byte, next string) node {
+		return place(part, "template", next, node{"field": "segue." + part, "fieldType": "msg", "format": "json", "syntax": "plain",
+			"template": strings.TrimSuffix(string(automation.Indent(text)), "\n"), "output": "json"})
+	}
+	nodes := []node{
+		{"id": id, "type": "tab", "label": a.Name, "disabled": !a.Enabled, "info": info, "env": []any{}},
+		place(endpointPart, "http in", requestPart, node{"url": path, "method": "post", "upload": false, "skipBodyParsing": false, "swaggerDoc": ""}),
+	}
+	next := sendPart
+	if a.Action.Payload != nil {
+		next = payloadPart
+	}
+	nodes = append(nodes, template(requestPart, request, next))
+	if a.Action.Payload != nil {
+		nodes = append(nodes, template(payloadPart, a.Action.Payload, sendPart))
+	}
+	return append(nodes,
+		place(sendPart, "subflow:"+subflowID(m.Project), answerPart, node{"env": []any{}}),
+		place(answerPart, "http response", "", node{"statusCode": "", "headers": node{}}),
+	), nil
+}
+
+// A tab is a flow that carries a marker.
+type tab struct {
+	entry
+	marker tabMarker
+}
+
+// tabs returns the flows of a project.
+func (c *config) tabs(project string) []tab {
+	var found []tab
+	for _, e := range c.entries {
+		if m := e.marker; m != nil && m.Project == project && m.Key != "" {
+			found = append(found, tab{entry: e, marker: *m})
+		}
+	}
+	return found
+}
+
+// tab returns the flow of a project with an ID.
+func (c *config) tab(project, id string) (tab, bool) {
+	tabs := c.tabs(project)
+	i := slices.IndexFunc(tabs, func(t tab) bool { return t.id == id })
+	if i < 0 {
+		return tab{}, false
+	}
+	return tabs[i], true
+}
+
+// nodesOf returns the nodes on each of the tabs and subflows.
+func (c *config) nodesOf() map[string][]entry {
+	byContainer := map[string][]entry{}
+	for _, e := range c.entries {
+		if e.z != "" {
+			byContainer[e.z] = append(byContainer[e.z], e)
+		}
+	}
+	return byContainer
+}
+
+// isDecoration reports whether a node on a tab means nothing to the flow.
+func isDecoration(kind string) bool { return kind == "comment" || kind == "group" }
+
+// stored reads an automation back in canonical terms. A flow whose nodes are
+// not those that segue makes of what is read, because somebody has changed what
+// canonical terms can't express, gets a kind of action that says so.
+func stored(t tab, on []entry, subflowIntact bool) sync.Stored {
+	was := t.node()
+	disabled, _ := was["disabled"].(bool)
+	a := automation.Automation{
+		Key: t.marker.Key, Name: was.text("label"), Enabled: !disabled, Protect: t.marker.Protect, Trigger: t.marker.Trigger,
+		Action: automation.Request{Kind: automation.KindHTTPRequest, Headers: map[string]automation.Header{}},
+	}
+	byID := map[string]node{}
+	for _, e := range on {
+		if !isDecoration(e.kind) {
+			byID[e.id] = e.node()
+		}
+	}
+	if n, ok := byID[partID(t.id, requestPart)]; ok {
+		readRequest(n.text("template"), &a.Action)
+	}
+	if n, ok := byID[partID(t.id, payloadPart)]; ok {
+		a.Action.Payload = readPayload(n.text("template"))
+	}
+	if edited := editedParts(t, a, byID); len(edited) > 0 || !subflowIntact {
+		if !subflowIntact {
+			edited = append(edited, "the subflow segue: "+t.marker.Project)
+		}
+		a.Action.Kind += " (changed by hand: " + strings.Join(edited, ", ") + ")"
+	}
+	return sync.Stored{ID: t.id, Revision: revision(t.entry, on), Marker: t.marker.Marker, Automation: a}
+}
+
+// editedParts names the nodes that are not as segue makes them of a.
+func editedParts(t tab, a automation.Automation, byID map[string]node) []string {
+	want, err := tabNodes(t.id, t.marker, a)
+	if err != nil {
+		return []string{"its request can't be read"}
+	}
+	var edited []string
+	for _, w := range want[1:] {
+		got, ok := byID[w.id()]
+		if text := got.text("template"); w.text("type") == "template" && text != "" {
+			w["template"] = text // what it holds was read, however it is laid out
+		}
+		switch {
+		case !ok:
+			edited = append(edited, "no node "+w.text("name"))
+		case !same(w, got):
+			edited = append(edited, "node "+w.text("name"))
+		}
+		delete(byID, w.id())
+	}
+	if len(byID) > 0 {
+		edited = append(edited, fmt.Sprintf("%d nodes more", len(byID)))
+	}
+	return edited
+}
+
+// readRequest reads the request's template node as far as it can be read.
+func readRequest(text string, r *automation.Request) {
+	var fields struct {
+		Headers map[string]json.RawMessage
+		Method  string
+		URL     string
+	}
+	if json.Unmarshal([]byte(text), &fields) != nil {
+		r.URL = text // the difference shows it
+		return
+	}
+	r.Method, r.URL = fields.Method, fields.URL
+	for name, raw := range fields.Headers {
+		var h automation.Header
+		if json.Unmarshal(raw, &h) != nil {
+			h.Value.Text = string(raw)
+		}
+		r.Headers[name] = h
+	}
+}
+
+// readPayload reads the payload's template node: what is no JSON counts as a
+// text.
+func readPayload(text string) json.RawMessage {
+	if p, err := automation.CanonicalPayload([]byte(text)); err == nil {
+		return p
+	}
+	b, err := encode(text)
+	if err != nil {
+		return json.RawMessage(`""`)
+	}
+	return b
+}
+
+// revision identifies what a tab and its nodes are, wherever they stand.
+func revision(tab entry, on []entry) string {
+	lines := [][]byte{}
+	for _, e := range append([]entry{tab}, on...) {
+		if isDecoration(e.kind) {
+			continue
+		}
+		n := e.node()
+		for _, name := range layout {
+			delete(n, name)
+		}
+		b, err := encode(n)
+		if err != nil {
+			b = e.raw
+		}
+		lines = append(lines, b)
+	}
+	slices.SortFunc(lines[1:], bytes.Compare)
+	sum := sha256.Sum256(bytes.Join(lines, []byte("\n")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// writeTab stores an automation on a tab, and removes what else is there.
+func (c *config) writeTab(id string, m tabMarker, a automation.Automation) error {
+	nodes, err := tabNodes(id, m, a)
+	if err != nil {
+		return err
+	}
+	wanted := map[string]bool{}
+	for _, n := range nodes {
+		wanted[n.id()] = true
+	}
+	c.remove(func(e entry) bool {
+		// A node that was moved to another tab comes back.
+		return e.z == id && !wanted[e.id] && !isDecoration(e.kind) || e.z != id && e.id != id && wanted[e.id]
+	})
+	for _, n := range nodes {
+		if err := c.put(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeTab takes out a tab with all that is on it.
+func (c *config) removeTab(id string) {
+	c.remove(func(e entry) bool { return e.id == id || e.z == id })
+}

@@ -1,0 +1,306 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/sync"
+)
+
+// answerLimit is the longest answer that is read, in bytes.
+const answerLimit = 32 << 20
+
+// shownBytes is how much of an answer a message quotes.
+const shownBytes = 300
+
+// What a call does: statuses mean different things.
+type deed int
+
+const (
+	lists deed = iota
+	reads
+	creates
+	updates
+	deletes
+)
+
+// A call is one request.
+type call struct {
+	description.Endpoint
+	does        deed
+	project, id string
+	extra       url.Values // of the query, besides the description's
+	ifMatch     string
+	in          any // the body, nil for none
+	// sensitive are texts in the body that no message may show.
+	sensitive []string
+}
+
+// An answer is a success.
+type answer struct {
+	body   any // decoded JSON, nil if there is none
+	header http.Header
+}
+
+// call does a request. Every error is a [*sync.Error].
+func (p *platform) call(ctx context.Context, c call) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.limit)
+	defer cancel()
+	req, err := p.request(ctx, c)
+	if err != nil {
+		return answer{}, &sync.Error{Kind: sync.Refused, Message: "the request can't be made: " + printable(root(err).Error()), Err: root(err)}
+	}
+	res, err := p.http.Do(req)
+	if err != nil {
+		return answer{}, p.unreachable(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	switch {
+	case err != nil:
+		return answer{}, p.unreachable(err)
+	case len(body) > answerLimit:
+		return answer{}, p.strange(fmt.Sprintf("its answer is larger than %d MiB", answerLimit>>20))
+	case res.StatusCode < 200 || res.StatusCode > 299:
+		return answer{}, p.refusal(c, res, body)
+	}
+	out := answer{header: res.Header}
+	if len(bytes.TrimSpace(body)) == 0 && (c.does == deletes || c.Answer == "nothing") {
+		return out, nil
+	}
+	if out.body, err = description.Parse(body); err != nil && c.does != deletes && c.Answer != "nothing" {
+		return answer{}, p.strange("it answered " + p.start(c, body))
+	}
+	return out, nil
+}
+
+// request makes the HTTP request of a call.
+func (p *platform) request(ctx context.Context, c call) (*http.Request, error) {
+	expand := func(text string, escape func(string) string) string {
+		return strings.NewReplacer("{id}", escape(c.id), "{project}", escape(c.project)).Replace(text)
+	}
+	query := url.Values{}
+	for name, value := range c.Query {
+		query.Set(name, expand(value, func(s string) string { return s }))
+	}
+	for name, values := range c.extra {
+		query[name] = values
+	}
+	auth, credential := p.d.Auth, p.credential.Reveal()
+	if auth.Query != "" && credential != "" {
+		query.Set(auth.Query, credential)
+	}
+	// The path of a description may have a query of its own, which stays.
+	path, own, _ := strings.Cut(expand(c.Path, url.PathEscape), "?")
+	target := p.base.String() + path
+	if all := strings.Trim(own+"&"+query.Encode(), "&"); all != "" {
+		target += "?" + all
+	}
+	var body io.Reader
+	if c.in != nil {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(c.in); err != nil {
+			return nil, err
+		}
+		body = &b
+	}
+	req, err := http.NewRequestWithContext(ctx, c.Method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "segue")
+	if c.in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range p.d.Headers {
+		req.Header.Set(name, value)
+	}
+	if c.ifMatch != "" {
+		req.Header.Set("If-Match", c.ifMatch)
+	}
+	switch {
+	case credential == "":
+	case auth.Basic != nil:
+		req.SetBasicAuth(*auth.Basic, credential)
+	case auth.Header != "":
+		req.Header.Set(auth.Header, strings.TrimSpace(auth.Scheme+" "+credential))
+	}
+	return req, nil
+}
+
+// unreachable is the error of a request without an answer. It keeps no more of
+// the cause than its root: what net/http wraps around it holds the URL.
+func (p *platform) unreachable(err error) error {
+	cause := root(err)
+	e := &sync.Error{Kind: sync.Temporary, Err: cause}
+	var dns *net.DNSError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, context.Canceled):
+		e.Message = "cancelled while waiting for " + p.place
+	case errors.As(err, &timeout) && timeout.Timeout():
+		e.Message = "no answer from " + p.place + " in time"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		e.Message = "can't reach " + p.place + ": connection refused; is the platform running?"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		e.Message = "can't reach " + p.place + ": no such host; check the url"
+	default:
+		e.Message = "can't reach " + p.place + ": " + printable(cause.Error())
+	}
+	return e
+}
+
+// root returns the innermost error.
+func root(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// strange is the error of an answer that does not fit the description.
+func (p *platform) strange(what string) error {
+	return &sync.Error{Kind: sync.Refused, Message: p.place + " does not answer as its description says: " + what}
+}
+
+// refusal is the error of an answer that is not a success.
+func (p *platform) refusal(c call, res *http.Response, body []byte) error {
+	e := &sync.Error{Status: res.StatusCode, RetryAfter: retryAfter(res.Header, time.Now())}
+	parsed, err := description.Parse(body)
+	said := p.d.Errors.Message.Text(parsed)
+	if err != nil || p.d.Errors.Message == "" {
+		said = ""
+	}
+	if e.Message = p.clean(c, said); said == "" {
+		e.Message = "it answered " + p.start(c, body)
+	}
+	e.Kind = p.kind(c, res.StatusCode, parsed)
+	switch status := res.StatusCode; {
+	case e.Kind == sync.Unauthorized:
+		e.Message = p.place + " does not accept the token; check the secret that the target's token or apiKey names (" + e.Message + ")"
+		if p.credential.Reveal() == "" {
+			e.Message = p.place + " asks for a token, and the target has none; set token"
+		}
+	case status >= 300 && status < 400:
+		if location, err := res.Location(); err == nil {
+			to := url.URL{Scheme: location.Scheme, Host: location.Host}
+			e.Message = p.place + " redirects to " + printable(to.String()) + "; put the platform's own address into url"
+		}
+	case status == http.StatusNotFound && e.Kind == sync.Refused:
+		e.Message = "there is no " + c.Path + " at " + p.place + "; check the url, and the path in the description"
+	}
+	return e
+}
+
+// kind says what an error answer means: by its code if the description knows
+// that, else by its status.
+func (p *platform) kind(c call, status int, body any) sync.ErrorKind {
+	errs := p.d.Errors
+	if errs.Code != "" {
+		switch errs.Codes[errs.Code.Text(body)] {
+		case "exists":
+			return sync.Exists
+		case "conflict":
+			return sync.Conflict
+		case "missing":
+			return sync.NotFound
+		case "retry":
+			return sync.Temporary
+		case "refused":
+			return sync.Refused
+		}
+	}
+	changes := c.does == updates || c.does == deletes
+	switch {
+	case slices.Contains(errs.Retry, status):
+		return sync.Temporary
+	case c.does == creates && slices.Contains(errs.Exists, status):
+		return sync.Exists
+	case changes && slices.Contains(errs.Conflict, status):
+		return sync.Conflict
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return sync.Unauthorized
+	case status == http.StatusNotFound || status == http.StatusGone:
+		if changes || c.does == reads {
+			return sync.NotFound
+		}
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
+		return sync.Temporary
+	}
+	return sync.Refused
+}
+
+// clean makes a text of the platform's fit for a message.
+func (p *platform) clean(c call, text string) string {
+	text = scrub(text, append(slices.Clone(c.sensitive), p.credential.Reveal()))
+	if len(text) > shownBytes {
+		text = strings.ToValidUTF8(text[:shownBytes], "") + "..."
+	}
+	return printable(text)
+}
+
+// start quotes the beginning of an answer.
+func (p *platform) start(c call, body []byte) string {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return "nothing"
+	}
+	return strconv.Quote(p.clean(c, strings.TrimSpace(string(body))))
+}
+
+// scrub takes secrets out of a text.
+func scrub(text string, sensitive []string) string {
+	for _, s := range sensitive {
+		if s == "" {
+			continue
+		}
+		quoted, _ := json.Marshal(s)
+		for _, form := range []string{s, strings.Trim(string(quoted), `"`), base64.StdEncoding.EncodeToString([]byte(s)), url.QueryEscape(s)} {
+			text = strings.ReplaceAll(text, form, "(secret)")
+		}
+	}
+	return text
+}
+
+// retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.
+// It is 0 if the header is missing or says nothing.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	value := h.Get("Retry-After")
+	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
+		return max(0, time.Duration(seconds)*time.Second)
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}
+
+// printable replaces what could disturb a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,97 @@
+package rest_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/platformtest"
+	"github.com/seguehq/segue/platform/rest"
+	"github.com/seguehq/segue/sync"
+)
+
+// The description in docs/platforms.md against a server that has that API.
+func TestConformance(t *testing.T) {
+	d := described(t, worked(t))
+	platformtest.Run(t, platformtest.Harness{
+		Platform: "rest", Product: "the API described below",
+		Missing: map[platformtest.Capability]string{
+			platformtest.UniqueKeys: "it does not know segue's keys; a second automation of a key is found and removed by the next apply",
+			platformtest.OneWrite:   "each automation is a write of its own",
+			platformtest.Canvas:     "there is no canvas; saving an automation as it is counts as nothing",
+		},
+		New: func(t *testing.T) *platformtest.Bench {
+			server := startAcme(t)
+			server.behaviours, server.paths = []string{"Account activated", "Report exported"}, []string{"Onboarding"}
+			return bench(server, client(t, d, server.URL, rest.Options{}))
+		},
+	})
+}
+
+func bench(server *acme, p sync.Platform) *platformtest.Bench {
+	return &platformtest.Bench{
+		Platform: p,
+		EditPayload: func(t testing.TB, s sync.Stored, field, text string) {
+			t.Helper()
+			server.edit(t, s.ID, func(fields map[string]any) {
+				hook := fields["webhook"].(map[string]any)
+				var payload map[string]any
+				if err := json.Unmarshal([]byte(hook["template"].(string)), &payload); err != nil {
+					t.Fatal(err)
+				}
+				payload[field] = text
+				b, err := json.Marshal(payload)
+				if err != nil {
+					t.Fatal(err)
+				}
+				hook["template"] = string(b)
+			})
+		},
+		SwitchOff: func(t testing.TB, s sync.Stored) {
+			t.Helper()
+			server.edit(t, s.ID, func(fields map[string]any) { fields["state"] = "paused" })
+		},
+		Move: func(t testing.TB, s sync.Stored) {
+			t.Helper()
+			server.edit(t, s.ID, func(map[string]any) {})
+		},
+		AddForeign: func(t testing.TB) func(testing.TB) []byte {
+			server.mu.Lock()
+			defer server.mu.Unlock()
+			// One that has nothing to do with segue, one that looks a little like it,
+			// and one that decode can make nothing of.
+			for _, fields := range []map[string]any{
+				{"title": "By hand", "state": "live", "when": map[string]any{"behaviour": "x"}, "notes": "do not touch",
+					"webhook": map[string]any{"verb": "post", "address": "https://example.com", "fields": []any{}, "template": nil}},
+				{"title": "Talks about segue", "state": "live", "notes": `segue:{"project": "", "key": ""} segue: {`},
+				{"title": "Odd", "notes": nil, "webhook": 12},
+			} {
+				server.last++
+				server.rules[server.last] = &rule{id: server.last, version: 1, fields: fields}
+			}
+			ids := []int{server.last - 2, server.last - 1, server.last}
+			return func(testing.TB) []byte {
+				server.mu.Lock()
+				defer server.mu.Unlock()
+				var out []byte
+				for _, id := range ids {
+					b, _ := json.Marshal(server.rules[id].shown())
+					out = append(out, b...)
+				}
+				return out
+			}
+		},
+		Dump: func(testing.TB) []byte { return server.dump() },
+		Fire: func(t testing.TB, _ string, a automation.Automation, values map[string]any) error {
+			b, err := json.Marshal(values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			decoded := map[string]any{}
+			if err := json.Unmarshal(b, &decoded); err != nil {
+				t.Fatal(err)
+			}
+			return server.fire(a.Trigger.Kind, a.Trigger.Name, decoded)
+		},
+	}
+}

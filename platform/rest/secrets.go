@@ -1,0 +1,323 @@
+package rest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	gosync "sync"
+
+	"golang.org/x/crypto/scrypt"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/sync"
+)
+
+// The cost of a fingerprint: 32 MiB and about a tenth of a second, for whoever
+// tries a guess too. Its form says which cost it has.
+const (
+	scryptForm  = "scrypt-15-8-1"
+	scryptN     = 1 << 15
+	scryptR     = 8
+	scryptP     = 1
+	saltBytes   = 16
+	digestBytes = 32
+)
+
+// rewriteParallelism is how many automations are written at once when a secret
+// has another value.
+const rewriteParallelism = 4
+
+// fingerprint returns what tells a value from others: the form, the salt and the
+// digest.
+func fingerprint(value automation.Secret, salt []byte) (string, error) {
+	digest, err := scrypt.Key([]byte(value.Reveal()), salt, scryptN, scryptR, scryptP, digestBytes)
+	if err != nil {
+		return "", fmt.Errorf("make a secret's fingerprint: %w", err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	return strings.Join([]string{scryptForm, encode(salt), encode(digest)}, ":"), nil
+}
+
+// fits reports whether a fingerprint is that of a value. One of another form
+// fits nothing.
+func fits(print string, value automation.Secret) bool {
+	parts := strings.Split(print, ":")
+	if len(parts) != 3 || parts[0] != scryptForm {
+		return false
+	}
+	salt, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || len(salt) != saltBytes {
+		return false
+	}
+	again, err := fingerprint(value, salt)
+	return err == nil && subtle.ConstantTimeCompare([]byte(again), []byte(print)) == 1
+}
+
+// vault holds the values of secrets as long as the process lives, and what was
+// learnt of their fingerprints.
+type vault struct {
+	mu gosync.Mutex
+	// given are values by name, for any project.
+	given map[string]automation.Secret
+	// own are the values of a project's secrets, and prints their fingerprints.
+	own    map[secretID]automation.Secret
+	prints map[secretID]string
+	// put are the secrets that were stored; as long as no automation has one, it
+	// is nowhere but here.
+	put map[secretID]bool
+	// known remembers answers of fits.
+	known map[[sha256.Size]byte]bool
+	// one lets one secret at a time be stored: an automation may have several.
+	one chan struct{}
+}
+
+type secretID struct{ project, name string }
+
+func (v *vault) init(given map[string]automation.Secret) {
+	v.given, v.own, v.prints = given, map[secretID]automation.Secret{}, map[secretID]string{}
+	v.put, v.known, v.one = map[secretID]bool{}, map[[sha256.Size]byte]bool{}, make(chan struct{}, 1)
+}
+
+// value returns a secret's value.
+func (v *vault) value(project, name string) (automation.Secret, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s, ok := v.own[secretID{project, name}]; ok {
+		return s, true
+	}
+	s, ok := v.given[name]
+	return s, ok
+}
+
+// fingerprint returns the fingerprint of a secret's value: the one that is in use
+// if it fits, else a new one.
+func (v *vault) fingerprint(project, name string, value automation.Secret) (string, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	id := secretID{project, name}
+	if print, ok := v.prints[id]; ok && v.fits(print, value) {
+		return print, nil
+	}
+	salt := make([]byte, saltBytes)
+	if _, err := rand.Read(salt); err != nil {
+		return "", fmt.Errorf("make a secret's fingerprint: %w", err)
+	}
+	print, err := fingerprint(value, salt)
+	if err == nil {
+		v.prints[id] = print
+		v.known[question(print, value)] = true
+	}
+	return print, err
+}
+
+// question identifies whether a fingerprint fits a value.
+func question(print string, value automation.Secret) [sha256.Size]byte {
+	return sha256.Sum256([]byte(print + "\x00" + value.Reveal()))
+}
+
+// fits asks the function of that name once.
+func (v *vault) fits(print string, value automation.Secret) bool {
+	q := question(print, value)
+	same, ok := v.known[q]
+	if !ok {
+		same = fits(print, value)
+		v.known[q] = same
+	}
+	return same
+}
+
+// compare reports whether an automation's fingerprint is that of a value, and
+// takes it into use if it is.
+func (v *vault) compare(project, name, print string, value automation.Secret) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	same := v.fits(print, value)
+	if id := (secretID{project, name}); same && v.prints[id] == "" {
+		v.prints[id] = print
+	}
+	return same
+}
+
+// Secrets implements [sync.Platform].
+func (p *platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
+	items, err := p.records(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	states := map[string]sync.SecretState{}
+	compare := func(name string, same func(automation.Secret) bool) {
+		value, wanted := want[name]
+		switch {
+		case !wanted:
+			states[name] = sync.Unchecked
+		case !same(value):
+			states[name] = sync.Different
+		case states[name] != sync.Different:
+			states[name] = sync.Same
+		}
+	}
+	for _, record := range items {
+		for _, name := range secretsOf(record) {
+			compare(name, func(value automation.Secret) bool { return p.vault.compare(project, name, record.Secrets[name], value) })
+		}
+	}
+	p.vault.mu.Lock()
+	defer p.vault.mu.Unlock()
+	for name, value := range want {
+		if _, ok := p.vault.own[secretID{project, name}]; !ok {
+			p.vault.own[secretID{project, name}] = value
+		}
+	}
+	for id := range p.vault.put {
+		if _, stored := states[id.name]; !stored && id.project == project {
+			own := p.vault.own[id]
+			compare(id.name, func(value automation.Secret) bool { return own == value })
+		}
+	}
+	return states, nil
+}
+
+// records reads the markers of a project.
+func (p *platform) records(ctx context.Context, project string) ([]description.Record, error) {
+	var all []description.Record
+	err := p.pages(ctx, call{Endpoint: p.d.Endpoints.List, does: lists, project: project}, p.d.Paging, func(object any) (string, error) {
+		if r, ok := p.d.Record(object); ok && r.Project == project {
+			all = append(all, r)
+		}
+		return p.d.ID.Text(object), nil
+	})
+	return all, err
+}
+
+// secretsOf lists the secrets that an automation's marker knows of.
+func secretsOf(r description.Record) []string {
+	names := map[string]bool{}
+	for name := range r.Secrets {
+		names[name] = true
+	}
+	for _, h := range r.Headers {
+		for _, name := range h.SecretNames() {
+			names[name] = true
+		}
+	}
+	var out []string
+	for name := range names {
+		out = append(out, name)
+	}
+	return out
+}
+
+// PutSecret implements [sync.Platform]: every automation that has the secret is
+// written again with the value.
+func (p *platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
+	select {
+	case p.vault.one <- struct{}{}:
+		defer func() { <-p.vault.one }()
+	case <-ctx.Done():
+		return &sync.Error{Kind: sync.Temporary, Message: "another secret is still being stored", Err: ctx.Err()}
+	}
+	id := secretID{project, name}
+	p.vault.mu.Lock()
+	p.vault.own[id] = value
+	p.vault.mu.Unlock()
+	print, err := p.vault.fingerprint(project, name, value)
+	if err != nil {
+		return &sync.Error{Kind: sync.Refused, Message: err.Error(), Err: err}
+	}
+	old, err := p.items(ctx, project, func(r description.Record) bool {
+		if r.Project != project {
+			return false
+		}
+		for _, has := range secretsOf(r) {
+			if has == name {
+				return !p.vault.compare(project, name, r.Secrets[name], value)
+			}
+		}
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	// One failure does not stop the rest: another try has less to do.
+	errs := make([]error, len(old))
+	var group errgroup.Group
+	group.SetLimit(rewriteParallelism)
+	for i, it := range old {
+		if !it.readable {
+			continue // the plan replaces it
+		}
+		group.Go(func() error {
+			errs[i] = p.rewrite(ctx, it, name, print)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	if err := worst(errs); err != nil {
+		return err
+	}
+	p.vault.mu.Lock()
+	defer p.vault.mu.Unlock()
+	p.vault.put[id] = true
+	return nil
+}
+
+// worst returns the error that leaves the least hope, nil if there is none.
+func worst(errs []error) error {
+	var worst error
+	for _, err := range errs {
+		if err != nil && (worst == nil || sync.KindOf(worst) == sync.Temporary) {
+			worst = err
+		}
+	}
+	return worst
+}
+
+// rewrite writes an automation as it is, with the values of its secrets as they
+// are now. As the engine does, it looks what is there after any error.
+func (p *platform) rewrite(ctx context.Context, it item, name, print string) error {
+	p.rewritten.begin(it, name, print)
+	_, err := p.update(ctx, it.Marker.Project, it.ID, it.revision, it.Automation, it.record.Hash)
+	if err == nil {
+		return nil
+	}
+	now, lookErr := p.one(ctx, it.Marker.Project, it.ID)
+	switch {
+	case lookErr != nil && sync.KindOf(lookErr) == sync.NotFound:
+		return nil // nothing has the old value
+	case lookErr == nil && now.record.Secrets[name] == print:
+		return nil
+	}
+	return err
+}
+
+// DeleteSecret implements [sync.Platform]. A secret goes with the automations
+// that have it.
+func (p *platform) DeleteSecret(_ context.Context, project, name string) error {
+	p.vault.mu.Lock()
+	defer p.vault.mu.Unlock()
+	id := secretID{project, name}
+	delete(p.vault.put, id)
+	delete(p.vault.own, id)
+	delete(p.vault.prints, id)
+	return nil
+}
+
+// locked is a value that is used under a lock.
+type locked[T any] struct {
+	mu    gosync.Mutex
+	value T
+}
+
+func newLocked[T any](value T) *locked[T] { return &locked[T]{value: value} }
+
+func (l *locked[T]) with(f func(T)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f(l.value)
+}
