@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -36,6 +37,9 @@ type evaluation struct {
 	dirs   []string
 	limits Limits
 	dog    *watchdog
+	// once sets projectDirs, which the explainers share.
+	once        sync.Once
+	projectDirs func() map[string]string
 	// tests gets every automation that compiles, unless it is nil.
 	tests *testRun
 }
@@ -47,6 +51,9 @@ func (e *evaluation) explainer() (*explainer, error) {
 		return nil, err
 	}
 	x.loader.tests = e.loader.tests
+	// What one of them has found out serves all.
+	e.once.Do(func() { e.projectDirs = x.projectDirs })
+	x.projectDirs = e.projectDirs
 	return x, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -30,6 +31,9 @@ type explainer struct {
 	catalog automation.Catalog
 	// dirs are the folders whose packages are explained in this run.
 	dirs []string
+	// projectDirs maps the import paths of all of the project's packages to
+	// their folders. It looks through the whole project, and so only once.
+	projectDirs func() map[string]string
 }
 
 func newExplainer(root string, catalog automation.Catalog, dirs []string) (*explainer, error) {
@@ -37,7 +41,14 @@ func newExplainer(root string, catalog automation.Catalog, dirs []string) (*expl
 	if err != nil {
 		return nil, err
 	}
-	return &explainer{loader: l, catalog: catalog, dirs: dirs}, nil
+	return &explainer{loader: l, catalog: catalog, dirs: dirs, projectDirs: sync.OnceValue(func() map[string]string {
+		// Whoever asks first does not share the loader of another worker.
+		own, err := newLoader(root, nil)
+		if err != nil {
+			return nil
+		}
+		return own.projectDirs()
+	})}, nil
 }
 
 // An explained is a package, or a single file, whose findings are collected.

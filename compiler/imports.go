@@ -134,8 +134,8 @@ func (e *explainer) importable(name string) bool {
 
 // projectDirs maps the import paths of the project's own packages to their
 // folders.
-func (e *explainer) projectDirs() map[string]string {
-	content, err := os.ReadFile(filepath.Join(e.loader.root, "cue.mod", "module.cue"))
+func (l *loader) projectDirs() map[string]string {
+	content, err := os.ReadFile(filepath.Join(l.root, "cue.mod", "module.cue"))
 	if err != nil {
 		return nil
 	}
@@ -144,7 +144,7 @@ func (e *explainer) projectDirs() map[string]string {
 		return nil
 	}
 	module, _, _ = strings.Cut(module, "@")
-	dirs, err := e.loader.packageDirs()
+	dirs, err := l.packageDirs()
 	if err != nil {
 		return nil
 	}
