@@ -1,0 +1,396 @@
+package n8n
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	gosync "sync"
+	"testing"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/platformtest"
+	"github.com/seguehq/segue/sync"
+)
+
+// patient are calls that outlast a restart of n8n.
+var patient = sync.Calls{Tries: 60, BackOff: func() backoff.BackOff {
+	return &backoff.ExponentialBackOff{InitialInterval: 20 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Second}
+}}
+
+// apply makes the platform as wanted, 8 changes at a time.
+func apply(t testing.TB, p sync.Platform, in sync.Desired) {
+	t.Helper()
+	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: patient, AllowMassDelete: true})
+	if err != nil {
+		t.Fatalf("plan: %v", err)
+	}
+	if _, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Parallelism: 8, Calls: patient}); err != nil {
+		t.Fatalf("apply: %v", err)
+	}
+}
+
+// credentials returns the names of the credentials that were made for a
+// project, the orphans too.
+func (s *server) credentials(project string) []string {
+	s.t.Helper()
+	var all struct{ Data []struct{ Name string } }
+	s.rest("GET", "/rest/credentials", nil, &all)
+	var names []string
+	for _, c := range all.Data {
+		if strings.HasPrefix(c.Name, "segue "+project+":") {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// requireCredentials checks how many credentials there are.
+func (s *server) requireCredentials(project string, n int) {
+	s.t.Helper()
+	if names := s.credentials(project); len(names) != n {
+		s.t.Errorf("n8n has the credentials %q of %s, want %d", names, project, n)
+	}
+}
+
+// changed edits 10 of a hundred automations, removes 10, switches 5 off and
+// rotates the write key.
+func changed(in sync.Desired) sync.Desired {
+	in.Automations = slices.Clone(in.Automations)
+	for i := range 10 {
+		in.Automations[i].Name += ", edited"
+	}
+	for i := range 5 {
+		in.Automations[20+i].Enabled = false
+	}
+	in.Automations = slices.Delete(in.Automations, 50, 60)
+	in.Secrets = platformtest.Secret("rotated")
+	return in
+}
+
+// n8n is killed in the middle of an apply, and started again: the apply goes on
+// where it was, and nothing is there twice, lost or left over.
+func TestApplyWhileN8nIsRestarted(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	kill := &tripwire{}
+	p := s.platform(Options{Transport: kill})
+	in := platformtest.Hundred("restarted", "https://example.com")
+	for _, step := range []struct {
+		in    sync.Desired
+		after int // writing requests
+	}{{in, 70}, {changed(in), 40}, {changed(in), 0}} {
+		tripped := kill.set(step.after)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			apply(t, p, step.in)
+		}()
+		if step.after > 0 {
+			select {
+			case <-tripped:
+				s.process.Kill()
+				s.process.Start()
+			case <-done:
+				t.Fatal("the apply was done before n8n was killed")
+			}
+		}
+		<-done
+		if t.Failed() {
+			return
+		}
+		platformtest.RequireExactly(t, p, step.in)
+		platformtest.RequireExactly(t, s.platform(Options{}), step.in)
+		s.requireCredentials("restarted", 1)
+	}
+	apply(t, p, sync.Desired{Project: "restarted", Target: "test"})
+	s.requireCredentials("restarted", 0)
+}
+
+// A tripwire closes a channel when so many writing requests have come.
+type tripwire struct {
+	mu    gosync.Mutex
+	left  int
+	after chan struct{}
+}
+
+func (w *tripwire) set(n int) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left, w.after = n, make(chan struct{})
+	return w.after
+}
+
+func (w *tripwire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet {
+		w.mu.Lock()
+		if w.left--; w.left == 0 {
+			close(w.after)
+		}
+		w.mu.Unlock()
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// segue dies after each of its writing requests in turn, without an answer to
+// the last one. The next apply puts right what was left, and no credential is
+// lost.
+func TestApplyAfterSegueWasKilled(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	calls := sync.Calls{Tries: 1, BackOff: patient.BackOff}
+	steps := []struct {
+		name string
+		in   func(project string) sync.Desired
+		want int // credentials afterwards
+	}{
+		{"create", func(project string) sync.Desired { return two(project, "abc123") }, 1},
+		{"rotate", func(project string) sync.Desired { return two(project, "rotated") }, 1},
+		{"other headers", func(project string) sync.Desired {
+			in := two(project, "rotated")
+			for i := range in.Automations {
+				in.Automations[i].Action.Headers = map[string]automation.Header{"X-Key": in.Automations[i].Action.Headers["Authorization"]}
+			}
+			return in
+		}, 1},
+		{"no secret", func(project string) sync.Desired {
+			in := two(project, "")
+			for i := range in.Automations {
+				in.Automations[i].Action.Headers = nil
+			}
+			in.Secrets = nil
+			return in
+		}, 0},
+		{"create again", func(project string) sync.Desired { return two(project, "abc123") }, 1},
+		{"delete", func(project string) sync.Desired { return sync.Desired{Project: project, Target: "test"} }, 0},
+	}
+	before := sync.Desired{Project: "killed", Target: "test"}
+	for _, step := range steps {
+		in := step.in("killed")
+		points := 0
+		for survived := false; !survived; points++ {
+			if points > 40 {
+				t.Fatalf("%s: it takes more than 40 writing requests", step.name)
+			}
+			apply(t, s.platform(Options{}), before)
+			mortal := &dying{left: points + 1}
+			p := s.platform(Options{Transport: mortal})
+			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: calls, AllowMassDelete: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: calls, Parallelism: 1})
+			if survived = !mortal.dead(); survived && err != nil {
+				t.Fatalf("%s: %v", step.name, err)
+			}
+			heal := s.platform(Options{})
+			apply(t, heal, in)
+			platformtest.RequireExactly(t, heal, in)
+			if names := s.credentials("killed"); len(names) != step.want {
+				t.Fatalf("%s, killed after request %d: n8n has the credentials %q, want %d", step.name, points+1, names, step.want)
+			}
+		}
+		t.Logf("%s: killed at %d points", step.name, points-1)
+		before = in
+	}
+}
+
+// two are two automations that share a write key.
+func two(project, value string) sync.Desired {
+	in := platformtest.Hundred(project, "https://example.com")
+	in.Automations = in.Automations[:2]
+	in.Secrets = platformtest.Secret(value)
+	return in
+}
+
+// dying does so many writing requests, the last one without an answer, and
+// nothing afterwards.
+type dying struct {
+	mu   gosync.Mutex
+	left int
+}
+
+var errDead = errors.New("killed")
+
+func (d *dying) dead() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.left <= 0
+}
+
+func (d *dying) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.mu.Lock()
+	if d.left <= 0 {
+		d.mu.Unlock()
+		return nil, errDead
+	}
+	if r.Method != http.MethodGet {
+		d.left--
+	}
+	last := d.left == 0
+	d.mu.Unlock()
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if last && err == nil {
+		res.Body.Close()
+		return nil, errDead
+	}
+	return res, err
+}
+
+// Whoever has n8n take writes in parallel over SQLite, against the advice of
+// DefaultParallelism, needs more than one apply. None makes anything worse.
+func TestParallelWritesComeRightInTheEnd(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	p := s.platform(Options{Parallelism: 8})
+	in := platformtest.Hundred("parallel", "https://example.com")
+	for _, in := range []sync.Desired{in, changed(in)} {
+		applies := 0
+		for ; applies < 10; applies++ {
+			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: patient})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plan.Empty() {
+				break
+			}
+			if _, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Parallelism: 8, Calls: patient}); err != nil {
+				t.Logf("apply %d: %v", applies+1, err)
+			}
+		}
+		t.Logf("it took %d applies", applies)
+		platformtest.RequireExactly(t, s.platform(Options{}), in)
+	}
+}
+
+// A plan without changes asks for pages of the list, and for nothing else.
+func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	const n = 1000
+	in := sync.Desired{Project: "thousand", Target: "test", Secrets: platformtest.Secret("abc123")}
+	p := s.platform(Options{})
+	if err := p.PutSecret(t.Context(), in.Project, "WRITE_KEY", in.Secrets["WRITE_KEY"]); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		a := platformtest.Hundred(in.Project, "https://example.com").Automations[i%100]
+		a.Key, a.Enabled = fmt.Sprintf("team/a%04d", i), false
+		if _, err := p.Create(t.Context(), in.Project, a); err != nil {
+			t.Fatal(err)
+		}
+		in.Automations = append(in.Automations, a)
+	}
+	counted := &counter{}
+	start := time.Now()
+	plan, err := sync.MakePlan(t.Context(), s.platform(Options{Transport: counted}), in, sync.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(start)
+	if !plan.Empty() || len(plan.Unchanged) != n {
+		t.Errorf("the plan has %d changes and %d unchanged", len(plan.Changes), len(plan.Unchanged))
+	}
+	const pages = 5 // of 250, each repeating 5 of the one before
+	if len(counted.counts) != 1 || counted.counts["GET /api/v1/workflows"] != pages {
+		t.Errorf("requests of a plan without changes: %v, want %d pages of the list", counted.counts, pages)
+	}
+	t.Logf("a plan of %d automations without changes took %v and %v", n, took.Round(time.Millisecond), counted.counts)
+
+	t.Run("workflows that are deleted while the list is read move no others out of it", func(t *testing.T) {
+		var ids []string
+		for id := range p.project(in.Project).uses {
+			ids = append(ids, id)
+		}
+		slices.Sort(ids) // as n8n does
+		read := 0
+		meddling := roundTripper(func(r *http.Request) (*http.Response, error) {
+			res, err := http.DefaultTransport.RoundTrip(r)
+			if read++; read == 2 {
+				for _, id := range ids[:2*pageOverlap] {
+					s.rest("DELETE", "/api/v1/workflows/"+id, nil, nil)
+				}
+			}
+			return res, err
+		})
+		stored, err := s.platform(Options{Transport: meddling}).List(t.Context(), in.Project)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed := map[string]bool{}
+		for _, one := range stored {
+			listed[one.ID] = true
+		}
+		for _, id := range ids[2*pageOverlap:] {
+			if !listed[id] {
+				t.Errorf("the list has lost %s", id)
+			}
+		}
+		if read <= pages {
+			t.Errorf("%d pages were read, want more than %d: what has moved was not noticed", read, pages)
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// BenchmarkApply compares an apply of a hundred new automations, plan included,
+// with the requests that it can't do without: a credential, and a create and
+// an activation each, as many at a time. They take turns.
+func BenchmarkApply(b *testing.B) {
+	s := startServer(b)
+	const n = 100
+	var applied, bare time.Duration
+	round := 0
+	for b.Loop() {
+		round++
+		project := fmt.Sprintf("bench-%d", round)
+		in := platformtest.Hundred(project, "https://example.com")
+		p := s.platform(Options{})
+		applied += timed(func() { apply(b, p, in) })
+		apply(b, p, sync.Desired{Project: project, Target: "test"})
+		bare += timed(func() { s.createBare(in) })
+		apply(b, s.platform(Options{}), sync.Desired{Project: project, Target: "test"})
+	}
+	b.ReportMetric(applied.Seconds()*1000/float64(b.N)/n, "ms/applied")
+	b.ReportMetric(bare.Seconds()*1000/float64(b.N)/n, "ms/bare")
+	b.ReportMetric(applied.Seconds()/bare.Seconds(), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+func timed(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
+}
+
+// createBare makes the workflows that an apply makes, one request at a time as
+// DefaultParallelism has it, and asks for nothing besides.
+func (s *server) createBare(in sync.Desired) {
+	s.t.Helper()
+	p := s.platform(Options{})
+	p.project(in.Project).values = in.Secrets
+	m, err := p.newMint(p.project(in.Project), secretHeaders(in.Automations[0].Action))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	auth := &authRecord{Name: m.name, Shape: m.shape, Secrets: m.secrets}
+	var made struct{ ID string }
+	s.rest("POST", "/api/v1/credentials", map[string]any{"name": m.name, "type": credentialType,
+		"data": map[string]any{"headers": map[string]any{"values": m.headers}}}, &made)
+	auth.ID = made.ID
+	for _, a := range in.Automations {
+		w, err := build(a, record{Marker: sync.Marker{Project: in.Project, Key: a.Key, Hash: a.Hash()}, Auth: auth}, "")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.rest("POST", "/api/v1/workflows", w, &made)
+		s.rest("POST", "/api/v1/workflows/"+made.ID+"/activate", nil, nil)
+	}
+}

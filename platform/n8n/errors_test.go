@@ -1,0 +1,204 @@
+package n8n
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/platformtest"
+	"github.com/seguehq/segue/sync"
+)
+
+// wantError checks an error's kind, and that its text holds every part and no
+// secret.
+func wantError(t *testing.T, err error, kind sync.ErrorKind, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one of kind %d about %q", kind, parts)
+	}
+	if got := sync.KindOf(err); got != kind {
+		t.Errorf("error %q is of kind %d, want %d", err, got, kind)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not hold %q", err, part)
+		}
+	}
+	if strings.Contains(err.Error(), testKey) || strings.Contains(err.Error(), "eyJ") {
+		t.Errorf("error %q holds the API key", err)
+	}
+}
+
+// testKey is an API key that no n8n has given out.
+const testKey = "n8n_api_0123456789abcdef"
+
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	list := func(key automation.Secret) error {
+		p, err := New(s.url, key, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		_, err = p.List(t.Context(), "growth")
+		return err
+	}
+	t.Run("a wrong API key", func(t *testing.T) {
+		wantError(t, list(automation.NewSecret(testKey)), sync.Unauthorized, "does not accept the API key", "Settings > n8n API")
+	})
+	t.Run("an expired API key", func(t *testing.T) {
+		key := s.newKey(time.Now().Unix() + 1)
+		for list(key) == nil {
+			time.Sleep(100 * time.Millisecond)
+		}
+		wantError(t, list(key), sync.Unauthorized, "has expired, on ", "Settings > n8n API")
+	})
+	t.Run("a webhook path that somebody else has", func(t *testing.T) {
+		p := s.platform(Options{})
+		in := platformtest.Hundred("conflict", "https://example.com")
+		in.Automations = in.Automations[:2]
+		hook := newNode("h", "Hook", "n8n-nodes-base.webhook", 2, 0, 0, map[string]any{
+			"path": webhookPath("conflict", in.Automations[0].Key), "httpMethod": "POST", "options": map[string]any{}})
+		hook["webhookId"] = webhookID("someone", "else")
+		var foreign struct{ ID string }
+		s.rest("POST", "/api/v1/workflows", workflow{Name: "Somebody's", Nodes: []node{hook}, Connections: map[string]any{}, Settings: map[string]any{}}, &foreign)
+		s.rest("POST", "/api/v1/workflows/"+foreign.ID+"/activate", nil, nil)
+		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
+		wantError(t, err, sync.Refused, "webhook path segue/conflict/team-0/a000 is taken", `"Somebody's"`, foreign.ID, "deactivate that workflow")
+		if result.Count(sync.Create) != 1 {
+			t.Errorf("%d automations were created, want the other one", result.Count(sync.Create))
+		}
+		// Once the remedy is taken, the next apply goes on.
+		s.rest("POST", "/api/v1/workflows/"+foreign.ID+"/deactivate", nil, nil)
+		apply(t, p, in)
+		platformtest.RequireExactly(t, p, in)
+	})
+	t.Run("n8n goes away midway", func(t *testing.T) {
+		kill := &tripwire{}
+		p := s.platform(Options{Transport: kill})
+		in := platformtest.Hundred("away", "https://example.com")
+		tripped := kill.set(30)
+		done := make(chan error)
+		go func() {
+			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+			if err == nil {
+				_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Parallelism: 8, Calls: sync.Calls{Tries: 2}})
+			}
+			done <- err
+		}()
+		<-tripped
+		s.process.Kill()
+		wantError(t, <-done, sync.Temporary, "failed", "can't reach n8n at "+s.url, "is it running?")
+		_, err := p.List(t.Context(), "away")
+		wantError(t, err, sync.Temporary, "connection refused")
+		s.process.Start()
+		apply(t, p, in)
+		platformtest.RequireExactly(t, p, in)
+	})
+}
+
+func TestPublicAPISwitchedOff(t *testing.T) {
+	t.Parallel()
+	s := launch(t, "N8N_PUBLIC_API_DISABLED=true")
+	s.apiKey = automation.NewSecret(testKey)
+	_, err := s.platform(Options{}).List(t.Context(), "growth")
+	wantError(t, err, sync.Refused, "public API switched off", "N8N_PUBLIC_API_DISABLED")
+}
+
+// answering is a server that gives one answer to everything.
+func answering(t *testing.T, status int, kind, body string) *Platform {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(server.Close)
+	p, err := New(server.URL, automation.NewSecret(testKey), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestAnswers(t *testing.T) {
+	const json = "application/json; charset=utf-8"
+	for name, test := range map[string]struct {
+		status     int
+		kind, body string
+		want       sync.ErrorKind
+		parts      []string
+	}{
+		"a workflow limit, in its own words":   {403, json, `{"message":"You have reached the limit of 5 active workflows of your plan"}`, sync.Refused, []string{"403", "limit of 5 active workflows of your plan"}},
+		"a licence refusal, in its own words":  {403, json, `{"message":"Your license does not allow for feat:projects"}`, sync.Refused, []string{"Your license does not allow for feat:projects"}},
+		"a key without scopes":                 {403, json, `{"message":"Forbidden"}`, sync.Unauthorized, []string{"all scopes of workflows and credentials"}},
+		"a version that is too old":            {400, json, `{"message":"Unknown query parameter 'excludePinnedData'"}`, sync.Refused, []string{"of a version that segue can't work with", Versions}},
+		"parallel writes over SQLite":          {400, json, `{"message":"SQLITE_ERROR: cannot start a transaction within a transaction"}`, sync.Temporary, []string{"mishandles parallel writes"}},
+		"parallel writes, another way":         {400, json, `{"message":"Transaction is not started yet, start transaction before committing or rolling it back."}`, sync.Temporary, nil},
+		"a request that makes no sense":        {400, json, `{"message":"request/body/name must be string"}`, sync.Refused, []string{"must be string"}},
+		"an overloaded proxy":                  {503, "text/html", "busy", sync.Temporary, []string{"503"}},
+		"too many requests":                    {429, json, `{"message":"Too many requests"}`, sync.Temporary, nil},
+		"starting up":                          {200, "text/html", "n8n is starting up. Please wait", sync.Temporary, []string{"starting up"}},
+		"something else":                       {200, "text/html", "<h1>Hello</h1>", sync.Refused, []string{"probably not an n8n", "Hello"}},
+		"nothing there":                        {404, "text/html", "Cannot GET /api/v1/workflows", sync.Temporary, []string{"no public API"}},
+		"an answer that quotes the key":        {400, json, `{"message":"bad key ` + testKey + `"}`, sync.Refused, []string{"bad key (secret)"}},
+		"an answer that disturbs the terminal": {400, json, `{"message":"a\u001b[31mb"}`, sync.Refused, []string{"a\uFFFD[31mb"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := answering(t, test.status, test.kind, test.body).List(t.Context(), "growth")
+			wantError(t, err, test.want, test.parts...)
+		})
+	}
+}
+
+func TestExpiredKeyTellsWhen(t *testing.T) {
+	claims := base64.RawURLEncoding.EncodeToString([]byte(`{"exp":1700000000}`))
+	p := answering(t, 401, "application/json", `{"message":"unauthorized"}`)
+	p.apiKey = automation.NewSecret("eyJ." + claims + ".sig")
+	_, err := p.List(t.Context(), "growth")
+	wantError(t, err, sync.Unauthorized, "has expired, on 14 November 2023")
+}
+
+func TestNewRefuses(t *testing.T) {
+	key := automation.NewSecret(testKey)
+	for name, test := range map[string]struct {
+		url string
+		key automation.Secret
+	}{
+		"no URL": {"", key}, "no host": {"http://", key}, "a path": {"/n8n", key}, "another scheme": {"ftp://example.com", key},
+		"no key": {"https://example.com", automation.Secret{}}, "a key with a line break": {"https://example.com", automation.NewSecret(testKey + "\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(test.url, test.key, Options{})
+			if err == nil || strings.Contains(err.Error(), testKey) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	if _, err := New("https://user:pass@example.com/n8n/", key, Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := answering(t, 200, "application/json", `{"data":[]}`).List(ctx, "growth")
+	if err == nil || !errors.Is(err, context.Canceled) && sync.KindOf(err) != sync.Temporary {
+		t.Errorf("error %v", err)
+	}
+}

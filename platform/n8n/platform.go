@@ -1,0 +1,472 @@
+package n8n
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	gosync "sync"
+	"time"
+	"unicode"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/sync"
+)
+
+// Versions says which n8n this package is made for.
+const Versions = "n8n 1.123 or a later 1.x"
+
+// DefaultParallelism is how many writing requests n8n gets at a time, and what
+// a target on n8n should use for its changes.
+//
+// Measured with n8n 1.123.81 over SQLite without a pool of connections, its
+// default, on two cores: 60 creates and activations, 60 updates and 60 deletes of active
+// workflows took
+//
+//	at a time   create   activate   update   delete   went wrong
+//	1           18 ms    54 ms      86 ms    47 ms    0
+//	2           10 ms    38 ms      65 ms    32 ms    0
+//	4            7 ms    52 ms      66 ms    24 ms    11 creates answered with 400, 2 of them stored all the same;
+//	                                                  2 answered with 200 and lost
+//	8            7 ms    30 ms      50 ms    26 ms    7 creates answered with 400, 1 of them stored all the same;
+//	                                                  3 answered with 200 and lost
+//
+// each. All requests share one connection and so one transaction, and a
+// rollback of one takes with it what others were told is stored. So it is one
+// at a time: the little that more would gain is not worth a lost automation.
+// With PostgreSQL, where each request has a connection of its own, more is safe.
+const DefaultParallelism = 1
+
+// Options say how n8n is used. The zero value is what a command line wants.
+type Options struct {
+	// Parallelism is how many writing requests n8n gets at a time,
+	// [DefaultParallelism] if it is zero. It holds whatever the parallelism of
+	// an apply is.
+	Parallelism int
+	// Timeout is for one request with its answer, 30 seconds if it is 0.
+	Timeout time.Duration
+	// Transport sends the requests; nil for one like [http.DefaultTransport].
+	Transport http.RoundTripper
+	// Source says in each workflow's note where its source is, for example
+	// "https://github.com/acme/automations". It is part of no automation: if it
+	// changes, a note changes with the next update of its workflow.
+	Source string
+	// Secrets gives the values of secrets that are stored on n8n and have to
+	// go into one more credential. Nil for those alone that PutSecret was
+	// given, or Secrets found to be the stored ones.
+	Secrets automation.SecretLookup
+}
+
+// A Platform is an n8n instance. Its methods may be called from several
+// goroutines.
+type Platform struct {
+	base    string // without a slash at the end
+	apiKey  automation.Secret
+	http    *http.Client
+	timeout time.Duration
+	source  string
+	lookup  automation.SecretLookup
+	writes  chan struct{} // a place for each writing request under way
+	prints  fingerprints
+	pages   lister
+
+	mu       gosync.Mutex // guards what is below, and the projects' fields
+	projects map[string]*project
+	seq      int             // grows with each change of a use
+	gone     map[string]bool // workflows that were deleted here
+	buried   map[string]bool // credentials that do not exist any more
+	snapshot *snapshot       // what a List has seen, for the Secrets after it
+}
+
+var _ sync.Platform = (*Platform)(nil)
+
+// New returns the n8n at an http or https URL, such as
+// "https://n8n.example.com". Nothing is sent yet.
+func New(baseURL string, apiKey automation.Secret, options Options) (*Platform, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("n8n's url is not an absolute http or https URL, such as https://n8n.example.com")
+	}
+	key := apiKey.Reveal()
+	if key == "" {
+		return nil, errors.New("n8n asks for an API key: make one in n8n under Settings > n8n API")
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return unicode.IsControl(r) || r > unicode.MaxASCII }) {
+		return nil, errors.New("n8n's API key holds a line break or another character that no key has")
+	}
+	if options.Parallelism <= 0 {
+		options.Parallelism = DefaultParallelism
+	}
+	if options.Timeout <= 0 {
+		options.Timeout = 30 * time.Second
+	}
+	if options.Transport == nil {
+		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	base := url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
+	p := &Platform{
+		base: base.String(), apiKey: apiKey, timeout: options.Timeout, source: options.Source, lookup: options.Secrets,
+		writes: make(chan struct{}, options.Parallelism), projects: map[string]*project{}, gone: map[string]bool{}, buried: map[string]bool{},
+		http: &http.Client{
+			Transport:     options.Transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	return p, nil
+}
+
+// Close closes the connections.
+func (p *Platform) Close() error {
+	p.http.CloseIdleConnections()
+	return nil
+}
+
+// List implements [sync.Platform].
+func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, error) {
+	all, err := p.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return storedOf(all, project, nil), nil
+}
+
+// Find implements [sync.Platform]. The API can't search for a marker, and what
+// people can change, such as a name or a tag, must not hide a workflow. So all
+// workflows are listed, 250 a request; calls at the same time share a listing.
+func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored, error) {
+	all, err := p.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return storedOf(all, project, &key), nil
+}
+
+// storedOf returns the project's automations, those of one key if it is given.
+func storedOf(all []workflow, project string, key *string) []sync.Stored {
+	var found []sync.Stored
+	for _, w := range all {
+		r, ok := w.record()
+		if ok && r.Project == project && (key == nil || r.Key == *key) {
+			found = append(found, w.stored(r))
+		}
+	}
+	return found
+}
+
+// Create implements [sync.Platform]. That a key is taken is known from the
+// workflows that were listed, and from n8n's refusal of a second webhook with
+// the same path.
+func (p *Platform) Create(ctx context.Context, project string, a automation.Automation) (sync.Stored, error) {
+	prj, err := p.known(ctx, project)
+	if err != nil {
+		return sync.Stored{}, err
+	}
+	if id := p.taken(prj, a.Key); id != "" {
+		return sync.Stored{}, exists(id)
+	}
+	r := record{Marker: sync.Marker{Project: project, Key: a.Key, Hash: a.Hash()}, Protect: a.Protect}
+	var w *workflow
+	if secret := secretHeaders(a.Action); len(secret) > 0 {
+		w, err = p.createWithCredential(ctx, prj, a, r, secret)
+	} else {
+		w, err = p.create(ctx, a, r, nil)
+	}
+	if err != nil {
+		return sync.Stored{}, err
+	}
+	stored, err := p.finish(ctx, w, a)
+	if sync.KindOf(err) == sync.Exists {
+		// The one that was there first stays.
+		if removeErr := p.remove(ctx, w); removeErr != nil {
+			return sync.Stored{}, removeErr
+		}
+	}
+	return stored, err
+}
+
+func exists(id string) error {
+	return &sync.Error{Kind: sync.Exists, Message: "the workflow " + id + " has this project and key"}
+}
+
+// taken returns the ID of a workflow that is known to have the key.
+func (p *Platform) taken(prj *project, key string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, u := range prj.uses {
+		if u.key == key {
+			return id
+		}
+	}
+	return ""
+}
+
+// createWithCredential creates a workflow that uses a credential, and that one
+// too if it is the first to use it.
+func (p *Platform) createWithCredential(ctx context.Context, prj *project, a automation.Automation, r record, secret map[string]automation.Header) (*workflow, error) {
+	place := p.reserve(prj, secret)
+	if place == nil {
+		prj.credentials.Lock()
+		defer prj.credentials.Unlock()
+		place = p.reserve(prj, secret) // somebody else may have been first
+	}
+	if place != nil {
+		defer p.leave(prj, place.id)
+		r.Auth = place.auth
+		w, err := p.create(ctx, a, r, nil)
+		if err != nil || w.resolved() {
+			return w, err
+		}
+		// Somebody has deleted the credential by hand. The first update that
+		// comes to it makes a new one.
+		p.bury(place.auth.ID)
+		return nil, &sync.Error{Kind: sync.Temporary, Message: "the credential " + place.auth.Name + " is gone from n8n"}
+	}
+	m, err := p.newMint(prj, secret)
+	if err != nil {
+		return nil, err
+	}
+	r.Leaving = m.leaving()
+	w, err := p.create(ctx, a, r, &credentialRef{name: m.name})
+	if err != nil {
+		return nil, err
+	}
+	auth, err := p.createCredential(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	r.Auth, r.Leaving = auth, nil
+	next := w.writable(nil)
+	next.ID = w.ID
+	next.node(noteID).setCredential(credentialRef{})
+	next.node(sendID).setCredential(auth.ref())
+	next.setRecord(r, p.source)
+	return p.put(ctx, next)
+}
+
+// create stores a new workflow, which is inactive at first.
+func (p *Platform) create(ctx context.Context, a automation.Automation, r record, leaving *credentialRef) (*workflow, error) {
+	w, err := build(a, r, p.source)
+	if err != nil {
+		return nil, refused(err)
+	}
+	if leaving != nil {
+		w.node(noteID).setCredential(*leaving)
+	}
+	var out workflow
+	if err := p.write(ctx, call{method: "POST", path: "/workflows", in: w, out: &out}); err != nil {
+		return nil, err
+	}
+	if out.ID == "" {
+		return nil, &sync.Error{Kind: sync.Refused, Message: "n8n has answered without the workflow's id; use " + Versions}
+	}
+	p.note(&out)
+	return &out, nil
+}
+
+// put replaces a workflow's name, nodes and connections.
+func (p *Platform) put(ctx context.Context, w *workflow) (*workflow, error) {
+	settings := w.Settings
+	if settings == nil {
+		settings = map[string]any{} // n8n merges it into what is there
+	}
+	var out workflow
+	if err := p.write(ctx, call{method: "PUT", path: "/workflows/" + url.PathEscape(w.ID), in: w.writable(settings), out: &out}); err != nil {
+		return nil, p.explainPath(ctx, w, err)
+	}
+	p.note(&out)
+	return &out, nil
+}
+
+// finish activates or deactivates a workflow whose content is as wanted.
+func (p *Platform) finish(ctx context.Context, w *workflow, a automation.Automation) (sync.Stored, error) {
+	if err := p.setEnabled(ctx, w, a.Enabled); err != nil {
+		return sync.Stored{}, err
+	}
+	r, ok := w.record()
+	if !ok {
+		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "n8n did not keep segue's note in the workflow " + w.ID + "; use " + Versions}
+	}
+	return w.stored(r), nil
+}
+
+func (p *Platform) setEnabled(ctx context.Context, w *workflow, enabled bool) error {
+	action := ""
+	switch {
+	case enabled && (!w.enabled() || w.unpublished()):
+		action = "/activate"
+	case !enabled && w.enabled():
+		action = "/deactivate"
+	default:
+		return nil
+	}
+	var out workflow
+	if err := p.write(ctx, call{method: "POST", path: "/workflows/" + url.PathEscape(w.ID) + action, out: &out}); err != nil {
+		return p.explainPath(ctx, w, err)
+	}
+	w.Active, w.ActiveVersionID, w.VersionID = out.Active, out.ActiveVersionID, out.VersionID
+	if w.enabled() != enabled {
+		return &sync.Error{Kind: sync.Temporary, Message: fmt.Sprintf("n8n has confirmed to %s the workflow, and has not done it", strings.TrimPrefix(action, "/"))}
+	}
+	return nil
+}
+
+// explainPath names the workflow that already listens at a webhook path, if
+// that is what the error is about.
+func (p *Platform) explainPath(ctx context.Context, w *workflow, err error) error {
+	var e *sync.Error
+	if !errors.As(err, &e) || !strings.Contains(e.Message, "is already taken") {
+		return err
+	}
+	path, _ := w.node(triggerID).parameters()["path"].(string)
+	all, listErr := p.list(ctx)
+	if listErr != nil {
+		return err
+	}
+	for _, other := range all {
+		if other.ID == w.ID || !other.enabled() {
+			continue
+		}
+		for _, n := range other.Nodes {
+			if r, ours := other.record(); ours && webhookPath(r.Project, r.Key) == path {
+				return exists(other.ID)
+			}
+			if n.text("type") == "n8n-nodes-base.webhook" && strings.Trim(fmt.Sprint(n.parameters()["path"]), "/") == path {
+				return &sync.Error{Kind: sync.Refused, Status: e.Status, Err: err, Message: fmt.Sprintf(
+					"the webhook path %s is taken by the workflow %q (%s), which is not this automation's; deactivate that workflow, or change its path",
+					path, p.printable(other.Name), other.ID)}
+			}
+		}
+	}
+	// Nobody has it: a write at the same time was in the way.
+	return &sync.Error{Kind: sync.Temporary, Status: e.Status, Message: e.Message, Err: err}
+}
+
+// current reads a stored automation's workflow, if it is still as it was.
+func (p *Platform) current(ctx context.Context, old sync.Stored) (*workflow, record, error) {
+	var w workflow
+	err := p.do(ctx, call{method: "GET", path: "/workflows/" + url.PathEscape(old.ID), query: url.Values{"excludePinnedData": {"true"}}, out: &w})
+	if err != nil {
+		return nil, record{}, err
+	}
+	r, ok := w.record()
+	if !ok || r.Project != old.Marker.Project {
+		return nil, r, &sync.Error{Kind: sync.NotFound, Message: "the workflow is archived, or carries segue's marker no more"}
+	}
+	if w.revision(r) != old.Revision {
+		return nil, r, &sync.Error{Kind: sync.Conflict, Message: "the workflow has been changed"}
+	}
+	return &w, r, nil
+}
+
+// Update implements [sync.Platform]. The workflow is read and compared before
+// it is written: n8n has no conditional update.
+func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
+	w, r, err := p.current(ctx, old)
+	if err != nil {
+		return sync.Stored{}, err
+	}
+	next := record{Marker: sync.Marker{Project: r.Project, Key: a.Key, Hash: a.Hash()}, Protect: a.Protect}
+	rebuild := func(w *workflow, auth *authRecord) (*workflow, record, error) {
+		next.Auth = auth
+		out, err := build(a, next, p.source)
+		if err != nil {
+			return nil, next, refused(err)
+		}
+		out.ID = w.ID
+		out.keepLayout(w)
+		return out, next, nil
+	}
+	secret := secretHeaders(a.Action)
+	if len(secret) == 0 && r.Auth == nil && r.Leaving == nil {
+		out, _, err := rebuild(w, nil)
+		if err == nil {
+			w, err = p.move(ctx, w, out, next, nil)
+		}
+		if err != nil {
+			return sync.Stored{}, err
+		}
+		return p.finish(ctx, w, a)
+	}
+	prj, err := p.known(ctx, r.Project)
+	if err != nil {
+		return sync.Stored{}, err
+	}
+	if len(secret) > 0 && r.Auth != nil && r.Leaving == nil && w.usesItsCredential() && r.Auth.Shape == shapeOf(secret) && p.valid(prj, r.Auth) {
+		// It stays with its credential, which is the common case: nobody has to wait.
+		out, now, err := rebuild(w, r.Auth)
+		if err == nil {
+			w, err = p.move(ctx, w, out, now, nil)
+		}
+		if err != nil {
+			return sync.Stored{}, err
+		}
+		if w.resolved() {
+			return p.finish(ctx, w, a)
+		}
+		p.bury(r.Auth.ID)
+		r = now
+	}
+	prj.credentials.Lock()
+	defer prj.credentials.Unlock()
+	if w, r, err = p.sweep(ctx, w, r); err != nil {
+		return sync.Stored{}, err
+	}
+	if w, err = p.relocate(ctx, prj, w, r, secret, rebuild); err != nil {
+		return sync.Stored{}, err
+	}
+	return p.finish(ctx, w, a)
+}
+
+// Delete implements [sync.Platform]. A credential that nothing else uses goes
+// first: without the workflow, nobody would know of it any more.
+func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
+	w, _, err := p.current(ctx, old)
+	if err != nil {
+		return err
+	}
+	return p.remove(ctx, w)
+}
+
+// remove deletes a workflow of segue's own.
+func (p *Platform) remove(ctx context.Context, w *workflow) error {
+	if r, ok := w.record(); ok && (r.Auth != nil || r.Leaving != nil) {
+		prj, err := p.known(ctx, r.Project)
+		if err != nil {
+			return err
+		}
+		if err := p.releaseCredentials(ctx, prj, w, r); err != nil {
+			return err
+		}
+	}
+	if err := p.write(ctx, call{method: "DELETE", path: "/workflows/" + url.PathEscape(w.ID)}); err != nil {
+		if sync.KindOf(err) != sync.NotFound {
+			p.note(w) // it is there, as far as is known
+		}
+		return err
+	}
+	p.forget(w.ID)
+	return nil
+}
+
+func refused(err error) error {
+	return &sync.Error{Kind: sync.Refused, Message: err.Error(), Err: err}
+}
+
+// knownSecrets returns the values that must not be shown, longest first.
+func (p *Platform) knownSecrets() []string {
+	all := []string{p.apiKey.Reveal()}
+	p.mu.Lock()
+	for _, prj := range p.projects {
+		for _, v := range prj.values {
+			if s := v.Reveal(); len(s) > 3 {
+				all = append(all, s)
+			}
+		}
+	}
+	p.mu.Unlock()
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return all
+}

@@ -1,0 +1,181 @@
+package n8n
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"path/filepath"
+	gosync "sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/platformtest"
+)
+
+// program is the n8n that the tests run with.
+var program = platformtest.Program{Package: "n8n", Dir: "testdata/npm", NpmArgs: []string{"--omit=optional"}}
+
+const product = "n8n 1.123.81 over SQLite"
+
+// A server is an n8n that runs for a test, with its owner logged in.
+type server struct {
+	t       testing.TB
+	url     string
+	process *platformtest.Process
+	client  *http.Client // has the owner's cookie
+	apiKey  automation.Secret
+	serial  atomic.Int64
+}
+
+// startServer starts an n8n of its own for the test, and sets its owner up.
+func startServer(t testing.TB, env ...string) *server {
+	t.Helper()
+	s := launch(t, env...)
+	s.rest("POST", "/rest/owner/setup", map[string]string{"email": "owner@example.com", "firstName": "Test", "lastName": "Owner", "password": "Segue-test-1"}, nil)
+	s.rest("POST", "/rest/login", map[string]string{"emailOrLdapLoginId": "owner@example.com", "password": "Segue-test-1"}, nil)
+	s.apiKey = s.newKey(nil)
+	return s
+}
+
+// launch starts an n8n.
+func launch(t testing.TB, env ...string) *server {
+	t.Helper()
+	platformtest.Require(t, "n8n")
+	dir := program.Install(t)
+	port := platformtest.FreePort(t)
+	s := &server{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	data := dataDir(t)
+	s.process = platformtest.StartProcess(t, platformtest.Command{
+		Args: []string{"node", filepath.Join(dir, "node_modules", "n8n", "bin", "n8n"), "start"},
+		Dir:  data,
+		Env: append([]string{
+			"N8N_USER_FOLDER=" + data, fmt.Sprintf("N8N_PORT=%d", port), "N8N_LISTEN_ADDRESS=127.0.0.1",
+			"N8N_ENCRYPTION_KEY=segue-test", "GENERIC_TIMEZONE=UTC", "N8N_SECURE_COOKIE=false",
+			"N8N_DIAGNOSTICS_ENABLED=false", "N8N_VERSION_NOTIFICATIONS_ENABLED=false", "N8N_TEMPLATES_ENABLED=false",
+			"N8N_PERSONALIZATION_ENABLED=false", "N8N_HIRING_BANNER_ENABLED=false", "N8N_RUNNERS_ENABLED=false",
+		}, env...),
+		// It is 500 or less helpful until n8n's own pages are there.
+		Ready: s.url + "/healthz/readiness",
+	})
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.client = &http.Client{Jar: jar, Timeout: 30 * time.Second}
+	t.Cleanup(s.client.CloseIdleConnections)
+	s.started()
+	return s
+}
+
+// dataDir returns a directory for n8n's data: in memory where there is such
+// a place, since every write of n8n is a few waits for the disk.
+func dataDir(t testing.TB) string {
+	t.Helper()
+	if info, err := os.Stat("/dev/shm"); err != nil || !info.IsDir() {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "segue-test-n8n-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// newKey makes an API key; expiresAt is in seconds since 1970, nil for never.
+func (s *server) newKey(expiresAt any) automation.Secret {
+	s.t.Helper()
+	var scopes struct{ Data []string }
+	s.rest("GET", "/rest/api-keys/scopes", nil, &scopes)
+	var made struct{ Data struct{ RawAPIKey string } }
+	s.rest("POST", "/rest/api-keys", map[string]any{"label": fmt.Sprintf("key %d", time.Now().UnixNano()), "expiresAt": expiresAt, "scopes": scopes.Data}, &made)
+	return automation.NewSecret(made.Data.RawAPIKey)
+}
+
+// started waits until n8n's own pages are there: they come last.
+func (s *server) started() {
+	s.t.Helper()
+	for range 600 {
+		if status, answer, err := s.try("GET", "/rest/settings", nil); err == nil && status == http.StatusOK && json.Valid(answer) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	s.t.Fatal("n8n's own pages did not come")
+}
+
+// rest does a request of n8n's own pages, or of its API.
+func (s *server) rest(method, path string, in, out any) []byte {
+	s.t.Helper()
+	status, answer, err := s.try(method, path, in)
+	if err != nil || status > 299 {
+		s.t.Fatalf("%s %s: %d, %v: %s", method, path, status, err, answer)
+	}
+	if out != nil {
+		if err := json.Unmarshal(answer, out); err != nil {
+			s.t.Fatalf("%s %s: %v: %s", method, path, err, answer)
+		}
+	}
+	return answer
+}
+
+func (s *server) try(method, path string, in any) (int, []byte, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return 0, nil, err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequest(method, s.url+path, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-N8N-API-KEY", s.apiKey.Reveal())
+	res, err := s.client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
+}
+
+// platform returns the server as a platform.
+func (s *server) platform(options Options) *Platform {
+	s.t.Helper()
+	p, err := New(s.url, s.apiKey, options)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// counter counts requests by method and path.
+type counter struct {
+	mu     gosync.Mutex
+	counts map[string]int
+}
+
+func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	if c.counts == nil {
+		c.counts = map[string]int{}
+	}
+	c.counts[r.Method+" "+r.URL.Path]++
+	c.mu.Unlock()
+	return http.DefaultTransport.RoundTrip(r)
+}

@@ -1,0 +1,391 @@
+package n8n
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/sync"
+)
+
+// The nodes of an automation's workflow. Their IDs tell them from nodes that
+// people add, and from copies: the editor gives a copied node a new ID.
+const (
+	noteID, noteName       = "segue-note", "Managed by segue"
+	triggerID, triggerName = "segue-trigger", "Trigger"
+	requestID, requestName = "segue-request", "Request"
+	fillID, fillName       = "segue-fill", "Fill in"
+	sendID, sendName       = "segue-send", "Send"
+)
+
+// credentialType is the one type that adds any number of headers to a request
+// and whose values n8n shows to nobody, not even to the credential's owner.
+const credentialType = "httpMultipleHeadersAuth"
+
+// fillCode is the code of the node "Fill in".
+//
+//go:embed request.js
+var fillCode string
+
+// A workflow is what n8n stores, as far as segue has to do with it.
+type workflow struct {
+	ID          string         `json:"id,omitempty"`
+	Name        string         `json:"name"`
+	Nodes       []node         `json:"nodes"`
+	Connections map[string]any `json:"connections"`
+	Settings    map[string]any `json:"settings"`
+
+	// What n8n answers and does not take.
+	Active          bool           `json:"active,omitempty"`
+	Archived        bool           `json:"isArchived,omitempty"`
+	VersionID       string         `json:"versionId,omitempty"`
+	ActiveVersionID *string        `json:"activeVersionId,omitempty"`
+	ActiveVersion   *activeVersion `json:"activeVersion,omitempty"`
+	// Shared says to whom it belongs, in a list. Parallel writes over SQLite can
+	// leave a workflow behind that is nobody's: it is listed, can't be activated,
+	// and all that the API says of it besides is 404.
+	Shared *[]any `json:"shared,omitempty"`
+}
+
+// An activeVersion is what of a workflow is in effect, on an n8n that tells
+// drafts from what is published.
+type activeVersion struct {
+	Nodes       []node         `json:"nodes"`
+	Connections map[string]any `json:"connections"`
+}
+
+// enabled reports whether the trigger fires the workflow.
+func (w *workflow) enabled() bool { return w.Active || w.ActiveVersionID != nil }
+
+// unpublished reports whether the workflow has been changed and another version
+// of it is in effect.
+func (w *workflow) unpublished() bool {
+	return w.ActiveVersionID != nil && w.VersionID != "" && *w.ActiveVersionID != w.VersionID
+}
+
+// node returns the node with the ID, nil if there is none.
+func (w *workflow) node(id string) node {
+	for _, n := range w.Nodes {
+		if n.text("id") == id {
+			return n
+		}
+	}
+	return nil
+}
+
+// A node is a node as n8n has it: people can give it fields that segue does not
+// know, and an update for the sake of a credential must not lose them.
+type node map[string]any
+
+func (n node) text(field string) string {
+	s, _ := n[field].(string)
+	return s
+}
+
+func (n node) parameters() map[string]any {
+	p, _ := n["parameters"].(map[string]any)
+	return p
+}
+
+// A credentialRef refers to a credential. Without an ID it refers to the one
+// that has the name.
+type credentialRef struct{ id, name string }
+
+// credential returns the node's reference to a credential of segue's type.
+func (n node) credential() credentialRef {
+	all, _ := n["credentials"].(map[string]any)
+	one, _ := all[credentialType].(map[string]any)
+	id, _ := one["id"].(string)
+	name, _ := one["name"].(string)
+	return credentialRef{id, name}
+}
+
+// missing starts the name under which a credential's ID is sent. Storing the
+// workflow makes n8n put the credential's own name there, if there is one with
+// the ID: this is the one way to see that it still exists.
+const missing = "(missing) "
+
+func (n node) setCredential(c credentialRef) {
+	one := map[string]any{"id": c.id, "name": missing + strings.TrimPrefix(c.name, missing)}
+	switch {
+	case c == credentialRef{}:
+		delete(n, "credentials")
+		return
+	case c.id == "":
+		one = map[string]any{"id": nil, "name": c.name} // n8n looks for the name
+	}
+	n["credentials"] = map[string]any{credentialType: one}
+}
+
+// resolved reports whether the credential of the node "Send" exists, of
+// a workflow that was just stored.
+func (w *workflow) resolved() bool {
+	return !strings.HasPrefix(w.node(sendID).credential().name, missing)
+}
+
+// A record is what segue notes about a workflow: in its note's last line, as JSON.
+type record struct {
+	sync.Marker
+	// Protect is the automation's.
+	Protect bool `json:"protect,omitempty"`
+	// Auth is the credential that the workflow uses, nil for none.
+	Auth *authRecord `json:"auth,omitempty"`
+	// Leaving is a credential that is about to be created or deleted. The note
+	// refers to it as a node does, so that n8n resolves its name.
+	Leaving *leavingRecord `json:"leaving,omitempty"`
+}
+
+// An authRecord describes a credential.
+type authRecord struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Shape identifies the headers that the credential adds.
+	Shape string `json:"shape"`
+	// Secrets has a fingerprint of each secret that is in it.
+	Secrets map[string]string `json:"secrets"`
+}
+
+func (a *authRecord) ref() credentialRef {
+	if a == nil {
+		return credentialRef{}
+	}
+	return credentialRef{a.ID, a.Name}
+}
+
+// A leavingRecord describes a credential that nothing uses yet, or any more.
+type leavingRecord struct {
+	Name    string   `json:"name"`
+	Secrets []string `json:"secrets"`
+}
+
+// recordLine finds the record in a note.
+var recordLine = regexp.MustCompile("(?m)^`segue (\\{.*\\})`$")
+
+// record returns what segue has noted, false if the workflow is none of its own.
+func (w *workflow) record() (record, bool) {
+	n := w.node(noteID)
+	if n == nil || w.Archived || w.Shared != nil && len(*w.Shared) == 0 {
+		return record{}, false
+	}
+	content, _ := n.parameters()["content"].(string)
+	all := recordLine.FindAllStringSubmatch(content, -1)
+	if len(all) == 0 {
+		return record{}, false
+	}
+	var r record
+	err := json.Unmarshal([]byte(all[len(all)-1][1]), &r)
+	return r, err == nil && r.Project != "" && r.Key != ""
+}
+
+// note is the text of the sticky note.
+func note(r record, source string) string {
+	where := "in that project's source"
+	if source != "" {
+		where = "in " + source
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // it is all texts
+	}
+	return "## Managed by segue\n\nThis workflow is kept in Git, as the automation **" + r.Key + "** of the project **" + r.Project +
+		"**. Change it there, " + where + ": the next `segue apply` undoes what is changed here.\n\n" +
+		"The line below is segue's own. Without it, segue does not know the workflow any more.\n\n`segue " + string(line) + "`\n"
+}
+
+// setRecord replaces what is noted.
+func (w *workflow) setRecord(r record, source string) {
+	n := w.node(noteID)
+	p := maps.Clone(n.parameters())
+	p["content"] = note(r, source)
+	n["parameters"] = p
+}
+
+// webhookPath is where an automation's trigger listens, below n8n's /webhook/.
+func webhookPath(project, key string) string { return "segue/" + project + "/" + key }
+
+// plainSegments is what n8n's router takes as it stands.
+var plainSegments = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
+
+// build makes the workflow of an automation. r is what its note records.
+func build(a automation.Automation, r record, source string) (*workflow, error) {
+	if !plainSegments.MatchString(r.Project + "/" + a.Key) {
+		return nil, fmt.Errorf("the project %q and the key %q make no path for a webhook", r.Project, a.Key)
+	}
+	fields, err := requestFields(a)
+	if err != nil {
+		return nil, err
+	}
+	send := sendParameters(a.Action)
+	w := &workflow{
+		Name: a.Name,
+		Nodes: []node{
+			newNode(noteID, noteName, "n8n-nodes-base.stickyNote", 1, 0, 0, map[string]any{
+				"content": note(r, source), "height": 340, "width": 520, "color": 4}),
+			newNode(triggerID, triggerName, "n8n-nodes-base.webhook", 2, 0, 400, map[string]any{
+				"httpMethod": "POST", "path": webhookPath(r.Project, a.Key), "responseMode": "lastNode",
+				"responseData": "noData", "options": map[string]any{"rawBody": true}}),
+			newNode(requestID, requestName, "n8n-nodes-base.set", 3.4, 220, 400, map[string]any{
+				"assignments": map[string]any{"assignments": fields}, "options": map[string]any{}}),
+			newNode(fillID, fillName, "n8n-nodes-base.code", 2, 440, 400, map[string]any{"jsCode": fillCode}),
+			newNode(sendID, sendName, "n8n-nodes-base.httpRequest", 4.2, 660, 400, send),
+		},
+		Connections: map[string]any{},
+		Settings:    map[string]any{"executionOrder": "v1"},
+	}
+	for i, name := range []string{triggerName, requestName, fillName} {
+		next := []string{requestName, fillName, sendName}[i]
+		w.Connections[name] = map[string]any{"main": []any{[]any{map[string]any{"node": next, "type": "main", "index": 0}}}}
+	}
+	w.Nodes[1]["webhookId"] = webhookID(r.Project, a.Key)
+	w.Nodes[4].setCredential(r.Auth.ref())
+	return w, nil
+}
+
+func newNode(id, name, kind string, version float64, x, y int, parameters map[string]any) node {
+	return node{"id": id, "name": name, "type": kind, "typeVersion": version, "position": []any{x, y}, "parameters": parameters}
+}
+
+// webhookID is the UUID that n8n wants of a webhook whose path is as given.
+func webhookID(project, key string) string {
+	sum := sha256.Sum256([]byte("segue webhook\n" + project + "\n" + key))
+	sum[6] = sum[6]&0x0f | 0x80 // version 8, a custom one
+	sum[8] = sum[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+}
+
+// requestFields are the fields of the node "Request". n8n takes a text for an
+// expression if it starts with "=", and for itself otherwise.
+func requestFields(a automation.Automation) ([]any, error) {
+	trigger, err := marshal(a.Trigger)
+	if err != nil {
+		return nil, err
+	}
+	headers := a.Action.Headers
+	if headers == nil {
+		headers = map[string]automation.Header{}
+	}
+	headerText, err := marshal(headers)
+	if err != nil {
+		return nil, err
+	}
+	fields := []any{}
+	add := func(name, value string) {
+		if strings.HasPrefix(value, "=") && err == nil {
+			err = fmt.Errorf("n8n would take the %s for an expression, since it starts with %q", name, "=")
+		}
+		fields = append(fields, map[string]any{"id": name, "name": name, "value": value, "type": "string"})
+	}
+	add("trigger", string(trigger))
+	add("method", a.Action.Method)
+	add("url", a.Action.URL)
+	add("headers", string(automation.Indent(headerText)))
+	if a.Action.Payload != nil {
+		add("payload", string(automation.Indent(a.Action.Payload)))
+	}
+	return fields, err
+}
+
+// marshal writes JSON without escaping what only HTML cares about.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// sendParameters are the parameters of the node "Send". It takes the values as
+// they are: a single expression in a field is evaluated once.
+func sendParameters(r automation.Request) map[string]any {
+	p := map[string]any{
+		"method": methodExpression, "url": urlExpression,
+		"sendHeaders": true, "specifyHeaders": "json", "jsonHeaders": "={{ $json.headers }}",
+		"options": map[string]any{"redirect": map[string]any{"redirect": map[string]any{"followRedirects": false}}},
+	}
+	if len(secretHeaders(r)) > 0 {
+		p["authentication"], p["nodeCredentialType"] = "predefinedCredentialType", credentialType
+	}
+	switch {
+	case r.Payload == nil:
+	case r.Method == "DELETE":
+		// n8n leaves a raw body away with this method.
+		p["sendBody"], p["specifyBody"], p["jsonBody"] = true, "json", bodyExpression
+	default:
+		p["sendBody"], p["contentType"] = true, "raw"
+		p["rawContentType"], p["body"] = "={{ $json.contentType }}", bodyExpression
+	}
+	return p
+}
+
+// The expressions by which the node "Send" gets at the finished request.
+const (
+	methodExpression = "={{ $json.method }}"
+	urlExpression    = "={{ $json.url }}"
+	bodyExpression   = "={{ $json.body }}"
+)
+
+// secretHeaders returns the headers that hold secrets, which are the
+// credential's part of the request.
+func secretHeaders(r automation.Request) map[string]automation.Header {
+	secret := map[string]automation.Header{}
+	for name, h := range r.Headers {
+		if len(h.SecretNames()) > 0 {
+			secret[name] = h
+		}
+	}
+	return secret
+}
+
+// webhookURL is where an automation is fired.
+func (p *Platform) webhookURL(project, key string) string {
+	u := url.URL{Path: "/webhook/" + webhookPath(project, key)}
+	return p.base + u.EscapedPath()
+}
+
+// writable returns the workflow as the API takes it. Its settings are merged
+// into those that are there.
+func (w *workflow) writable(settings map[string]any) *workflow {
+	out := &workflow{Name: w.Name, Connections: w.Connections, Settings: settings, Nodes: make([]node, len(w.Nodes))}
+	for i, n := range w.Nodes {
+		out.Nodes[i] = maps.Clone(n)
+		maps.DeleteFunc(out.Nodes[i], func(field string, _ any) bool { return !slices.Contains(nodeFields, field) })
+	}
+	if out.Connections == nil {
+		out.Connections = map[string]any{}
+	}
+	return out
+}
+
+// nodeFields are the fields of a node that the API takes.
+var nodeFields = []string{
+	"id", "name", "webhookId", "disabled", "notesInFlow", "notes", "type", "typeVersion", "executeOnce", "alwaysOutputData",
+	"retryOnFail", "maxTries", "waitBetweenTries", "continueOnFail", "onError", "position", "parameters", "credentials",
+}
+
+// keepLayout gives nodes the positions, sizes and notes that they have in old.
+func (w *workflow) keepLayout(old *workflow) {
+	for _, n := range w.Nodes {
+		was := old.node(n.text("id"))
+		for _, field := range []string{"position", "notes", "notesInFlow"} {
+			if v, ok := was[field]; ok {
+				n[field] = v
+			}
+		}
+		if n.text("id") != noteID {
+			continue
+		}
+		for _, size := range []string{"width", "height", "color"} {
+			if v, ok := was.parameters()[size]; ok {
+				n.parameters()[size] = v
+			}
+		}
+	}
+}
