@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/sync"
+)
+
+const applyHelp = `Apply makes a target match the project. It prints the plan, asks, and carries
+it out: secrets first, then automations, several at a time. One failure does not
+stop the rest; the next apply takes up what is left. Ctrl-C finishes the requests
+that are under way and reports.
+
+EXAMPLES:
+   segue apply
+   segue apply --auto-approve
+   segue apply --target local --auto-approve --parallelism 4`
+
+func applyCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name: "apply", Usage: "make a target match the project", Description: applyHelp,
+		Flags: []cli.Flag{
+			targetFlag(),
+			massDeleteFlag(),
+			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
+			&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
+		},
+		Action: func(c *cli.Context) error { return t.apply(c) },
+	}
+}
+
+func (t *terminal) apply(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
+		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
+	}
+	s, err := t.open(c.Context, c.String("target"))
+	if err != nil {
+		return err
+	}
+	defer s.platform.Close()
+	plan, err := s.plan(c.Context, c.Bool("allow-mass-delete"))
+	if err != nil {
+		return err
+	}
+	t.showPlan(plan)
+	if len(plan.Blocks) > 0 {
+		return &sync.BlockedError{Blocks: plan.Blocks}
+	}
+	if plan.Empty() {
+		return nil
+	}
+	if !c.Bool("auto-approve") {
+		if err := t.approve(c.Context, plan.Target); err != nil {
+			return err
+		}
+	}
+	t.printf("\n")
+	progress := t.newProgress(len(plan.Changes) + len(plan.Secrets))
+	defer context.AfterFunc(c.Context, progress.interrupted)()
+	result, err := sync.Apply(c.Context, s.platform, plan, s.desired, sync.ApplyOptions{
+		Parallelism: s.parallelism(c.Int("parallelism")), Progress: progress.event, Calls: s.calls(),
+	})
+	progress.done()
+	if result == nil {
+		return err
+	}
+	t.showResult(result)
+	if err != nil {
+		return errors.New(failures(result))
+	}
+	if s.target.Platform != embeddedPlatform {
+		return nil
+	}
+	if example := fireExample(s.desired.Automations, c.String("target")); example != nil {
+		t.printf("\nTry next, to see the messages that a trigger would send:\n  %s\n", t.command(example...))
+	}
+	return nil
+}
+
+// approve asks whether to go on.
+func (t *terminal) approve(ctx context.Context, target string) error {
+	if !interactive(t.stdin) {
+		return errors.New("apply asks before it changes anything, and there is no terminal to ask on; use --auto-approve")
+	}
+	yes, err := t.confirm(ctx, fmt.Sprintf("\nApply this to %s?", target))
+	if err != nil {
+		return err
+	}
+	if !yes {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}
+
+// fireExample is a platform fire that does something in the project, nil if
+// none does.
+func fireExample(automations []automation.Automation, target string) []string {
+	for _, a := range automations {
+		if a.Enabled {
+			words := []string{"platform", "fire", "--kind", string(a.Trigger.Kind), "--name", a.Trigger.Name}
+			if target != "" {
+				words = append(words, "--target", target)
+			}
+			return append(words, "--dry-run")
+		}
+	}
+	return nil
+}

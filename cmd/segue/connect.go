@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/platform/embedded"
+	"github.com/seguehq/segue/platform/n8n"
+	"github.com/seguehq/segue/platform/nodered"
+	"github.com/seguehq/segue/platform/rest"
+	"github.com/seguehq/segue/sync"
+)
+
+// embeddedPlatform is the kind of platform that is part of segue.
+const embeddedPlatform = "embedded"
+
+// A connection is a platform that is closed in the end.
+type connection interface {
+	sync.Platform
+	io.Closer
+}
+
+// connect returns the platform of a target. The secrets hold the values of what
+// the target and the automations refer to.
+func connect(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret) (connection, error) {
+	key, timeout := secrets[credential(target).Name], time.Duration(target.Timeout)
+	switch target.Platform {
+	case embeddedPlatform:
+		return opened(connectEmbedded(ctx, project, target, secrets))
+	case "n8n":
+		return opened(n8n.New(target.URL, key, n8n.Options{Timeout: timeout, Secrets: lookup(secrets)}))
+	case "nodered":
+		return opened(nodered.New(target.URL, nodered.Options{Token: key, Timeout: timeout}))
+	}
+	described, ok := project.Platforms[target.Platform]
+	if !ok {
+		return nil, fmt.Errorf("this segue can't work with the platform %s", target.Platform)
+	}
+	return opened(rest.New(described, target.URL, key, rest.Options{Timeout: timeout, Secrets: secrets}))
+}
+
+// lookup finds the values of secrets by their names.
+func lookup(secrets map[string]automation.Secret) automation.SecretLookup {
+	return func(name string) (automation.Secret, bool) {
+		s, ok := secrets[name]
+		return s, ok
+	}
+}
+
+// opened returns no connection at all where there is an error.
+func opened[P connection](p P, err error) (connection, error) {
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// connectEmbedded returns the embedded platform of a target, within segue or
+// where it is served.
+func connectEmbedded(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret) (*embedded.Platform, error) {
+	if target.URL != "" {
+		return embedded.NewClient(target.URL, secrets[target.Token.Name], embedded.ClientOptions{Timeout: time.Duration(target.Timeout)})
+	}
+	data := target.Data
+	if !filepath.IsAbs(data) {
+		data = filepath.Join(project.Dir, data)
+	}
+	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{})
+}
+
+// credential is the secret that shows the platform who segue is.
+func credential(target compiler.Target) compiler.SecretRef {
+	if target.APIKey.Name != "" {
+		return target.APIKey
+	}
+	return target.Token
+}
+
+// credentialUse is the target's use of its token or API key, if it has one.
+func credentialUse(name string, target compiler.Target) []sync.SecretUse {
+	field := "token"
+	if target.APIKey.Name != "" {
+		field = "apiKey"
+	}
+	secret := credential(target).Name
+	if secret == "" {
+		return nil
+	}
+	return []sync.SecretUse{{Secret: secret, Where: "target " + name + ", " + field}}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/platform/embedded"
+)
+
+const fireHelp = `Fire makes a trigger happen on an embedded platform: every enabled automation of
+that trigger is rendered and sent, with retries, and each delivery is shown with
+its outcome. The values of the placeholders come from a JSON object in a file (-
+for the standard input).
+
+With --dry-run nothing is sent, and the requests are shown; without --data they
+are filled in from the catalog's samples.
+
+EXAMPLES:
+   segue platform fire --kind pattern --name "Account activated" --dry-run
+   segue platform fire --kind pattern --name "Account activated" --data values.json`
+
+func fireCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name: "fire", Usage: "make a trigger happen", Description: fireHelp,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "kind", Usage: "the trigger's `KIND`: pattern or journey"},
+			&cli.StringFlag{Name: "name", Usage: "the trigger's `NAME`"},
+			&cli.StringFlag{Name: "data", Usage: "take the placeholders' values from `FILE`, a JSON object"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "show the requests and send nothing"},
+			targetFlag(),
+		},
+		Action: func(c *cli.Context) error { return t.fire(c) },
+	}
+}
+
+func (t *terminal) fire(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	if c.String("kind") == "" || c.String("name") == "" {
+		return errors.New("name the trigger that happens with --kind and --name; see segue platform fire --help")
+	}
+	kind := automation.TriggerKind(c.String("kind"))
+	if kind != automation.Pattern && kind != automation.Journey {
+		return fmt.Errorf("a trigger is a pattern or a journey, not %q", kind)
+	}
+	dryRun, file := c.Bool("dry-run"), c.String("data")
+	if file == "" && !dryRun {
+		return errors.New("give the values with --data FILE, or use --dry-run to see the requests for the samples")
+	}
+	project, name, target, err := t.target(c.String("target"))
+	if err != nil {
+		return err
+	}
+	if target.Platform != embeddedPlatform {
+		return fmt.Errorf("the target %s is on the platform %s, and segue fires triggers on the embedded platform only; make the trigger happen there", name, target.Platform)
+	}
+	values, err := t.fireValues(c.Context, project, kind, file)
+	if err != nil {
+		return err
+	}
+	secrets, err := resolver(project).Resolve(c.Context, credentialUse(name, target))
+	if err != nil {
+		return err
+	}
+	platform, err := connectEmbedded(c.Context, project, target, secrets)
+	if err != nil {
+		return err
+	}
+	defer platform.Close()
+	occurrence := embedded.Occurrence{Kind: kind, Name: c.String("name"), Data: values}
+	if dryRun {
+		previews, err := platform.Preview(c.Context, occurrence)
+		if err != nil {
+			return err
+		}
+		return t.showPreviews(occurrence, previews)
+	}
+	result, err := platform.Fire(c.Context, occurrence)
+	if err != nil {
+		return err
+	}
+	return t.showDeliveries(occurrence, result.Deliveries)
+}
+
+// fireValues reads the placeholders' values, or takes the samples.
+func (t *terminal) fireValues(ctx context.Context, project *compiler.Project, kind automation.TriggerKind, file string) (json.RawMessage, error) {
+	if file == "" {
+		return json.Marshal(project.Catalog.Samples(kind))
+	}
+	values, err := t.readValues(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(values)
+}
+
+// nothingFired is the error for a trigger that no automation waits for.
+func nothingFired(o embedded.Occurrence) error {
+	return fmt.Errorf("no enabled automation has the %s %q; segue apply puts automations on the platform", o.Kind, o.Name)
+}
+
+func (t *terminal) showPreviews(o embedded.Occurrence, previews []embedded.Preview) error {
+	if len(previews) == 0 {
+		return nothingFired(o)
+	}
+	failed := 0
+	for i, p := range previews {
+		if i > 0 {
+			t.printf("\n")
+		}
+		t.printf("%s\n", t.faint("# "+printableLines(p.Automation.Key)))
+		if p.Request == nil {
+			failed++
+			t.printf("can't be rendered: %s\n", printableLines(p.Error))
+			continue
+		}
+		t.showRequest(p.Request.Method, p.Request.URL, p.Request.Headers, nil, []byte(p.Request.Body))
+	}
+	t.printf("\nNothing was sent: %s would be.\n", diagnostic.Plural(len(previews)-failed, "request"))
+	if failed > 0 {
+		return statusError(statusFailed)
+	}
+	return nil
+}
+
+func (t *terminal) showDeliveries(o embedded.Occurrence, deliveries []embedded.Delivery) error {
+	if len(deliveries) == 0 {
+		return nothingFired(o)
+	}
+	var failed []string
+	for _, d := range deliveries {
+		where := ""
+		if d.Request != nil {
+			where = ", " + d.Request.Method + " " + d.Request.URL
+		}
+		t.printf("%s: %s%s (%s)\n", printableLines(d.Automation.Key), d.Status, printableLines(where), diagnostic.Plural(len(d.Attempts), "attempt"))
+		if d.Request != nil && d.Request.Body != "" {
+			t.printf("  %s\n", printableLines(d.Request.Body))
+		}
+		if d.Status != embedded.Delivered {
+			failed = append(failed, d.Automation.Key+": "+d.Error)
+		}
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("%s not delivered:\n  %s", diagnostic.Plural(len(failed), "message"), strings.Join(failed, "\n  "))
+	}
+	return nil
+}

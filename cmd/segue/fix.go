@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// mostFixRounds is how often the project is fixed and checked again. A second
+// round fixes what the first one has uncovered; more are rare.
+const mostFixRounds = 10
+
+// fix applies the fixes of the findings to the files and checks again, until
+// there is nothing left to fix. It returns how many findings it has fixed in each
+// file, and those that are left.
+func fix(ctx context.Context, opts compiler.Options) (fixed map[string]int, left diagnostic.List, err error) {
+	fixed = map[string]int{}
+	for round := 0; ; round++ {
+		result, err := compiler.Compile(ctx, opts)
+		if err != nil {
+			return fixed, nil, err
+		}
+		if round == mostFixRounds {
+			return fixed, result.Diagnostics, nil
+		}
+		n, err := fixRound(result.Diagnostics, fixed)
+		if err != nil {
+			return fixed, nil, fmt.Errorf("can't fix: %w", err)
+		}
+		if n == 0 {
+			return fixed, result.Diagnostics, nil
+		}
+	}
+}
+
+// fixRound applies the fixes of some findings, and counts them by file.
+func fixRound(list diagnostic.List, fixed map[string]int) (total int, err error) {
+	byFile := map[string]diagnostic.List{}
+	for _, d := range list {
+		if d.Fix != nil {
+			byFile[d.Fix.Edits[0].File] = append(byFile[d.Fix.Edits[0].File], d)
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(byFile)) {
+		n, err := diagnostic.FixFiles(byFile[file], os.ReadFile, rewriteFile)
+		fixed[file] += n
+		total += n
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// rewriteFile replaces the content of a file in one step. The file keeps its
+// mode, and stays a link if it is one.
+func rewriteFile(name string, content []byte) error {
+	real, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return fmt.Errorf("can't write %s: %w", name, cause(err))
+	}
+	stat, err := os.Stat(real)
+	if err != nil {
+		return fmt.Errorf("can't write %s: %w", name, cause(err))
+	}
+	return replaceFile(real, content, stat.Mode().Perm())
+}
+
+// fixedLines says what was fixed, a line for each file.
+func fixedLines(fixed map[string]int) []string {
+	var lines []string
+	for _, file := range slices.Sorted(maps.Keys(fixed)) {
+		if n := fixed[file]; n > 0 {
+			lines = append(lines, fmt.Sprintf("fixed %s in %s", diagnostic.Plural(n, "finding"), diagnostic.Printable(file)))
+		}
+	}
+	return lines
+}

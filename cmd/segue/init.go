@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/schema"
+)
+
+const initHelp = `Init makes a project that compiles: segue.cue, a first automation, and a copy of
+the schema under cue.mod/pkg for editors and plain cue. A project that is there
+already keeps all of its files; its copy of the schema is renewed.
+
+EXAMPLES:
+   segue init growth
+   segue -C growth init`
+
+// projectTemplate is segue.cue of a new project.
+const projectTemplate = `import segue "github.com/seguehq/segue/schema/project"
+
+segue.#Project
+
+project: %q
+
+// The Segment HTTP API source that receives the messages. Its write key comes
+// from the environment variable SEGMENT_WRITE_KEY.
+sources: segment: {
+	region: "us"
+	writeKey: secret: "SEGMENT_WRITE_KEY"
+}
+
+// The embedded platform keeps its data in .segue/platform.db.
+targets: local: platform: "embedded"
+`
+
+// automationTemplate is a first automation.
+const automationTemplate = `package growth
+
+import "github.com/seguehq/segue/schema/automation"
+
+automations: "account-activated": automation.#Group & {
+	name: "Account activated"
+	trigger: pattern: "Account activated"
+	payload: {
+		userId:  "{{userId}}"
+		groupId: "{{accountId}}"
+		traits: name: "{{accountName}}"
+		timestamp: "{{clientTimestampEndTime}}"
+	}
+}
+`
+
+const gitignoreTemplate = "# the embedded platform's data, and the key of its secrets\n.segue/\n"
+
+func initCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name: "init", Usage: "make a project", Description: initHelp, ArgsUsage: "[DIR]",
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 1 {
+				return fmt.Errorf("init takes one folder, got %d", c.NArg())
+			}
+			dir := c.Args().First()
+			if dir == "" {
+				dir = "."
+			}
+			return t.initProject(dir)
+		},
+	}
+}
+
+func (t *terminal) initProject(dir string) error {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	name := projectName(filepath.Base(abs))
+	existed := true
+	if _, err := os.Stat(filepath.Join(dir, "segue.cue")); errors.Is(err, fs.ErrNotExist) {
+		existed = false
+	} else if err != nil {
+		return fmt.Errorf("can't make a project in %s: %w", dir, cause(err))
+	}
+	type file struct{ name, content string }
+	files := []file{{"cue.mod/module.cue", compiler.ModuleFile("segue.example/" + name)}}
+	if !existed {
+		// An example would be in the way of files that are there.
+		if _, err := os.Stat(filepath.Join(dir, "growth")); errors.Is(err, fs.ErrNotExist) {
+			files = append(files, file{"growth/activation.cue", automationTemplate})
+		}
+		// segue.cue comes last: it is what makes the folder a project.
+		files = append(files, file{".gitignore", gitignoreTemplate}, file{"segue.cue", fmt.Sprintf(projectTemplate, name)})
+	}
+	for _, f := range files {
+		if err := createFile(filepath.Join(dir, filepath.FromSlash(f.name)), f.content); err != nil {
+			return err
+		}
+	}
+	if err := vendorSchema(dir); err != nil {
+		return err
+	}
+	if existed {
+		t.printf("The schema in %s is that of this segue (%s). Nothing else was changed.\n", path.Join(filepath.ToSlash(dir), "cue.mod"), schema.Version())
+		return nil
+	}
+	t.printf("Made the project %q in %s.\n", name, dir)
+	if !ignored(dir) {
+		t.printf("Add .segue/ to .gitignore: it is for the embedded platform's data and the key of its secrets.\n")
+	}
+	there := *t
+	switch {
+	case filepath.IsAbs(dir):
+		there.dir = dir
+	case dir != ".":
+		there.dir = filepath.Join(t.dir, dir)
+	}
+	t.printf("\nTry next:\n  %s\n  SEGMENT_WRITE_KEY=... %s\n", there.command("vet"), there.command("plan"))
+	return nil
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// projectName makes a project's name of a folder's.
+func projectName(folder string) string {
+	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(folder), "-"), "-")
+	if name == "" {
+		return "automations"
+	}
+	return name
+}
+
+// ignored reports whether Git leaves the embedded platform's data alone.
+func ignored(dir string) bool {
+	content, err := os.ReadFile(filepath.Join(dir, ".gitignore"))
+	return err == nil && ignoresData.Match(content)
+}
+
+var ignoresData = regexp.MustCompile(`(?m)^(\*\*)?/?\.segue(/|$)`)
+
+// createFile writes a file unless it is there.
+func createFile(name, content string) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return fmt.Errorf("can't make the folder of %s: %w", name, cause(err))
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		_, err = f.WriteString(content)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("can't write %s: %w", name, cause(err))
+	}
+	return nil
+}
+
+// vendorSchema makes the project's copy of the schema that of this binary.
+func vendorSchema(dir string) error {
+	root := filepath.Join(dir, filepath.FromSlash(schema.VendorDir))
+	if err := os.RemoveAll(root); err != nil {
+		return fmt.Errorf("can't renew %s: %w", root, cause(err))
+	}
+	files := schema.Files()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := createFile(filepath.Join(root, filepath.FromSlash(name)), string(files[name])); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+// Command segue keeps automations in Git: it checks them, compiles them to
+// canonical JSON and makes an automation platform match.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/fatih/color"
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// The exit statuses.
+const (
+	statusDone    = 0
+	statusFailed  = 1 // the command failed, or there are findings
+	statusChanges = 2 // plan --detailed-exitcode found changes
+)
+
+func main() {
+	// Evaluating CUE makes much garbage and keeps little of it.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+	// Garbage alone must not bring a package over the compiler's limit.
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(compiler.DefaultMemory / 10 * 9)
+	}
+	ctx, stop := interruptContext()
+	status := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// interruptContext returns a context that ends with the first Ctrl-C, so that
+// what is under way can finish. The second one ends the process: by the time the
+// context is done it is not caught any more.
+func interruptContext() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel(errors.New("interrupted"))
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+const appHelp = `segue is automations as code: a team keeps the automations that send its
+events to Segment in CUE files, under review, and makes the platform match.
+
+A project is a folder with a segue.cue. Commands work on the current folder;
+-C names another one.
+
+EXAMPLES:
+   segue init growth                     make a project
+   segue -C growth vet                   check it
+   segue -C growth plan                  see what would change
+   segue -C growth apply                 make it so`
+
+// run runs the command line and returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	t := newTerminal(stdin, stdout, stderr)
+	app := newApp(t)
+	return t.finish(app.RunContext(ctx, flagsFirst(app, args)))
+}
+
+// newApp returns the command line, whose commands read and write through t.
+func newApp(t *terminal) *cli.App {
+	app := &cli.App{
+		Name:                 "segue",
+		Usage:                "automations as code",
+		Description:          appHelp,
+		HideVersion:          true,
+		HideHelpCommand:      true, // there is one of our own
+		Reader:               t.stdin,
+		Writer:               t.stdout,
+		ErrWriter:            t.stderr,
+		EnableBashCompletion: true,
+		Flags: []cli.Flag{&cli.StringFlag{
+			Name: "C", Usage: "work in `DIR`, which relative paths on the command line are relative to as well", DefaultText: "the current folder",
+		}, cli.HelpFlag}, // which cli adds only with its own help command
+		Before: func(c *cli.Context) error {
+			if !c.IsSet("C") {
+				return nil
+			}
+			t.dir = c.String("C")
+			if err := os.Chdir(t.dir); err != nil {
+				return fmt.Errorf("can't work in %q: %w", t.dir, cause(err))
+			}
+			return nil
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return unknownCommand("segue", c.App.Commands, c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+		Commands: []*cli.Command{
+			initCommand(t), vetCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t),
+			platformCommand(t), triggersCommand(t), explainCommand(t), versionCommand(t), completionCommand(t), helpCommand(),
+		},
+		ExitErrHandler: func(*cli.Context, error) {}, // run reports errors itself
+		OnUsageError:   usageError,
+	}
+	prepare(app.Commands)
+	return app
+}
+
+// prepare gives every command what they have in common.
+func prepare(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = usageError
+		c.HideHelpCommand = true // "segue vet help" is about a folder named help
+		prepare(c.Subcommands)
+	}
+}
+
+// A statusError ends the process with a status, and has nothing to add to what
+// was printed.
+type statusError int
+
+func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
+
+// finish reports the error that a command ended with, and returns the status.
+func (t *terminal) finish(err error) int {
+	var status statusError
+	switch {
+	case err == nil:
+		return statusDone
+	case errors.As(err, &status):
+		return int(status)
+	default:
+		red := color.New(color.FgRed, color.Bold)
+		t.paint(red, t.stderr)
+		fmt.Fprintf(t.stderr, "%s %s\n", red.Sprint("error:"), printableLines(err.Error()))
+		return statusFailed
+	}
+}
+
+// findings shows the findings for people, and returns the error for the exit
+// status if any is an error.
+func (t *terminal) findings(w io.Writer, list diagnostic.List) error {
+	return t.report(w, "text", list, mostFindings)
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	engine "github.com/seguehq/segue/sync"
+)
+
+// barAfter is how long apply may take on a terminal before a bar appears.
+const barAfter = time.Second
+
+// A progress shows what apply is doing: a bar on a terminal once it takes long,
+// a line for each change elsewhere.
+type progress struct {
+	t     *terminal
+	total int
+	timer *time.Timer // shows the bar; nil where there is no terminal
+
+	mu            sync.Mutex
+	count, failed int
+	bar           *progressbar.ProgressBar
+	over          bool
+}
+
+func (t *terminal) newProgress(total int) *progress {
+	p := &progress{t: t, total: total}
+	if interactive(t.stderr) {
+		p.timer = time.AfterFunc(barAfter, p.show)
+	}
+	return p
+}
+
+// show makes the bar appear.
+func (p *progress) show() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
+	p.bar = progressbar.NewOptions(p.total, progressbar.OptionSetWriter(p.t.stderr), progressbar.OptionShowCount(),
+		progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30), progressbar.OptionSetDescription("applying"))
+	p.draw()
+}
+
+// draw brings the bar up to date, if there is one.
+func (p *progress) draw() {
+	if p.bar == nil {
+		return
+	}
+	if p.failed > 0 {
+		p.bar.Describe(fmt.Sprintf("applying, %d failed", p.failed))
+	}
+	// The bar is about the terminal only: that it can't be drawn is no reason
+	// to stop. At its end it would disappear, which is for done.
+	_ = p.bar.Set(min(p.count, p.total-1))
+	_ = p.bar.RenderBlank()
+}
+
+// event takes note of what has happened to a change.
+func (p *progress) event(e engine.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e.Kind {
+	case engine.EventDone:
+		p.count++
+	case engine.EventFailed:
+		p.count++
+		p.failed++
+	}
+	if p.timer != nil {
+		p.draw()
+	} else if line := eventText(e); line != "" {
+		fmt.Fprintln(p.t.stderr, line)
+	}
+}
+
+// eventText is an event as a line of a log, "" for one that is not worth it.
+func eventText(e engine.Event) string {
+	subject := printableLines(e.Key)
+	if e.Secret != "" {
+		subject = "secret " + e.Secret
+	}
+	switch e.Kind {
+	case engine.EventRetrying:
+		return fmt.Sprintf("%s: %s: trying again in %s: %s", subject, e.Action, e.Wait.Round(time.Millisecond), printableLines(e.Err.Error()))
+	case engine.EventFailed:
+		return fmt.Sprintf("%s: %s failed", subject, e.Action)
+	case engine.EventDone:
+		return fmt.Sprintf("%s: %s", subject, pastTense(e.Action))
+	default:
+		return ""
+	}
+}
+
+// interrupted says that Ctrl-C was noticed.
+func (p *progress) interrupted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+	fmt.Fprintln(p.t.stderr, "Interrupted: the requests under way are finished first; Ctrl-C again ends at once.")
+	p.draw()
+}
+
+// done removes the bar.
+func (p *progress) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}
+
+// pastTense says that an action was done.
+func pastTense(a engine.Action) string {
+	switch a {
+	case engine.Create:
+		return "created"
+	case engine.Update:
+		return "updated"
+	case engine.Rotate:
+		return "rotated"
+	case engine.Delete:
+		return "deleted"
+	default:
+		return string(a)
+	}
+}

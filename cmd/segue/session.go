@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/sync"
+)
+
+// targetFlag names the target that a command is about.
+func targetFlag() cli.Flag {
+	return &cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the target `NAME` of segue.cue", DefaultText: "the project's default target"}
+}
+
+// A session is a compiled project and the target that is to match it.
+type session struct {
+	desired  sync.Desired
+	target   compiler.Target
+	platform connection
+}
+
+// open compiles the project, finds the secrets and connects to the target. The
+// platform must be closed.
+func (t *terminal) open(ctx context.Context, name string) (*session, error) {
+	project, name, target, err := t.target(name)
+	if err != nil {
+		return nil, err
+	}
+	result, err := t.compile(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	uses := append(sync.SecretUses(result.Document.Automations), credentialUse(name, target)...)
+	secrets, err := resolver(project).Resolve(ctx, uses)
+	if err != nil {
+		return nil, err
+	}
+	platform, err := connect(ctx, project, target, secrets)
+	if err != nil {
+		return nil, err
+	}
+	return &session{
+		desired: sync.Desired{Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets},
+		target:  target, platform: platform,
+	}, nil
+}
+
+// target reads the project file and picks a target.
+func (t *terminal) target(name string) (*compiler.Project, string, compiler.Target, error) {
+	project, findings, err := compiler.LoadProject(".", t.limits())
+	if err != nil {
+		return nil, "", compiler.Target{}, err
+	}
+	if project == nil {
+		return nil, "", compiler.Target{}, t.findings(t.stderr, findings)
+	}
+	name, target, err := project.Target(name)
+	return project, name, target, t.projectError(err)
+}
+
+// projectError shows the finding that an error about the project file is.
+func (t *terminal) projectError(err error) error {
+	var finding *compiler.ProjectError
+	if errors.As(err, &finding) {
+		return t.findings(t.stderr, diagnostic.List{finding.Diagnostic})
+	}
+	return err
+}
+
+// resolver finds secrets where the project says.
+func resolver(project *compiler.Project) sync.SecretResolver {
+	r := sync.SecretResolver{Dir: project.Dir, Sources: map[string]sync.SecretSource{}}
+	for name, source := range project.Secrets {
+		r.Sources[name] = sync.SecretSource(source)
+	}
+	return r
+}
+
+// How often a request is made before segue gives up on it. Somebody waits for a
+// plan, and nothing is lost without it. Within segue nothing passes by itself
+// but another process's lock, which the platform waits for by itself.
+const (
+	planTries  = 4
+	localTries = 2
+)
+
+// plan compares the project with the target.
+func (s *session) plan(ctx context.Context, allowMassDelete bool) (*sync.Plan, error) {
+	calls := s.calls()
+	if calls.Tries == 0 {
+		calls.Tries = planTries
+	}
+	return sync.MakePlan(ctx, s.platform, s.desired, sync.PlanOptions{
+		AllowMassDelete: allowMassDelete, KeepOrphans: !s.target.Prune, Calls: calls,
+	})
+}
+
+// calls says how the target is to be called.
+func (s *session) calls() sync.Calls {
+	calls := sync.Calls{Timeout: time.Duration(s.target.Timeout)}
+	if s.target.URL == "" {
+		calls.Tries = localTries
+	}
+	return calls
+}
+
+// parallelism is what the command line says, or else the target.
+func (s *session) parallelism(flag int) int {
+	if flag > 0 {
+		return flag
+	}
+	return s.target.Parallelism
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/fatih/color"
+	"github.com/mattn/go-isatty"
+
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// A terminal is where a command reads and writes.
+type terminal struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// dir is what -C was given, for commands that are shown to people.
+	dir string
+	// start is the folder that the process was started in.
+	start string
+}
+
+func newTerminal(stdin io.Reader, stdout, stderr io.Writer) *terminal {
+	// Where the folder is gone, only the commands that need it fail.
+	start, _ := os.Getwd()
+	return &terminal{stdin: stdin, stdout: stdout, stderr: stderr, start: start}
+}
+
+// interactive reports whether a stream is a terminal.
+func interactive(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && (isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()))
+}
+
+// colorful reports whether colours are wanted on a stream: on a terminal, unless
+// NO_COLOR is set (https://no-color.org) or the terminal is dumb.
+func (t *terminal) colorful(w io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && interactive(w)
+}
+
+// paint switches a colour on or off for a stream.
+func (t *terminal) paint(c *color.Color, w io.Writer) {
+	if t.colorful(w) {
+		c.EnableColor()
+	} else {
+		c.DisableColor()
+	}
+}
+
+// printf writes to the standard output.
+func (t *terminal) printf(format string, args ...any) { fmt.Fprintf(t.stdout, format, args...) }
+
+// command is a segue command as a person would type it here.
+func (t *terminal) command(words ...string) string {
+	line := "segue"
+	if t.dir != "" {
+		words = append([]string{"-C", t.dir}, words...)
+	}
+	for _, w := range words {
+		line += " " + shellWord(w)
+	}
+	return line
+}
+
+var plainWord = regexp.MustCompile(`^[\pL\pN_./:=@%+,-]+$`)
+
+// shellWord writes a word so that a shell reads just that word.
+func shellWord(w string) string {
+	switch {
+	case plainWord.MatchString(w):
+		return w
+	case !strings.ContainsAny(w, "\"$`\\!"):
+		return `"` + w + `"`
+	default:
+		return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	}
+}
+
+// confirm asks a question that only "yes" or "y" answers.
+func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
+	fmt.Fprintf(t.stderr, "%s [y/N] ", question)
+	answer, err := interruptible(ctx, func() (string, error) { return bufio.NewReader(t.stdin).ReadString('\n') })
+	if err != nil && err != io.EOF {
+		fmt.Fprintln(t.stderr)
+		return false, err
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", nil
+}
+
+// interruptible returns what read returns, or an error as soon as ctx is done:
+// nothing else ends the wait for somebody to type.
+func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		value, err := read()
+		done <- answer{value, err}
+	}()
+	select {
+	case a := <-done:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, errInterrupted
+	}
+}
+
+var errInterrupted = errors.New("interrupted; nothing was changed")
+
+// cause strips the operation and the path that file errors repeat.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	default:
+		return err
+	}
+}
+
+// printableLines makes a text of several lines harmless to a terminal.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = diagnostic.Printable(line)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/sync"
+)
+
+const triggersHelp = `Where a platform can list its patterns and journeys, their names can be a package
+of the project. An editor completes them, and vet finds those that the platform
+does not have.
+
+EXAMPLES:
+   segue triggers pull
+   segue triggers pull --target prod`
+
+const triggersPullHelp = `Pull writes the patterns and journeys of a target's platform to
+triggers/triggers.cue, a CUE package of the project. In another package, import it
+and write
+
+   trigger: triggers.#AccountActivated
+
+Once the file is there, vet reports every trigger that is not in it. A file of that
+name that pull has not written is left alone.
+
+EXAMPLES:
+   segue triggers pull
+   segue triggers pull --target prod`
+
+func triggersCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name: "triggers", Usage: "work with a platform's patterns and journeys", Description: triggersHelp,
+		Subcommands: []*cli.Command{{
+			Name: "pull", Usage: "write a platform's patterns and journeys as CUE", Description: triggersPullHelp,
+			Flags:  []cli.Flag{targetFlag()},
+			Action: func(c *cli.Context) error { return t.pullTriggers(c) },
+		}},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return unknownCommand("segue triggers", c.Command.Subcommands, c.Args().First())
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+	}
+}
+
+func (t *terminal) pullTriggers(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	project, name, target, err := t.target(c.String("target"))
+	if err != nil {
+		return err
+	}
+	if described := project.Platforms[target.Platform]; described == nil {
+		return fmt.Errorf("the target %s can't list triggers: %s; nothing was written", name, triggersOf(target.Platform))
+	} else if len(described.Triggers) == 0 {
+		return fmt.Errorf("the target %s can't list triggers: the description of %s in segue.cue has no triggers; nothing was written", name, target.Platform)
+	}
+	secrets, err := resolver(project).Resolve(c.Context, credentialUse(name, target))
+	if err != nil {
+		return err
+	}
+	platform, err := connect(c.Context, project, target, secrets)
+	if err != nil {
+		return err
+	}
+	defer platform.Close()
+	lister, ok := platform.(sync.TriggerLister)
+	if !ok {
+		return fmt.Errorf("the platform %s can't list triggers; nothing was written", target.Platform)
+	}
+	triggers, err := lister.Triggers(c.Context)
+	if err != nil {
+		return fmt.Errorf("list triggers on %s: %w; nothing was written", name, err)
+	}
+	if len(triggers) == 0 {
+		return fmt.Errorf("%s lists no patterns and no journeys; nothing was written", name)
+	}
+	changed, err := compiler.WriteTriggers(project.Dir, triggers)
+	if err != nil {
+		return err
+	}
+	verb := "Wrote"
+	if !changed {
+		verb = "There is nothing new in"
+	}
+	t.printf("%s %s: %s of %s.\n", verb, compiler.TriggersFile, diagnostic.Plural(len(triggers), "trigger"), name)
+	return nil
+}
+
+// triggersOf says what triggers are on a platform that can't list them.
+func triggersOf(platform string) string {
+	if platform == embeddedPlatform {
+		return "the embedded platform takes any name of a pattern or journey"
+	}
+	return "on " + platform + " a trigger is an endpoint that segue makes, and any name will do"
+}

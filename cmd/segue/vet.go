@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+const vetHelp = `Vet checks the project: the CUE files against the schema of Segment's
+messages, and every placeholder against the catalog. It prints all findings of
+all packages, and nothing when there are none. The exit status is 1 if there is
+an error among them; warnings alone do not change it.
+
+Patterns restrict the check to some folders of the project.
+
+With --fix, what is certain is corrected in the files: a misspelt name that is
+near to one other only, blanks around a placeholder, a missing cast, quotes around
+a number, an import that is not used. The rest of the files stays as it is. Then
+the project is checked again, and what is left is printed.
+
+On text, the first 50 findings are printed, errors before warnings, and the rest
+is counted by code; --max says otherwise. The other formats are for programs:
+json, sarif (SARIF 2.1.0, for code scanning), github (workflow commands that mark
+lines in a pull request) and junit (JUnit XML). They hold all findings. sarif,
+github and junit name files from the top of the Git repository, as CI wants it.
+
+EXAMPLES:
+   segue vet
+   segue vet ./growth/...
+   segue vet --max 0
+   segue vet --fix
+   segue vet --format json
+   segue vet --format sarif > segue.sarif`
+
+// mostFindings is how many findings are printed as text unless --max is given.
+const mostFindings = 50
+
+func vetCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name: "vet", Usage: "check the project", Description: vetHelp, ArgsUsage: "[PATTERN...]",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "print findings as `FORMAT`: " + strings.Join(diagnostic.Formats(), ", ")},
+			&cli.BoolFlag{Name: "fix", Usage: "correct in the files what is certain, and print the rest"},
+			&cli.IntFlag{Name: "max", Value: mostFindings, Usage: "on text, print at most `N` findings and count the rest; 0 prints all"},
+		},
+		Action: func(c *cli.Context) error {
+			format := c.String("format")
+			if err := oneOfFormats(format, diagnostic.Formats()...); err != nil {
+				return err
+			}
+			if c.Int("max") < 0 {
+				return fmt.Errorf("--max %d: a number of findings, or 0 for all", c.Int("max"))
+			}
+			opts := compiler.Options{Patterns: c.Args().Slice(), Limits: t.limits()}
+			if c.Bool("fix") {
+				fixed, left, err := fix(c.Context, opts)
+				notes := t.stderr // the other formats are for programs
+				if format == "text" {
+					notes = t.stdout
+				}
+				for _, line := range fixedLines(fixed) {
+					fmt.Fprintln(notes, line)
+				}
+				if err != nil {
+					return err
+				}
+				return t.report(t.stdout, format, left, c.Int("max"))
+			}
+			result, err := compiler.Compile(c.Context, opts)
+			if err != nil {
+				return err
+			}
+			return t.report(t.stdout, format, result.Diagnostics, c.Int("max"))
+		},
+	}
+}
+
+// report writes the findings in a format, as text at most so many, and returns
+// the error for the exit status if any is an error.
+func (t *terminal) report(w io.Writer, format string, list diagnostic.List, most int) error {
+	err := diagnostic.Write(w, format, list, diagnostic.Options{
+		Color: t.colorful(w), Width: columns(w), Max: most,
+		Source: os.ReadFile, Prefix: repositoryPrefix(), ToolVersion: version(), Describe: describe,
+	})
+	if err == nil && list.HasErrors() {
+		err = statusError(statusFailed)
+	}
+	return err
+}
+
+// describe explains a code to tools that show findings.
+func describe(code string) diagnostic.Rule {
+	e, _ := compiler.Explain(code)
+	return diagnostic.Rule{Summary: e.Title, Help: e.Why}
+}
+
+// columns is the width of a terminal, 0 for what is none.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return width
+		}
+	}
+	return 0
+}
+
+// repositoryPrefix is the way from the top of the Git repository that the
+// current folder is in to that folder, empty where there is none.
+func repositoryPrefix() string {
+	here, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	for top := here; ; top = filepath.Dir(top) {
+		if _, err := os.Stat(filepath.Join(top, ".git")); err == nil {
+			way, err := filepath.Rel(top, here)
+			if err != nil || way == "." {
+				return ""
+			}
+			return filepath.ToSlash(way)
+		}
+		if top == filepath.Dir(top) {
+			return ""
+		}
+	}
+}
