@@ -165,7 +165,6 @@ func TestApplyAfterSegueWasKilled(t *testing.T) {
 			in.Secrets = nil
 			return in
 		}, 0},
-		{"create again", func(project string) sync.Desired { return two(project, "abc123") }, 1},
 		{"delete", func(project string) sync.Desired { return sync.Desired{Project: project, Target: "test"} }, 0},
 	}
 	before := sync.Desired{Project: "killed", Target: "test"}
@@ -177,6 +176,9 @@ func TestApplyAfterSegueWasKilled(t *testing.T) {
 				t.Fatalf("%s: it takes more than 40 writing requests", step.name)
 			}
 			apply(t, s.platform(Options{}), before)
+			if step.name == "delete" {
+				apply(t, s.platform(Options{}), two("killed", "abc123"))
+			}
 			mortal := &dying{left: points + 1}
 			p := s.platform(Options{Transport: mortal})
 			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: calls, AllowMassDelete: true})

@@ -76,9 +76,14 @@ func (s *server) bench(t *testing.T) *platformtest.Bench {
 		},
 		Fire: func(t testing.TB, project string, a automation.Automation, values map[string]any) error {
 			t.Helper()
-			return fire(p.webhookURL(project, a.Key), values)
+			return fire(s.webhook(project, a.Key), values)
 		},
 	}
+}
+
+// webhook is where an automation is fired.
+func (s *server) webhook(project, key string) string {
+	return s.url + "/webhook/" + webhookPath(project, key)
 }
 
 // fire sends values to a webhook, and waits until n8n has sent the message.

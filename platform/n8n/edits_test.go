@@ -152,7 +152,7 @@ func TestEditsByHand(t *testing.T) {
 		apply(t, fresh, in)
 		platformtest.RequireExactly(t, s.platform(Options{}), in)
 		for _, a := range in.Automations {
-			if err := fire(p.webhookURL("edited", a.Key), map[string]any{"userId": "u"}); err != nil {
+			if err := fire(s.webhook("edited", a.Key), map[string]any{"userId": "u"}); err != nil {
 				t.Fatal(err)
 			}
 			if auth := recorder.Next(t).Header.Get("Authorization"); auth != "Basic cm90YXRlZDo=" {
@@ -186,7 +186,7 @@ func TestFiresWithTaskRunners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fire(p.webhookURL("runners", in.Automations[0].Key), values); err != nil {
+	if err := fire(s.webhook("runners", in.Automations[0].Key), values); err != nil {
 		t.Fatal(err)
 	}
 	got := recorder.Next(t)

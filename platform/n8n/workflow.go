@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,22 +43,14 @@ type workflow struct {
 	Settings    map[string]any `json:"settings"`
 
 	// What n8n answers and does not take.
-	Active          bool           `json:"active,omitempty"`
-	Archived        bool           `json:"isArchived,omitempty"`
-	VersionID       string         `json:"versionId,omitempty"`
-	ActiveVersionID *string        `json:"activeVersionId,omitempty"`
-	ActiveVersion   *activeVersion `json:"activeVersion,omitempty"`
+	Active          bool    `json:"active,omitempty"`
+	Archived        bool    `json:"isArchived,omitempty"`
+	VersionID       string  `json:"versionId,omitempty"`
+	ActiveVersionID *string `json:"activeVersionId,omitempty"`
 	// Shared says to whom it belongs, in a list. Parallel writes over SQLite can
 	// leave a workflow behind that is nobody's: it is listed, can't be activated,
 	// and all that the API says of it besides is 404.
 	Shared *[]any `json:"shared,omitempty"`
-}
-
-// An activeVersion is what of a workflow is in effect, on an n8n that tells
-// drafts from what is published.
-type activeVersion struct {
-	Nodes       []node         `json:"nodes"`
-	Connections map[string]any `json:"connections"`
 }
 
 // enabled reports whether the trigger fires the workflow.
@@ -342,12 +333,6 @@ func secretHeaders(r automation.Request) map[string]automation.Header {
 		}
 	}
 	return secret
-}
-
-// webhookURL is where an automation is fired.
-func (p *Platform) webhookURL(project, key string) string {
-	u := url.URL{Path: "/webhook/" + webhookPath(project, key)}
-	return p.base + u.EscapedPath()
 }
 
 // writable returns the workflow as the API takes it. Its settings are merged
