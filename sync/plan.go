@@ -274,13 +274,20 @@ func groupByKey(project string, stored []Stored) map[string][]Stored {
 
 // preferred returns the copies of one key, which are in order of ID, with the
 // one that is to stay in front: one that is as wanted if there is one, else one
-// with the wanted content, else the one with the lowest ID.
+// with the wanted content, else one that is still as it was applied, else the
+// one with the lowest ID.
 func preferred(copies []Stored, want string) []Stored {
-	best := slices.IndexFunc(copies, func(s Stored) bool { return matches(want, s) })
-	if best < 0 {
-		best = slices.IndexFunc(copies, func(s Stored) bool { return s.Automation.Hash() == want })
+	best := 0
+	for _, good := range []func(Stored) bool{
+		func(s Stored) bool { return matches(want, s) },
+		func(s Stored) bool { return s.Automation.Hash() == want },
+		func(s Stored) bool { return s.Automation.Hash() == s.Marker.Hash },
+	} {
+		if i := slices.IndexFunc(copies, good); i >= 0 {
+			best = i
+			break
+		}
 	}
-	best = max(best, 0)
 	return slices.Concat(copies[best:best+1], copies[:best], copies[best+1:])
 }
 

@@ -104,7 +104,7 @@ func TestPlanCountsAnAutomationThatIsListedTwiceOnce(t *testing.T) {
 
 func TestPlanDeletesDuplicatesButOne(t *testing.T) {
 	const key = "growth/a"
-	v1, v2 := makeAutomation(key, 1), makeAutomation(key, 2)
+	v1, v2, v3 := makeAutomation(key, 1), makeAutomation(key, 2), makeAutomation(key, 3)
 	type stored struct{ applied, actual automation.Automation }
 	one, two := stored{v1, v1}, stored{v2, v2}
 	for _, tt := range []struct {
@@ -116,6 +116,7 @@ func TestPlanDeletesDuplicatesButOne(t *testing.T) {
 		{"the one that is as wanted stays", []stored{one, two, two}, []automation.Automation{v2}, "delete id0001 duplicate, delete id0003 duplicate"},
 		{"with the marker, if there is one", []stored{{v1, v2}, two}, []automation.Automation{v2}, "delete id0001 duplicate"},
 		{"without, if there is none", []stored{one, {v1, v2}}, []automation.Automation{v2}, "update id0002 marker, delete id0001 duplicate"},
+		{"else the one that nobody has edited", []stored{{v1, v3}, one}, []automation.Automation{v2}, "update id0002 code, delete id0001 duplicate"},
 		{"else the one with the lowest ID", []stored{one, one}, []automation.Automation{v2}, "update id0001 code, delete id0002 duplicate"},
 		{"none stays of a removed key", []stored{one, two}, nil, "delete id0001 removed, delete id0002 duplicate"},
 	} {
