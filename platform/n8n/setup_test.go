@@ -80,7 +80,15 @@ func dataDir(t testing.TB) string {
 	if info, err := os.Stat("/dev/shm"); err != nil || !info.IsDir() {
 		return t.TempDir()
 	}
-	dir, err := os.MkdirTemp("/dev/shm", "segue-test-n8n-")
+	const prefix = "/dev/shm/segue-test-n8n-"
+	old, _ := filepath.Glob(prefix + "*") // the pattern is good
+	for _, dir := range old {
+		// A test that was killed has left it.
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 6*time.Hour {
+			_ = os.RemoveAll(dir) // somebody else may be at it
+		}
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(prefix), filepath.Base(prefix))
 	if err != nil {
 		return t.TempDir()
 	}
