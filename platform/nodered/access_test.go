@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/platform/platformtest"
 	"github.com/seguehq/segue/sync"
@@ -165,13 +167,32 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 	}
 }
 
-// What is not Node-RED, or not one that is new enough, is told by its answers.
+// A Node-RED that is too old is named by the first plan, and nothing is
+// written to it.
+func TestAVersionThatIsTooOld(t *testing.T) {
+	r := startProgram(t, platformtest.Program{Package: "node-red", Dir: filepath.Join("testdata", "node-red-3")}, "")
+	p, before := r.platform(t), r.flows(t)
+	in := platformtest.Hundred("growth", "https://example.com")
+	_, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+	wantOld := func(what string, err error) {
+		t.Helper()
+		if err == nil || sync.KindOf(err) != sync.Refused || !strings.Contains(err.Error(), r.url+" is Node-RED 3.1.15, and segue needs 4.0 or later; update it") {
+			t.Errorf("%s: error %v", what, err)
+		}
+	}
+	wantOld("plan", err)
+	wantOld("batch", p.Batch(t.Context(), "growth", sync.Batch{Creates: in.Automations}))
+	if diff := cmp.Diff(rawBytes(before), rawBytes(r.flows(t))); diff != "" {
+		t.Errorf("flows (-before +after):\n%s", diff)
+	}
+}
+
+// What is not Node-RED is told by its answers.
 func TestOtherServers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answers map[string]string // by path; JSON if it starts with a brace
 		want    string
 	}{
-		"old":         {map[string]string{"/settings": `{"version":"3.1.15"}`, "/flows": `{"rev":"1","flows":[]}`}, "is Node-RED 3.1.15, and segue needs 4.0 or later"},
 		"odd version": {map[string]string{"/settings": `{"version":"x"}`}, "segue needs 4.0"},
 		"another":     {map[string]string{"/settings": `{"a":1}`}, "probably not the Admin API of Node-RED"},
 		"a web page":  {map[string]string{"/settings": `<html>hello</html>`}, "probably not the Admin API of Node-RED"},

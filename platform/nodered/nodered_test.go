@@ -58,6 +58,12 @@ func (r *nodeRED) started(t testing.TB) {
 // start runs Node-RED for the test. Settings are added to settings.js.
 func start(t *testing.T, settings string) *nodeRED {
 	t.Helper()
+	return startProgram(t, program, settings)
+}
+
+// startProgram runs a Node-RED of another version.
+func startProgram(t *testing.T, program platformtest.Program, settings string) *nodeRED {
+	t.Helper()
 	platformtest.Require(t, "nodered")
 	dir := program.Install(t)
 	port, data := platformtest.FreePort(t), t.TempDir()

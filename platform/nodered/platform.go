@@ -83,16 +83,24 @@ func (p *Platform) Close() error {
 	return nil
 }
 
-// List implements [sync.Platform].
+// List implements [sync.Platform]. It is one request, and one more to see if
+// Node-RED is new enough where the project has nothing yet.
 func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, error) {
 	c, err := p.client.readConfig(ctx)
 	if err != nil {
 		return nil, err
 	}
+	all := c.list(project, func(tab) bool { return true })
+	if len(all) == 0 {
+		// The first plan says what an apply would.
+		if err := p.client.checkVersion(ctx); err != nil {
+			return nil, err
+		}
+	}
 	p.mu.Lock()
 	p.listed, p.at = c, time.Now()
 	p.mu.Unlock()
-	return c.list(project, func(tab) bool { return true }), nil
+	return all, nil
 }
 
 // Find implements [sync.Platform].
