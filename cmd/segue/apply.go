@@ -41,7 +41,7 @@ func (t *terminal) apply(c *cli.Context) error {
 	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
 		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
 	}
-	s, err := t.open(c.Context, c.String("target"))
+	s, err := t.open(c.Context, c.String("target"), toWrite)
 	if err != nil {
 		return err
 	}

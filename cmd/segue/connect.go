@@ -25,13 +25,22 @@ type connection interface {
 	io.Closer
 }
 
+// A connectionUse says what a connection is for.
+type connectionUse int
+
+const (
+	toRead connectionUse = iota
+	toWrite
+)
+
 // connect returns the platform of a target. The secrets hold the values of what
-// the target and the automations refer to.
-func connect(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret) (connection, error) {
+// the target and the automations refer to. Only to read, it makes nothing that
+// is not there.
+func connect(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret, use connectionUse) (connection, error) {
 	key, timeout := secrets[credential(target).Name], time.Duration(target.Timeout)
 	switch target.Platform {
 	case embeddedPlatform:
-		return opened(connectEmbedded(ctx, project, target, secrets))
+		return opened(connectEmbedded(ctx, project, target, secrets, use))
 	case "n8n":
 		return opened(n8n.New(target.URL, key, n8n.Options{Timeout: timeout, Secrets: lookup(secrets)}))
 	case "nodered":
@@ -62,7 +71,7 @@ func opened[P connection](p P, err error) (connection, error) {
 
 // connectEmbedded returns the embedded platform of a target, within segue or
 // where it is served.
-func connectEmbedded(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret) (*embedded.Platform, error) {
+func connectEmbedded(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret, use connectionUse) (*embedded.Platform, error) {
 	if target.URL != "" {
 		return embedded.NewClient(target.URL, secrets[target.Token.Name], embedded.ClientOptions{Timeout: time.Duration(target.Timeout)})
 	}
@@ -70,7 +79,7 @@ func connectEmbedded(ctx context.Context, project *compiler.Project, target comp
 	if !filepath.IsAbs(data) {
 		data = filepath.Join(project.Dir, data)
 	}
-	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{})
+	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{NoCreate: use == toRead})
 }
 
 // credential is the secret that shows the platform who segue is.

@@ -71,7 +71,11 @@ func (t *terminal) fire(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	platform, err := connectEmbedded(c.Context, project, target, secrets)
+	use := toWrite
+	if dryRun {
+		use = toRead
+	}
+	platform, err := connectEmbedded(c.Context, project, target, secrets, use)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func planCommand(t *terminal) *cli.Command {
 			if err := oneOfFormats(format, "text", "json"); err != nil {
 				return err
 			}
-			s, err := t.open(c.Context, c.String("target"))
+			s, err := t.open(c.Context, c.String("target"), toRead)
 			if err != nil {
 				return err
 			}

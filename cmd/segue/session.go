@@ -26,7 +26,7 @@ type session struct {
 
 // open compiles the project, finds the secrets and connects to the target. The
 // platform must be closed.
-func (t *terminal) open(ctx context.Context, name string) (*session, error) {
+func (t *terminal) open(ctx context.Context, name string, use connectionUse) (*session, error) {
 	project, name, target, err := t.target(name)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (t *terminal) open(ctx context.Context, name string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	platform, err := connect(ctx, project, target, secrets)
+	platform, err := connect(ctx, project, target, secrets, use)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	platform, err := connect(c.Context, project, target, secrets)
+	platform, err := connect(c.Context, project, target, secrets, toRead)
 	if err != nil {
 		return err
 	}

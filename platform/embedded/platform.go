@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -66,6 +69,9 @@ func NewClient(baseURL string, token automation.Secret, options ClientOptions) (
 
 // LocalOptions say how a platform works in-process.
 type LocalOptions struct {
+	// NoCreate leaves a file that is missing as it is. The platform is then an
+	// empty one, and what is written to it is gone when it is closed.
+	NoCreate bool
 	Delivery DeliveryOptions
 	// Logger gets what the platform would log if it were served; nil for none.
 	Logger *slog.Logger
@@ -80,16 +86,24 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	store, err := Open(ctx, path)
+	file, discard := path, func() error { return nil }
+	if _, err := os.Stat(path); options.NoCreate && errors.Is(err, fs.ErrNotExist) {
+		dir, err := os.MkdirTemp("", "segue-")
+		if err != nil {
+			return nil, err
+		}
+		file, discard = filepath.Join(dir, filepath.Base(path)), func() error { return os.RemoveAll(dir) }
+	}
+	store, err := Open(ctx, file)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, discard())
 	}
 	d := newDispatcher(store, options.Delivery, logger)
 	transport := handlerTransport{newAPI(store, d, automation.Secret{}, logger)}
 	p := newPlatform(&url.URL{Scheme: "http", Host: "in-process"}, path, automation.Secret{}, ClientOptions{Transport: transport})
 	p.close = func() error {
 		d.Close()
-		return store.Close()
+		return errors.Join(store.Close(), discard())
 	}
 	return p, nil
 }
