@@ -34,7 +34,7 @@ type Project struct {
 	DefaultTarget string `json:"defaultTarget"`
 	// Secrets says where secrets come from that are not in the environment
 	// variable of their name.
-	Secrets map[string]SecretSource `json:"secrets"`
+	Secrets map[string]automation.SecretSource `json:"secrets"`
 	// Catalog holds the placeholders that automations can use: the built-in
 	// ones and the project's own.
 	Catalog automation.Catalog `json:"placeholders"`
@@ -60,13 +60,6 @@ type Source struct {
 // A SecretRef refers to a secret by its name.
 type SecretRef struct {
 	Name string `json:"secret"`
-}
-
-// A SecretSource is where a secret's value comes from: one of the fields is set.
-type SecretSource struct {
-	Env  string   `json:"env"`
-	File string   `json:"file"`
-	Exec []string `json:"exec"`
 }
 
 // A Target is an automation platform.

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,20 +25,6 @@ const DefaultExecTimeout = 30 * time.Second
 
 // execParallelism is how many secrets are fetched at a time.
 const execParallelism = 4
-
-// A SecretSource is where a secret's value comes from. At most one field is
-// set; the zero value is the environment variable of the secret's own name.
-type SecretSource struct {
-	// Env is the name of an environment variable.
-	Env string
-	// File is a path, relative to the project's directory. A line break at the
-	// end of the file is not part of the value.
-	File string
-	// Exec is a command and its arguments, run in the project's directory and
-	// without a shell. It prints the value; a line break at the end is not part
-	// of it.
-	Exec []string
-}
 
 // A SecretUse is one place that refers to a secret.
 type SecretUse struct {
@@ -67,7 +54,7 @@ type SecretResolver struct {
 	// Dir is the project's directory.
 	Dir string
 	// Sources names another place than the environment for some secrets.
-	Sources map[string]SecretSource
+	Sources map[string]automation.SecretSource
 	// LookupEnv reads an environment variable, [os.LookupEnv] if it is nil.
 	LookupEnv func(string) (string, bool)
 	// ExecTimeout bounds each command, [DefaultExecTimeout] if it is zero.
@@ -143,17 +130,17 @@ func (r SecretResolver) fetch(ctx context.Context, name string) (string, error) 
 			return "", fmt.Errorf("the file %s is empty", source.File)
 		}
 	default:
-		variable := source.variable(name)
+		from := variable(source, name)
 		lookup := r.LookupEnv
 		if lookup == nil {
 			lookup = os.LookupEnv
 		}
 		var ok bool
-		if value, ok = lookup(variable); !ok {
-			return "", fmt.Errorf("the environment variable %s is not set", variable)
+		if value, ok = lookup(from); !ok {
+			return "", fmt.Errorf("the environment variable %s is not set", from)
 		}
 		if value == "" {
-			return "", fmt.Errorf("the environment variable %s is empty", variable)
+			return "", fmt.Errorf("the environment variable %s is empty", from)
 		}
 	}
 	return value, nil
@@ -187,12 +174,9 @@ func (r SecretResolver) output(ctx context.Context, command []string) (string, e
 	}
 }
 
-// variable returns the environment variable that the source reads.
-func (s SecretSource) variable(secret string) string {
-	if s.Env != "" {
-		return s.Env
-	}
-	return secret
+// variable returns the environment variable that the source of a secret reads.
+func variable(s automation.SecretSource, secret string) string {
+	return cmp.Or(s.Env, secret)
 }
 
 // trimNewline removes one line break from the end.
@@ -206,7 +190,7 @@ type MissingSecret struct {
 	// Uses are the places that refer to it.
 	Uses []string
 	// Source is where the project says it comes from.
-	Source SecretSource
+	Source automation.SecretSource
 	// Err says what is wrong with the source.
 	Err error
 }
@@ -234,7 +218,7 @@ func (e *MissingSecretsError) Error() string {
 		if len(m.Source.Exec) > 0 || m.Source.File != "" {
 			fmt.Fprintf(&b, "\n    mend its entry under `secrets:` in segue.cue")
 		} else {
-			fmt.Fprintf(&b, "\n    provide it with `export %s=...`, or name another place for it under `secrets:` in segue.cue", m.Source.variable(m.Name))
+			fmt.Fprintf(&b, "\n    provide it with `export %s=...`, or name another place for it under `secrets:` in segue.cue", variable(m.Source, m.Name))
 		}
 	}
 	return b.String()

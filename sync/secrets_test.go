@@ -47,7 +47,7 @@ func TestResolveReadsEverySource(t *testing.T) {
 	}
 	t.Setenv("SECRETS_TEST_COMMAND", "print")
 	t.Setenv("PLAIN", "from the real environment")
-	r := SecretResolver{Dir: dir, Sources: map[string]SecretSource{
+	r := SecretResolver{Dir: dir, Sources: map[string]automation.SecretSource{
 		"RENAMED": {Env: "OTHER"},
 		"FILE":    {File: "key.txt"},
 		"FILE2":   {File: filepath.Join(dir, "key.txt")},
@@ -86,7 +86,7 @@ func TestResolveReportsAllMissingSecretsAtOnce(t *testing.T) {
 	}
 	r := SecretResolver{
 		Dir: dir, LookupEnv: env(map[string]string{"EMPTY": "", "THERE": "x"}),
-		Sources: map[string]SecretSource{
+		Sources: map[string]automation.SecretSource{
 			"RENAMED":    {Env: "OTHER"},
 			"FILE":       {File: "missing.txt"},
 			"FILE_EMPTY": {File: "empty.txt"},
@@ -139,7 +139,7 @@ func TestResolveShowsNothingThatACommandPrints(t *testing.T) {
 			if mode == "hang" {
 				timeout = 50 * time.Millisecond
 			}
-			r := SecretResolver{ExecTimeout: timeout, Sources: map[string]SecretSource{"S": {Exec: []string{os.Args[0]}}}}
+			r := SecretResolver{ExecTimeout: timeout, Sources: map[string]automation.SecretSource{"S": {Exec: []string{os.Args[0]}}}}
 			_, err := r.Resolve(t.Context(), []SecretUse{{"S", "growth/a"}})
 			if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), want) {
 				t.Errorf("error = %v, want ...%s", err, want)
@@ -156,7 +156,7 @@ func TestResolveEndsWithItsContext(t *testing.T) {
 	t.Setenv("SECRETS_TEST_COMMAND", "hang")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r := SecretResolver{Sources: map[string]SecretSource{"S": {Exec: []string{os.Args[0]}}}}
+	r := SecretResolver{Sources: map[string]automation.SecretSource{"S": {Exec: []string{os.Args[0]}}}}
 	if _, err := r.Resolve(ctx, []SecretUse{{"S", ""}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want context.Canceled", err)
 	}

@@ -74,11 +74,7 @@ func (t *terminal) projectError(err error) error {
 
 // resolver finds secrets where the project says.
 func resolver(project *compiler.Project) sync.SecretResolver {
-	r := sync.SecretResolver{Dir: project.Dir, Sources: map[string]sync.SecretSource{}}
-	for name, source := range project.Secrets {
-		r.Sources[name] = sync.SecretSource(source)
-	}
-	return r
+	return sync.SecretResolver{Dir: project.Dir, Sources: project.Secrets}
 }
 
 // How often a request is made before segue gives up on it. Somebody waits for a
