@@ -1,0 +1,172 @@
+package n8n
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/sync"
+)
+
+// Secrets implements [sync.Platform]. A secret that is in several credentials
+// is the same if it is in all of them, and none of them is about to go.
+func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
+	p.mu.Lock()
+	prj := p.project(project)
+	s := p.snapshot
+	fresh := s != nil && s.seq == p.seq && time.Since(s.at) < snapshotAge
+	p.snapshot = nil
+	p.mu.Unlock()
+	if !fresh {
+		if _, err := p.list(ctx); err != nil {
+			return nil, err
+		}
+	}
+	p.mu.Lock()
+	uses := slices.Collect(maps.Values(prj.uses))
+	values, put := maps.Clone(prj.values), maps.Clone(prj.put)
+	p.mu.Unlock()
+
+	states := map[string]sync.SecretState{}
+	see := func(name string, same bool) {
+		_, wanted := want[name]
+		switch old, seen := states[name]; {
+		case !wanted:
+			states[name] = sync.Unchecked
+		case !same, seen && old == sync.Different:
+			states[name] = sync.Different
+		default:
+			states[name] = sync.Same
+		}
+	}
+	for name := range put {
+		see(name, values[name] == want[name])
+	}
+	for _, u := range uses {
+		if u.auth != nil {
+			for name, print := range u.auth.Secrets {
+				v, wanted := want[name]
+				see(name, wanted && p.prints.matches(print, v))
+			}
+		}
+		if u.leaving != nil {
+			for _, name := range u.leaving.Secrets {
+				see(name, false)
+			}
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, state := range states {
+		if state == sync.Same {
+			prj.values[name] = want[name]
+		}
+	}
+	return states, nil
+}
+
+// PutSecret implements [sync.Platform]. The workflows that use the secret are
+// moved to a new credential, one after the other. If that is cut off, the next
+// call takes it from there. A secret that no workflow uses yet is kept in
+// memory for the first one that does.
+func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
+	p.mu.Lock()
+	prj := p.project(project)
+	prj.values[name], prj.put[name] = value, true
+	p.snapshot = nil
+	p.mu.Unlock()
+	all, err := p.list(ctx)
+	if err != nil {
+		return err
+	}
+	prj.credentials.Lock()
+	defer prj.credentials.Unlock()
+	for i := range all {
+		w := &all[i]
+		r, ok := w.record()
+		if !ok || r.Project != project || !p.stale(prj, r, name) {
+			continue
+		}
+		if err := p.rotate(ctx, prj, w, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stale reports whether a workflow's credential does not hold the secret's
+// value, or something was left half done with the secret.
+func (p *Platform) stale(prj *project, r record, name string) bool {
+	if r.Leaving != nil && slices.Contains(r.Leaving.Secrets, name) {
+		return true
+	}
+	return r.Auth != nil && r.Auth.Secrets[name] != "" && !p.valid(prj, r.Auth)
+}
+
+// rotate moves a workflow to a credential with the values as they should be,
+// and changes nothing else about it. prj.credentials is held.
+func (p *Platform) rotate(ctx context.Context, prj *project, listed *workflow, was record) error {
+	// It may have been changed since it was listed.
+	w, r, err := p.current(ctx, listed.stored(was))
+	if err != nil {
+		if kind := sync.KindOf(err); kind == sync.NotFound {
+			return nil
+		}
+		return err
+	}
+	if w, r, err = p.sweep(ctx, w, r); err != nil || r.Auth == nil {
+		return err
+	}
+	var a automation.Automation
+	w.readRequest(&a)
+	secret := secretHeaders(a.Action)
+	if shapeOf(secret) != r.Auth.Shape {
+		return nil // somebody has edited its headers: an update puts that right
+	}
+	w, err = p.relocate(ctx, prj, w, r, secret, func(w *workflow, auth *authRecord) (*workflow, record, error) {
+		r.Auth = auth
+		next := w.writable(nil)
+		next.ID = w.ID
+		next.node(noteID).setCredential(credentialRef{})
+		next.node(sendID).setCredential(auth.ref())
+		next.setRecord(r, p.source)
+		return next, r, nil
+	})
+	if err != nil || !w.unpublished() {
+		return err
+	}
+	return p.setEnabled(ctx, w, true)
+}
+
+// DeleteSecret implements [sync.Platform]. A secret goes with the last workflow
+// that uses it; what is left to do is what was left half done.
+func (p *Platform) DeleteSecret(ctx context.Context, project, name string) error {
+	p.mu.Lock()
+	prj := p.project(project)
+	delete(prj.values, name)
+	delete(prj.put, name)
+	p.snapshot = nil
+	p.mu.Unlock()
+	all, err := p.list(ctx)
+	if err != nil {
+		return err
+	}
+	prj.credentials.Lock()
+	defer prj.credentials.Unlock()
+	for i := range all {
+		w := &all[i]
+		r, ok := w.record()
+		if !ok || r.Project != project || r.Leaving == nil || !slices.Contains(r.Leaving.Secrets, name) {
+			continue
+		}
+		if w, r, err = p.current(ctx, w.stored(r)); err == nil {
+			_, _, err = p.sweep(ctx, w, r)
+		}
+		if err != nil && sync.KindOf(err) != sync.NotFound {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package n8n
+
+import (
+	"context"
+	"crypto/rand"
+	"maps"
+	"math"
+	"slices"
+	gosync "sync"
+	"time"
+
+	"github.com/seguehq/segue/automation"
+)
+
+// A project is what is known of a project's credentials: all from its
+// workflows' notes, and kept up to date with what is written.
+type project struct {
+	name string
+	// credentials is held while a credential is created, replaced or deleted.
+	credentials gosync.Mutex
+
+	// The rest is guarded by Platform.mu.
+
+	// values are of secrets as they should be stored: given to PutSecret, or
+	// found to be the stored ones.
+	values map[string]automation.Secret
+	// put are the secrets that were given to PutSecret.
+	put map[string]bool
+	// uses are the project's workflows, by ID, and places that are reserved
+	// with a credential.
+	uses   map[string]*use
+	listed bool
+}
+
+// A use is one workflow's part in the credentials.
+type use struct {
+	key     string      // "" for a place that is reserved
+	auth    *authRecord // nil for none
+	leaving *leavingRecord
+	sound   bool // the node uses what the note says
+	seq     int
+}
+
+// project returns the project; Platform.mu is held.
+func (p *Platform) project(name string) *project {
+	prj := p.projects[name]
+	if prj == nil {
+		prj = &project{name: name, values: map[string]automation.Secret{}, put: map[string]bool{}, uses: map[string]*use{}}
+		p.projects[name] = prj
+	}
+	return prj
+}
+
+// known returns the project once its workflows have been listed.
+func (p *Platform) known(ctx context.Context, name string) (*project, error) {
+	p.mu.Lock()
+	prj := p.project(name)
+	listed := prj.listed
+	p.mu.Unlock()
+	if listed {
+		return prj, nil
+	}
+	if _, err := p.list(ctx); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	prj.listed = true // also if there is nothing of it
+	p.mu.Unlock()
+	return prj, nil
+}
+
+// refresh takes over what a listing has seen, but for what was written since
+// its start.
+func (p *Platform) refresh(all []workflow, start int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen := map[string]bool{}
+	for i := range all {
+		w := &all[i]
+		seen[w.ID] = true
+		r, ok := w.record()
+		if !ok || p.gone[w.ID] {
+			continue
+		}
+		prj := p.project(r.Project)
+		if old := prj.uses[w.ID]; old == nil || old.seq <= start {
+			prj.uses[w.ID] = useOf(w, r, start)
+		}
+	}
+	for _, prj := range p.projects {
+		prj.listed = true
+		maps.DeleteFunc(prj.uses, func(id string, u *use) bool { return !seen[id] && u.seq <= start })
+	}
+	p.snapshot = nil
+	if p.seq == start {
+		p.snapshot = &snapshot{seq: start, at: time.Now()}
+	}
+}
+
+func useOf(w *workflow, r record, seq int) *use {
+	return &use{key: r.Key, auth: r.Auth, leaving: r.Leaving, sound: w.usesItsCredential(), seq: seq}
+}
+
+// note remembers a workflow as it is stored now.
+func (p *Platform) note(w *workflow) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seq++
+	delete(p.gone, w.ID)
+	for _, prj := range p.projects {
+		delete(prj.uses, w.ID)
+	}
+	if r, ok := w.record(); ok {
+		p.project(r.Project).uses[w.ID] = useOf(w, r, p.seq)
+	}
+}
+
+// forget remembers that a workflow is gone.
+func (p *Platform) forget(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seq++
+	p.gone[id] = true
+	for _, prj := range p.projects {
+		delete(prj.uses, id)
+	}
+}
+
+// A place is a use that a workflow is about to take.
+type place struct {
+	id   string
+	auth *authRecord
+}
+
+// reserve finds a credential that has the headers with the right values, and
+// keeps it from being deleted until leave is called. It returns nil if there is
+// none.
+func (p *Platform) reserve(prj *project, secret map[string]automation.Header) *place {
+	shape := shapeOf(secret)
+	p.mu.Lock()
+	candidates := map[string]*authRecord{}
+	for _, u := range prj.uses {
+		if u.auth != nil && u.sound && u.auth.Shape == shape && !p.buried[u.auth.ID] {
+			candidates[u.auth.ID] = u.auth
+		}
+	}
+	p.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(candidates)) {
+		auth := candidates[id]
+		if !p.valid(prj, auth) {
+			continue
+		}
+		p.mu.Lock()
+		usable := false // still: comparing has taken its time
+		for _, u := range prj.uses {
+			usable = usable || u.sound && u.auth != nil && u.auth.ID == id && !p.buried[id]
+		}
+		place := &place{id: "reserved " + rand.Text(), auth: auth}
+		if usable {
+			prj.uses[place.id] = &use{auth: auth, sound: true, seq: math.MaxInt} // no listing takes it away
+		}
+		p.mu.Unlock()
+		if usable {
+			return place
+		}
+	}
+	return nil
+}
+
+// bury remembers that a credential does not exist any more.
+func (p *Platform) bury(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.buried[id] = true
+}
+
+// leave gives a reserved place up.
+func (p *Platform) leave(prj *project, id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(prj.uses, id)
+}
+
+// valid reports whether a credential holds the values as they should be, as far
+// as they are known.
+func (p *Platform) valid(prj *project, auth *authRecord) bool {
+	p.mu.Lock()
+	values := maps.Clone(prj.values)
+	p.mu.Unlock()
+	for name, print := range auth.Secrets {
+		if v, known := values[name]; known && !p.prints.matches(print, v) {
+			return false
+		}
+	}
+	return true
+}
