@@ -146,27 +146,59 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 		return nil, err
 	}
 	withoutClashes(result.Diagnostics)
-	result.Diagnostics = withoutEchoes(result.Diagnostics)
 	result.Diagnostics.Sort()
+	result.Diagnostics = once(result.Diagnostics)
 	return result, nil
 }
 
-// withoutEchoes removes what CUE says of an automation where it says the same of
-// a value at the same place that is no automation's: the automation only uses
-// that value.
-func withoutEchoes(list diagnostic.List) diagnostic.List {
+// once keeps one of the findings that tell of one mistake: those about the
+// automations that a comprehension makes, or that share a definition with a
+// mistake in it. The list is sorted.
+func once(list diagnostic.List) diagnostic.List {
 	type spot struct {
 		file, code string
 		at         diagnostic.Range
 	}
-	of := func(d diagnostic.Diagnostic) spot { return spot{d.File, d.Code, d.Range} }
-	own := map[spot]bool{}
+	kept := map[spot][]int{} // into out
+	out := list[:0]
 	for _, d := range list {
-		if d.Key == "" && d.Path != "" && d.Severity == diagnostic.Error {
-			own[of(d)] = true
+		at := spot{d.File, d.Code, d.Range}
+		if i := slices.IndexFunc(kept[at], func(i int) bool { return sameMistake(out[i], d) }); i < 0 {
+			kept[at] = append(kept[at], len(out))
+			out = append(out, d)
+		} else if first := &out[kept[at][i]]; tellsMore(d, *first) {
+			*first = d
 		}
 	}
-	return slices.DeleteFunc(list, func(d diagnostic.Diagnostic) bool { return d.Key != "" && own[of(d)] })
+	return out
+}
+
+// tellsMore reports whether a finding is better than another one of the same
+// mistake: it says what was meant, or it is about the value itself.
+func tellsMore(a, b diagnostic.Diagnostic) bool {
+	if (a.Suggestion == "") != (b.Suggestion == "") {
+		return a.Suggestion != ""
+	}
+	return a.Key == "" && b.Key != ""
+}
+
+// sameMistake reports whether two findings at one place, of one code, tell the
+// same: word for word but for the key, or one of them of a value by itself and
+// the other of an automation that only uses it.
+func sameMistake(a, b diagnostic.Diagnostic) bool {
+	if a.File == "" || a.Severity != b.Severity {
+		return false
+	}
+	if a.Key != b.Key && (a.Key == "" || b.Key == "") && a.Path != "" && b.Path != "" && a.Severity == diagnostic.Error {
+		return true
+	}
+	plain := func(d diagnostic.Diagnostic) string {
+		if d.Key == "" {
+			return d.Message
+		}
+		return strings.ReplaceAll(d.Message, d.Key, "")
+	}
+	return a.Key != b.Key && plain(a) == plain(b)
 }
 
 // matching returns the folders that one of the patterns names.

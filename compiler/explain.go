@@ -66,9 +66,13 @@ type explained struct {
 	// deferred says that a package that is imported has mistakes, which are
 	// explained there.
 	deferred bool
-	// holes stand where something was taken out that leads nowhere.
+	// holes stand where something was taken out that leads nowhere, here or in a
+	// package that is imported.
 	holes map[ast.Node]bool
-	found diagnostic.List
+	// imported are the project's packages that this one makes use of, by folder
+	// and name.
+	imported map[string]*explained
+	found    diagnostic.List
 	// positions are CUE's, by path, of the values that were converted, partials
 	// the paths of structs that may have more fields than can be seen.
 	positions map[string]token.Pos
@@ -80,7 +84,7 @@ type explained struct {
 // references and imports that lead nowhere, become findings.
 func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 	p := &explained{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{},
-		holes: map[ast.Node]bool{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
+		holes: map[ast.Node]bool{}, imported: map[string]*explained{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
 	var sources []*source
 	folder := path.Clean(dir)
 	for {
@@ -116,7 +120,7 @@ func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 		folder = path.Dir(folder)
 	}
 	p.index = newIndex(sources)
-	p.index.elsewhere = e.elsewhere()
+	p.index.elsewhere = p.elsewhere
 	return p, nil
 }
 
@@ -201,22 +205,44 @@ func (e *explainer) read(name string) (*source, error, error) {
 	return &source{name: name, syntax: syntax, content: content}, broken, nil
 }
 
-// elsewhere returns a function that reads files of the project's other packages,
-// where values come from that a package imports.
-func (e *explainer) elsewhere() func(filename string) *source {
-	read := map[string]*source{}
-	return func(filename string) *source {
-		if s, ok := read[filename]; ok {
-			return s
-		}
-		read[filename] = nil
-		if rel := e.loader.relative(filename); filepath.IsLocal(filepath.FromSlash(rel)) && !strings.HasPrefix(rel, "cue.mod/") {
-			if s, broken, err := e.read(rel); err == nil && broken == nil {
-				read[filename] = s
+// elsewhere reads a file of another package of the project, where values come
+// from that a package imports. It returns nil if there is none.
+func (p *explained) elsewhere(filename string) *source {
+	if o := p.owner(filename); o != nil {
+		for _, s := range o.index.sources {
+			if s.syntax.Filename == filename {
+				return s
 			}
 		}
-		return read[filename]
 	}
+	return nil
+}
+
+// owner returns the project's package that a file belongs to, with what leads
+// nowhere taken out; nil if it is no file of the project, or can't be read.
+func (p *explained) owner(filename string) *explained {
+	name := p.loader.relative(filename)
+	if !filepath.IsLocal(filepath.FromSlash(name)) || strings.HasPrefix(name, "cue.mod/") {
+		return nil
+	}
+	clause, err := parser.ParseFile(filename, nil, parser.PackageClauseOnly)
+	if err != nil {
+		return nil
+	}
+	dir, pkg := path.Dir(name), clause.PackageName()
+	id := dir + ":" + pkg
+	o, ok := p.imported[id]
+	if !ok {
+		if o, err = p.open(dir, pkg, nil); err == nil {
+			o.imported, o.holes = p.imported, p.holes
+			p.imported[id] = o
+			o.resolve()
+		} else {
+			o = nil
+			p.imported[id] = nil
+		}
+	}
+	return o
 }
 
 // evaluate returns the package's value, as far as CUE can tell with everything
@@ -225,9 +251,14 @@ func (p *explained) evaluate() cue.Value {
 	if p.resolve(); p.refused {
 		return cue.Value{}
 	}
+	used := map[*explained]bool{}
 	parse := func(name string, src any, cfg parser.Config) (*ast.File, error) {
 		if f, ok := p.patched[name]; ok {
 			return f, nil
+		}
+		if o := p.owner(name); o != nil && !o.refused && o.patched[name] != nil {
+			used[o] = true
+			return o.patched[name], nil
 		}
 		return p.loader.parse(name, src, cfg)
 	}
@@ -246,6 +277,11 @@ func (p *explained) evaluate() cue.Value {
 	}
 	if inst.Err != nil {
 		p.cueErrors(inst.Err, nil)
+	}
+	for _, id := range sorted(p.imported) {
+		if o := p.imported[id]; used[o] {
+			p.found = append(p.found, o.found...)
+		}
 	}
 	return cuecontext.New().BuildInstance(inst)
 }

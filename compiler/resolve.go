@@ -85,6 +85,7 @@ func (r *resolver) file() {
 		}
 	}
 	r.patched[s.syntax.Filename] = r.withoutLost()
+	r.loosen(r.patched[s.syntax.Filename])
 }
 
 // report adds a finding about a part of the file.
