@@ -25,6 +25,9 @@ type checker struct {
 	trigger automation.TriggerKind
 	// templates says whether placeholders may stand in the texts.
 	templates bool
+	// draft says that the value is a definition's, which others complete: nothing
+	// is missing in it.
+	draft bool
 	// partial holds the paths of structs that may have more fields than the
 	// value shows.
 	partial map[string]bool
@@ -96,6 +99,7 @@ func (c *checker) any(v any, p valuePath) {
 
 func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 	meant := map[string]bool{} // fields that a misspelt one stands for
+	m = s.mended(m)
 	for _, k := range sorted(m) {
 		at := p.with(k)
 		f, ok := s.fields[k]
@@ -113,10 +117,19 @@ func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 			c.fieldName(k, at)
 			c.any(m[k], at)
 		default:
-			meant[c.unknownField(k, m, s, at)] = true
+			near := c.unknownField(k, m, s, at)
+			meant[near] = true
+			if !c.templates {
+				continue
+			}
+			if f, ok := s.fields[near]; ok && c.found[len(c.found)-1].repair != nil {
+				c.value(m[k], f.shape, at)
+			} else {
+				c.any(m[k], at)
+			}
 		}
 	}
-	if c.partial[p.String()] || len(meant) > 0 && !s.anyKnown(m) {
+	if c.draft || c.partial[p.String()] || len(meant) > 0 && !s.anyKnown(m) {
 		return // what is missing is probably what the unknown fields stand for
 	}
 	for _, k := range sorted(s.fields) {

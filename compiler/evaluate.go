@@ -332,6 +332,9 @@ func (e *evaluation) explain(dir, pkg string, failure error, candidates []candid
 	}
 	value := p.evaluate()
 	e.explainAutomations(p, value, known)
+	if failure != nil {
+		e.explainDefinitions(p, value)
+	}
 	if failure != nil && !p.deferred && !p.found.HasErrors() {
 		p.cueErrors(failure, nil)
 	}
@@ -398,6 +401,31 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 				p.found[from+i].Key = key
 			}
 		}
+	}
+}
+
+// explainDefinitions checks the definitions of a package that automations build
+// on.
+func (e *evaluation) explainDefinitions(p *explained, value cue.Value) {
+	fields, err := value.Fields(cue.Definitions(true))
+	if err != nil {
+		return
+	}
+	p.draft = true
+	defer func() { p.draft = false }()
+	for fields.Next() {
+		v, name := fields.Value(), fields.Selector().String()
+		if call := v.LookupPath(valueSelector("call")); !fields.Selector().IsDefinition() || !call.IsConcrete() {
+			continue
+		}
+		at := valuePath{name}
+		m := e.message(p.raw(v, at), p.dir, name)
+		m.at, m.partial = at, p.partials
+		m.checkDraft()
+		for i := range m.found {
+			m.found[i].position = p.positions[m.found[i].path.String()]
+		}
+		p.addAll(m.found, "", v.Pos())
 	}
 }
 

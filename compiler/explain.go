@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -66,6 +67,8 @@ type explained struct {
 	// deferred says that a package that is imported has mistakes, which are
 	// explained there.
 	deferred bool
+	// draft says that what is converted is a definition, which may be open.
+	draft bool
 	// holes stand where something was taken out that leads nowhere, here or in a
 	// package that is imported.
 	holes map[ast.Node]bool
@@ -334,9 +337,9 @@ func (p *explained) raw(v cue.Value, at valuePath) any {
 // rawOpen converts a value that may still be several.
 func (p *explained) rawOpen(v cue.Value, at valuePath) any {
 	switch {
-	case p.partial(at):
-		return broken{} // it stands for what was taken out
-	case p.refersToItself(at):
+	case p.draft || p.partial(at):
+		return broken{} // others set it, or it stands for what was taken out
+	case p.refersToItself(v, at):
 		return broken{}
 	case v.IncompleteKind() == cue.TopKind:
 		return unset{}
@@ -346,17 +349,57 @@ func (p *explained) rawOpen(v cue.Value, at valuePath) any {
 }
 
 // refersToItself reports a field whose value is its own name, which in CUE is
-// the field itself and no text.
-func (p *explained) refersToItself(at valuePath) bool {
-	for _, s := range p.index.sites(at) {
-		if id, ok := s.value.(*ast.Ident); ok && id.Node != nil && s.field != nil && (id.Node == s.field || id.Node == s.field.Value) {
-			p.add(finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "cycle",
-				Message: at.name() + " refers to itself",
-				Help:    fmt.Sprintf("a text stands between quotes: %q; a placeholder between braces too: %q", id.Name, "{{"+id.Name+"}}")}}, id.Pos())
+// the field itself: no text, and nothing of that name around it.
+func (p *explained) refersToItself(v cue.Value, at valuePath) bool {
+	sites := p.index.sites(at)
+	src := p.index.sourceOf(v.Pos())
+	if src != nil {
+		sites = append(sites, siteAt(src.syntax, v.Pos()))
+	}
+	for _, s := range sites {
+		id, ok := s.value.(*ast.Ident)
+		if !ok || id.Node == nil || s.field == nil || id.Node != s.field && id.Node != s.field.Value {
+			continue
+		}
+		f := finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "cycle",
+			Message: at.name() + " refers to itself",
+			Help:    fmt.Sprintf("a text stands between quotes: %q; a placeholder between braces too: %q", id.Name, "{{"+id.Name+"}}")}}
+		if plain, ok := s.field.Label.(*ast.Ident); ok && src != nil && bindsAround(src.syntax, id) {
+			f.Help = fmt.Sprintf("put the field's name in quotes, so that it does not hide the other %s: %q: %s", id.Name, id.Name, id.Name)
+			f.repair = nil
+			d := p.index.place(f, id.Pos())
+			d.Fix = edit(src.name, p.index.nodeRange(plain), strconv.Quote(id.Name), strconv.Quote(id.Name))
+			p.found = append(p.found, d)
 			return true
 		}
+		p.add(f, id.Pos())
+		return true
 	}
 	return false
+}
+
+// bindsAround reports whether a comprehension around an identifier gives its
+// name a meaning.
+func bindsAround(f *ast.File, id *ast.Ident) bool {
+	found := false
+	ast.Walk(f, func(n ast.Node) bool {
+		c, ok := n.(*ast.Comprehension)
+		if !ok || !contains(c, id) {
+			return true
+		}
+		for _, clause := range c.Clauses {
+			switch clause := clause.(type) {
+			case *ast.ForClause:
+				for _, name := range []*ast.Ident{clause.Key, clause.Value} {
+					found = found || name != nil && name.Name == id.Name
+				}
+			case *ast.LetClause:
+				found = found || clause.Ident.Name == id.Name
+			}
+		}
+		return true
+	}, nil)
+	return found
 }
 
 func (p *explained) rawStruct(v cue.Value, at valuePath) any {
@@ -418,6 +461,9 @@ func (p *explained) incomplete(v cue.Value, at valuePath) {
 	if options := alternativesOf(v); len(options) > 0 {
 		f.Message, f.Help = at.name()+" has no value: it may be "+oneOf(options), "choose one of them"
 	}
+	if id := p.argument(v.Pos()); id != nil && p.missingArgument(id, typeName(v), at) {
+		return
+	}
 	sites := p.index.sites(at)
 	p.add(f, v.Pos())
 	// The declaration asks for a value; the automation is where one is missing.
@@ -437,6 +483,55 @@ func (p *explained) incomplete(v cue.Value, at valuePath) {
 		}
 		return
 	}
+}
+
+// argument returns the reference at a position if it is one to a definition's
+// argument, such as #team, which automations that build on the definition set.
+func (p *explained) argument(pos token.Pos) *ast.Ident {
+	src := p.index.sourceOf(pos)
+	if src == nil {
+		return nil
+	}
+	id, ok := siteAt(src.syntax, pos).value.(*ast.Ident)
+	if !ok || !strings.HasPrefix(id.Name, "#") {
+		return nil
+	}
+	return id
+}
+
+// missingArgument reports, once, that an automation does not set an argument of
+// a definition that it builds on; false if it is no automation's.
+func (p *explained) missingArgument(id *ast.Ident, needed string, at valuePath) bool {
+	if len(at) < 3 || at[0] != "automations" {
+		return false
+	}
+	whole := at[:2]
+	f := finding{path: whole, spot: atLabel, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value",
+		Message: id.Name + " has no value: " + needed + " is needed",
+		Help:    "the definition asks for it: add " + id.Name + ": ..."}}
+	var own []string
+	for _, s := range p.index.sites(whole) {
+		for _, label := range fieldNames(s.value) {
+			if strings.HasPrefix(label, "#") {
+				own = append(own, label)
+			}
+		}
+	}
+	if near := nearest(id.Name, own); near != "" {
+		f.path, f.Suggestion, f.Help = whole.with(near), id.Name, didYouMean(id.Name)
+		f.Message = "the definition has no argument " + near
+		f.Code, f.repair = "unknown-field", &repair{how: rename, text: id.Name}
+	}
+	d := p.index.place(f, p.positions[whole.String()])
+	if src := p.index.sourceOf(id.Pos()); src != nil {
+		d.Related = append(d.Related, diagnostic.Related{Message: "used here", File: src.name, Range: p.index.nodeRange(id)})
+	}
+	if !slices.ContainsFunc(p.found, func(o diagnostic.Diagnostic) bool {
+		return o.File == d.File && o.Range == d.Range && o.Message == d.Message
+	}) {
+		p.found = append(p.found, d)
+	}
+	return true
 }
 
 // alternativesOf lists what a value may be if that is one of several literals.

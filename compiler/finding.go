@@ -50,10 +50,14 @@ func labelSelector(label string) cue.Selector {
 }
 
 // name returns how a message refers to the value: the path without what leads
-// to the automation.
+// to the automation, or to the definition.
 func (p valuePath) name() string {
 	if len(p) >= 2 && p[0] == "automations" {
 		p = p[2:]
+	} else if len(p) > 0 {
+		if first, _ := p[0].(string); strings.HasPrefix(first, "#") {
+			p = p[1:]
+		}
 	}
 	return p.String()
 }

@@ -126,6 +126,7 @@ func (m *message) check(accepted bool) {
 		return
 	}
 	m.envelope(shapes[0])
+	raw = shapes[0].mended(raw)
 	m.findTrigger()
 	if payload, ok := raw["payload"]; ok {
 		m.checkPayload(payload, shapes[1], accepted)
@@ -137,6 +138,25 @@ func (m *message) check(accepted bool) {
 	m.findSource()
 	m.checkURL()
 	m.checkHeaders()
+	slices.SortStableFunc(m.found, byPlace)
+}
+
+// checkDraft finds what is wrong with a definition that automations build on,
+// whatever they add to it.
+func (m *message) checkDraft() {
+	m.draft = true
+	raw, _ := m.value.(map[string]any)
+	m.raw = raw
+	m.call, _ = raw["call"].(string)
+	shapes, ok := callShapes()[m.call]
+	if !ok {
+		return
+	}
+	m.envelope(shapes[0])
+	m.findTrigger()
+	if payload, ok := raw["payload"]; ok {
+		m.checkPayload(payload, shapes[1], false)
+	}
 	slices.SortStableFunc(m.found, byPlace)
 }
 

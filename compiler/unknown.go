@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -36,6 +37,33 @@ func (c *checker) unknownField(k string, m map[string]any, s *shape, at valuePat
 		w.Help = "its fields are " + oneOf(s.names())
 	}
 	return ""
+}
+
+// mended returns the fields of a value with those of a misspelt block in the one
+// that was meant, which is there too, so that nothing in it is missing. It is the
+// value itself if nothing is to be mended.
+func (s *shape) mended(m map[string]any) map[string]any {
+	out := m
+	for k, v := range m {
+		inner, ok := v.(map[string]any)
+		if _, known := s.fields[k]; known || !ok || s.rest != nil || s.open {
+			continue
+		}
+		near := nearest(k, s.names())
+		there, ok := m[near].(map[string]any)
+		if !ok {
+			continue
+		}
+		out = maps.Clone(m)
+		whole := maps.Clone(there)
+		for name := range inner {
+			if _, ok := there[name]; !ok {
+				whole[name] = broken{}
+			}
+		}
+		out[near] = whole
+	}
+	return out
 }
 
 // structName says what a struct is called in a message.
