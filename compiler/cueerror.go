@@ -71,6 +71,9 @@ func (p *explained) cueErrors(err error, at valuePath) {
 		}
 		seen[key] = true
 		places := p.authorPlaces(e)
+		if p.requiredArgument(e, f.path, places) {
+			continue
+		}
 		if f.Code == "conflicting-values" {
 			p.conflict(f, e, places)
 			continue
@@ -88,6 +91,20 @@ func (p *explained) cueErrors(err error, at valuePath) {
 		}
 		p.found = append(p.found, d)
 	}
+}
+
+// requiredArgument reports that an automation does not set an argument of a
+// definition that has to be set, if that is what the error says.
+func (p *explained) requiredArgument(e cueerrors.Error, at valuePath, places []token.Pos) bool {
+	if format, _ := e.Msg(); !strings.HasPrefix(format, "required field missing") {
+		return false
+	}
+	for _, pos := range places {
+		if id := p.argument(pos); id != nil && p.missingArgument(id, "a value", at) {
+			return true
+		}
+	}
+	return false
 }
 
 // errorPath is where an error belongs, as CUE says it.

@@ -297,7 +297,7 @@ func (p *explained) add(f finding, position token.Pos) {
 // raw converts a value to decoded JSON. What CUE itself says is wrong becomes a
 // finding and leaves a broken value behind.
 func (p *explained) raw(v cue.Value, at valuePath) any {
-	p.positions[at.String()] = v.Pos()
+	p.positions[at.String()] = p.positionOf(v)
 	if d, ok := v.Default(); ok {
 		v = d
 	}
@@ -332,6 +332,29 @@ func (p *explained) raw(v cue.Value, at valuePath) any {
 		return broken{}
 	}
 	return out
+}
+
+// positionOf is where the author's files give a value, as far as CUE knows; that
+// of the field's name for a struct without braces, which starts where the name of
+// a field within it does.
+func (p *explained) positionOf(v cue.Value) token.Pos {
+	pos := v.Pos()
+	if p.index.sourceOf(pos) == nil {
+		if op, args := v.Expr(); op == cue.AndOp {
+			for _, arg := range args {
+				if p.index.sourceOf(arg.Pos()) != nil {
+					pos = arg.Pos()
+					break
+				}
+			}
+		}
+	}
+	if src := p.index.sourceOf(pos); src != nil && v.IncompleteKind() == cue.StructKind {
+		if field, ok := src.withoutBraces()[pos.Offset()]; ok {
+			return field.Label.Pos()
+		}
+	}
+	return pos
 }
 
 // rawOpen converts a value that may still be several.
@@ -492,8 +515,8 @@ func (p *explained) argument(pos token.Pos) *ast.Ident {
 	if src == nil {
 		return nil
 	}
-	id, ok := siteAt(src.syntax, pos).value.(*ast.Ident)
-	if !ok || !strings.HasPrefix(id.Name, "#") {
+	id, ok := siteAt(src.syntax, pos).value.(*ast.Ident) // the field's, or the one there
+	if !ok || !strings.HasPrefix(id.Name, "#") || topField(src.syntax, id.Name) != nil {
 		return nil
 	}
 	return id
@@ -527,7 +550,7 @@ func (p *explained) missingArgument(id *ast.Ident, needed string, at valuePath) 
 		d.Related = append(d.Related, diagnostic.Related{Message: "used here", File: src.name, Range: p.index.nodeRange(id)})
 	}
 	if !slices.ContainsFunc(p.found, func(o diagnostic.Diagnostic) bool {
-		return o.File == d.File && o.Range == d.Range && o.Message == d.Message
+		return o.Path == d.Path && o.Message == d.Message
 	}) {
 		p.found = append(p.found, d)
 	}

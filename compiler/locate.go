@@ -16,6 +16,26 @@ type source struct {
 	syntax  *ast.File
 	content []byte
 	lines   []int // where they start; nil until they are asked for
+	// bare are the fields whose value is a struct without braces, by where it
+	// starts; nil until they are asked for.
+	bare map[int]*ast.Field
+}
+
+// withoutBraces returns the fields whose value is a struct without braces, by
+// the offset at which it starts.
+func (s *source) withoutBraces() map[int]*ast.Field {
+	if s.bare == nil {
+		s.bare = map[int]*ast.Field{}
+		ast.Walk(s.syntax, func(n ast.Node) bool {
+			if field, ok := n.(*ast.Field); ok {
+				if st, ok := field.Value.(*ast.StructLit); ok && !st.Lbrace.IsValid() {
+					s.bare[st.Pos().Offset()] = field
+				}
+			}
+			return true
+		}, nil)
+	}
+	return s.bare
 }
 
 // An index finds the place of a value in the author's files by its path. It
