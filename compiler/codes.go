@@ -48,6 +48,7 @@ var codes = []Code{
 	{Name: "malformed-placeholder", Severity: diagnostic.Error},
 	{Name: "may-be-too-large", Severity: diagnostic.Warning},
 	{Name: "may-be-too-long", Severity: diagnostic.Warning},
+	{Name: "misplaced-automation", Severity: diagnostic.Error},
 	{Name: "misplaced-placeholder", Severity: diagnostic.Error},
 	{Name: "missing-cast", Severity: diagnostic.Error},
 	{Name: "missing-field", Severity: diagnostic.Error},

@@ -71,7 +71,7 @@ func (p *explained) cueErrors(err error, at valuePath) {
 		}
 		seen[key] = true
 		places := p.authorPlaces(e)
-		if p.requiredArgument(e, f.path, places) {
+		if p.requiredArgument(e, f.path, places) || at != nil && f.Code == "missing-value" && p.waits(at) {
 			continue
 		}
 		if f.Code == "conflicting-values" {

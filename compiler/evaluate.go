@@ -215,9 +215,13 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance) (evaluated, err
 			clean, failure = false, err
 		}
 		if !automations.Exists() {
-			out.diagnostics = e.misspeltAutomations(inst, failure)
-			if failure != nil && len(out.diagnostics) > 0 {
+			if out.diagnostics = e.misspeltAutomations(inst); len(out.diagnostics) > 0 {
 				return out, nil // the rest can be told once the name is right
+			}
+		}
+		if failure == nil {
+			if out.diagnostics, err = e.outside(inst, value); err != nil {
+				return out, err
 			}
 		}
 		if err == nil {
@@ -247,13 +251,9 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance) (evaluated, err
 	return out, err
 }
 
-// misspeltAutomations warns of a package without automations that has a field
-// of nearly that name: CUE has nothing against it, and nothing would be compiled.
-func (e *evaluation) misspeltAutomations(inst *build.Instance, failure error) diagnostic.List {
-	severity := diagnostic.Warning
-	if failure != nil {
-		severity = diagnostic.Error
-	}
+// misspeltAutomations reports a package without automations that has a field of
+// nearly that name: CUE has nothing against it, and nothing would be compiled.
+func (e *evaluation) misspeltAutomations(inst *build.Instance) diagnostic.List {
 	var out diagnostic.List
 	for _, f := range inst.Files {
 		for _, d := range f.Decls {
@@ -265,7 +265,7 @@ func (e *evaluation) misspeltAutomations(inst *build.Instance, failure error) di
 			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || nearest(label, []string{"automations"}) == "" {
 				continue
 			}
-			out = append(out, diagnostic.Diagnostic{Severity: severity, Code: "unknown-field", File: e.loader.relative(f.Filename),
+			out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-field", File: e.loader.relative(f.Filename),
 				Range: rangeOf(field.Label.Pos(), field.Label.End()), Path: valuePath{label}.String(),
 				Message:    "the package has no automations: segue reads the field automations, not " + label,
 				Suggestion: "automations", Help: didYouMean("automations")})
@@ -393,6 +393,7 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 			m.found[i].position = p.positions[m.found[i].path.String()]
 		}
 		p.addAll(m.found, key, v.Pos())
+		p.declaredAgain(name, before)
 		// What was taken out has its finding; CUE's complaint follows from it.
 		if c, ok := known[name]; ok && !p.damaged() && !p.found[before:].HasErrors() {
 			from := len(p.found)

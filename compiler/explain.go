@@ -364,6 +364,8 @@ func (p *explained) rawOpen(v cue.Value, at valuePath) any {
 		return broken{} // others set it, or it stands for what was taken out
 	case p.refersToItself(v, at):
 		return broken{}
+	case p.waits(at):
+		return broken{}
 	case v.IncompleteKind() == cue.TopKind:
 		return unset{}
 	}
@@ -399,6 +401,34 @@ func (p *explained) refersToItself(v cue.Value, at valuePath) bool {
 		return true
 	}
 	return false
+}
+
+// waits reports whether a value of an automation is made of another one of the
+// same automation that has no value, which has a finding of its own.
+func (p *explained) waits(at valuePath) bool {
+	if len(at) < 3 || at[0] != "automations" {
+		return false
+	}
+	waits := false
+	whole := p.index.sites(at[:2])
+	for _, s := range p.index.sites(at) {
+		ast.Walk(s.value, func(n ast.Node) bool {
+			id, ok := n.(*ast.Ident)
+			if !ok || id.Node == nil || id.Name == "" || strings.HasPrefix(id.Name, "#") || strings.HasPrefix(id.Name, "_") {
+				return true
+			}
+			value, ok := id.Node.(ast.Expr)
+			if field, isField := id.Node.(*ast.Field); isField {
+				value, ok = field.Value, true
+			}
+			if lit, literal := value.(*ast.BasicLit); !ok || literal && lit.Kind != token.ILLEGAL || value == s.value {
+				return true
+			}
+			waits = waits || slices.ContainsFunc(whole, func(w site) bool { return contains(w.value, value) })
+			return true
+		}, nil)
+	}
+	return waits
 }
 
 // bindsAround reports whether a comprehension around an identifier gives its

@@ -143,7 +143,7 @@ func (x *index) rename(d *diagnostic.Diagnostic, f finding, chosen site, sites [
 	switch label := chosen.field.Label.(type) {
 	case *ast.Ident:
 		text := f.repair.text
-		if ast.StringLabelNeedsQuoting(text) {
+		if ast.StringLabelNeedsQuoting(text) && !strings.HasPrefix(text, "#") {
 			text = strconv.Quote(text)
 		}
 		return edit(d.File, d.Range, text, f.repair.text)

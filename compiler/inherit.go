@@ -3,6 +3,7 @@ package compiler
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
@@ -96,4 +97,30 @@ func (p *explained) declaredTwice() {
 		d.Related = []diagnostic.Related{{Message: "the other one", File: other.File, Range: other.Range}}
 		p.found = append(p.found, d)
 	}
+}
+
+// declaredAgain puts one finding in the place of the conflicts, among those from
+// an index on, of an automation that is declared twice, each time with a call: a
+// copy that was not given a name of its own.
+func (p *explained) declaredAgain(name string, from int) {
+	at := valuePath{"automations", name}
+	conflict := func(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
+	if !slices.ContainsFunc(p.found[from:], conflict) {
+		return
+	}
+	whole := slices.DeleteFunc(p.index.sites(at), func(s site) bool { return s.field == nil || !p.derives(s.value, 0) })
+	if len(whole) < 2 {
+		return
+	}
+	p.found = append(p.found[:from], slices.DeleteFunc(p.found[from:], conflict)...)
+	first, second := whole[0].field.Label, whole[1].field.Label
+	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "duplicate-key", Path: at.String(), Key: keyOf(p.dir, name),
+		Message: name + " is declared twice in the package, with different contents", Help: "give one of them another name"}
+	if src := p.index.sourceOf(second.Pos()); src != nil {
+		d.File, d.Range = src.name, p.index.nodeRange(second)
+	}
+	if src := p.index.sourceOf(first.Pos()); src != nil {
+		d.Related = []diagnostic.Related{{Message: "the other one", File: src.name, Range: p.index.nodeRange(first)}}
+	}
+	p.found = append(p.found, d)
 }
