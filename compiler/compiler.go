@@ -148,6 +148,7 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	withoutClashes(result.Diagnostics)
 	result.Diagnostics.Sort()
 	result.Diagnostics = once(result.Diagnostics)
+	conceal(project.Dir, result.Diagnostics)
 	return result, nil
 }
 

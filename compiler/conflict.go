@@ -83,6 +83,11 @@ func (p *explained) mustBe(f *finding, args []any, given mention) {
 	if lit, ok := literalOf(given.expr); ok && len(args) > 0 && describeLiteral(lit) == fmt.Sprint(args[0]) {
 		want, got = got, want
 	}
+	if want == "a struct" && holdsCredential(pathLabels(f.path.String())) {
+		f.Code, f.Confidential = "secret-in-code", true
+		f.Message, f.Help = secretMessage(f.path), secretHelp(f.path)
+		return
+	}
 	f.Code = "invalid-value"
 	f.Message = fmt.Sprintf("%s must be %s, got %s", f.path.name(), want, got)
 	f.Help = "write " + want + ", or remove the field"

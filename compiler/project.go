@@ -185,7 +185,9 @@ func LoadProject(dir string, limits Limits) (*Project, diagnostic.List, error) {
 	defer close(dog.stop)
 	work := dog.begin([]string{projectFile}, 0)
 	defer work.end()
-	return loadProject(root)
+	project, findings, err := loadProject(root)
+	conceal(root, findings)
+	return project, findings, err
 }
 
 // noProject is the finding about a folder without segue.cue.

@@ -34,9 +34,12 @@ func (c *checker) wrongType(v any, s *shape, p valuePath) {
 	if name == "" {
 		name = "an automation"
 	}
-	if _, ok := v.(string); ok && s.refersToSecret() {
-		c.secretInCode(s, p)
-		return
+	switch v.(type) {
+	case string, json.Number, bytesValue:
+		if s.refersToSecret() {
+			c.secretInCode(s, p)
+			return
+		}
 	}
 	w := c.report("wrong-type", p, atValue, "%s must be %s, got %s", name, s, describe(v))
 	w.Suggestion, w.Help = rewritten(v, s)
@@ -63,18 +66,23 @@ func (s *shape) refersToSecret() bool {
 	return false
 }
 
-// secretInCode reports a text where a secret is referred to. It may be the
-// secret: neither the text nor its line is shown.
+// secretInCode reports a value where a secret is referred to. It may be the
+// secret: neither the value nor its line is shown.
 func (c *checker) secretInCode(s *shape, p valuePath) {
-	w := c.report("secret-in-code", p, atValue, "%s must not hold a secret's value: it refers to the secret by its name", p.name())
-	w.Confidential = true
-	label, _ := p[len(p)-1].(string)
-	switch {
-	case strings.HasPrefix(s.definition, "project.#SecretSource"):
+	w := c.report("secret-in-code", p, atValue, "%s", secretMessage(p))
+	w.Confidential, w.Help = true, secretHelp(p)
+	if strings.HasPrefix(s.definition, "project.#SecretSource") {
+		label, _ := p[len(p)-1].(string)
 		w.Help = fmt.Sprintf("say where the secret comes from: %s: env: NAME, file: PATH or exec: [...]; and if the value was ever committed, replace it", label)
-	default:
-		w.Help = fmt.Sprintf(`write %s: secret: "NAME"; and if the value was ever committed, replace it`, label)
 	}
+}
+
+func secretMessage(p valuePath) string {
+	return p.name() + " must not hold a secret's value: it refers to the secret by its name"
+}
+
+func secretHelp(p valuePath) string {
+	return fmt.Sprintf(`write %v: secret: "NAME"; and if the value was ever committed, replace it`, p[len(p)-1])
 }
 
 // rewritten says how a value could be written to be of the type of a shape.
@@ -168,6 +176,8 @@ func (c *checker) content(v string, s *shape, p valuePath) {
 			w.Suggestion, w.Help = near, didYouMean(strconv.Quote(near))
 			w.repair = quoted(near)
 		}
+	case s.pattern != nil && !s.pattern.MatchString(v) && p[len(p)-1] == "secret":
+		c.report("invalid-value", p, atValue, "%s is not the name of a secret", p.name()).Help = patternHelp(p)
 	case s.pattern != nil && !s.pattern.MatchString(v):
 		c.report("invalid-value", p, atValue, "%s does not have the form that it needs: %q", p.name(), v).Help = patternHelp(p)
 	case s.maxRunes > 0 && utf8.RuneCountInString(v) > s.maxRunes:
@@ -186,7 +196,7 @@ func patternHelp(p valuePath) string {
 	case "timeout":
 		return `write a duration, as in "30s" or "2m"`
 	case "secret":
-		return "use letters, digits and underscores, as in SEGMENT_WRITE_KEY"
+		return "use letters, digits and underscores, as in SEGMENT_WRITE_KEY; and if this is the secret itself, replace it"
 	default:
 		return ""
 	}

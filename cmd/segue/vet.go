@@ -88,12 +88,21 @@ func vetCommand(t *terminal) *cli.Command {
 func (t *terminal) report(w io.Writer, format string, list diagnostic.List, most int) error {
 	err := diagnostic.Write(w, format, list, diagnostic.Options{
 		Color: t.colorful(w), Width: columns(w), Max: most,
-		Source: os.ReadFile, Prefix: repositoryPrefix(), ToolVersion: version(), Describe: describe,
+		Source: readSource, Prefix: repositoryPrefix(), ToolVersion: version(), Describe: describe,
 	})
 	if err == nil && list.HasErrors() {
 		err = statusError(statusFailed)
 	}
 	return err
+}
+
+// readSource reads a file whose lines are shown.
+func readSource(name string) ([]byte, error) {
+	content, err := os.ReadFile(name)
+	if filepath.Ext(name) == ".cue" {
+		content = compiler.MaskCredentials(content)
+	}
+	return content, err
 }
 
 // describe explains a code to tools that show findings.
