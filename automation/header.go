@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // secretJSON is how a reference to a secret is written: {"secret": "NAME"}.
@@ -108,6 +109,9 @@ func (h Header) resolve(secret SecretLookup) (value string, literal bool, err er
 	switch h.Scheme {
 	case Basic:
 		// RFC 7617; Segment takes the write key as the user name and no password.
+		if strings.Contains(text(h.Username), ":") {
+			return "", false, errors.New("the user name of Basic credentials holds a colon, where the password would begin")
+		}
 		value = "Basic " + base64.StdEncoding.EncodeToString([]byte(text(h.Username)+":"+text(h.Password)))
 	case Bearer:
 		value = "Bearer " + text(h.Value)

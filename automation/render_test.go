@@ -57,7 +57,7 @@ func TestRenderRequest(t *testing.T) {
 }
 
 func TestRenderErrors(t *testing.T) {
-	lookup := secretsOf(map[string]string{"BAD": "a\nb"})
+	lookup := secretsOf(map[string]string{"BAD": "a\nb", "COLON": "a:b"})
 	payload := func(s string) Request {
 		return Request{URL: "https://h.example/", Payload: json.RawMessage(s)}
 	}
@@ -84,6 +84,7 @@ func TestRenderErrors(t *testing.T) {
 		{"header injection", header(Header{Value: Credential{Text: "{{x}}"}}), map[string]any{"x": "a\r\nEvil: 1"}, "header X-H: the value of {{x}} holds a line break"},
 		{"no secret", header(Header{Scheme: Bearer, Value: Credential{Secret: "NONE"}}), nil, "the secret NONE has no value"},
 		{"secret with a line break", header(Header{Value: Credential{Secret: "BAD"}}), nil, "the secret holds a line break"},
+		{"colon", header(Header{Scheme: Basic, Username: Credential{Secret: "COLON"}}), nil, "the user name of Basic credentials holds a colon"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := test.r.Render(test.values, lookup)

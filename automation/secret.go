@@ -1,6 +1,12 @@
 package automation
 
-import "log/slog"
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // redacted is what a Secret shows of itself.
 const redacted = "(secret)"
@@ -12,6 +18,31 @@ type Secret struct{ value string }
 
 // NewSecret wraps a value.
 func NewSecret(value string) Secret { return Secret{value} }
+
+// ParseSecret returns the secret that a file, a command or an environment
+// variable holds: the text without one line break at its end. What no header
+// can carry, or was hardly meant, is an error, which holds nothing of the text
+// and continues a sentence: "the file key.txt " + "is empty".
+func ParseSecret(text string) (Secret, error) {
+	value := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	switch {
+	case value == "":
+		return Secret{}, errors.New("is empty")
+	case !utf8.ValidString(value):
+		return Secret{}, errors.New("holds bytes that are not UTF-8")
+	case strings.TrimSpace(value) == "":
+		return Secret{}, errors.New("holds nothing but blanks")
+	case strings.ContainsAny(value, "\r\n"):
+		return Secret{}, errors.New("holds more than one line")
+	case strings.TrimSpace(value) != value:
+		return Secret{}, errors.New("has blanks around the value")
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return Secret{}, errors.New("holds a control character")
+	case strings.HasPrefix(value, "\ufeff"):
+		return Secret{}, errors.New("begins with a byte order mark")
+	}
+	return Secret{value}, nil
+}
 
 // Reveal returns the value.
 func (s Secret) Reveal() string { return s.value }
@@ -28,16 +59,15 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText returns a fixed text that tells nothing of the value.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// A SecretSource is where a secret's value comes from. At most one field is
-// set; the zero value is the environment variable of the secret's own name.
+// A SecretSource is where a secret's value comes from, in the form that
+// [ParseSecret] reads. At most one field is set; the zero value is the
+// environment variable of the secret's own name.
 type SecretSource struct {
 	// Env is the name of an environment variable.
 	Env string `json:"env"`
-	// File is a path, relative to the project's directory. A line break at the
-	// end of the file is not part of the value.
+	// File is a path, relative to the project's directory, of a file or a pipe.
 	File string `json:"file"`
 	// Exec is a command and its arguments, run in the project's directory and
-	// without a shell. It prints the value; a line break at the end is not part
-	// of it.
+	// without a shell. It prints the value.
 	Exec []string `json:"exec"`
 }

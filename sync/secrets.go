@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -20,11 +21,14 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// DefaultExecTimeout is how long a command may take to print a secret.
-const DefaultExecTimeout = 30 * time.Second
+// DefaultSecretTimeout is how long a file or a command may take to give a secret.
+const DefaultSecretTimeout = 30 * time.Second
 
-// execParallelism is how many secrets are fetched at a time.
-const execParallelism = 4
+// secretParallelism is how many secrets are fetched at a time.
+const secretParallelism = 4
+
+// secretLimit is the longest text that is read for a secret, in bytes.
+const secretLimit = 64 << 10
 
 // A SecretUse is one place that refers to a secret.
 type SecretUse struct {
@@ -33,6 +37,9 @@ type SecretUse struct {
 	// Where is the place, for people: "growth/account-activated, header
 	// Authorization".
 	Where string
+	// BasicUser says that it is the user name of Basic credentials, which must
+	// not hold a colon (RFC 7617).
+	BasicUser bool
 }
 
 // SecretUses returns every reference to a secret in the automations, in their
@@ -41,8 +48,9 @@ func SecretUses(automations []automation.Automation) []SecretUse {
 	var uses []SecretUse
 	for _, a := range automations {
 		for _, header := range slices.Sorted(maps.Keys(a.Action.Headers)) {
-			for _, name := range a.Action.Headers[header].SecretNames() {
-				uses = append(uses, SecretUse{Secret: name, Where: a.Key + ", header " + header})
+			h := a.Action.Headers[header]
+			for _, name := range h.SecretNames() {
+				uses = append(uses, SecretUse{Secret: name, Where: a.Key + ", header " + header, BasicUser: name == h.Username.Secret})
 			}
 		}
 	}
@@ -57,26 +65,28 @@ type SecretResolver struct {
 	Sources map[string]automation.SecretSource
 	// LookupEnv reads an environment variable, [os.LookupEnv] if it is nil.
 	LookupEnv func(string) (string, bool)
-	// ExecTimeout bounds each command, [DefaultExecTimeout] if it is zero.
-	ExecTimeout time.Duration
+	// Timeout bounds each file and command, [DefaultSecretTimeout] if it is zero.
+	Timeout time.Duration
 }
 
-// Resolve returns the value of every secret that is used, each fetched once.
-// Those that can't be had, or are empty, are reported together in a
-// [*MissingSecretsError].
+// Resolve returns the value of every secret that is used, each fetched once and
+// read by [automation.ParseSecret]. Those that can't be had or used are reported
+// together in a [*MissingSecretsError].
 func (r SecretResolver) Resolve(ctx context.Context, uses []SecretUse) (map[string]automation.Secret, error) {
 	where := map[string][]string{}
+	basicUser := map[string]bool{}
 	for _, u := range uses {
 		where[u.Secret] = append(where[u.Secret], u.Where)
+		basicUser[u.Secret] = basicUser[u.Secret] || u.BasicUser
 	}
 	names := slices.Sorted(maps.Keys(where))
-	values := make([]string, len(names))
+	values := make([]automation.Secret, len(names))
 	errs := make([]error, len(names))
 	var g errgroup.Group
-	g.SetLimit(execParallelism)
+	g.SetLimit(secretParallelism)
 	for i, name := range names {
 		g.Go(func() error {
-			values[i], errs[i] = r.fetch(ctx, name)
+			values[i], errs[i] = r.fetch(ctx, name, basicUser[name])
 			return nil
 		})
 	}
@@ -92,7 +102,7 @@ func (r SecretResolver) Resolve(ctx context.Context, uses []SecretUse) (map[stri
 			missing = append(missing, MissingSecret{Name: name, Uses: where[name], Source: r.Sources[name], Err: errs[i]})
 			continue
 		}
-		secrets[name] = automation.NewSecret(values[i])
+		secrets[name] = values[i]
 	}
 	if len(missing) > 0 {
 		return nil, &MissingSecretsError{missing}
@@ -101,72 +111,129 @@ func (r SecretResolver) Resolve(ctx context.Context, uses []SecretUse) (map[stri
 }
 
 // fetch returns one value. Its errors hold nothing that a source has given.
-func (r SecretResolver) fetch(ctx context.Context, name string) (string, error) {
+func (r SecretResolver) fetch(ctx context.Context, name string, basicUser bool) (automation.Secret, error) {
+	timeout := r.Timeout
+	if timeout <= 0 {
+		timeout = DefaultSecretTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("took longer than %v", timeout))
+	defer cancel()
 	source := r.Sources[name]
-	var value string
+	var text, from string
+	var err error
 	switch {
 	case len(source.Exec) > 0:
-		out, err := r.output(ctx, source.Exec)
-		if err != nil {
-			return "", err
-		}
-		if value = trimNewline(out); value == "" {
-			return "", fmt.Errorf("the command %s prints nothing", source.Exec[0])
-		}
+		from = "what the command " + source.Exec[0] + " prints"
+		text, err = r.output(ctx, source.Exec)
 	case source.File != "":
-		path := source.File
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(r.Dir, path)
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			var pathErr *fs.PathError
-			if errors.As(err, &pathErr) {
-				err = pathErr.Err
-			}
-			return "", fmt.Errorf("the file %s can't be read: %w", source.File, err)
-		}
-		if value = trimNewline(string(b)); value == "" {
-			return "", fmt.Errorf("the file %s is empty", source.File)
-		}
+		from = "the file " + source.File
+		text, err = r.read(ctx, source.File)
 	default:
-		from := variable(source, name)
-		lookup := r.LookupEnv
-		if lookup == nil {
-			lookup = os.LookupEnv
-		}
-		var ok bool
-		if value, ok = lookup(from); !ok {
-			return "", fmt.Errorf("the environment variable %s is not set", from)
-		}
-		if value == "" {
-			return "", fmt.Errorf("the environment variable %s is empty", from)
-		}
+		from = "the environment variable " + variable(source, name)
+		text, err = r.environment(variable(source, name))
+	}
+	if err != nil {
+		return automation.Secret{}, err
+	}
+	value, err := automation.ParseSecret(text)
+	switch {
+	case err != nil && strings.TrimSpace(text) == "":
+		return value, fmt.Errorf("%s %w", from, err)
+	case err != nil:
+		return value, &unusableError{fmt.Errorf("%s %w", from, err)}
+	case basicUser && strings.Contains(value.Reveal(), ":"):
+		return automation.Secret{}, &unusableError{fmt.Errorf("%s holds a colon, and the user name of Basic credentials can't have one", from)}
 	}
 	return value, nil
+}
+
+// environment reads an environment variable.
+func (r SecretResolver) environment(name string) (string, error) {
+	lookup := r.LookupEnv
+	if lookup == nil {
+		lookup = os.LookupEnv
+	}
+	text, ok := lookup(name)
+	if !ok {
+		return "", fmt.Errorf("the environment variable %s is not set", name)
+	}
+	return text, nil
+}
+
+// read reads a file. A pipe is one too, such as /dev/fd/63 of a shell's <(...);
+// a device, which may never end, is not.
+func (r SecretResolver) read(ctx context.Context, file string) (string, error) {
+	path := file
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(r.Dir, path)
+	}
+	stat, err := os.Stat(path)
+	if err == nil && stat.Mode()&fs.ModeType&^fs.ModeNamedPipe != 0 {
+		return "", fmt.Errorf("%s is not a file", file)
+	}
+	type content struct {
+		text []byte
+		err  error
+	}
+	done := make(chan content, 1)
+	// Nothing ends the wait for a pipe that nobody writes to: then the goroutine
+	// is left behind.
+	go func() {
+		var c content
+		if c.err = err; c.err == nil {
+			c.text, c.err = readStart(path)
+		}
+		done <- c
+	}()
+	select {
+	case <-ctx.Done():
+		return "", fmt.Errorf("reading the file %s %w", file, context.Cause(ctx))
+	case c := <-done:
+		var pathErr *fs.PathError
+		if errors.As(c.err, &pathErr) {
+			c.err = pathErr.Err
+		}
+		switch {
+		case c.err != nil:
+			return "", fmt.Errorf("the file %s can't be read: %w", file, c.err)
+		case len(c.text) > secretLimit:
+			return "", fmt.Errorf("the file %s is too long for a secret: over %d KB", file, secretLimit>>10)
+		}
+		return string(c.text), nil
+	}
+}
+
+// readStart reads a file, or of one that is too long, enough to tell.
+func readStart(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, secretLimit+1))
 }
 
 // output runs a command and returns what it prints. What it prints on a
 // failure may be the secret, or a part of it, and is dropped.
 func (r SecretResolver) output(ctx context.Context, command []string) (string, error) {
-	timeout := r.ExecTimeout
-	if timeout <= 0 {
-		timeout = DefaultExecTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var out bytes.Buffer
+	out := &shortBuffer{full: cancel}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Dir, cmd.Stdout = r.Dir, &out
+	cmd.Dir, cmd.Stdout = r.Dir, out
 	// A child that lives on with the pipe open must not hold us up.
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
+	case out.isFull:
+		return "", fmt.Errorf("the command %s prints too much for a secret: over %d KB", command[0], secretLimit>>10)
+	case err == nil && out.text.Len() == 0:
+		return "", fmt.Errorf("the command %s prints nothing", command[0])
 	case err == nil:
-		return out.String(), nil
+		return out.text.String(), nil
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("the command %s took longer than %v", command[0], timeout)
+		return "", fmt.Errorf("the command %s %w", command[0], context.Cause(ctx))
 	case errors.As(err, &exit):
 		return "", fmt.Errorf("the command %s failed: %v", command[0], exit.ProcessState)
 	default:
@@ -174,17 +241,33 @@ func (r SecretResolver) output(ctx context.Context, command []string) (string, e
 	}
 }
 
+// A shortBuffer takes as much as a secret may be long, and calls full on more.
+type shortBuffer struct {
+	text   bytes.Buffer
+	full   func()
+	isFull bool
+}
+
+func (b *shortBuffer) Write(p []byte) (int, error) {
+	if b.text.Len()+len(p) > secretLimit {
+		b.isFull = true
+		b.full()
+		return 0, io.ErrShortWrite
+	}
+	return b.text.Write(p)
+}
+
 // variable returns the environment variable that the source of a secret reads.
 func variable(s automation.SecretSource, secret string) string {
 	return cmp.Or(s.Env, secret)
 }
 
-// trimNewline removes one line break from the end.
-func trimNewline(s string) string {
-	return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
-}
+// An unusableError is what is wrong with a value that is there.
+type unusableError struct{ error }
 
-// A MissingSecret is a secret that has no value.
+func (e *unusableError) Unwrap() error { return e.error }
+
+// A MissingSecret is a secret that has no value, or none that can be used.
 type MissingSecret struct {
 	Name string
 	// Uses are the places that refer to it.
@@ -195,17 +278,37 @@ type MissingSecret struct {
 	Err error
 }
 
-// A MissingSecretsError names every secret that has no value.
+// A MissingSecretsError names every secret that has no value to use.
 type MissingSecretsError struct{ Missing []MissingSecret }
+
+// unusable reports whether there is a value.
+func (m MissingSecret) unusable() bool {
+	var e *unusableError
+	return errors.As(m.Err, &e)
+}
 
 // Error says of each secret what is wrong, where it is used and how to provide
 // it. It is several lines long.
 func (e *MissingSecretsError) Error() string {
 	var b strings.Builder
+	unusable := 0
+	for _, m := range e.Missing {
+		if m.unusable() {
+			unusable++
+		}
+	}
+	what := "missing"
+	switch unusable {
+	case 0:
+	case len(e.Missing):
+		what = "not usable"
+	default:
+		what += " or not usable"
+	}
 	if len(e.Missing) == 1 {
-		b.WriteString("a secret is missing:")
+		fmt.Fprintf(&b, "a secret is %s:", what)
 	} else {
-		fmt.Fprintf(&b, "%d secrets are missing:", len(e.Missing))
+		fmt.Fprintf(&b, "%d secrets are %s:", len(e.Missing), what)
 	}
 	for _, m := range e.Missing {
 		fmt.Fprintf(&b, "\n  %s: %v", m.Name, m.Err)
@@ -215,9 +318,12 @@ func (e *MissingSecretsError) Error() string {
 				fmt.Fprintf(&b, ", and %d more", n)
 			}
 		}
-		if len(m.Source.Exec) > 0 || m.Source.File != "" {
+		switch inCode := len(m.Source.Exec) > 0 || m.Source.File != ""; {
+		case inCode && m.unusable():
+			fmt.Fprintf(&b, "\n    it must be the value alone, in one line; mend the source, or its entry under `secrets:` in segue.cue")
+		case inCode:
 			fmt.Fprintf(&b, "\n    mend its entry under `secrets:` in segue.cue")
-		} else {
+		default:
 			fmt.Fprintf(&b, "\n    provide it with `export %s=...`, or name another place for it under `secrets:` in segue.cue", variable(m.Source, m.Name))
 		}
 	}

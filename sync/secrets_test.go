@@ -20,12 +20,18 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("SECRETS_TEST_COMMAND") {
 	case "print":
 		wd, _ := os.Getwd()
-		fmt.Printf("%s in %s $HOME\n\n", strings.Join(os.Args[1:], "+"), filepath.Base(wd))
+		fmt.Printf("%s in %s $HOME\n", strings.Join(os.Args[1:], "+"), filepath.Base(wd))
 	case "fail":
 		fmt.Println("hunter2 on stdout")
 		fmt.Fprintln(os.Stderr, "hunter2 on stderr")
 		os.Exit(3)
 	case "silent":
+	case "endless":
+		for {
+			if _, err := fmt.Println("hunter2"); err != nil {
+				time.Sleep(time.Hour) // until it is killed
+			}
+		}
 	case "hang":
 		time.Sleep(time.Hour) // until it is killed
 	default:
@@ -42,7 +48,7 @@ func env(vars map[string]string) func(string) (string, bool) {
 
 func TestResolveReadsEverySource(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "key.txt"), []byte(" from file\r\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "key.txt"), []byte("from file\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("SECRETS_TEST_COMMAND", "print")
@@ -54,7 +60,7 @@ func TestResolveReadsEverySource(t *testing.T) {
 		"EXEC":    {Exec: []string{os.Args[0], "a b", "$(c)"}},
 	}}
 	t.Setenv("OTHER", "renamed")
-	secrets, err := r.Resolve(t.Context(), []SecretUse{{"PLAIN", ""}, {"RENAMED", ""}, {"FILE", ""}, {"FILE2", ""}, {"EXEC", ""}, {"PLAIN", ""}})
+	secrets, err := r.Resolve(t.Context(), []SecretUse{{Secret: "PLAIN"}, {Secret: "RENAMED"}, {Secret: "FILE"}, {Secret: "FILE2"}, {Secret: "EXEC"}, {Secret: "PLAIN"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,8 +69,8 @@ func TestResolveReadsEverySource(t *testing.T) {
 		got[name] = s.Reveal()
 	}
 	want := map[string]string{
-		"PLAIN": "from the real environment", "RENAMED": "renamed", "FILE": " from file", "FILE2": " from file",
-		"EXEC": "a b+$(c) in " + filepath.Base(dir) + " $HOME\n", // one line break is trimmed, not two
+		"PLAIN": "from the real environment", "RENAMED": "renamed", "FILE": "from file", "FILE2": "from file",
+		"EXEC": "a b+$(c) in " + filepath.Base(dir) + " $HOME",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)
@@ -74,7 +80,7 @@ func TestResolveReadsEverySource(t *testing.T) {
 func TestResolveFetchesEachSecretOnce(t *testing.T) {
 	fetched := 0
 	r := SecretResolver{LookupEnv: func(string) (string, bool) { fetched++; return "x", true }}
-	if _, err := r.Resolve(t.Context(), []SecretUse{{"S", "a"}, {"S", "b"}, {"S", "c"}}); err != nil || fetched != 1 {
+	if _, err := r.Resolve(t.Context(), []SecretUse{{Secret: "S", Where: "a"}, {Secret: "S", Where: "b"}, {Secret: "S", Where: "c"}}); err != nil || fetched != 1 {
 		t.Errorf("fetched %d times, %v; want once", fetched, err)
 	}
 }
@@ -97,7 +103,7 @@ func TestResolveReportsAllMissingSecretsAtOnce(t *testing.T) {
 	a.Action.Headers["Authorization"] = automation.Header{Scheme: automation.Basic, Username: automation.Credential{Secret: "SEGMENT_WRITE_KEY"}}
 	uses := SecretUses([]automation.Automation{a, makeAutomation("growth/b", 1, "SEGMENT_WRITE_KEY")})
 	for _, name := range []string{"EMPTY", "RENAMED", "FILE", "FILE_EMPTY", "EXEC"} {
-		uses = append(uses, SecretUse{name, "target prod, apiKey"})
+		uses = append(uses, SecretUse{Secret: name, Where: "target prod, apiKey"})
 	}
 	_, err := r.Resolve(t.Context(), uses)
 	want := "6 secrets are missing:\n" +
@@ -129,9 +135,10 @@ func TestResolveReportsAllMissingSecretsAtOnce(t *testing.T) {
 
 func TestResolveShowsNothingThatACommandPrints(t *testing.T) {
 	for mode, want := range map[string]string{
-		"fail":   " failed: exit status 3",
-		"silent": " prints nothing",
-		"hang":   " took longer than 50ms",
+		"fail":    " failed: exit status 3",
+		"silent":  " prints nothing",
+		"endless": " prints too much for a secret: over 64 KB",
+		"hang":    " took longer than 50ms",
 	} {
 		t.Run(mode, func(t *testing.T) {
 			t.Setenv("SECRETS_TEST_COMMAND", mode)
@@ -139,8 +146,8 @@ func TestResolveShowsNothingThatACommandPrints(t *testing.T) {
 			if mode == "hang" {
 				timeout = 50 * time.Millisecond
 			}
-			r := SecretResolver{ExecTimeout: timeout, Sources: map[string]automation.SecretSource{"S": {Exec: []string{os.Args[0]}}}}
-			_, err := r.Resolve(t.Context(), []SecretUse{{"S", "growth/a"}})
+			r := SecretResolver{Timeout: timeout, Sources: map[string]automation.SecretSource{"S": {Exec: []string{os.Args[0]}}}}
+			_, err := r.Resolve(t.Context(), []SecretUse{{Secret: "S", Where: "growth/a"}})
 			if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), want) {
 				t.Errorf("error = %v, want ...%s", err, want)
 			}
@@ -152,12 +159,78 @@ func TestResolveShowsNothingThatACommandPrints(t *testing.T) {
 	}
 }
 
+// What else is in the value is named, with the remedy, and the value is not.
+func TestResolveTakesNothingThatNoHeaderCanCarry(t *testing.T) {
+	for value, want := range map[string]string{
+		"hunter2\n":         "",
+		"hunter2\r\n":       "",
+		"hun ter2":          "",
+		" hunter2":          "has blanks around the value",
+		"hunter2\t":         "has blanks around the value",
+		"hunter2\n\n":       "holds more than one line",
+		"hunter2\nhunter3":  "holds more than one line",
+		"hunter2\x00":       "holds a control character",
+		"hunter2\xff":       "holds bytes that are not UTF-8",
+		"\ufeffhunter2":     "begins with a byte order mark",
+		" \t ":              "holds nothing but blanks",
+		"hunter2:hunter3":   "",
+		"user: hunter2:bad": "holds a colon, and the user name of Basic credentials can't have one",
+	} {
+		value, isUser := strings.CutPrefix(value, "user: ")
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "key.txt"), []byte(value), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := SecretResolver{Dir: dir, LookupEnv: env(map[string]string{"S": value}), Sources: map[string]automation.SecretSource{"FILE": {File: "key.txt"}}}
+		for name, source := range map[string]string{"S": "the environment variable S ", "FILE": "the file key.txt "} {
+			secrets, err := r.Resolve(t.Context(), []SecretUse{{Secret: name, Where: "growth/a", BasicUser: isUser}})
+			switch {
+			case want == "" && (err != nil || secrets[name].Reveal() != strings.TrimRight(value, "\r\n")):
+				t.Errorf("%s %q: %q, %v", name, value, secrets[name].Reveal(), err)
+			case want != "" && (err == nil || !strings.Contains(err.Error(), name+": "+source+want) || !strings.Contains(err.Error(), "growth/a") || strings.Contains(err.Error(), "hunter")):
+				t.Errorf("%s %q: error = %v, want ...%s", name, value, err, want)
+			}
+		}
+	}
+}
+
+func TestSecretUsesKnowsBasicUserNames(t *testing.T) {
+	a := makeAutomation("growth/a", 1, "TENANT")
+	a.Action.Headers["Authorization"] = automation.Header{Scheme: automation.Basic,
+		Username: automation.Credential{Secret: "USER"}, Password: automation.Credential{Secret: "PASSWORD"}}
+	got := map[string]bool{}
+	for _, u := range SecretUses([]automation.Automation{a}) {
+		got[u.Secret] = u.BasicUser
+	}
+	if diff := cmp.Diff(map[string]bool{"USER": true, "PASSWORD": false, "TENANT": false}, got); diff != "" {
+		t.Errorf("user names (-want +got):\n%s", diff)
+	}
+}
+
+func TestResolveReadsNoMoreOfAFileThanASecret(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "long.txt"), []byte(strings.Repeat("x", secretLimit+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"long.txt":   "the file long.txt is too long for a secret: over 64 KB",
+		".":          ". is not a file",
+		os.DevNull:   os.DevNull + " is not a file",
+		"no/such/it": "the file no/such/it can't be read: no such file or directory",
+	} {
+		r := SecretResolver{Dir: dir, Sources: map[string]automation.SecretSource{"S": {File: file}}}
+		if _, err := r.Resolve(t.Context(), []SecretUse{{Secret: "S"}}); err == nil || !strings.Contains(err.Error(), "S: "+want+"\n") {
+			t.Errorf("%s: error = %v, want ...%s", file, err, want)
+		}
+	}
+}
+
 func TestResolveEndsWithItsContext(t *testing.T) {
 	t.Setenv("SECRETS_TEST_COMMAND", "hang")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r := SecretResolver{Sources: map[string]automation.SecretSource{"S": {Exec: []string{os.Args[0]}}}}
-	if _, err := r.Resolve(ctx, []SecretUse{{"S", ""}}); !errors.Is(err, context.Canceled) {
+	if _, err := r.Resolve(ctx, []SecretUse{{Secret: "S"}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want context.Canceled", err)
 	}
 }

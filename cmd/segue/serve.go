@@ -35,8 +35,12 @@ func serveCommand(t *terminal) *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			err := embedded.Serve(c.Context, embedded.ServeOptions{
-				Listen: c.String("listen"), Data: c.String("data"), Token: automation.NewSecret(os.Getenv(tokenVariable)),
+			token, err := serveToken()
+			if err != nil {
+				return err
+			}
+			err = embedded.Serve(c.Context, embedded.ServeOptions{
+				Listen: c.String("listen"), Data: c.String("data"), Token: token,
 				Logger: slog.New(slog.NewTextHandler(t.stderr, nil)),
 				Ready:  func(addr string) { t.printf("The platform is at http://%s; stop it with Ctrl-C.\n", addr) },
 			})
@@ -46,4 +50,17 @@ func serveCommand(t *terminal) *cli.Command {
 			return err
 		},
 	}
+}
+
+// serveToken returns the token that clients must have, an empty one for none.
+func serveToken() (automation.Secret, error) {
+	text := os.Getenv(tokenVariable)
+	if text == "" {
+		return automation.Secret{}, nil
+	}
+	token, err := automation.ParseSecret(text)
+	if err != nil {
+		return automation.Secret{}, fmt.Errorf("the environment variable %s %w; provide the token alone, or unset it", tokenVariable, err)
+	}
+	return token, nil
 }
