@@ -39,6 +39,7 @@ var codes = []Code{
 	{Name: "event-spelling", Severity: diagnostic.Warning, comparing: true},
 	{Name: "file-too-large", Severity: diagnostic.Error},
 	{Name: "folder-name", Severity: diagnostic.Error},
+	{Name: "header-case", Severity: diagnostic.Warning},
 	{Name: "import-name", Severity: diagnostic.Error},
 	{Name: "invalid-header", Severity: diagnostic.Error},
 	{Name: "invalid-key", Severity: diagnostic.Error},

@@ -183,7 +183,7 @@ func withoutClashes(found diagnostic.List) {
 	type label struct{ file, parent, name string }
 	places := map[label][]diagnostic.Range{}
 	of := func(d diagnostic.Diagnostic) (label, bool) {
-		if d.Fix == nil || !slices.Contains([]string{"unknown-field", "unknown-code", "unplanned-property"}, d.Code) {
+		if d.Fix == nil || !slices.Contains([]string{"unknown-field", "unknown-code", "unplanned-property", "header-case"}, d.Code) {
 			return label{}, false
 		}
 		parent := d.Path
@@ -407,7 +407,7 @@ func wholeLines(content []byte, n ast.Node) (start, end int, ok bool) {
 		}
 	}
 	text := string(content)
-	if start < 0 || end > len(text) || strings.Contains(text, "\r") {
+	if start < 0 || end > len(text) {
 		return 0, 0, false
 	}
 	from := strings.LastIndexByte(text[:start], '\n') + 1
@@ -419,8 +419,13 @@ func wholeLines(content []byte, n ast.Node) (start, end int, ok bool) {
 	if strings.TrimSpace(text[from:start]) != "" || after != "" && !strings.HasPrefix(after, "//") {
 		return 0, 0, false
 	}
-	if strings.HasSuffix(text[:from], "\n\n") && strings.HasPrefix(text[to:], "\n") {
-		to++
+	if before := text[:from]; strings.HasSuffix(before, "\n\n") || strings.HasSuffix(before, "\n\r\n") {
+		if strings.HasPrefix(text[to:], "\r") {
+			to++
+		}
+		if strings.HasPrefix(text[to:], "\n") {
+			to++
+		}
 	}
 	return from, to, true
 }

@@ -120,6 +120,7 @@ func TestFixes(t *testing.T) {
 	}
 	both := func(before, after string) [2]string { return [2]string{identify(before), identify(after)} }
 	same := func(content string) [2]string { return [2]string{content, content} }
+	cases := map[string][2]string{}
 	for name, c := range map[string][2]string{
 		"a label":                     both("\t\tuser_id:   \"{{userId}}\" // why\n", "\t\tuserId:   \"{{userId}}\" // why\n"),
 		"a label in quotes":           both("\t\t\"user-id\": \"{{userId}}\"\n", "\t\t\"userId\": \"{{userId}}\"\n"),
@@ -168,8 +169,17 @@ func TestFixes(t *testing.T) {
 			strings.Replace(identify("\t\tuserId: \"1\", receivedAt: \"2026-01-31T10:00:00Z\"\n"), "\tname", "\tallow: \"set-by-segment\": \"a test\"\n\tname", 1)},
 		"what others share": {head + "#U: {userId: \"{{userID}}\", sentat: \"2026-01-31T10:00:00Z\"}\nautomations: a: automation.#Identify & {name: \"A\", trigger: pattern: \"A\", payload: #U}\n",
 			head + "#U: {userId: \"{{userId}}\", sentat: \"2026-01-31T10:00:00Z\"}\nautomations: a: automation.#Identify & {name: \"A\", trigger: pattern: \"A\", payload: #U}\n"},
-		"written twice": same(identify("\t\tuserId: \"{{userID}}\"\n\t\tuserId: \"{{userID}}\"\n")),
+		"a header": {strings.Replace(identify("\t\tuserId: \"1\"\n"), "\tname", "\theaders: {accept: \"text/plain\", \"x-foo\": \"1\"}\n\tname", 1),
+			strings.Replace(identify("\t\tuserId: \"1\"\n"), "\tname", "\theaders: {Accept: \"text/plain\", \"X-Foo\": \"1\"}\n\tname", 1)},
+		"two spellings of a header": same(strings.Replace(identify("\t\tuserId: \"1\"\n"), "\tname", "\theaders: {\"x-foo\": \"1\", \"X-FOO\": \"1\"}\n\tname", 1)),
+		"written twice":             same(identify("\t\tuserId: \"{{userID}}\"\n\t\tuserId: \"{{userID}}\"\n")),
 	} {
+		cases[name] = c
+		if strings.Contains(name, "import") {
+			cases[name+", with CRLF"] = [2]string{strings.ReplaceAll(c[0], "\n", "\r\n"), strings.ReplaceAll(c[1], "\n", "\r\n")}
+		}
+	}
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			dir := writeProject(t, map[string]string{"segue.cue": defaultProject, "a.cue": c[0]})
 			fixAll(t, dir, "")

@@ -172,6 +172,11 @@ func (m *message) checkHeaders() {
 			w.Help = "keep one of them"
 			continue
 		}
+		if _, twice := given[canonical]; name != canonical && !twice {
+			w := m.report("header-case", at, atLabel, "the header %s is sent as %s", name, canonical)
+			w.Severity, w.Suggestion, w.Help = diagnostic.Warning, canonical, "write "+canonical
+			w.repair = &repair{how: rename, text: canonical, shared: true}
+		}
 		from[canonical], m.headers[canonical] = name, h
 	}
 	for _, name := range []string{"Accept", "Content-Type"} {
@@ -239,6 +244,11 @@ func (m *message) header(canonical string, v any, at valuePath) (h automation.He
 		if h, ok = structuredHeader(v); ok && h.Password.Text != "" {
 			w := m.report("secret-in-code", at.with("basic", "password"), atValue, "the header %s holds a password in the code", canonical)
 			w.Confidential, w.Help = true, `refer to a secret: password: secret: "NAME"; and if the value was ever committed, replace it`
+			return h, false
+		}
+		if strings.Contains(h.Username.Text, ":") {
+			w := m.report("invalid-header", at.with("basic", "username"), atValue, "the user name of Basic credentials can't have a colon, where the password would begin")
+			w.Confidential, w.Help = true, `write the user name alone, and refer to the password: password: secret: "NAME"`
 			return h, false
 		}
 		return h, ok

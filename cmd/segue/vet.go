@@ -23,8 +23,8 @@ Patterns restrict the check to some folders of the project.
 
 With --fix, what is certain is corrected in the files: a misspelt name that is
 near to one other only, blanks around a placeholder, a missing cast, quotes around
-a number, an import that is not used. The rest of the files stays as it is. Then
-the project is checked again, and what is left is printed.
+a number, a header's case, an import that is not used. The rest of the files stays
+as it is. Then the project is checked again, and what is left is printed.
 
 On text, the first 50 findings are printed, errors before warnings, and the rest
 is counted by code; --max says otherwise. The other formats are for programs:
