@@ -95,27 +95,31 @@ func writeEach(dir string, d automation.Document, compact bool) error {
 }
 
 // writeFile replaces a file in one step, so that a reader never sees half of it.
+// A CUE file is no output, but somebody's work.
 func writeFile(name string, content []byte) error {
-	if stat, err := os.Stat(name); err == nil && stat.IsDir() {
+	stat, err := os.Stat(name)
+	switch {
+	case err == nil && stat.IsDir():
 		return fmt.Errorf("%s is a folder; -o %s/ writes a file for each automation into it", name, name)
+	case err == nil && strings.EqualFold(filepath.Ext(name), ".cue"):
+		return fmt.Errorf("%s is a CUE file, and -o would replace it by JSON; name another file", name)
 	}
-	return replaceFile(name, content, 0o644)
+	if err := replaceFile(name, content, 0o644); err != nil {
+		return fmt.Errorf("can't write %s: %w", name, cause(err))
+	}
+	return nil
 }
 
 // replaceFile writes a new file and puts it in the place of an old one.
 func replaceFile(name string, content []byte, mode os.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".segue-*")
 	if err != nil {
-		return fmt.Errorf("can't write %s: %w", name, cause(err))
+		return err
 	}
 	defer os.Remove(tmp.Name())
 	_, err = tmp.Write(content)
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
+	if err := errors.Join(err, tmp.Chmod(mode), tmp.Close()); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("can't write %s: %w", name, cause(err))
-	}
-	return nil
+	return os.Rename(tmp.Name(), name)
 }

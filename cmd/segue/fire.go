@@ -69,7 +69,7 @@ func (t *terminal) fire(c *cli.Context) error {
 	}
 	secrets, err := resolver(project).Resolve(c.Context, credentialUse(name, target))
 	if err != nil {
-		return err
+		return beforeChanges(c.Context, err)
 	}
 	use := toWrite
 	if dryRun {

@@ -18,7 +18,7 @@ const mostFixRounds = 10
 
 // fix applies the fixes of the findings to the files and checks again, until
 // there is nothing left to fix. It returns how many findings it has fixed in each
-// file, and those that are left.
+// file, and those that are left, also with an error of writing a file.
 func fix(ctx context.Context, opts compiler.Options) (fixed map[string]int, left diagnostic.List, err error) {
 	fixed = map[string]int{}
 	for round := 0; ; round++ {
@@ -29,9 +29,14 @@ func fix(ctx context.Context, opts compiler.Options) (fixed map[string]int, left
 		if round == mostFixRounds {
 			return fixed, result.Diagnostics, nil
 		}
-		n, err := fixRound(result.Diagnostics, fixed)
-		if err != nil {
-			return fixed, nil, fmt.Errorf("can't fix: %w", err)
+		n, failed := fixRound(result.Diagnostics, fixed)
+		if failed != nil && n > 0 {
+			if result, err = compiler.Compile(ctx, opts); err != nil {
+				return fixed, nil, err
+			}
+		}
+		if failed != nil {
+			return fixed, result.Diagnostics, fmt.Errorf("can't fix: %w", failed)
 		}
 		if n == 0 {
 			return fixed, result.Diagnostics, nil
@@ -63,13 +68,16 @@ func fixRound(list diagnostic.List, fixed map[string]int) (total int, err error)
 func rewriteFile(name string, content []byte) error {
 	real, err := filepath.EvalSymlinks(name)
 	if err != nil {
-		return fmt.Errorf("can't write %s: %w", name, cause(err))
+		return cause(err)
 	}
 	stat, err := os.Stat(real)
 	if err != nil {
-		return fmt.Errorf("can't write %s: %w", name, cause(err))
+		return cause(err)
 	}
-	return replaceFile(real, content, stat.Mode().Perm())
+	if err := replaceFile(real, content, stat.Mode().Perm()); err != nil {
+		return cause(err)
+	}
+	return nil
 }
 
 // fixedLines says what was fixed, a line for each file.

@@ -41,13 +41,16 @@ func main() {
 	os.Exit(status)
 }
 
-// interruptContext returns a context that ends with the first Ctrl-C, so that
-// what is under way can finish. The second one ends the process: by the time the
-// context is done it is not caught any more.
+// interruptContext returns a context that ends with the first Ctrl-C, or the end
+// of the terminal, so that what is under way can finish. The second one ends the
+// process: by the time the context is done it is not caught any more.
 func interruptContext() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		<-signals
 		signal.Stop(signals)
@@ -89,6 +92,8 @@ func newApp(t *terminal) *cli.App {
 		EnableBashCompletion: true,
 		Flags: []cli.Flag{&cli.StringFlag{
 			Name: "C", Usage: "work in `DIR`, which relative paths on the command line are relative to as well", DefaultText: "the current folder",
+		}, &cli.BoolFlag{
+			Name: "version", Usage: "print the versions of segue, its schema and CUE", DisableDefaultText: true,
 		}, cli.HelpFlag}, // which cli adds only with its own help command
 		Before: func(c *cli.Context) error {
 			if !c.IsSet("C") {
@@ -103,6 +108,10 @@ func newApp(t *terminal) *cli.App {
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return unknownCommand("segue", c.App.Commands, c.Args().First())
+			}
+			if c.Bool("version") {
+				t.showVersions()
+				return nil
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -132,13 +141,18 @@ type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
 
-// finish reports the error that a command ended with, and returns the status.
+// finish reports the error that a command ended with, or else that its output
+// was lost, and returns the status.
 func (t *terminal) finish(err error) int {
 	var status statusError
+	isStatus := errors.As(err, &status)
+	if lost := t.stdout.err; lost != nil && (err == nil || isStatus || errors.Is(err, lost)) {
+		err, isStatus = fmt.Errorf("can't write to the standard output: %w", cause(lost)), false
+	}
 	switch {
 	case err == nil:
 		return statusDone
-	case errors.As(err, &status):
+	case isStatus:
 		return int(status)
 	default:
 		red := color.New(color.FgRed, color.Bold)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/creack/pty"
@@ -171,6 +172,12 @@ func typeCommand(ts *testscript.TestScript, neg bool, args []string) {
 func interruptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 1, "interrupt NAME")
 	ts.Check(processOf(ts, args[0]).cmd.Process.Signal(os.Interrupt))
+}
+
+// hangUpCommand sends a process what it gets when its terminal ends: hangup NAME
+func hangUpCommand(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, "hangup NAME")
+	ts.Check(processOf(ts, args[0]).cmd.Process.Signal(syscall.SIGHUP))
 }
 
 // endCommand waits until a process has ended, with the exit status, and makes

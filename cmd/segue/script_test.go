@@ -57,6 +57,7 @@ func TestScript(t *testing.T) {
 			"await":     awaitCommand,
 			"type":      typeCommand,
 			"interrupt": interruptCommand,
+			"hangup":    hangUpCommand,
 			"end":       endCommand,
 
 			"listen":   listenCommand,

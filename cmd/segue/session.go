@@ -27,6 +27,19 @@ type session struct {
 // open compiles the project, finds the secrets and connects to the target. The
 // platform must be closed.
 func (t *terminal) open(ctx context.Context, name string, use connectionUse) (*session, error) {
+	s, err := t.connectTarget(ctx, name, use)
+	return s, beforeChanges(ctx, err)
+}
+
+// beforeChanges is the error of what has changed nothing so far.
+func beforeChanges(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+func (t *terminal) connectTarget(ctx context.Context, name string, use connectionUse) (*session, error) {
 	project, name, target, err := t.target(name)
 	if err != nil {
 		return nil, err
@@ -91,9 +104,10 @@ func (s *session) plan(ctx context.Context, allowMassDelete bool) (*sync.Plan, e
 	if calls.Tries == 0 {
 		calls.Tries = planTries
 	}
-	return sync.MakePlan(ctx, s.platform, s.desired, sync.PlanOptions{
+	plan, err := sync.MakePlan(ctx, s.platform, s.desired, sync.PlanOptions{
 		AllowMassDelete: allowMassDelete, KeepOrphans: !s.target.Prune, Calls: calls,
 	})
+	return plan, beforeChanges(ctx, err)
 }
 
 // calls says how the target is to be called.

@@ -19,8 +19,9 @@ import (
 
 // A terminal is where a command reads and writes.
 type terminal struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdin  io.Reader
+	stdout *output
+	stderr io.Writer
 	// dir is what -C was given, for commands that are shown to people.
 	dir string
 	// start is the folder that the process was started in.
@@ -30,13 +31,36 @@ type terminal struct {
 func newTerminal(stdin io.Reader, stdout, stderr io.Writer) *terminal {
 	// Where the folder is gone, only the commands that need it fail.
 	start, _ := os.Getwd()
-	return &terminal{stdin: stdin, stdout: stdout, stderr: stderr, start: start}
+	return &terminal{stdin: stdin, stdout: &output{to: stdout}, stderr: stderr, start: start}
+}
+
+// An output keeps the first error of writing to it: what prints seldom asks.
+type output struct {
+	to  io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.to.Write(b)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// fileOf is the file behind a stream, nil if there is none.
+func fileOf(stream any) *os.File {
+	if o, ok := stream.(*output); ok {
+		stream = o.to
+	}
+	f, _ := stream.(*os.File)
+	return f
 }
 
 // interactive reports whether a stream is a terminal.
 func interactive(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && (isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()))
+	f := fileOf(stream)
+	return f != nil && (isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()))
 }
 
 // colorful reports whether colours are wanted on a stream: on a terminal, unless

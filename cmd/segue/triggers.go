@@ -63,7 +63,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	}
 	secrets, err := resolver(project).Resolve(c.Context, credentialUse(name, target))
 	if err != nil {
-		return err
+		return beforeChanges(c.Context, err)
 	}
 	platform, err := connect(c.Context, project, target, secrets, toRead)
 	if err != nil {

@@ -16,10 +16,14 @@ func versionCommand(t *terminal) *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			t.printf("segue %s\nschema %s\ncue %s\n", version(), schema.Version(), moduleVersion("cuelang.org/go"))
+			t.showVersions()
 			return nil
 		},
 	}
+}
+
+func (t *terminal) showVersions() {
+	t.printf("segue %s\nschema %s\ncue %s\n", version(), schema.Version(), moduleVersion("cuelang.org/go"))
 }
 
 // version is the version that the binary was built as.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -69,10 +70,10 @@ func vetCommand(t *terminal) *cli.Command {
 				for _, line := range fixedLines(fixed) {
 					fmt.Fprintln(notes, line)
 				}
-				if err != nil {
+				if err != nil && left == nil {
 					return err
 				}
-				return t.report(t.stdout, format, left, c.Int("max"))
+				return cmp.Or(err, t.report(t.stdout, format, left, c.Int("max")))
 			}
 			result, err := compiler.Compile(c.Context, opts)
 			if err != nil {
@@ -113,7 +114,7 @@ func describe(code string) diagnostic.Rule {
 
 // columns is the width of a terminal, 0 for what is none.
 func columns(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
+	if f := fileOf(w); f != nil {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			return width
 		}
