@@ -75,7 +75,7 @@ func holdsCredential(labels []string) bool {
 
 // secretName is what the name of a secret looks like, so that it is not taken for
 // the secret itself.
-var secretName = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`)
+var secretName = regexp.MustCompile(`^[A-Z][A-Z0-9]{0,11}(_[A-Z0-9]+)*$`)
 
 var (
 	urlUser      = regexp.MustCompile(`(?i)(?:^|\b[a-z][a-z0-9+.-]*:/{1,2})([^/?#\s"':@]*:[^/?#\s"'@]*|[^/?#\s"':@]{8,})@`)

@@ -3,13 +3,11 @@ package compiler
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -75,6 +73,8 @@ type explained struct {
 	// imported are the project's packages that this one makes use of, by folder
 	// and name.
 	imported map[string]*explained
+	// circular are the values that are made of themselves and have a finding.
+	circular map[ast.Expr]bool
 	found    diagnostic.List
 	// positions are CUE's, by path, of the values that were converted, partials
 	// the paths of structs that may have more fields than can be seen.
@@ -87,7 +87,7 @@ type explained struct {
 // references and imports that lead nowhere, become findings.
 func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 	p := &explained{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{},
-		holes: map[ast.Node]bool{}, imported: map[string]*explained{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
+		holes: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]bool{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
 	var sources []*source
 	folder := path.Clean(dir)
 	for {
@@ -373,36 +373,6 @@ func (p *explained) rawOpen(v cue.Value, at valuePath) any {
 	return broken{}
 }
 
-// refersToItself reports a field whose value is its own name, which in CUE is
-// the field itself: no text, and nothing of that name around it.
-func (p *explained) refersToItself(v cue.Value, at valuePath) bool {
-	sites := p.index.sites(at)
-	src := p.index.sourceOf(v.Pos())
-	if src != nil {
-		sites = append(sites, siteAt(src.syntax, v.Pos()))
-	}
-	for _, s := range sites {
-		id, ok := s.value.(*ast.Ident)
-		if !ok || id.Node == nil || s.field == nil || id.Node != s.field && id.Node != s.field.Value {
-			continue
-		}
-		f := finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "cycle",
-			Message: at.name() + " refers to itself",
-			Help:    fmt.Sprintf("a text stands between quotes: %q; a placeholder between braces too: %q", id.Name, "{{"+id.Name+"}}")}}
-		if plain, ok := s.field.Label.(*ast.Ident); ok && src != nil && bindsAround(src.syntax, id) {
-			f.Help = fmt.Sprintf("put the field's name in quotes, so that it does not hide the other %s: %q: %s", id.Name, id.Name, id.Name)
-			f.repair = nil
-			d := p.index.place(f, id.Pos())
-			d.Fix = edit(src.name, p.index.nodeRange(plain), strconv.Quote(id.Name), strconv.Quote(id.Name))
-			p.found = append(p.found, d)
-			return true
-		}
-		p.add(f, id.Pos())
-		return true
-	}
-	return false
-}
-
 // waits reports whether a value of an automation is made of another one of the
 // same automation that has no value, which has a finding of its own.
 func (p *explained) waits(at valuePath) bool {
@@ -477,6 +447,9 @@ func (p *explained) rawStruct(v cue.Value, at valuePath) any {
 
 // rawBroken converts what can be had of a value with mistakes in it.
 func (p *explained) rawBroken(v cue.Value, at valuePath) any {
+	if p.refersToItself(v, at) {
+		return broken{}
+	}
 	before := len(p.found)
 	if fields, err := fieldsOf(v); err == nil {
 		m := map[string]any{}

@@ -62,6 +62,7 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 	case near != "":
 		d.Suggestion, d.Help = near, didYouMean(strconv.Quote(near))
 		r.fixImport(d, spec, near)
+		r.meant[ast.ParseImportPath(near).Qualifier] = true
 	case strings.HasPrefix(name, schema.ModulePath):
 		d.Help = "segue's packages are " + oneOf(schema.Packages()) + " under " + schema.ModulePath
 	default:

@@ -28,7 +28,7 @@ func (e *evaluation) outside(inst *build.Instance, value cue.Value) (diagnostic.
 			continue
 		}
 		field := ownField(inst, name)
-		if field == nil || refersTo(inst.Files, name) {
+		if field == nil || usesName(inst.Files, name) {
 			continue
 		}
 		if imported, err := e.imported(dir); err != nil || imported {
@@ -58,8 +58,8 @@ func ownField(inst *build.Instance, name string) *ast.Field {
 	return nil
 }
 
-// refersTo reports whether something in the files refers to a field at their top.
-func refersTo(files []*ast.File, name string) bool {
+// usesName reports whether something in the files refers to a field at their top.
+func usesName(files []*ast.File, name string) bool {
 	found := false
 	for _, f := range files {
 		ast.Walk(f, func(n ast.Node) bool {

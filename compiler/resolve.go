@@ -29,7 +29,7 @@ func (p *explained) resolve() {
 	for _, s := range p.index.sources {
 		if p.patched[s.syntax.Filename] == s.syntax {
 			r := &resolver{explained: p, src: s, scope: scope, imported: map[string]*ast.ImportSpec{},
-				gone: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}}
+				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}}
 			r.file()
 		}
 	}
@@ -41,17 +41,18 @@ type resolver struct {
 	src        *source
 	scope      map[string]bool // what the package defines
 	imported   map[string]*ast.ImportSpec
+	meant      map[string]bool   // names of packages whose import has a finding
 	gone       map[ast.Node]bool // imports that lead nowhere, or are not used
+	bare       map[ast.Node]bool // placeholders without quotes
 	unresolved map[*ast.Ident]bool
 }
 
 func (r *resolver) file() {
 	s := r.src
-	meant := map[string]bool{} // names whose import has a finding
 	for spec := range s.syntax.ImportSpecs() {
 		if !r.importSpec(spec) {
 			r.gone[spec] = true
-			meant[importName(spec)] = true
+			r.meant[importName(spec)] = true
 			continue
 		}
 		r.imported[importName(spec)] = spec
@@ -63,16 +64,17 @@ func (r *resolver) file() {
 		}
 	}
 	used := referenced(s.syntax)
+	r.barePlaceholders()
 	for _, id := range s.syntax.Unresolved {
-		if id == packageIdent(s.syntax) || id.Node != nil || r.scope[id.Name] || predeclared(id.Name) {
+		if r.unresolved[id] || id == packageIdent(s.syntax) || id.Node != nil || r.scope[id.Name] || predeclared(id.Name) {
 			continue // the parser lists the package clause too
 		}
 		r.unresolved[id] = true
 		switch {
 		case r.unparsed: // it may be defined in the file that does not parse
-		case meant[id.Name]:
+		case r.meant[id.Name], nearest(id.Name, sorted(r.meant)) != "":
 		default:
-			if spec := r.unknownReference(id); spec != nil {
+			if spec := r.unknownReference(id, used); spec != nil {
 				used[spec] = true
 			}
 		}
@@ -185,6 +187,11 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 	switch n := c.Node().(type) {
 	case *ast.SelectorExpr:
 		if x, ok := n.X.(*ast.Ident); ok && (r.gone[x.Node] || r.unresolved[x] || r.unknownDefinition(n, x)) {
+			c.Replace(r.hole(n))
+			return false
+		}
+	case *ast.StructLit:
+		if r.bare[n] {
 			c.Replace(r.hole(n))
 			return false
 		}
@@ -309,8 +316,8 @@ var predeclaredNames = []string{
 }
 
 // unknownReference reports an identifier that nothing defines. It returns the
-// import that was meant, if that has another name in the file.
-func (r *resolver) unknownReference(id *ast.Ident) *ast.ImportSpec {
+// import that was meant, if that can be told.
+func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.ImportSpec {
 	d := r.report("unknown-reference", id, "nothing here is called "+id.Name, "")
 	for name, spec := range r.imported {
 		if path.Base(ast.ParseImportPath(importPath(spec)).Path) == id.Name {
@@ -332,6 +339,9 @@ func (r *resolver) unknownReference(id *ast.Ident) *ast.ImportSpec {
 			return nil
 		}
 	}
+	if r.bareWord(d, id) {
+		return nil
+	}
 	names := slices.Collect(maps.Keys(r.scope))
 	names = slices.AppendSeq(names, maps.Keys(r.imported))
 	names = append(names, "true", "false", "null", "string", "number", "bool", "int")
@@ -340,7 +350,12 @@ func (r *resolver) unknownReference(id *ast.Ident) *ast.ImportSpec {
 		if r.certainReference(id, near) {
 			r.fix(d, id, near)
 		}
-		return nil
+		return r.imported[near]
+	}
+	if spec := r.importDefining(id, used); spec != nil {
+		name := importName(spec)
+		d.Suggestion, d.Help = name, didYouMean(name)
+		return spec
 	}
 	if strings.HasPrefix(id.Name, "#") {
 		d.Help = "define it, as in " + id.Name + ": {...}"
@@ -348,6 +363,29 @@ func (r *resolver) unknownReference(id *ast.Ident) *ast.ImportSpec {
 	}
 	d.Help = "if it is meant as a text, write it in quotes: " + strconv.Quote(id.Name)
 	return nil
+}
+
+// importDefining returns the import that is not used and whose package defines
+// what is selected from an identifier; nil if that is none or several.
+func (r *resolver) importDefining(id *ast.Ident, used map[ast.Node]bool) *ast.ImportSpec {
+	label := ""
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok && sel.X == id {
+			label, _, _ = ast.LabelName(sel.Sel)
+		}
+		return label == ""
+	}, nil)
+	var found *ast.ImportSpec
+	for _, spec := range r.imported {
+		if label == "" || used[spec] || !slices.Contains(r.packageFields(ast.ParseImportPath(importPath(spec))), label) {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = spec
+	}
+	return found
 }
 
 // unknownDefinition reports a selector on a package that the package does not

@@ -1,0 +1,137 @@
+package compiler
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// barePlaceholders finds placeholders without quotes, which in CUE are a struct
+// within a struct, and puts holes in their place.
+func (r *resolver) barePlaceholders() {
+	var fields []*ast.Field
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			fields = append(fields, n)
+		case *ast.StructLit:
+			id := bareName(n)
+			if id == nil || id.Node != nil && !slices.ContainsFunc(fields, func(f *ast.Field) bool { return refersTo(id, f) && contains(f, n) }) {
+				return true
+			}
+			written := r.src.covered(r.index.nodeRange(n))
+			t, err := automation.ParseTemplate(written)
+			if err != nil || len(t.References()) != 1 {
+				return true
+			}
+			r.bare[n], r.unresolved[id] = true, true
+			d := r.report("malformed-placeholder", n, "the placeholder "+written+" stands without quotes", "write "+strconv.Quote(t.String()))
+			if _, known := r.catalog[id.Name]; known {
+				r.fix(d, n, strconv.Quote(t.String()))
+			}
+			return false
+		}
+		return true
+	}, nil)
+}
+
+// bareName returns the name in {{name}} or {{name | cast}}, nil for any other
+// struct.
+func bareName(outer *ast.StructLit) *ast.Ident {
+	inner, _ := onlyEmbedded(outer).(*ast.StructLit)
+	if inner == nil || inner.Lbrace.Offset() != outer.Lbrace.Offset()+1 || inner.Rbrace.Offset() != outer.Rbrace.Offset()-1 {
+		return nil
+	}
+	e := onlyEmbedded(inner)
+	if cast, ok := e.(*ast.BinaryExpr); ok {
+		e = cast.X
+	}
+	id, _ := e.(*ast.Ident)
+	if id == nil || !automation.ValidName(id.Name) || strings.HasPrefix(id.Name, "_") {
+		return nil
+	}
+	return id
+}
+
+// onlyEmbedded returns what is embedded in a struct that has nothing else.
+func onlyEmbedded(st *ast.StructLit) ast.Expr {
+	if len(st.Elts) != 1 || !st.Lbrace.IsValid() {
+		return nil
+	}
+	embed, ok := st.Elts[0].(*ast.EmbedDecl)
+	if !ok {
+		return nil
+	}
+	return embed.Expr
+}
+
+// refersTo reports whether an identifier refers to a field.
+func refersTo(id *ast.Ident, f *ast.Field) bool {
+	return id.Node != nil && (id.Node == ast.Node(f) || id.Node == ast.Node(f.Value))
+}
+
+// truthWords are what other languages call true and false.
+var truthWords = map[string]string{"yes": "true", "on": "true", "True": "true", "TRUE": "true", "Yes": "true", "YES": "true",
+	"no": "false", "off": "false", "False": "false", "FALSE": "false", "No": "false", "NO": "false"}
+
+// bareWord words the finding about a name that nothing defines where what was
+// meant is no reference, and reports whether it is one of these.
+func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
+	if truth, ok := truthWords[id.Name]; ok {
+		d.Suggestion, d.Help = truth, fmt.Sprintf("write %s; or, if it is meant as a text, write it in quotes: %q", truth, id.Name)
+		at := pathAt(r.src.syntax, id.Pos())
+		if len(at) > 0 && isSwitch(at[len(at)-1]) || plainName(id.Name) == truth {
+			d.Help = didYouMean(truth)
+			r.fix(d, id, truth)
+		}
+		return true
+	}
+	if around, ok := r.index.interpolated(id); ok {
+		name := id.Name
+		if _, known := r.catalog[name]; !known {
+			name = nearest(name, sorted(r.catalog))
+		}
+		if name == "" {
+			return false
+		}
+		reference := automation.Reference{Name: name}.String()
+		d.Suggestion, d.Help = name, "a placeholder is written "+reference
+		if name == id.Name {
+			d.Fix = edit(r.src.name, around, reference, reference)
+		}
+		return true
+	}
+	return false
+}
+
+// isSwitch reports whether a field of an automation or a target, by its name, is
+// true or false.
+func isSwitch(label any) bool {
+	name, _ := label.(string)
+	for _, def := range []string{"automation.#Track", "project.#Target"} {
+		if f := shapeOf(def).fields[name]; f != nil && f.shape.kind == booleanShape {
+			return true
+		}
+	}
+	return false
+}
+
+// interpolated returns where an identifier stands that is interpolated by itself,
+// with the \( and ) around it.
+func (x *index) interpolated(id *ast.Ident) (diagnostic.Range, bool) {
+	src := x.sourceOf(id.Pos())
+	if src == nil {
+		return diagnostic.Range{}, false
+	}
+	from, to := id.Pos().Offset()-len(`\(`), id.End().Offset()+len(")")
+	if from < 0 || to > len(src.content) || string(src.content[from:to]) != `\(`+id.Name+")" {
+		return diagnostic.Range{}, false
+	}
+	return diagnostic.Range{Start: src.position(from), End: src.position(to)}, true
+}
