@@ -27,11 +27,12 @@ func (p *explained) refersToItself(v cue.Value, at valuePath) bool {
 		if id == nil {
 			continue
 		}
-		if p.circular[s.field.Value] {
+		whole := at[:min(2, len(at))].String()
+		if p.circular[s.field.Value] == whole {
 			return true
 		}
 		for _, value := range circle {
-			p.circular[value] = true
+			p.circular[value] = whole
 		}
 		f := finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "cycle",
 			Message: at.name() + " refers to itself", Help: "break the circle: let one of the values in it stand for itself"}}

@@ -73,8 +73,9 @@ type explained struct {
 	// imported are the project's packages that this one makes use of, by folder
 	// and name.
 	imported map[string]*explained
-	// circular are the values that are made of themselves and have a finding.
-	circular map[ast.Expr]bool
+	// circular are the values that are made of themselves and have a finding, with
+	// the path of the automation that it is about.
+	circular map[ast.Expr]string
 	found    diagnostic.List
 	// positions are CUE's, by path, of the values that were converted, partials
 	// the paths of structs that may have more fields than can be seen.
@@ -87,7 +88,7 @@ type explained struct {
 // references and imports that lead nowhere, become findings.
 func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 	p := &explained{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{},
-		holes: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]bool{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
+		holes: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]string{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
 	var sources []*source
 	folder := path.Clean(dir)
 	for {
