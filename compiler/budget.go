@@ -170,7 +170,7 @@ func (l Limits) sort(dirs []string, file func(dir string) string) (together, alo
 		limit, gone := l.GivenUp[dir]
 		switch {
 		case gone:
-			out = append(out, evaluated{diagnostics: diagnostic.List{givenUp(dir, limit, file(dir))}})
+			out = append(out, evaluated{dir: dir, diagnostics: diagnostic.List{givenUp(dir, limit, file(dir))}})
 		case slices.Contains(l.Alone, dir):
 			alone = append(alone, dir)
 		default:

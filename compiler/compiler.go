@@ -122,6 +122,11 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	if err != nil {
 		return nil, err
 	}
+	unexplained, err := e.unexplained(packages)
+	if err != nil {
+		return nil, err
+	}
+	result.Diagnostics = append(result.Diagnostics, unexplained...)
 	claimed := map[string]*compiled{}
 	var all []*compiled
 	for _, p := range packages {

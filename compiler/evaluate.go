@@ -16,7 +16,6 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
-	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
@@ -68,8 +67,13 @@ type compiled struct {
 
 // An evaluated package has automations, or findings, or both.
 type evaluated struct {
+	dir, pkg    string
 	automations []compiled
 	diagnostics diagnostic.List
+	// refused is what CUE has against a package that has no error of its own: the
+	// packages in the folders that it awaits are to have one.
+	refused error
+	awaits  []string
 }
 
 // run evaluates the packages in the folders. The result is in the order of the
@@ -119,70 +123,49 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, err
 	defer work.end()
 	var out []evaluated
 	cueContext := cuecontext.New()
-	for _, inst := range e.loader.packages(dirs, e.loader.parse) {
+	files := e.loader.reading()
+	for _, inst := range e.loader.packages(dirs, files.parse) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		dir := e.loader.relative(inst.Dir)
 		work.on(dir, e.loader.sizes[dir])
-		if inst.PkgName == "_" && inst.Err != nil {
-			broken, err := e.unparsable(e.loader.relative(inst.Dir), inst.Err)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, broken...)
-			continue
-		}
+		p := evaluated{dir: dir}
+		var err error
 		if inst.PkgName == "_" {
-			var found diagnostic.List
-			for _, f := range inst.BuildFiles {
-				name := e.loader.relative(f.Filename)
-				if _, aside := e.loader.aside[f.Filename]; aside || name == projectFile {
-					continue
-				}
-				syntax, _ := parser.ParseFile(f.Filename, nil)
-				found = append(found, noPackage(name, syntax))
-			}
-			out = append(out, evaluated{diagnostics: found})
-			continue
+			p.diagnostics, err = e.unnamed(dir, inst)
+		} else {
+			p, err = e.pkg(cueContext, inst, files.failure(inst))
 		}
-		p, err := e.pkg(cueContext, inst)
 		if err != nil {
 			return nil, err
+		}
+		for _, f := range inst.BuildFiles {
+			if attr := files.out[f.Filename]; attr != nil && filepath.Dir(f.Filename) == inst.Dir {
+				if d, unwanted := fileCondition(e.loader.relative(f.Filename), attr); unwanted {
+					p.diagnostics = append(p.diagnostics, d)
+				}
+			}
 		}
 		out = append(out, p)
 	}
 	return out, nil
 }
 
-// unparsable explains the packages of a folder in which a file does not parse:
-// the loader stops there without saying which packages there are.
-func (e *evaluation) unparsable(dir string, failure error) ([]evaluated, error) {
+// unnamed explains the files of a folder that do not say which package they
+// belong to.
+func (e *evaluation) unnamed(dir string, inst *build.Instance) (diagnostic.List, error) {
+	if inst.Err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, inst.Err)
+	}
+	if len(inst.BuildFiles) == 1 && e.loader.relative(inst.BuildFiles[0].Filename) == projectFile {
+		return nil, nil
+	}
 	x, err := e.explainer()
 	if err != nil {
 		return nil, err
 	}
-	names, err := x.packageNames(dir)
-	if err != nil {
-		return nil, err
-	}
-	var out []evaluated
-	for _, name := range names {
-		if name == "" {
-			found, err := x.unnamed(dir)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, evaluated{diagnostics: found})
-			continue
-		}
-		found, err := e.explain(dir, name, failure, nil)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, evaluated{diagnostics: found})
-	}
-	return out, nil
+	return x.unnamed(dir)
 }
 
 // A candidate is one automation on its way through a package.
@@ -197,13 +180,12 @@ type candidate struct {
 
 // pkg evaluates one package. The quick way is for packages without findings;
 // the others are explained.
-func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance) (evaluated, error) {
-	var out evaluated
+func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, failure error) (evaluated, error) {
 	dir := e.loader.relative(inst.Dir)
-	failure := error(inst.Err)
+	out := evaluated{dir: dir, pkg: inst.PkgName}
 	var candidates []candidate
-	clean := inst.Err == nil
-	if inst.Err == nil {
+	clean := failure == nil
+	if clean {
 		value := ctx.BuildInstance(inst)
 		failure = value.Validate()
 		clean = failure == nil
@@ -246,13 +228,12 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance) (evaluated, err
 	if clean {
 		return out, nil
 	}
-	explained, err := e.explain(dir, inst.PkgName, failure, candidates)
-	out.diagnostics = append(out.diagnostics, explained...)
-	return out, err
+	return out, e.explain(&out, failure, candidates)
 }
 
 // misspeltAutomations reports a package without automations that has a field of
-// nearly that name: CUE has nothing against it, and nothing would be compiled.
+// nearly that name, or one that is optional: CUE has nothing against it, and
+// nothing would be compiled.
 func (e *evaluation) misspeltAutomations(inst *build.Instance) diagnostic.List {
 	var out diagnostic.List
 	for _, f := range inst.Files {
@@ -262,6 +243,12 @@ func (e *evaluation) misspeltAutomations(inst *build.Instance) diagnostic.List {
 				continue
 			}
 			label, ok := fieldLabel(field)
+			if ok && label == "automations" && field.Constraint != token.ILLEGAL {
+				out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", File: e.loader.relative(f.Filename),
+					Range: rangeOf(field.Label.Pos(), field.Label.End()), Path: label,
+					Message: "automations has no value: a field with " + field.Constraint.String() + " only says what it may be", Help: "write automations: without " + field.Constraint.String()})
+				continue
+			}
 			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || nearest(label, []string{"automations"}) == "" {
 				continue
 			}
@@ -307,14 +294,14 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 
 // explain finds places for the findings of a package, and findings for what CUE
 // refused.
-func (e *evaluation) explain(dir, pkg string, failure error, candidates []candidate) (diagnostic.List, error) {
+func (e *evaluation) explain(out *evaluated, failure error, candidates []candidate) error {
 	x, err := e.explainer()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p, err := x.open(dir, pkg, nil)
+	p, err := x.open(out.dir, out.pkg, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	known := map[string]candidate{}
 	broken := failure != nil
@@ -326,22 +313,68 @@ func (e *evaluation) explain(dir, pkg string, failure error, candidates []candid
 	if !broken {
 		// CUE is content: only the checks have something to say.
 		for _, c := range candidates {
-			p.addAll(c.found, keyOf(dir, c.name), c.position)
+			p.addAll(c.found, keyOf(out.dir, c.name), c.position)
 		}
-		return p.found, nil
+		out.diagnostics = append(out.diagnostics, p.found...)
+		return nil
 	}
 	value := p.evaluate()
 	e.explainAutomations(p, value, known)
 	if failure != nil {
 		e.explainDefinitions(p, value)
 	}
-	if failure != nil && !p.deferred && !p.found.HasErrors() {
-		p.cueErrors(failure, nil)
+	if failure != nil && !p.found.HasErrors() {
+		if len(p.awaits) == 0 {
+			p.cueErrors(failure, nil)
+		} else {
+			out.refused, out.awaits = failure, p.awaits
+		}
 	}
-	if failure != nil && !p.deferred && len(p.found) == 0 {
-		return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", dir, failure)
+	if failure != nil && len(p.awaits) == 0 && len(p.found) == 0 {
+		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.dir, failure)
 	}
-	return p.found, nil
+	out.diagnostics = append(out.diagnostics, p.found...)
+	return nil
+}
+
+// unexplained finds the packages that CUE refuses though no package that they
+// import has an error, and says of them what CUE says.
+func (e *evaluation) unexplained(packages []evaluated) (diagnostic.List, error) {
+	folders := map[string][]evaluated{}
+	for _, p := range packages {
+		folders[p.dir] = append(folders[p.dir], p)
+	}
+	var explained func(awaits []string, seen map[string]bool) bool
+	explained = func(awaits []string, seen map[string]bool) bool {
+		return slices.ContainsFunc(awaits, func(dir string) bool {
+			if seen[dir] {
+				return false
+			}
+			seen[dir] = true
+			return slices.ContainsFunc(folders[dir], func(p evaluated) bool {
+				return p.diagnostics.HasErrors() || explained(p.awaits, seen)
+			})
+		})
+	}
+	var out diagnostic.List
+	for _, p := range packages {
+		if p.refused == nil || explained(p.awaits, map[string]bool{}) {
+			continue
+		}
+		x, err := e.explainer()
+		if err != nil {
+			return nil, err
+		}
+		opened, err := x.open(p.dir, p.pkg, nil)
+		if err != nil {
+			return nil, err
+		}
+		if opened.cueErrors(p.refused, nil); !opened.found.HasErrors() {
+			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", p.dir, p.refused)
+		}
+		out = append(out, opened.found...)
+	}
+	return out, nil
 }
 
 // addAll places the findings of an automation.

@@ -62,9 +62,9 @@ type explained struct {
 	// refused says that CUE does not take a file at all, for which there is a
 	// finding.
 	refused bool
-	// deferred says that a package that is imported has mistakes, which are
-	// explained there.
-	deferred bool
+	// awaits are the folders of packages that are imported and can't be used: that
+	// is explained there.
+	awaits []string
 	// draft says that what is converted is a definition, which may be open.
 	draft bool
 	// holes stand where something was taken out that leads nowhere, here or in a
@@ -105,9 +105,11 @@ func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 				return nil, err
 			}
 			if broken != nil {
-				p.patched[s.syntax.Filename] = emptyFile(s.syntax)
+				p.patched[s.syntax.Filename] = clauseOnly(s.syntax)
 			}
 			if files == nil && s.syntax.PackageName() != pkg {
+				// What does not parse may be of any package.
+				p.unparsed = p.unparsed || broken != nil && s.syntax.PackageName() == ""
 				continue
 			}
 			if broken != nil {
@@ -126,15 +128,6 @@ func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 	p.index = newIndex(sources)
 	p.index.elsewhere = p.elsewhere
 	return p, nil
-}
-
-// emptyFile stands in for a file that does not parse.
-func emptyFile(f *ast.File) *ast.File {
-	name := f.PackageName()
-	if name == "" {
-		name = "unreadable"
-	}
-	return &ast.File{Filename: f.Filename, Decls: []ast.Decl{&ast.Package{Name: ast.NewIdent(name)}}}
 }
 
 // packageNames lists the packages that the files of a folder say they belong to,
@@ -168,7 +161,8 @@ func (e *explainer) unnamed(folder string) (diagnostic.List, error) {
 		return nil, err
 	}
 	for _, s := range p.index.sources {
-		if p.patched[s.syntax.Filename] == s.syntax && path.Dir(s.name) == path.Clean(folder) {
+		_, aside := e.loader.aside[s.syntax.Filename]
+		if !aside && p.patched[s.syntax.Filename] == s.syntax && path.Dir(s.name) == path.Clean(folder) {
 			p.found = append(p.found, noPackage(s.name, s.syntax))
 		}
 	}

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -12,9 +13,11 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
+	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/load"
 
+	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
 
@@ -44,7 +47,7 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 	plain := ast.ParseImportPath(name).Unqualified().String()
 	own := r.projectDirs()
 	if dir, ok := own[plain]; ok {
-		return r.projectImport(spec, plain, dir)
+		return r.projectImport(spec, dir)
 	}
 	if r.importable(plain) {
 		return true
@@ -100,14 +103,117 @@ func nearestImport(name string, known []string) string {
 // projectImport reports whether a package of the project can be used. One with
 // mistakes can't; they are explained where they are, if that package is among
 // those that are compiled.
-func (r *resolver) projectImport(spec *ast.ImportSpec, name, dir string) bool {
-	if r.loadImport(name) == nil {
+func (r *resolver) projectImport(spec *ast.ImportSpec, dir string) bool {
+	failure := r.loadImport(importPath(spec))
+	if failure == nil {
 		return true
 	}
-	if r.deferred = slices.Contains(r.dirs, dir); !r.deferred {
+	qualifier := ast.ParseImportPath(importPath(spec)).Qualifier
+	names, err := r.packageNames(dir)
+	switch {
+	case err == nil && !slices.Contains(names, qualifier) && !slices.Contains(names, ""):
+		r.otherPackage(spec, dir, qualifier, names)
+	case isImportCycle(failure) && r.importCycle(spec):
+		r.awaits = append(r.awaits, dir)
+	case slices.Contains(r.dirs, dir):
+		r.awaits = append(r.awaits, dir)
+	default:
 		r.report("broken-import", spec.Path, "the package "+spec.Path.Value+" has mistakes of its own", "run segue vet ./"+dir+" to see them")
 	}
 	return false
+}
+
+// otherPackage reports the import of a folder without a package of the name that
+// CUE looks for.
+func (r *resolver) otherPackage(spec *ast.ImportSpec, dir, qualifier string, names []string) {
+	d := r.report("unknown-import", spec.Path, fmt.Sprintf("the folder %s has no package %s: the package there is called %s", dir, qualifier, oneOf(names)), "")
+	plain := ast.ParseImportPath(importPath(spec))
+	plain.Qualifier, plain.ExplicitQualifier = names[0], true
+	near := plain.String()
+	d.Help = "name it in the import: " + strconv.Quote(near)
+	if len(names) == 1 {
+		d.Suggestion = near
+		r.fixImport(d, spec, near)
+	}
+}
+
+// isImportCycle reports whether CUE refuses a package since it imports itself, if
+// only by way of others.
+func isImportCycle(err error) bool {
+	return slices.ContainsFunc(cueerrors.Errors(err), func(e cueerrors.Error) bool {
+		return strings.Contains(plainMessage(e), "import cycle")
+	})
+}
+
+// A link is one import of a chain of them, and the package that it leads to.
+type link struct {
+	from     *link
+	src      *source
+	spec     *ast.ImportSpec
+	dir, pkg string
+}
+
+// importCycle reports whether an import leads back to its own package, by way of
+// others or not. The first package of such a circle has the finding.
+func (r *resolver) importCycle(spec *ast.ImportSpec) bool {
+	lead := func(from *link, src *source, spec *ast.ImportSpec) *link {
+		name := ast.ParseImportPath(importPath(spec))
+		if dir, ok := r.projectDirs()[name.Unqualified().String()]; ok {
+			return &link{from, src, spec, dir, name.Qualifier}
+		}
+		return nil
+	}
+	seen := map[[2]string]bool{}
+	for queue := []*link{lead(nil, r.src, spec)}; len(queue) > 0; queue = queue[1:] {
+		at := queue[0]
+		if at == nil || seen[[2]string{at.dir, at.pkg}] {
+			continue
+		}
+		seen[[2]string{at.dir, at.pkg}] = true
+		if at.dir == path.Clean(r.dir) && at.pkg == r.pkg {
+			r.reportCycle(at)
+			return true
+		}
+		imported, err := r.open(at.dir, at.pkg, nil)
+		if err != nil {
+			continue
+		}
+		for _, src := range imported.index.sources {
+			for next := range src.syntax.ImportSpecs() {
+				queue = append(queue, lead(at, src, next))
+			}
+		}
+	}
+	return false
+}
+
+// reportCycle reports a circle of imports whose last link leads back to where it
+// starts, unless another package that is compiled comes before this one, or an
+// earlier import of this package has led there.
+func (r *resolver) reportCycle(last *link) {
+	var chain []*link
+	for at := last; at != nil; at = at.from {
+		chain = append([]*link{at}, chain...)
+		if slices.Contains(r.dirs, at.dir) && at.dir < path.Clean(r.dir) {
+			return
+		}
+	}
+	message, help := "the package "+r.pkg+" imports itself", "remove the import: what is in the package's files is known in all of them"
+	if len(chain) > 1 {
+		names := []string{r.pkg + " imports " + chain[0].pkg}
+		for _, at := range chain[1:] {
+			names = append(names, "which imports "+at.pkg)
+		}
+		message = "packages import each other in a circle: " + strings.Join(names, ", ")
+		help = "remove one of the imports: put what both sides need into a package that imports neither"
+	}
+	if slices.ContainsFunc(r.found, func(d diagnostic.Diagnostic) bool { return d.Message == message }) {
+		return
+	}
+	d := r.report("import-cycle", chain[0].spec.Path, message, help)
+	for _, at := range chain[1:] {
+		d.Related = append(d.Related, diagnostic.Related{Message: at.pkg + " is imported here", File: at.src.name, Range: r.index.nodeRange(at.spec.Path)})
+	}
 }
 
 // loadImport tries to load a package by its import path.

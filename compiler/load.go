@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
@@ -226,15 +227,136 @@ func (l *loader) parse(name string, src any, cfg parser.Config) (*ast.File, erro
 	return parser.ParseFile(name, src, cfg)
 }
 
-// packages loads all packages in the folders, which are relative to the root.
+// packages loads all packages in the folders, which are relative to the root. CUE
+// stops within a folder at the first file that it can't take, or leaves out, and
+// then not all packages of the folder are there.
 func (l *loader) packages(dirs []string, parse parseFunc) []*build.Instance {
 	args := make([]string, len(dirs))
 	for i, dir := range dirs {
 		args[i] = "./" + dir
 	}
 	return load.Instances(args, &load.Config{
-		Dir: l.root, ModuleRoot: l.root, Package: "*", Overlay: l.overlay, ParseFile: parse, Tests: l.tests,
+		Dir: l.root, ModuleRoot: l.root, Package: "*", Overlay: l.overlay, Tests: l.tests,
+		ParseFile: func(name string, src any, cfg parser.Config) (*ast.File, error) {
+			if name == filepath.Join(l.root, projectFile) {
+				return &ast.File{Filename: name}, nil // it is read alone
+			}
+			f, err := parse(name, src, cfg)
+			switch {
+			case err != nil:
+				return f, err
+			case f.PackageName() == "":
+				return &ast.File{Filename: name}, nil // it belongs to no package, whatever it imports
+			case leftOut(f) != nil:
+				return clauseOnly(f), nil
+			}
+			return f, nil
+		},
 	})
+}
+
+// clauseOnly returns a file with no more than the package clause of another.
+func clauseOnly(f *ast.File) *ast.File {
+	out := &ast.File{Filename: f.Filename}
+	if name := f.PackageName(); name != "" {
+		out.Decls = []ast.Decl{&ast.Package{Name: ast.NewIdent(name)}}
+	}
+	return out
+}
+
+// leftOut returns the attribute above a file's package clause that keeps the file
+// out of its package, nil if there is none. None of CUE's tags is set.
+func leftOut(f *ast.File) *ast.Attribute {
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.Package:
+			return nil
+		case *ast.Attribute:
+			key, body := d.Split()
+			condition, err := parser.ParseExpr("", body)
+			if key == "ignore" || key == "if" && (err != nil || !withoutTags(condition)) {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// withoutTags evaluates the condition of an @if attribute.
+func withoutTags(condition ast.Expr) bool {
+	switch e := condition.(type) {
+	case *ast.ParenExpr:
+		return withoutTags(e.X)
+	case *ast.UnaryExpr:
+		return e.Op == token.NOT && !withoutTags(e.X)
+	case *ast.BinaryExpr:
+		x, y := withoutTags(e.X), withoutTags(e.Y)
+		return e.Op == token.LAND && x && y || e.Op == token.LOR && (x || y)
+	}
+	return false
+}
+
+// A reading reads the files of packages and remembers what is wrong with them, so
+// that CUE goes on to the other packages.
+type reading struct {
+	loader *loader
+	mu     sync.Mutex
+	broken map[string]error          // files that do not parse, by name
+	out    map[string]*ast.Attribute // files that say that they are left out
+}
+
+func (l *loader) reading() *reading {
+	return &reading{loader: l, broken: map[string]error{}, out: map[string]*ast.Attribute{}}
+}
+
+// parse gives no more than the package clause of a file that does not parse.
+func (r *reading) parse(name string, src any, cfg parser.Config) (*ast.File, error) {
+	f, err := r.loader.parse(name, src, cfg)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.broken[name] = err
+		if f == nil {
+			f = &ast.File{}
+		}
+		f.Filename = name
+		return clauseOnly(f), nil
+	}
+	if attr := leftOut(f); attr != nil {
+		r.out[name] = attr
+	}
+	return f, nil
+}
+
+// failure is what keeps a package from being used: what CUE says of it, or of a
+// file of its own or of a package that it imports.
+func (r *reading) failure(inst *build.Instance) error {
+	if inst.Err != nil { // not as an error, lest a nil pointer is taken for one
+		return inst.Err
+	}
+	if len(r.broken) == 0 {
+		return nil
+	}
+	seen := map[*build.Instance]bool{}
+	var failure func(*build.Instance) error
+	failure = func(inst *build.Instance) error {
+		if seen[inst] {
+			return nil
+		}
+		seen[inst] = true
+		for _, f := range inst.BuildFiles {
+			if err := r.broken[f.Filename]; err != nil {
+				return err
+			}
+		}
+		for _, imported := range inst.Imports {
+			if err := failure(imported); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return failure(inst)
 }
 
 // file loads one file by itself.
@@ -261,6 +383,15 @@ func noPackage(file string, syntax *ast.File) diagnostic.Diagnostic {
 		d.Severity = diagnostic.Error
 	}
 	return d
+}
+
+// fileCondition is the finding about a file that is kept out of its package by a
+// condition. One with @ignore() is kept out for good, as its author says.
+func fileCondition(file string, attr *ast.Attribute) (diagnostic.Diagnostic, bool) {
+	key, _ := attr.Split()
+	return diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-condition", File: file, Range: rangeOf(attr.Pos(), attr.End()),
+		Message: "the file is left out: segue sets none of the tags in " + attr.Text,
+		Help:    "remove the attribute; to leave the file out for good, write @ignore()"}, key == "if"
 }
 
 // packageName proposes a package's name for a folder.
