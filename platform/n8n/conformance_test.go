@@ -70,7 +70,7 @@ func (s *server) bench(t *testing.T) *platformtest.Bench {
 			t.Helper()
 			var all []byte
 			for _, path := range []string{"/api/v1/workflows?limit=250", "/rest/workflows", "/rest/credentials?includeData=true", "/api/v1/executions?includeData=true&limit=50"} {
-				all = append(all, s.rest("GET", path, nil, nil)...)
+				all = append(all, s.rest(t, "GET", path, nil, nil)...)
 			}
 			return all
 		},
@@ -109,13 +109,13 @@ func fire(url string, values map[string]any) error {
 func (s *server) edit(t testing.TB, id string, change func(map[string]any)) {
 	t.Helper()
 	var got struct{ Data map[string]any }
-	s.rest("GET", "/rest/workflows/"+id, nil, &got)
+	s.rest(t, "GET", "/rest/workflows/"+id, nil, &got)
 	w := got.Data
 	change(w)
 	for _, field := range []string{"shared", "homeProject", "sharedWithProjects", "usedCredentials", "scopes", "createdAt", "updatedAt", "triggerCount", "activeVersion", "parentFolder", "versionCounter", "isArchived", "activeVersionId", "tags"} {
 		delete(w, field)
 	}
-	s.rest("PATCH", "/rest/workflows/"+id, w, nil)
+	s.rest(t, "PATCH", "/rest/workflows/"+id, w, nil)
 }
 
 // requestAssignments are the fields of the node "Request".
@@ -138,27 +138,27 @@ func (s *server) addForeign(t testing.TB) func(testing.TB) []byte {
 	t.Helper()
 	unique := fmt.Sprint(s.serial.Add(1))
 	var credential, active, inactive, tag struct{ ID string }
-	s.rest("POST", "/api/v1/credentials", map[string]any{"name": "Foreign " + unique, "type": credentialType, "data": map[string]any{"headers": map[string]any{"values": []any{map[string]string{"name": "X", "value": "foreign"}}}}}, &credential)
+	s.rest(t, "POST", "/api/v1/credentials", map[string]any{"name": "Foreign " + unique, "type": credentialType, "data": map[string]any{"headers": map[string]any{"values": []any{map[string]string{"name": "X", "value": "foreign"}}}}}, &credential)
 	hook := newNode("a", "Hook", "n8n-nodes-base.webhook", 2, 0, 0, map[string]any{"path": "foreign/" + unique, "options": map[string]any{}})
 	hook["webhookId"] = webhookID("foreign", unique)
 	send := newNode("b", "Call", "n8n-nodes-base.httpRequest", 4.2, 200, 0, map[string]any{"url": "https://example.com", "authentication": "predefinedCredentialType", "nodeCredentialType": credentialType, "options": map[string]any{}})
 	send["credentials"] = map[string]any{credentialType: map[string]any{"id": credential.ID, "name": "Foreign " + unique}}
-	s.rest("POST", "/api/v1/workflows", workflow{Name: "Foreign " + unique, Nodes: []node{hook, send}, Settings: map[string]any{},
+	s.rest(t, "POST", "/api/v1/workflows", workflow{Name: "Foreign " + unique, Nodes: []node{hook, send}, Settings: map[string]any{},
 		Connections: map[string]any{"Hook": map[string]any{"main": []any{[]any{map[string]any{"node": "Call", "type": "main", "index": 0}}}}}}, &active)
-	s.rest("POST", "/api/v1/workflows/"+active.ID+"/activate", nil, nil)
-	s.rest("POST", "/api/v1/workflows", workflow{Name: "segue growth/a", Connections: map[string]any{}, Settings: map[string]any{}, Nodes: []node{
+	s.rest(t, "POST", "/api/v1/workflows/"+active.ID+"/activate", nil, nil)
+	s.rest(t, "POST", "/api/v1/workflows", workflow{Name: "segue growth/a", Connections: map[string]any{}, Settings: map[string]any{}, Nodes: []node{
 		newNode("note", "Note", "n8n-nodes-base.stickyNote", 1, 0, 0, map[string]any{"content": "## Managed by segue\n\n`segue {\"project\":\"conformance\",\"key\":\"growth/a\"}`"})}}, &inactive)
-	s.rest("POST", "/api/v1/tags", map[string]string{"name": "foreign " + unique}, &tag)
+	s.rest(t, "POST", "/api/v1/tags", map[string]string{"name": "foreign " + unique}, &tag)
 	t.Cleanup(func() {
 		for _, path := range []string{"/workflows/" + active.ID, "/workflows/" + inactive.ID, "/credentials/" + credential.ID, "/tags/" + tag.ID} {
-			s.rest("DELETE", "/api/v1"+path, nil, nil)
+			s.rest(t, "DELETE", "/api/v1"+path, nil, nil)
 		}
 	})
 	return func(t testing.TB) []byte {
 		t.Helper()
 		var all []byte
 		for _, path := range []string{"/api/v1/workflows/" + active.ID, "/api/v1/workflows/" + inactive.ID, "/api/v1/tags/" + tag.ID, "/rest/credentials/" + credential.ID} {
-			all = append(all, s.rest("GET", path, nil, nil)...)
+			all = append(all, s.rest(t, "GET", path, nil, nil)...)
 		}
 		return all
 	}

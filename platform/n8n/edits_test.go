@@ -113,31 +113,31 @@ func TestEditsByHand(t *testing.T) {
 			}
 			apply(t, p, in)
 			platformtest.RequireExactly(t, s.platform(Options{}), in)
-			s.requireCredentials("edited", 1)
+			s.requireCredentials(t, "edited", 1)
 		})
 	}
 
 	t.Run("a copy is nobody's", func(t *testing.T) {
 		var got struct{ Data map[string]any }
-		s.rest("GET", "/rest/workflows/"+find().ID, nil, &got)
+		s.rest(t, "GET", "/rest/workflows/"+find().ID, nil, &got)
 		w := got.Data
 		for _, n := range w["nodes"].([]any) {
 			n.(map[string]any)["id"] = "copy of " + n.(map[string]any)["id"].(string) // as the editor does
 		}
 		var copied struct{ ID string }
-		s.rest("POST", "/api/v1/workflows", map[string]any{"name": "Copy", "nodes": w["nodes"], "connections": w["connections"], "settings": map[string]any{}}, &copied)
+		s.rest(t, "POST", "/api/v1/workflows", map[string]any{"name": "Copy", "nodes": w["nodes"], "connections": w["connections"], "settings": map[string]any{}}, &copied)
 		platformtest.RequireExactly(t, s.platform(Options{}), in)
 		// It uses the credential, which a rotation must leave to it.
 		in.Secrets = platformtest.Secret("rotated")
 		apply(t, p, in)
 		platformtest.RequireExactly(t, s.platform(Options{}), in)
-		s.requireCredentials("edited", 2)
-		s.rest("GET", "/api/v1/workflows/"+copied.ID, nil, nil)
+		s.requireCredentials(t, "edited", 2)
+		s.rest(t, "GET", "/api/v1/workflows/"+copied.ID, nil, nil)
 	})
 	t.Run("a credential that was deleted by hand is made again by an update", func(t *testing.T) {
 		var one workflow
-		s.rest("GET", "/api/v1/workflows/"+find().ID, nil, &one)
-		s.rest("DELETE", "/api/v1/credentials/"+one.node(sendID).credential().id, nil, nil)
+		s.rest(t, "GET", "/api/v1/workflows/"+find().ID, nil, &one)
+		s.rest(t, "DELETE", "/api/v1/credentials/"+one.node(sendID).credential().id, nil, nil)
 		in.Automations[0].Name += ", updated"
 		third := in.Automations[0]
 		third.Key, third.Name = "team/new", "New"

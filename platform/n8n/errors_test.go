@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,10 +41,15 @@ func wantError(t *testing.T, err error, kind sync.ErrorKind, parts ...string) {
 // testKey is an API key that no n8n has given out.
 const testKey = "n8n_api_0123456789abcdef"
 
+// notReady is what n8n answers, with status 503, after a ping of its database
+// that took too long.
+const notReady = `{"code":503,"message":"Database is not ready!"}`
+
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	list := func(key automation.Secret) error {
+	list := func(t *testing.T, key automation.Secret) error {
+		t.Helper()
 		p, err := New(s.url, key, Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -53,14 +59,23 @@ func TestBadInput(t *testing.T) {
 		return err
 	}
 	t.Run("a wrong API key", func(t *testing.T) {
-		wantError(t, list(automation.NewSecret(testKey)), sync.Unauthorized, "does not accept the API key", "Settings > n8n API")
+		wantError(t, list(t, automation.NewSecret(testKey)), sync.Unauthorized, "does not accept the API key", "Settings > n8n API")
 	})
 	t.Run("an expired API key", func(t *testing.T) {
-		key := s.newKey(time.Now().Unix() + 1)
-		for list(key) == nil {
+		// n8n makes no key that has expired by the time it comes to it.
+		var key automation.Secret
+		for soon := 2 * time.Second; key.Reveal() == ""; soon *= 2 {
+			made, err := s.newKey(t, time.Now().Add(soon).Unix())
+			if err != nil && (soon > time.Minute || !strings.Contains(err.Error(), "must be in the future")) {
+				t.Fatal(err)
+			}
+			key = made
+		}
+		err := list(t, key)
+		for ; err == nil; err = list(t, key) {
 			time.Sleep(100 * time.Millisecond)
 		}
-		wantError(t, list(key), sync.Unauthorized, "has expired, on ", "Settings > n8n API")
+		wantError(t, err, sync.Unauthorized, "has expired, on ", "Settings > n8n API")
 	})
 	t.Run("a webhook path that somebody else has", func(t *testing.T) {
 		p := s.platform(Options{})
@@ -70,8 +85,8 @@ func TestBadInput(t *testing.T) {
 			"path": webhookPath("conflict", in.Automations[0].Key), "httpMethod": "POST", "options": map[string]any{}})
 		hook["webhookId"] = webhookID("someone", "else")
 		var foreign struct{ ID string }
-		s.rest("POST", "/api/v1/workflows", workflow{Name: "Somebody's", Nodes: []node{hook}, Connections: map[string]any{}, Settings: map[string]any{}}, &foreign)
-		s.rest("POST", "/api/v1/workflows/"+foreign.ID+"/activate", nil, nil)
+		s.rest(t, "POST", "/api/v1/workflows", workflow{Name: "Somebody's", Nodes: []node{hook}, Connections: map[string]any{}, Settings: map[string]any{}}, &foreign)
+		s.rest(t, "POST", "/api/v1/workflows/"+foreign.ID+"/activate", nil, nil)
 		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -82,14 +97,40 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%d automations were created, want the other one", result.Count(sync.Create))
 		}
 		// Once the remedy is taken, the next apply goes on.
-		s.rest("POST", "/api/v1/workflows/"+foreign.ID+"/deactivate", nil, nil)
+		s.rest(t, "POST", "/api/v1/workflows/"+foreign.ID+"/deactivate", nil, nil)
 		apply(t, p, in)
 		platformtest.RequireExactly(t, p, in)
+	})
+	t.Run("n8n's database is not ready for a while", func(t *testing.T) {
+		var refuse atomic.Int64 // so many requests
+		p := s.platform(Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if refuse.Add(-1) < 0 {
+				return http.DefaultTransport.RoundTrip(r)
+			}
+			w := httptest.NewRecorder()
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, err := io.WriteString(w, notReady)
+			return w.Result(), err
+		})})
+		in := two("unready", "abc123")
+		refuse.Store(2)
+		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		refuse.Store(3)
+		if _, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		platformtest.RequireExactly(t, p, in)
+		s.requireCredentials(t, "unready", 1)
 	})
 	t.Run("n8n goes away midway", func(t *testing.T) {
 		kill := &tripwire{}
 		p := s.platform(Options{Transport: kill})
 		in := platformtest.Hundred("away", "https://example.com")
+		in.Automations = in.Automations[:40]
 		tripped := kill.set(30)
 		done := make(chan error)
 		go func() {
@@ -151,6 +192,7 @@ func TestAnswers(t *testing.T) {
 		"parallel writes, another way":         {400, json, `{"message":"Transaction is not started yet, start transaction before committing or rolling it back."}`, sync.Temporary, nil},
 		"a request that makes no sense":        {400, json, `{"message":"request/body/name must be string"}`, sync.Refused, []string{"must be string"}},
 		"an overloaded proxy":                  {503, "text/html", "busy", sync.Temporary, []string{"503"}},
+		"a database that is not ready":         {503, json, notReady, sync.Temporary, []string{"503: Database is not ready!"}},
 		"too many requests":                    {429, json, `{"message":"Too many requests"}`, sync.Temporary, nil},
 		"starting up":                          {200, "text/html", "n8n is starting up. Please wait", sync.Temporary, []string{"starting up"}},
 		"something else":                       {200, "text/html", "<h1>Hello</h1>", sync.Refused, []string{"probably not an n8n", "Hello"}},

@@ -37,9 +37,13 @@ type server struct {
 func startServer(t testing.TB, env ...string) *server {
 	t.Helper()
 	s := launch(t, env...)
-	s.rest("POST", "/rest/owner/setup", map[string]string{"email": "owner@example.com", "firstName": "Test", "lastName": "Owner", "password": "Segue-test-1"}, nil)
-	s.rest("POST", "/rest/login", map[string]string{"emailOrLdapLoginId": "owner@example.com", "password": "Segue-test-1"}, nil)
-	s.apiKey = s.newKey(nil)
+	s.rest(t, "POST", "/rest/owner/setup", map[string]string{"email": "owner@example.com", "firstName": "Test", "lastName": "Owner", "password": "Segue-test-1"}, nil)
+	s.rest(t, "POST", "/rest/login", map[string]string{"emailOrLdapLoginId": "owner@example.com", "password": "Segue-test-1"}, nil)
+	key, err := s.newKey(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.apiKey = key
 	return s
 }
 
@@ -49,8 +53,8 @@ func launch(t testing.TB, env ...string) *server {
 	platformtest.Require(t, "n8n")
 	dir := program.Install(t)
 	port := platformtest.FreePort(t)
-	s := &server{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	data := dataDir(t)
+	s := &server{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	s.process = platformtest.StartProcess(t, platformtest.Command{
 		Args: []string{"node", filepath.Join(dir, "node_modules", "n8n", "bin", "n8n"), "start"},
 		Dir:  data,
@@ -59,6 +63,9 @@ func launch(t testing.TB, env ...string) *server {
 			"N8N_ENCRYPTION_KEY=segue-test", "GENERIC_TIMEZONE=UTC", "N8N_SECURE_COOKIE=false",
 			"N8N_DIAGNOSTICS_ENABLED=false", "N8N_VERSION_NOTIFICATIONS_ENABLED=false", "N8N_TEMPLATES_ENABLED=false",
 			"N8N_PERSONALIZATION_ENABLED=false", "N8N_HIRING_BANNER_ENABLED=false", "N8N_RUNNERS_ENABLED=false",
+			// n8n answers 503 to all after a ping of its database that has taken
+			// five seconds, as it may on a busy machine. Hence no pings.
+			"DB_PING_INTERVAL_SECONDS=86400",
 		}, env...),
 		// It is 500 or less helpful until n8n's own pages are there.
 		Ready: s.url + "/healthz/readiness",
@@ -101,13 +108,20 @@ func dataDir(t testing.TB) string {
 }
 
 // newKey makes an API key; expiresAt is in seconds since 1970, nil for never.
-func (s *server) newKey(expiresAt any) automation.Secret {
-	s.t.Helper()
+func (s *server) newKey(t testing.TB, expiresAt any) (automation.Secret, error) {
+	t.Helper()
 	var scopes struct{ Data []string }
-	s.rest("GET", "/rest/api-keys/scopes", nil, &scopes)
+	s.rest(t, "GET", "/rest/api-keys/scopes", nil, &scopes)
 	var made struct{ Data struct{ RawAPIKey string } }
-	s.rest("POST", "/rest/api-keys", map[string]any{"label": fmt.Sprintf("key %d", time.Now().UnixNano()), "expiresAt": expiresAt, "scopes": scopes.Data}, &made)
-	return automation.NewSecret(made.Data.RawAPIKey)
+	status, answer, err := s.try("POST", "/rest/api-keys", map[string]any{
+		"label": fmt.Sprintf("key %d", time.Now().UnixNano()), "expiresAt": expiresAt, "scopes": scopes.Data})
+	if err == nil && status > 299 {
+		err = fmt.Errorf("make an API key: %d: %s", status, answer)
+	}
+	if err == nil {
+		err = json.Unmarshal(answer, &made)
+	}
+	return automation.NewSecret(made.Data.RawAPIKey), err
 }
 
 // started waits until n8n's own pages are there: they come last.
@@ -123,15 +137,15 @@ func (s *server) started() {
 }
 
 // rest does a request of n8n's own pages, or of its API.
-func (s *server) rest(method, path string, in, out any) []byte {
-	s.t.Helper()
+func (s *server) rest(t testing.TB, method, path string, in, out any) []byte {
+	t.Helper()
 	status, answer, err := s.try(method, path, in)
 	if err != nil || status > 299 {
-		s.t.Fatalf("%s %s: %d, %v: %s", method, path, status, err, answer)
+		t.Fatalf("%s %s: %d, %v: %s", method, path, status, err, answer)
 	}
 	if out != nil {
 		if err := json.Unmarshal(answer, out); err != nil {
-			s.t.Fatalf("%s %s: %v: %s", method, path, err, answer)
+			t.Fatalf("%s %s: %v: %s", method, path, err, answer)
 		}
 	}
 	return answer
