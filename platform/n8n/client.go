@@ -189,6 +189,10 @@ func (p *Platform) strange(status int, answer []byte) error {
 // SQLite without a pool of connections. The work may have been done.
 var tangled = regexp.MustCompile(`SQLITE_|Transaction is not started yet|no such savepoint|cannot (start|commit|rollback)|deadlock detected|could not serialize|database is locked`)
 
+// noReason is what n8n answers to an update of an active workflow if it could
+// not store the new version. The webhook is not there until the next update.
+const noReason = `{"message":""}`
+
 // Fields that an old n8n does not know of.
 var unknownToOld = regexp.MustCompile(`Unknown query parameter|must NOT have additional properties|is not a known type`)
 
@@ -214,6 +218,8 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 	case known && tangled.MatchString(said.Message):
 		e.Kind = sync.Temporary
 		e.Message += " (n8n's database mishandles parallel writes)"
+	case code == http.StatusBadRequest && string(answer) == noReason:
+		e.Kind, e.Message = sync.Temporary, "n8n gives no reason; it has probably failed to store a version in its workflow history"
 	case known && code == http.StatusNotFound:
 		e.Kind = sync.NotFound
 	case known && code == http.StatusBadRequest && unknownToOld.MatchString(said.Message):

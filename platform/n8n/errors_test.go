@@ -193,6 +193,7 @@ func TestAnswers(t *testing.T) {
 		"a request that makes no sense":        {400, json, `{"message":"request/body/name must be string"}`, sync.Refused, []string{"must be string"}},
 		"an overloaded proxy":                  {503, "text/html", "busy", sync.Temporary, []string{"503"}},
 		"a database that is not ready":         {503, json, notReady, sync.Temporary, []string{"503: Database is not ready!"}},
+		"a version that could not be stored":   {400, json, noReason, sync.Temporary, []string{"no reason", "workflow history"}},
 		"too many requests":                    {429, json, `{"message":"Too many requests"}`, sync.Temporary, nil},
 		"starting up":                          {200, "text/html", "n8n is starting up. Please wait", sync.Temporary, []string{"starting up"}},
 		"something else":                       {200, "text/html", "<h1>Hello</h1>", sync.Refused, []string{"probably not an n8n", "Hello"}},

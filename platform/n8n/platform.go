@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	gosync "sync"
@@ -292,7 +293,26 @@ func (p *Platform) finish(ctx context.Context, w *workflow, a automation.Automat
 	return w.stored(r), nil
 }
 
+// setEnabled activates or deactivates a workflow. n8n can activate one only if
+// the version is in its history, and stores a version without minding whether
+// that worked. Then the workflow is given a new one.
 func (p *Platform) setEnabled(ctx context.Context, w *workflow, enabled bool) error {
+	err := p.activate(ctx, w, enabled)
+	if !enabled || !w.lost() && !noVersion(err) {
+		return err
+	}
+	if err := p.renewVersion(ctx, w); err != nil {
+		return err
+	}
+	if err = p.activate(ctx, w, enabled); noVersion(err) {
+		return &sync.Error{Kind: sync.Temporary, Err: err, Message: "n8n can't activate the workflow " + w.ID +
+			", since it fails to store versions in its workflow history: " + err.Error()}
+	}
+	return err
+}
+
+// activate makes a workflow active or inactive, unless it is.
+func (p *Platform) activate(ctx context.Context, w *workflow, enabled bool) error {
 	action := ""
 	switch {
 	case enabled && (!w.enabled() || w.unpublished()):
@@ -306,11 +326,35 @@ func (p *Platform) setEnabled(ctx context.Context, w *workflow, enabled bool) er
 	if err := p.write(ctx, call{method: "POST", path: "/workflows/" + url.PathEscape(w.ID) + action, out: &out}); err != nil {
 		return p.explainPath(ctx, w, err)
 	}
-	w.Active, w.ActiveVersionID, w.VersionID = out.Active, out.ActiveVersionID, out.VersionID
+	w.Active, w.ActiveVersionID, w.VersionID, w.ActiveVersionLost = out.Active, out.ActiveVersionID, out.VersionID, out.ActiveVersionLost
 	if w.enabled() != enabled {
 		return &sync.Error{Kind: sync.Temporary, Message: fmt.Sprintf("n8n has confirmed to %s the workflow, and has not done it", strings.TrimPrefix(action, "/"))}
 	}
 	return nil
+}
+
+// foreignKey is in what SQLite, PostgreSQL and MySQL say when a row refers to
+// one that is not there.
+var foreignKey = regexp.MustCompile(`(?i)foreign key constraint`)
+
+// noVersion reports whether n8n could not activate a workflow because its
+// version is not in the history.
+func noVersion(err error) bool {
+	var e *sync.Error
+	return errors.As(err, &e) && e.Status == http.StatusBadRequest && foreignKey.MatchString(e.Message)
+}
+
+// renewVersion stores a workflow once more, as a new version. n8n makes one if
+// something differs, as the nodes do in another order, which means nothing.
+func (p *Platform) renewVersion(ctx context.Context, w *workflow) error {
+	next := w.writable(nil)
+	next.ID = w.ID
+	slices.Reverse(next.Nodes)
+	out, err := p.put(ctx, next)
+	if err == nil {
+		*w = *out
+	}
+	return err
 }
 
 // explainPath names the workflow that already listens at a webhook path, if

@@ -27,6 +27,7 @@ const product = "n8n 1.123.81 over SQLite"
 type server struct {
 	t       testing.TB
 	url     string
+	data    string // its directory
 	process *platformtest.Process
 	client  *http.Client // has the owner's cookie
 	apiKey  automation.Secret
@@ -54,7 +55,7 @@ func launch(t testing.TB, env ...string) *server {
 	dir := program.Install(t)
 	port := platformtest.FreePort(t)
 	data := dataDir(t)
-	s := &server{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	s := &server{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", port), data: data}
 	s.process = platformtest.StartProcess(t, platformtest.Command{
 		Args: []string{"node", filepath.Join(dir, "node_modules", "n8n", "bin", "n8n"), "start"},
 		Dir:  data,

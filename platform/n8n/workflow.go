@@ -47,6 +47,9 @@ type workflow struct {
 	Archived        bool    `json:"isArchived,omitempty"`
 	VersionID       string  `json:"versionId,omitempty"`
 	ActiveVersionID *string `json:"activeVersionId,omitempty"`
+	// ActiveVersionLost is set where n8n answers with the active version and has
+	// none with that ID.
+	ActiveVersionLost isNull `json:"activeVersion,omitempty"`
 	// Shared says to whom it belongs, in a list. Parallel writes over SQLite can
 	// leave a workflow behind that is nobody's: it is listed, can't be activated,
 	// and all that the API says of it besides is 404.
@@ -54,7 +57,21 @@ type workflow struct {
 }
 
 // enabled reports whether the trigger fires the workflow.
-func (w *workflow) enabled() bool { return w.Active || w.ActiveVersionID != nil }
+func (w *workflow) enabled() bool { return (w.Active || w.ActiveVersionID != nil) && !w.lost() }
+
+// lost reports whether the workflow is active in a version that is not in
+// n8n's history: it is shown as active, and its webhook answers 404. n8n does
+// not come to that by itself; who clears the table by hand does.
+func (w *workflow) lost() bool { return w.ActiveVersionID != nil && bool(w.ActiveVersionLost) }
+
+// isNull reports whether a field is null, and not left out.
+type isNull bool
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (n *isNull) UnmarshalJSON(b []byte) error {
+	*n = string(b) == "null"
+	return nil
+}
 
 // unpublished reports whether the workflow has been changed and another version
 // of it is in effect.
