@@ -253,48 +253,82 @@ func checkPlatform(c *checker, target, described map[string]any, at valuePath) {
 		return
 	}
 	has := func(field string) bool { _, ok := target[field]; return ok }
-	needsURL := func() {
-		if !has("url") {
-			w := c.report("missing-field", at, atLabel, "%s is missing", at.with("url"))
-			w.Help = "add url: the address that the platform runs at"
-		}
-	}
 	misplaced := func(field, help string) {
 		if has(field) {
 			w := c.report("unknown-field", at.with(field), atLabel, "a target on the platform %s has no field %q", kind, field)
 			w.Help = help
 		}
 	}
+	conflict := func(one, other, help string) {
+		w := c.report("conflicting-fields", at, atLabel, "%s has %s and %s: it takes only one of them", at, one, other)
+		w.Help = help
+	}
+	missing := func(field, help string) {
+		if misspelt(target, field) {
+			return // it is there, under another name, which is a finding already
+		}
+		w := c.report("missing-field", at, atLabel, "%s is missing", at.with(field))
+		w.Help = help
+	}
+	// The user and the password are one mistake where neither is wanted.
+	user := "username"
+	if !has(user) {
+		user = "password"
+	}
 	if kind == embeddedKind {
 		misplaced("apiKey", "its credential is called token")
+		misplaced(user, "its credential is called token, and belongs to no user")
 		switch {
 		case has("url") && has("data"):
-			w := c.report("conflicting-fields", at, atLabel, "%s has url and data: it takes only one of them", at)
-			w.Help = "keep url for a platform that runs by itself, data for one within segue"
-		case has("url") && !has("token"):
-			w := c.report("missing-field", at, atLabel, "%s is missing", at.with("token"))
-			w.Help = "add token: secret: NAME, the secret that holds the platform's bearer token"
+			conflict("url", "data", "keep url for a platform that runs by itself, data for one within segue")
+		case has("url") && !has("token") && !has(user):
+			missing("token", "add token: secret: NAME, the secret that holds the platform's bearer token")
 		}
 		return
 	}
 	misplaced("data", "remove it: only the embedded platform runs within segue")
-	needsURL()
+	if !has("url") {
+		missing("url", "add url: the address that the platform runs at")
+	}
 	auth, _ := description["auth"].(map[string]any)
 	_, free := auth["none"]
+	switch kind {
+	case n8nKind:
+		misplaced(user, "n8n's API knows no users by their passwords: it takes apiKey: secret: NAME")
+	case noderedKind:
+		// It is the one that logs in.
+	default:
+		misplaced(user, "its credential is called token or apiKey; a user name for it stands in the description, as auth: basic: NAME")
+	}
 	switch {
 	case has("token") && has("apiKey"):
-		w := c.report("conflicting-fields", at, atLabel, "%s has token and apiKey: it takes only one of them", at)
-		w.Help = "keep the one by the name that the platform has for it"
+		conflict("token", "apiKey", "keep the one by the name that the platform has for it")
 	case kind == n8nKind && !has("apiKey"):
 		misplaced("token", "its credential is called apiKey")
-		if !has("token") {
-			w := c.report("missing-field", at, atLabel, "%s is missing", at.with("apiKey"))
-			w.Help = "add apiKey: secret: NAME, the secret that holds an API key of n8n"
+		if !has("token") && !has(user) {
+			missing("apiKey", "add apiKey: secret: NAME, the secret that holds an API key of n8n")
 		}
-	case kind == noderedKind:
-		misplaced("apiKey", "its credential is called token")
-	case own && !free && !has("token") && !has("apiKey"):
-		w := c.report("missing-field", at, atLabel, "%s is missing", at.with("token"))
-		w.Help = "add token: secret: NAME, or apiKey: secret: NAME; a platform without either has auth: none: true in its description"
+	case kind == noderedKind && has("apiKey"):
+		misplaced("apiKey", "its credential is called token, or username and password")
+	case kind == noderedKind && has("token") && has(user):
+		conflict("token", user, "keep token, or else username and password")
+	case kind == noderedKind && has("username") && !has("password"):
+		missing("password", "add password: secret: NAME, the secret that holds the user's password")
+	case kind == noderedKind && has("password") && !has("username"):
+		missing("username", "add username: the name of the user whose password it is")
+	case own && !free && !has("token") && !has("apiKey") && !has(user):
+		missing("token", "add token: secret: NAME, or apiKey: secret: NAME; a platform without either has auth: none: true in its description")
 	}
+}
+
+// misspelt reports whether a target has a field that is probably meant to be
+// another one.
+func misspelt(target map[string]any, field string) bool {
+	known := shapeOf("project.#Target").fields
+	for name := range target {
+		if _, ok := known[name]; !ok && nearest(name, sorted(known)) == field {
+			return true
+		}
+	}
+	return false
 }

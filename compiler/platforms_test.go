@@ -130,6 +130,8 @@ func TestFindingsAboutDescriptions(t *testing.T) {
 		{"a target without a url", `url: "https://acme.example.com", `, "", "targets: «prod»: {", "missing-field", "targets.prod.url is missing", ""},
 		{"a target without a token", `, token: secret: "ACME_TOKEN"`, "", "targets: «prod»: {", "missing-field", "targets.prod.token is missing", ""},
 		{"a target with token and API key", `token: secret:`, `apiKey: secret: "X", token: secret:`, "targets: «prod»: {", "conflicting-fields", "targets.prod has token and apiKey: it takes only one of them", ""},
+		{"a target with a user", `token: secret: "ACME_TOKEN"`, `username: "x", password: secret: "ACME_PASSWORD"`, "«username»: \"x\"", "unknown-field", `a target on the platform acme has no field "username"`, ""},
+		{"a target with a misspelt token", `token: secret:`, `tokn: secret:`, "«tokn»: secret", "unknown-field", `targets.prod has no field "tokn"`, "token"},
 		{"a target with data", `token: secret:`, `data: "x.db", token: secret:`, "«data»: \"x.db\"", "unknown-field", `a target on the platform acme has no field "data"`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

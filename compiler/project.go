@@ -75,6 +75,11 @@ type Target struct {
 	Token SecretRef `json:"token"`
 	// APIKey is the secret that holds the platform's API key.
 	APIKey SecretRef `json:"apiKey"`
+	// Username is who segue logs in as where it does so with a password, in place
+	// of a token; "" where it does not.
+	Username string `json:"username"`
+	// Password is the secret that holds the user's password.
+	Password SecretRef `json:"password"`
 	// Sources override the project's, field by field.
 	Sources map[string]Source `json:"sources"`
 	// Parallelism is how many requests may be under way at once.

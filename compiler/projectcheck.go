@@ -88,6 +88,9 @@ func checkBase(c *checker, of any, field string, at valuePath) {
 	case u.User != nil:
 		w := c.report("secret-in-code", at, atValue, "%s holds a user name or password", at)
 		w.Confidential, w.Help = true, "remove it; a secret is given by its name"
+		if m["platform"] == noderedKind {
+			w.Help = "remove it, and write username, and password: secret: NAME"
+		}
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		w := c.report("invalid-url", at, atValue, "%s can't have a query or a fragment: a path is added to it: %q", at, v)
 		w.Help = "end it with the path"

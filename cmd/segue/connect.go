@@ -44,7 +44,13 @@ func connect(ctx context.Context, project *compiler.Project, target compiler.Tar
 	case "n8n":
 		return opened(n8n.New(target.URL, key, n8n.Options{Timeout: timeout, Secrets: lookup(secrets)}))
 	case "nodered":
-		return opened(nodered.New(target.URL, nodered.Options{Token: key, Timeout: timeout}))
+		options := nodered.Options{Timeout: timeout, Username: target.Username}
+		if target.Username != "" {
+			options.Password = key
+		} else {
+			options.Token = key
+		}
+		return opened(nodered.New(target.URL, options))
 	}
 	described, ok := project.Platforms[target.Platform]
 	if !ok {
@@ -84,17 +90,24 @@ func connectEmbedded(ctx context.Context, project *compiler.Project, target comp
 
 // credential is the secret that shows the platform who segue is.
 func credential(target compiler.Target) compiler.SecretRef {
-	if target.APIKey.Name != "" {
+	switch {
+	case target.APIKey.Name != "":
 		return target.APIKey
+	case target.Password.Name != "":
+		return target.Password
 	}
 	return target.Token
 }
 
-// credentialUse is the target's use of its token or API key, if it has one.
+// credentialUse is the target's use of its token, API key or password, if it has
+// one.
 func credentialUse(name string, target compiler.Target) []sync.SecretUse {
 	field := "token"
-	if target.APIKey.Name != "" {
+	switch {
+	case target.APIKey.Name != "":
 		field = "apiKey"
+	case target.Password.Name != "":
+		field = "password"
 	}
 	secret := credential(target).Name
 	if secret == "" {
