@@ -1,10 +1,14 @@
 package nodered
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,8 +19,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// adminAuth is Node-RED's setting with a user, one who may only read, and a
-// token.
+// adminAuth is Node-RED's setting with a user, one who may do no more than segue
+// needs, one who may only read, and tokens.
 func adminAuth(t *testing.T) string {
 	t.Helper()
 	platformtest.Require(t, "nodered")
@@ -25,34 +29,46 @@ func adminAuth(t *testing.T) string {
 		type: "credentials",
 		users: [
 			{ username: "admin", password: require(%[1]q).hashSync("pass word", 4), permissions: "*" },
+			{ username: "segue", password: require(%[1]q).hashSync("päss&=+", 4), permissions: ["flows.read", "flows.write", "settings.read"] },
 			{ username: "reader", password: require(%[1]q).hashSync("reader", 4), permissions: "read" },
+			{ username: "half", password: require(%[1]q).hashSync("half", 4), permissions: ["flows.read", "flows.write"] },
 		],
-		tokens: (token) => Promise.resolve(token === "the-token" ? { username: "machine", permissions: "*" } : null),
+		tokens: (token) => Promise.resolve({ "the-token": { username: "machine", permissions: "*" },
+			"read-token": { username: "machine", permissions: "read" } }[token]),
 	},`, bcrypt)
 }
 
 func TestAccess(t *testing.T) {
 	r := start(t, adminAuth(t))
+	r.token = "the-token"
 	secret := automation.NewSecret
 	in := platformtest.Hundred("growth", "https://example.com")
 	in.Automations = in.Automations[:2]
-	for name, tt := range map[string]struct {
+	for _, tt := range []struct {
+		name    string
 		options Options
 		// What reading and writing fail with, "" for nothing.
 		read, write string
 	}{
-		"token":          {Options{Token: secret("the-token")}, "", ""},
-		"user":           {Options{Username: "admin", Password: secret("pass word")}, "", ""},
-		"wrong token":    {Options{Token: secret("wrong")}, "does not accept the token", "does not accept the token"},
-		"no token":       {Options{}, "asks for a token, and the target has none", "asks for a token"},
-		"wrong password": {Options{Username: "admin", Password: secret("wrong")}, `does not accept the password of user "admin"`, "password"},
-		"reader":         {Options{Username: "reader", Password: secret("reader")}, `user "reader", or the user's permissions`, `permissions in adminAuth are not "*"`},
+		// Where there is nothing yet, a plan asks for the version.
+		{"user with half the permissions", Options{Username: "half", Password: secret("half")},
+			`does not let user "half" read its settings; give it the permission settings.read`, "settings.read"},
+		{"token", Options{Token: secret("the-token")}, "", ""},
+		{"user", Options{Username: "admin", Password: secret("pass word")}, "", ""},
+		{"user with no more than is needed", Options{Username: "segue", Password: secret("päss&=+")}, "", ""},
+		{"reader", Options{Username: "reader", Password: secret("reader")}, "", `does not let user "reader" deploy; give it the permission flows.write, or "*", in adminAuth`},
+		{"token to read", Options{Token: secret("read-token")}, "", `does not let the token deploy; check the secret that the target's token names, and that adminAuth gives it`},
+		{"wrong token", Options{Token: secret("wrong")}, "does not accept the token: it is wrong, or has expired", "does not accept the token"},
+		{"no token", Options{}, "asks who this is; give the target username and password, or token", "asks who this is"},
+		{"wrong password", Options{Username: "admin", Password: secret("wrong")}, `does not accept user "admin" with this password`, "secret that its password names"},
+		{"unknown user", Options{Username: "ad\nmin", Password: secret("wrong")}, `does not accept user "ad\nmin"`, "check the target's username"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			p, err := New(r.url, tt.options)
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer p.Close()
 			check := func(what string, err error, want string) {
 				t.Helper()
 				if want == "" && err != nil {
@@ -61,8 +77,10 @@ func TestAccess(t *testing.T) {
 				if want != "" && (err == nil || sync.KindOf(err) != sync.Unauthorized || !strings.Contains(err.Error(), want)) {
 					t.Errorf("%s: error %v, want %q", what, err, want)
 				}
-				if err != nil && (strings.Contains(err.Error(), "wrong") || strings.Contains(err.Error(), "the-token")) {
-					t.Errorf("%s: the error holds the secret: %v", what, err)
+				for _, value := range []string{"wrong\"", "the-token", "read-token"} {
+					if err != nil && strings.Contains(err.Error(), value) {
+						t.Errorf("%s: the error holds the secret: %v", what, err)
+					}
 				}
 			}
 			_, err = p.List(t.Context(), "growth")
@@ -79,11 +97,123 @@ func TestAccess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer p.Close()
 		p.client.session = secret("expired")
 		if _, err := p.List(t.Context(), "growth"); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Run("no session is left behind", func(t *testing.T) {
+		b, err := os.ReadFile(filepath.Join(r.data, ".sessions.json"))
+		if err != nil || strings.TrimSpace(string(b)) != "{}" {
+			t.Errorf("sessions: %s, %v", b, err)
+		}
+	})
+	t.Run("too many attempts", func(t *testing.T) {
+		// Node-RED gives a user five of them in ten minutes.
+		for i := range 6 {
+			p, err := New(r.url, Options{Username: "reader", Password: secret("wrong")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = p.List(t.Context(), "growth")
+			if want := `does not let user "reader" log in for now: Too many login attempts. Wait 10 minutes`; i == 5 &&
+				(sync.KindOf(err) != sync.Unauthorized || err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("error = %v, want %q", err, want)
+			}
+		}
+	})
+}
+
+// Where nobody logs in with a password, it is said what to do instead.
+func TestALoginThatIsNotWanted(t *testing.T) {
+	for name, tt := range map[string]struct{ settings, path, want string }{
+		"no adminAuth":        {"", "", "knows no users; remove username and password"},
+		"another root":        {`httpAdminRoot: "/admin",`, "", "httpAdminRoot"},
+		"off":                 {`httpAdminRoot: false,`, "", "httpAdminRoot"},
+		"tokens alone":        {`adminAuth: { tokens: () => Promise.resolve(null) },`, "", "write token in their place if its adminAuth has tokens"},
+		"elsewhere":           {`adminAuth: { type: "strategy", users: [], strategy: { name: "x", label: "x", options: {}, strategy: class { constructor() { this.name = "x"; } } } },`, "", "log in elsewhere, which takes a person; write token"},
+		"the root is missing": {`httpAdminRoot: "/admin",`, "/other", "httpAdminRoot"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, tt.settings)
+			p, err := New(r.url+tt.path, Options{Username: "admin", Password: automation.NewSecret("pass word")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = p.List(t.Context(), "growth"); err == nil || !strings.Contains(err.Error(), tt.want) || sync.KindOf(err) == sync.Temporary {
+				t.Errorf("error = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// Where everybody may read, only writing asks for a user.
+func TestEverybodyMayRead(t *testing.T) {
+	r := start(t, `adminAuth: { type: "credentials", users: [], default: { permissions: "read" } },`)
+	p := r.platform(t)
+	if _, err := p.List(t.Context(), "growth"); err != nil {
+		t.Error(err)
+	}
+	err := p.PutSecret(t.Context(), "growth", "A", automation.NewSecret("a"))
+	if want := "does not let everybody deploy; give the target username and password, or token"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error = %v, want %q", err, want)
+	}
+}
+
+// A url with http for https, or the other way round, is named with the remedy,
+// and so is a certificate that this machine does not trust.
+func TestTheWrongScheme(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer server.Close()
+	trusting := server.Client().Transport
+	secure := startSecure(t, server)
+	plain := start(t, "")
+	other := func(url string) string {
+		if rest, ok := strings.CutPrefix(url, "http://"); ok {
+			return "https://" + rest
+		}
+		return "http://" + strings.TrimPrefix(url, "https://")
+	}
+	for name, tt := range map[string]struct {
+		url       string
+		transport http.RoundTripper
+		want      string
+	}{
+		"https":                 {secure, trusting, ""},
+		"http for https":        {other(secure), nil, "what runs at " + other(secure) + " speaks https, not http; write https:// in the target's url"},
+		"https for http":        {other(plain.url), nil, "what runs at " + other(plain.url) + " speaks http, not https; write http:// in the target's url"},
+		"untrusted certificate": {secure, nil, "the certificate of " + secure + " is not trusted here: x509: "},
+		// Not Node.js: it says so in an answer.
+		"http for another https": {other(server.URL), nil, "speaks https, not http; write https:// in the target's url"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := New(tt.url, Options{Transport: tt.transport})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = p.List(t.Context(), "growth")
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || sync.KindOf(err) != sync.Refused) {
+				t.Errorf("error = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// startSecure runs Node-RED with the certificate of another server, and returns
+// its url.
+func startSecure(t *testing.T, server *httptest.Server) string {
+	t.Helper()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(kind string, b []byte) string {
+		return strconv.Quote(string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b})))
+	}
+	return startNodeRED(t, program, "https", server.Client().Transport,
+		"https: { key: "+text("PRIVATE KEY", key)+", cert: "+text("CERTIFICATE", pair.Certificate[0])+" },").url
 }
 
 func TestTheAdminAPIIsElsewhereOrOff(t *testing.T) {

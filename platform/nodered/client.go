@@ -3,6 +3,7 @@ package nodered
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unicode"
@@ -26,6 +28,9 @@ import (
 // others, come in one.
 const answerLimit = 256 << 20
 
+// logOutTimeout is how long the end waits for the session to be ended.
+const logOutTimeout = 5 * time.Second
+
 // oldest is the first major version of Node-RED that is known to work.
 const oldest = 4
 
@@ -34,6 +39,8 @@ type client struct {
 	base    *url.URL
 	options Options
 	http    *http.Client
+
+	answered atomic.Bool // something speaks HTTP at the address
 
 	mu      gosync.Mutex
 	session automation.Secret // a token that was got for a user name
@@ -65,7 +72,7 @@ func (c *client) do(ctx context.Context, r call) (answer, error) {
 		return answer{}, err
 	}
 	a, err := c.send(ctx, r, token)
-	if err == nil && a.status == http.StatusUnauthorized && c.options.Username != "" {
+	if err == nil && a.status == http.StatusUnauthorized && !a.knowsUs() && c.options.Username != "" {
 		// A session that has expired is renewed, once.
 		if token, err = c.token(ctx, token.Reveal()); err == nil {
 			a, err = c.send(ctx, r, token)
@@ -75,10 +82,14 @@ func (c *client) do(ctx context.Context, r call) (answer, error) {
 		return answer{}, err
 	}
 	if a.status < 200 || a.status > 299 {
-		return answer{}, c.refusal(a)
+		return answer{}, c.refusal(r, a)
 	}
 	return a, nil
 }
+
+// knowsUs tells a 401 to somebody who may not do this from one to somebody whom
+// Node-RED does not know: only the latter says how to show who one is.
+func (a answer) knowsUs() bool { return a.header.Get("WWW-Authenticate") == "" }
 
 // token returns the token to use, other than the stale one.
 func (c *client) token(ctx context.Context, stale string) (automation.Secret, error) {
@@ -90,29 +101,75 @@ func (c *client) token(ctx context.Context, stale string) (automation.Secret, er
 	if s := c.session.Reveal(); s != "" && s != stale {
 		return c.session, nil
 	}
-	form := url.Values{"client_id": {"node-red-admin"}, "grant_type": {"password"}, "scope": {"*"},
+	// Without a scope, the session has the user's own permissions.
+	form := url.Values{"client_id": {"node-red-admin"}, "grant_type": {"password"}, "scope": {""},
 		"username": {c.options.Username}, "password": {c.options.Password.Reveal()}}
-	a, err := c.send(ctx, call{method: http.MethodPost, path: "/auth/token", body: []byte(form.Encode()),
-		media: "application/x-www-form-urlencoded"}, automation.Secret{})
+	login := call{method: http.MethodPost, path: "/auth/token", body: []byte(form.Encode()), media: "application/x-www-form-urlencoded"}
+	a, err := c.send(ctx, login, automation.Secret{})
 	if err != nil {
 		return automation.Secret{}, err
 	}
-	var granted struct {
+	var said struct {
 		Token string `json:"access_token"`
+		Error string `json:"error_description"`
 	}
-	switch {
-	case a.status == http.StatusOK && json.Unmarshal(a.body, &granted) == nil && granted.Token != "":
-		c.session = automation.NewSecret(granted.Token)
+	_ = json.Unmarshal(a.body, &said) // what is no JSON says nothing
+	if a.status == http.StatusOK && said.Token != "" {
+		c.session = automation.NewSecret(said.Token)
 		return c.session, nil
-	case a.status == http.StatusNotFound:
-		return automation.Secret{}, &sync.Error{Kind: sync.Unauthorized, Status: a.status,
-			Message: c.place() + " has no /auth/token: its adminAuth knows no users; leave user name and password out, or give a token"}
-	case a.status >= 500:
-		return automation.Secret{}, c.refusal(a)
-	default:
-		return automation.Secret{}, &sync.Error{Kind: sync.Unauthorized, Status: a.status,
-			Message: fmt.Sprintf("%s does not accept the password of user %s, or the user's permissions in adminAuth are not \"*\"", c.place(), quoted([]byte(c.options.Username)))}
 	}
+	return automation.Secret{}, c.noLogin(ctx, login, a, said.Error)
+}
+
+// noLogin is the error of a login that was not granted.
+func (c *client) noLogin(ctx context.Context, login call, a answer, said string) error {
+	user := quoted([]byte(c.options.Username))
+	switch {
+	case a.status == http.StatusNotFound:
+		// Every Admin API says how people log in, also without adminAuth.
+		how, err := c.send(ctx, call{method: http.MethodGet, path: "/auth/login"}, automation.Secret{})
+		if err != nil {
+			return err
+		}
+		if how.status != http.StatusOK || !isJSON(how.header) {
+			return c.refusal(login, a)
+		}
+		var prompt struct{ Type string }
+		_ = json.Unmarshal(how.body, &prompt)
+		if prompt.Type == "strategy" {
+			return &sync.Error{Kind: sync.Unauthorized, Status: a.status,
+				Message: c.place() + " has its users log in elsewhere, which takes a person; write token in place of username and password, and add tokens to its adminAuth"}
+		}
+		return &sync.Error{Kind: sync.Unauthorized, Status: a.status,
+			Message: c.place() + " knows no users; remove username and password, or write token in their place if its adminAuth has tokens"}
+	case strings.HasPrefix(said, "Too many login attempts"):
+		return &sync.Error{Kind: sync.Unauthorized, Status: a.status,
+			Message: c.place() + " does not let user " + user + " log in for now: " + printable(said)}
+	case a.status == http.StatusBadRequest || a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
+		return &sync.Error{Kind: sync.Unauthorized, Status: a.status,
+			Message: c.place() + " does not accept user " + user + " with this password; check the target's username, and the secret that its password names"}
+	case a.status >= 200 && a.status < 300:
+		return c.strange([]byte("no token to a login"))
+	default:
+		return c.refusal(login, a)
+	}
+}
+
+// logOut ends the session, if there is one: Node-RED keeps it for a week
+// otherwise.
+func (c *client) logOut() {
+	c.mu.Lock()
+	session := c.session
+	c.session = automation.Secret{}
+	c.mu.Unlock()
+	if session.Reveal() == "" {
+		return
+	}
+	// Nothing depends on it, so that it may fail.
+	ctx, cancel := context.WithTimeout(context.Background(), min(logOutTimeout, c.options.Timeout))
+	defer cancel()
+	body, _ := json.Marshal(map[string]string{"token": session.Reveal()})
+	_, _ = c.send(ctx, call{method: http.MethodPost, path: "/auth/revoke", body: body, media: "application/json"}, session)
 }
 
 // send does a request and returns the answer, whatever it is.
@@ -138,15 +195,19 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return answer{}, c.unreachable(err)
+		return answer{}, c.unreachable(ctx, err)
 	}
 	defer res.Body.Close()
+	first := !c.answered.Swap(true)
 	b, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
 	if err != nil {
-		return answer{}, c.unreachable(err)
+		return answer{}, c.unreachable(ctx, err)
 	}
 	if len(b) > answerLimit {
 		return answer{}, &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("%s answers with more than %d MiB", c.place(), answerLimit>>20)}
+	}
+	if first && res.StatusCode == http.StatusBadRequest && c.speaksTLS(ctx) {
+		return answer{}, c.schemeMismatch(nil)
 	}
 	return answer{status: res.StatusCode, header: res.Header, body: b}, nil
 }
@@ -187,20 +248,15 @@ func (c *client) strange(body []byte) error {
 }
 
 // refusal is the error of an answer that is not a success.
-func (c *client) refusal(a answer) error {
+func (c *client) refusal(r call, a answer) error {
 	e := &sync.Error{Status: a.status, RetryAfter: retryAfter(a.header)}
 	var said struct{ Code, Message string }
 	known := isJSON(a.header) && json.Unmarshal(a.body, &said) == nil && said.Code != ""
 	switch {
-	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
-		e.Kind = sync.Unauthorized
-		e.Message = c.place() + " does not accept the token, or it may only read; check the secret that the target's token names"
-		switch {
-		case c.options.Username != "":
-			e.Message = fmt.Sprintf("%s does not let user %s do this; give the user the permission \"*\" in adminAuth", c.place(), quoted([]byte(c.options.Username)))
-		case c.options.Token.Reveal() == "":
-			e.Message = c.place() + " asks for a token, and the target has none; set token"
-		}
+	case a.status == http.StatusUnauthorized:
+		e.Kind, e.Message = sync.Unauthorized, c.denial(r, a)
+	case a.status == http.StatusForbidden:
+		e.Kind, e.Message = sync.Unauthorized, c.place()+", or what stands before it, forbids this: "+quoted(a.body)
 	case a.status == http.StatusConflict && said.Code == "version_mismatch":
 		e.Kind, e.Message = sync.Conflict, "somebody else has deployed in the meantime"
 	case a.status == http.StatusNotFound:
@@ -219,13 +275,45 @@ func (c *client) refusal(a answer) error {
 	return e
 }
 
+// permissions are what Node-RED asks for, by request.
+var permissions = map[string]struct{ name, to string }{
+	"GET /settings": {"settings.read", "read its settings"},
+	"GET /flows":    {"flows.read", "read its flows"},
+	"POST /flows":   {"flows.write", "deploy"},
+}
+
+// denial says why an answer is 401.
+func (c *client) denial(r call, a answer) string {
+	user := "user " + quoted([]byte(c.options.Username))
+	named, token := c.options.Username != "", c.options.Token.Reveal() != ""
+	if needs, ok := permissions[r.method+" "+r.path]; ok && a.knowsUs() {
+		switch {
+		case named:
+			return fmt.Sprintf(`%s does not let %s %s; give it the permission %s, or "*", in adminAuth`, c.place(), user, needs.to, needs.name)
+		case token:
+			// Where anybody may read, a token that is wrong looks the same.
+			return fmt.Sprintf(`%s does not let the token %s; check the secret that the target's token names, and that adminAuth gives it the permission %s, or "*"`,
+				c.place(), needs.to, needs.name)
+		}
+		return fmt.Sprintf("%s does not let everybody %s; give the target username and password, or token", c.place(), needs.to)
+	}
+	switch {
+	case named:
+		return c.place() + " does not accept the session that " + user + " has just been given; see if something stands before it that asks for credentials of its own"
+	case token:
+		return c.place() + " does not accept the token: it is wrong, or has expired; check the secret that the target's token names"
+	}
+	return c.place() + " asks who this is; give the target username and password, or token"
+}
+
 // unreachable is the error of a request without an answer. It keeps no more of
 // the cause than its root: what net/http wraps around it holds the URL.
-func (c *client) unreachable(err error) error {
+func (c *client) unreachable(ctx context.Context, err error) error {
 	root := rootOf(err)
 	e := &sync.Error{Kind: sync.Temporary, Err: root}
 	var dns *net.DNSError
 	var network net.Error
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, context.Canceled):
 		e.Message = "cancelled while waiting for " + c.place()
@@ -235,10 +323,43 @@ func (c *client) unreachable(err error) error {
 		e.Message = "can't reach " + c.place() + ": connection refused; is Node-RED running?"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		e.Message = "can't reach " + c.place() + ": no such host; check the url"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return c.schemeMismatch(root)
+	case errors.As(err, &untrusted):
+		e.Kind, e.Message = sync.Refused, "the certificate of "+c.place()+" is not trusted here: "+printable(root.Error())+
+			"; check the url, and that this machine trusts the authority that has signed it"
+	case !c.answered.Load() && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && c.speaksTLS(ctx):
+		return c.schemeMismatch(root)
 	default:
 		e.Message = "can't reach " + c.place() + ": " + printable(root.Error())
 	}
 	return e
+}
+
+// schemeMismatch is the error of an url with http for a server with https, or
+// the other way round.
+func (c *client) schemeMismatch(cause error) error {
+	there := map[string]string{"http": "https", "https": "http"}[c.base.Scheme]
+	return &sync.Error{Kind: sync.Refused, Err: cause,
+		Message: fmt.Sprintf("what runs at %s speaks %s, not %s; write %[2]s:// in the target's url", c.place(), there, c.base.Scheme)}
+}
+
+// speaksTLS reports whether there is HTTPS where the url says HTTP. Servers have
+// many ways to say so to a plain request: Node.js hangs up, others answer 400.
+func (c *client) speaksTLS(ctx context.Context) bool {
+	if c.base.Scheme != "http" {
+		return false
+	}
+	port := c.base.Port()
+	if port == "" {
+		port = "80"
+	}
+	conn, err := new(tls.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(c.base.Hostname(), port))
+	if err == nil {
+		_ = conn.Close()
+	}
+	var untrusted *tls.CertificateVerificationError
+	return err == nil || errors.As(err, &untrusted)
 }
 
 // rootOf returns the innermost error.

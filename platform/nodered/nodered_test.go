@@ -25,6 +25,7 @@ type nodeRED struct {
 	*platformtest.Process
 	url   string
 	token string // for the tests' own requests
+	data  string // its folder
 	// starts is how many times flows were started and not deployed.
 	starts int
 }
@@ -64,6 +65,13 @@ func start(t *testing.T, settings string) *nodeRED {
 // startProgram runs a Node-RED of another version.
 func startProgram(t *testing.T, program platformtest.Program, settings string) *nodeRED {
 	t.Helper()
+	return startNodeRED(t, program, "http", nil, settings)
+}
+
+// startNodeRED runs a Node-RED that speaks the scheme, and waits for it with the
+// transport.
+func startNodeRED(t *testing.T, program platformtest.Program, scheme string, transport http.RoundTripper, settings string) *nodeRED {
+	t.Helper()
 	platformtest.Require(t, "nodered")
 	dir := program.Install(t)
 	port, data := platformtest.FreePort(t), t.TempDir()
@@ -76,10 +84,10 @@ func startProgram(t *testing.T, program platformtest.Program, settings string) *
 	if err := os.WriteFile(filepath.Join(data, "settings.js"), []byte(file), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	url := fmt.Sprintf("http://127.0.0.1:%d", port)
-	r := &nodeRED{url: url, Process: platformtest.StartProcess(t, platformtest.Command{
+	url := fmt.Sprintf("%s://127.0.0.1:%d", scheme, port)
+	r := &nodeRED{url: url, data: data, Process: platformtest.StartProcess(t, platformtest.Command{
 		Args: []string{filepath.Join(dir, "node_modules", ".bin", "node-red"), "--userDir", data, "--settings", filepath.Join(data, "settings.js")},
-		Dir:  data, Ready: url + "/settings", Env: []string{"NO_UPDATE_NOTIFIER=1"},
+		Dir:  data, Ready: url + "/settings", Transport: transport, Env: []string{"NO_UPDATE_NOTIFIER=1"},
 	})}
 	r.started(t)
 	return r

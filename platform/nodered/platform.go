@@ -77,8 +77,9 @@ func New(baseURL string, options Options) (*Platform, error) {
 	}, nil
 }
 
-// Close closes the connections.
+// Close logs out, where it was logged in, and closes the connections.
 func (p *Platform) Close() error {
+	p.client.logOut()
 	p.client.http.CloseIdleConnections()
 	return nil
 }

@@ -186,6 +186,9 @@ type Command struct {
 	Env []string
 	// Ready is a URL that answers below 500 once the program can be used.
 	Ready string
+	// Transport asks there, nil for [http.DefaultTransport]: for a program that
+	// speaks https with a certificate of its own.
+	Transport http.RoundTripper
 	// Timeout is how long that may take, 2 minutes if it is zero.
 	Timeout time.Duration
 }
@@ -246,7 +249,7 @@ func (p *Process) Start() {
 func (p *Process) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), p.command.Timeout)
 	defer cancel()
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: p.command.Transport}
 	defer client.CloseIdleConnections()
 	pause := &backoff.ExponentialBackOff{InitialInterval: 20 * time.Millisecond, Multiplier: 1.5, MaxInterval: 500 * time.Millisecond}
 	for {
