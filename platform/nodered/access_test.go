@@ -2,6 +2,7 @@ package nodered
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -276,8 +277,9 @@ func TestLimits(t *testing.T) {
 func TestATakenEndpointIsRefused(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
-	r.add(t, node{"id": "00000000000000a1", "type": "tab", "label": "Orders"},
-		node{"id": "00000000000000a2", "type": "http in", "z": "00000000000000a1", "url": "segue/growth/Team-1/a001/", "method": "post", "wires": []any{}})
+	const flow = "00000000000000a1"
+	r.add(t, node{"id": flow, "type": "tab", "label": "Orders"},
+		node{"id": "00000000000000a2", "type": "http in", "z": flow, "url": "segue/growth/Team-1/a001/", "method": "post", "wires": []any{}})
 	in := platformtest.Hundred("growth", "https://example.com")
 	before := r.flows(t)
 	_, err := sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
@@ -290,10 +292,92 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 	}
 	// Node-RED makes no difference between these either.
 	in.Automations = in.Automations[2:4]
+	a := in.Automations[0]
 	in.Automations[0].Key, in.Automations[1].Key = "growth/same", "growth/Same"
 	_, err = sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
 	if err == nil || !strings.Contains(err.Error(), "is taken by") {
 		t.Errorf("error = %v", err)
+	}
+
+	// An endpoint that somebody makes later shows in the next plan.
+	in.Automations = []automation.Automation{a}
+	apply(t, p, in)
+	for url, taken := range map[string]bool{"/segue/:a/:b/:c": true, "/*": true, "/segue/:a": false, "": false} {
+		r.change(t, func(n node) bool {
+			if n.id() != "00000000000000a2" {
+				return false
+			}
+			n["url"] = url
+			return true
+		})
+		plan := plan(t, p, in)
+		if plan.Empty() == taken {
+			t.Errorf("beside %s, a plan has the changes %+v", url, plan.Changes)
+		}
+		if !taken {
+			continue
+		}
+		want := fmt.Sprintf(`its endpoint is taken by flow "Orders", which has %q`, url)
+		var before string
+		if err := json.Unmarshal(plan.Changes[0].Differences[0].Before, &before); err != nil || !strings.Contains(before, want) {
+			t.Errorf("before = %q, want %q", before, want)
+		}
+		if plan.Changes[0].Reason != sync.Drifted {
+			t.Errorf("reason = %v", plan.Changes[0].Reason)
+		}
+		_, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
+		if want := fmt.Sprintf(`is taken by flow "Orders", which has %q, and is not this automation's`, url); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want %s", err, want)
+		}
+		// What is switched off takes nothing.
+		r.change(t, func(n node) bool {
+			if n.id() != flow {
+				return false
+			}
+			n["disabled"] = true
+			return true
+		})
+		apply(t, p, in)
+		r.change(t, func(n node) bool {
+			if n.id() != flow {
+				return false
+			}
+			n["disabled"] = false
+			return true
+		})
+	}
+}
+
+// Which paths an endpoint with parameters and wildcards takes, Node-RED itself
+// knows best.
+func TestWhatAnEndpointTakes(t *testing.T) {
+	r := start(t, "")
+	const flow = "00000000000000a1"
+	paths := []string{"/segue/growth/team-1/a001", "/segue/growth/a001", "/segue/growth/a.b", "/SEGUE/growth/A001", "/segue/growth/123", "/segue/growth/2/a/b/c"}
+	for _, url := range []string{
+		"/segue/growth/a001", "segue/growth/A001/", "/segue/:a/:b", "/segue/:a/:b/:c", "/segue/:a/:b/:c?", "/segue/:a/*", "/*", "*", "/segue*", "/:a*",
+		"/segue/growth/a.b", "/segue/growth/:a.:b", "/segue/growth/:a.:b?", "/segue/growth/:n(\\d+)", "/segue/growth/:n(\\d+)/:rest(*)", "/segue/(growth|shop)/:a",
+		"/segue/gr?owth/a0+1", "/segue/growth/team-:n/:a", "/segue/:project-:x/:a", "/segue/growth/[a-z]*", "/segue/:a", "/other/:a/:b", "/segue/growth/:a-:b/:c",
+		"/segue/growth/:a:b", "/segue/:a+", "/segue/growth/(", "/segue/growth/:n(?!x)", "/segue/growth/${PATH}",
+	} {
+		r.deploy(t, []node{{"id": flow, "type": "tab", "label": "Orders"},
+			{"id": "00000000000000a2", "type": "http in", "z": flow, "url": url, "method": "post", "wires": []any{[]any{"00000000000000a3"}}},
+			{"id": "00000000000000a3", "type": "http response", "z": flow, "statusCode": "200", "wires": []any{}}}, "full")
+		raw, err := encode(node{"type": "http in", "z": flow, "url": url, "method": "post"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &config{entries: []entry{readEntry(raw)}}
+		for _, path := range paths {
+			project, key, _ := strings.Cut(strings.TrimPrefix(path, "/segue/"), "/")
+			if strings.HasPrefix(path, "/SEGUE/") {
+				project, key = "growth", "A001"
+			}
+			status, _ := r.request(t, "POST", path, nil, nil)
+			if got := c.endpoints().taker(project, key, "ours") != ""; got != (status == 200) {
+				t.Errorf("POST %s with the endpoint %s: %d, and it is taken: %t", path, url, status, got)
+			}
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	gosync "sync"
@@ -472,6 +474,117 @@ func TestEditsByHand(t *testing.T) {
 			t.Errorf("error = %v", err)
 		}
 	})
+}
+
+// People read in the editor where a flow comes from. What an older segue has
+// written there is no difference.
+func TestWhereTheSourceIs(t *testing.T) {
+	r := start(t, "")
+	p := r.platform(t)
+	in := platformtest.Hundred("growth", "https://example.com")
+	in.Automations = in.Automations[:2]
+	in.Automations[0].Key, in.Automations[1].Key = "teams/onboarding/welcome", "welcome"
+	apply(t, p, in)
+	info := func(key string) string {
+		t.Helper()
+		id := first(t, p, "growth", key).ID
+		for _, raw := range r.flows(t) {
+			if e := readEntry(raw); e.id == id {
+				return e.info
+			}
+		}
+		return ""
+	}
+	for key, want := range map[string][]string{
+		"teams/onboarding/welcome": {"managed in Git", "Do not edit it here", "- project: `growth`\n",
+			"- source: `automations: \"welcome\"` in the folder `teams/onboarding`, which is beside the project's `segue.cue`\n",
+			"- key: `teams/onboarding/welcome`\n", "`POST /segue/growth/teams/onboarding/welcome`"},
+		"welcome": {"- source: `automations: \"welcome\"` in the folder of the project's `segue.cue`\n", "- key: `welcome`\n"},
+	} {
+		for _, w := range want {
+			if text := info(key); !strings.Contains(text, w) {
+				t.Errorf("the info of %s holds no %q:\n%s", key, w, text)
+			}
+		}
+	}
+	r.change(t, func(n node) bool {
+		head, marker, ok := strings.Cut(n.text("info"), markerPrefix)
+		if ok {
+			n["info"] = "As an older version, or somebody, has put it: " + head[:20] + "\n\n" + markerPrefix + marker
+		}
+		return ok
+	})
+	if plan := plan(t, p, in); !plan.Empty() {
+		t.Errorf("changes = %+v", plan.Changes)
+	}
+}
+
+// What others have stays as it is, byte for byte, however odd its JSON is. It
+// is in the flow file before Node-RED starts, which then has its own way of
+// writing it.
+func TestOddJSONOfOthersStaysAsItIs(t *testing.T) {
+	const odd = `[
+{"z":"","type":"tab","id":"00000000000000b1","label":"\u2028 \ud83d\ude80 \ud800 \u0000 \u007f </script> & é e\u0301","disabled":false,"info":"segue-marker: {\"project\":\"grow","env":[]},
+{"type":"comment","z":"00000000000000b1","id":"00000000000000b2","wires":[["00000000000000b3"]],"int":12345678901234567890,"exp":1e21,"small":1e-7,"minus":-0,"frac":1.10,"x":1.5e2,"y":100.0,
+ "10":1,"9":2,"b":1,"a":2,"":3,"twice":1,"twice":{"n":null},"__proto__":{"x":1},"constructor":{"prototype":[]},"toString":"s","É":[[],{},[{}],"\ud83d"],"long":0.1234567890123456789},
+{"id":"00000000000000b3","type":"function","z":"00000000000000b1","name":7,"func":"return msg;\r\n\t\/\/","url":["not","text"],"method":{"a":1},"outputs":"1","d":"yes","wires":[]},
+{"id":"00000000000000b4","type":"http proxy","name":null,"url":"http://127.0.0.1:9","noproxy":[]},
+{"id":"00000000000000b5","type":"subflow","name":"","info":12,"in":[],"out":[]},
+{"id":"00000000000000b6","type":"group","z":"00000000000000b1","nodes":["00000000000000b2"],"style":{"stroke":"#ff0000","label":true},"w":1e2}
+]`
+	r := start(t, "")
+	r.Kill()
+	if err := os.WriteFile(filepath.Join(r.data, "flows.json"), []byte(odd), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.Start()
+	r.started(t)
+	p := r.platform(t)
+	ids := map[string]bool{}
+	for i := range 6 {
+		ids[fmt.Sprintf("00000000000000b%d", i+1)] = true
+	}
+	// Node-RED itself writes the file anew with any deploy.
+	r.deploy(t, r.flows(t), "full")
+	before, stored := r.only(t, ids), r.stored(t, ids)
+	if bytes.Count(before, []byte("\n")) != len(ids) || !bytes.Contains(before, []byte(`"exp":1e+21`)) {
+		t.Fatalf("before:\n%s", before)
+	}
+	in := platformtest.Hundred("growth", "https://example.com")
+	for range 3 {
+		apply(t, p, in)
+		if diff := cmp.Diff(string(before), string(r.only(t, ids))); diff != "" {
+			t.Errorf("what belongs to others has changed (-before +after):\n%s", diff)
+		}
+		if diff := cmp.Diff(string(stored), string(r.stored(t, ids))); diff != "" {
+			t.Errorf("the file has changed (-before +after):\n%s", diff)
+		}
+		in.Automations = in.Automations[:len(in.Automations)-1]
+		in.Automations[0].Name += "."
+		in.Secrets = platformtest.Secret(in.Automations[0].Name)
+	}
+}
+
+// stored returns the nodes with these IDs as Node-RED's file has them, one a
+// line.
+func (r *nodeRED) stored(t testing.TB, ids map[string]bool) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(r.data, "flows.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, raw := range all {
+		if ids[readEntry(raw).id] {
+			out.Write(raw)
+			out.WriteByte('\n')
+		}
+	}
+	return out.Bytes()
 }
 
 // Everything goes, and nothing is left behind.

@@ -29,6 +29,7 @@ type entry struct {
 	info     string
 	url      string // of an endpoint
 	method   string
+	off      bool // it is switched off
 	// marker is that of a tab, nil if it has none.
 	marker *tabMarker
 }
@@ -42,7 +43,11 @@ func readEntry(raw json.RawMessage) entry {
 		_ = json.Unmarshal(fields[name], &s)
 		return s
 	}
-	e := entry{raw: raw, id: text("id"), kind: text("type"), z: text("z"), info: text("info"), url: text("url"), method: text("method")}
+	flag := func(name string) (b bool) {
+		_ = json.Unmarshal(fields[name], &b)
+		return b
+	}
+	e := entry{raw: raw, off: flag("d") || flag("disabled"), id: text("id"), kind: text("type"), z: text("z"), info: text("info"), url: text("url"), method: text("method")}
 	if m := (tabMarker{}); e.kind == "tab" && markerIn(e.info, &m) {
 		e.marker = &m
 	}

@@ -34,14 +34,24 @@ type nodeRED struct {
 // before that.
 func (r *nodeRED) settle(t testing.TB) {
 	t.Helper()
+	r.await(t, "does not start its flows", func(log string) bool {
+		return strings.Count(log, startedLine) >= strings.Count(log, deployedLine)+r.starts
+	})
+}
+
+// What Node-RED logs of a deploy.
+const (
+	deployedLine = "] Updated flows"
+	startedLine  = "] Started "
+)
+
+// await waits until Node-RED has logged something.
+func (r *nodeRED) await(t testing.TB, otherwise string, logged func(log string) bool) {
+	t.Helper()
 	deadline := time.Now().Add(time.Minute)
-	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		log := r.Log()
-		if strings.Count(log, "] Started ") >= strings.Count(log, "] Updated flows")+r.starts {
-			return
-		}
+	for pause := time.Millisecond; !logged(r.Log()); pause = min(2*pause, 100*time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("Node-RED does not start its flows")
+			t.Fatalf("Node-RED %s", otherwise)
 		}
 		time.Sleep(pause)
 	}
@@ -52,7 +62,7 @@ func (r *nodeRED) started(t testing.TB) {
 	t.Helper()
 	log := r.Log()
 	log = log[:strings.LastIndex(log, "Welcome to Node-RED")]
-	r.starts = strings.Count(log, "] Started ") - strings.Count(log, "] Updated flows") + 1
+	r.starts = strings.Count(log, startedLine) - strings.Count(log, deployedLine) + 1
 	r.settle(t)
 }
 
@@ -139,10 +149,13 @@ func (r *nodeRED) flows(t testing.TB) []json.RawMessage {
 // deploy writes the configuration as the editor does.
 func (r *nodeRED) deploy(t testing.TB, flows any, how string) {
 	t.Helper()
+	before := strings.Count(r.Log(), deployedLine)
 	status, b := r.request(t, "POST", "/flows", map[string]string{"Node-RED-Deployment-Type": how}, flows)
 	if status != 204 {
 		t.Fatalf("POST /flows: %d: %s", status, b)
 	}
+	// Its answer can be here before its log.
+	r.await(t, "does not log a deploy", func(log string) bool { return strings.Count(log, deployedLine) > before })
 	r.settle(t)
 }
 

@@ -116,10 +116,10 @@ func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored
 // list reads the automations of a project that match.
 func (c *config) list(project string, match func(tab) bool) []sync.Stored {
 	var all []sync.Stored
-	on, intact := c.nodesOf(), c.subflow(project).intact
+	on, shared, endpoints := c.nodesOf(), c.subflow(project), c.endpoints()
 	for _, t := range c.tabs(project) {
 		if match(t) {
-			all = append(all, stored(t, on[t.id], intact))
+			all = append(all, stored(t, on[t.id], shared, endpoints))
 		}
 	}
 	return all
@@ -269,7 +269,7 @@ func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error
 		}
 		if made != nil {
 			t, _ := c.tab(project, made.ID)
-			*made = stored(t, c.on(t.id), c.subflow(project).intact)
+			*made = stored(t, c.on(t.id), c.subflow(project), c.endpoints())
 		}
 		if !c.changed {
 			return nil
@@ -343,7 +343,7 @@ func (e *edit) write(id string, writes int, a automation.Automation) (sync.Store
 	if err := e.writeTab(id, m, a); err != nil {
 		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "the automation can't be written as a flow: " + printable(err.Error()), Err: err}
 	}
-	e.written = append(e.written, tab{entry: entry{id: id}, marker: m})
+	e.written = append(e.written, tab{entry: entry{id: id, off: !a.Enabled}, marker: m})
 	return sync.Stored{ID: id}, nil
 }
 
@@ -357,39 +357,21 @@ func (e *edit) putSecret(name string, value automation.Secret) error {
 	return nil
 }
 
-// checkEndpoints refuses an endpoint that another flow has. Node-RED tells no
-// capital letters from small ones there.
+// checkEndpoints refuses an endpoint that another flow has.
 func (e *edit) checkEndpoints() error {
 	if len(e.written) == 0 {
 		return nil
 	}
-	at := map[string][]entry{}
-	for _, n := range e.entries {
-		if n.kind == "http in" && strings.EqualFold(n.method, "post") {
-			path := strings.ToLower("/" + strings.Trim(n.url, "/"))
-			at[path] = append(at[path], n)
-		}
-	}
+	all := e.endpoints()
 	for _, t := range e.written {
-		path := endpointPath(e.project, t.marker.Key)
-		for _, n := range at[strings.ToLower(path)] {
-			if n.z == t.id || e.isCopy(n.z, t.marker.Key) {
-				continue
-			}
-			where := "flow " + quoted([]byte(n.z))
-			if other := e.get(n.z); other != nil {
-				where = "flow " + quoted([]byte(other.node().text("label")+other.node().text("name")))
-			}
+		if t.off {
+			continue // it has none
+		}
+		if taker := all.taker(e.project, t.marker.Key, t.id); taker != "" {
 			return &sync.BatchError{Key: t.marker.Key, Err: &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf(
-				"the endpoint POST %s is taken by %s, which is not this automation's; remove that endpoint, or give it another path", path, where)}}
+				"the endpoint POST %s is taken by %s, and is not this automation's; remove that endpoint, or give it another path",
+				endpointPath(e.project, t.marker.Key), taker)}}
 		}
 	}
 	return nil
-}
-
-// isCopy reports whether a flow carries the marker of the project and the key:
-// a copy that somebody has made, which the next plan deletes.
-func (e *edit) isCopy(id, key string) bool {
-	t, ok := e.tab(e.project, id)
-	return ok && t.marker.Key == key
 }

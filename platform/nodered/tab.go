@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,17 +59,27 @@ func endpointPath(project, key string) string { return "/segue/" + project + "/"
 
 var pathPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
 
+// sourceFolder says where an automation's source is in its project: a key is the
+// folder of the package, and the automation's name there.
+func sourceFolder(key string) string {
+	if folder := path.Dir(key); folder != "." {
+		return "the folder `" + folder + "`, which is beside the project's `segue.cue`"
+	}
+	return "the folder of the project's `segue.cue`"
+}
+
 // tabNodes makes the nodes of an automation, the tab first.
 func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 	request, err := encode(requestJSON{Headers: a.Action.Headers, Method: a.Action.Method, URL: a.Action.URL})
 	if err != nil {
 		return nil, err
 	}
-	path := endpointPath(m.Project, m.Key)
-	info, err := infoOf(fmt.Sprintf("This flow is managed in Git, by [segue](https://github.com/seguehq/segue): "+
-		"project **%s**, automation **%s**.\n\nDo not edit it here. The next `segue apply` puts back what the code says.\n\n"+
+	url := endpointPath(m.Project, m.Key)
+	info, err := infoOf(fmt.Sprintf("This flow is managed in Git, by [segue](https://github.com/seguehq/segue). "+
+		"Do not edit it here: the next `segue apply` puts back what the code says.\n\n"+
+		"- project: `%s`\n- source: `automations: \"%s\"` in %s\n- key: `%s`\n\n"+
 		"It starts at `POST %s`, below Node-RED's httpNodeRoot, with a JSON object of placeholder values. "+
-		"Its request and payload are in the nodes of these names.", m.Project, m.Key, path), m)
+		"Its request and payload are in the nodes of these names.", m.Project, path.Base(m.Key), sourceFolder(m.Key), m.Key, url), m)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +101,7 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 	}
 	nodes := []node{
 		{"id": id, "type": "tab", "label": a.Name, "disabled": !a.Enabled, "info": info, "env": []any{}},
-		place(endpointPart, "http in", requestPart, node{"url": path, "method": "post", "upload": false, "skipBodyParsing": false, "swaggerDoc": ""}),
+		place(endpointPart, "http in", requestPart, node{"url": url, "method": "post", "upload": false, "skipBodyParsing": false, "swaggerDoc": ""}),
 	}
 	next := sendPart
 	if a.Action.Payload != nil {
@@ -150,7 +161,7 @@ func isDecoration(kind string) bool { return kind == "comment" || kind == "group
 // stored reads an automation back in canonical terms. A flow whose nodes are
 // not those that segue makes of what is read, because somebody has changed what
 // canonical terms can't express, gets a kind of action that says so.
-func stored(t tab, on []entry, subflowIntact bool) sync.Stored {
+func stored(t tab, on []entry, shared subflow, all endpoints) sync.Stored {
 	was := t.node()
 	disabled, _ := was["disabled"].(bool)
 	a := automation.Automation{
@@ -169,10 +180,17 @@ func stored(t tab, on []entry, subflowIntact bool) sync.Stored {
 	if n, ok := byID[partID(t.id, payloadPart)]; ok {
 		a.Action.Payload = readPayload(n.text("template"))
 	}
-	if edited := editedParts(t, a, byID); len(edited) > 0 || !subflowIntact {
-		if !subflowIntact {
-			edited = append(edited, "the subflow segue: "+t.marker.Project)
+	edited := editedParts(t, a, byID)
+	if !shared.intact {
+		edited = append(edited, "the subflow segue: "+t.marker.Project)
+	}
+	if a.Enabled {
+		// An apply can't put it right, and says what to do.
+		if taker := all.taker(t.marker.Project, t.marker.Key, t.id); taker != "" {
+			edited = append(edited, "its endpoint is taken by "+taker)
 		}
+	}
+	if len(edited) > 0 {
 		a.Action.Kind += " (changed by hand: " + strings.Join(edited, ", ") + ")"
 	}
 	return sync.Stored{ID: t.id, Revision: revision(t.entry, on), Marker: t.marker.Marker, Automation: a}
