@@ -153,7 +153,8 @@ type Event struct {
 	Kind   EventKind
 	Action Action
 	// Key is the automation's, empty for a secret; Secret is the secret's
-	// name, empty for an automation.
+	// name, empty for an automation. Both are empty, and so is Action, where a
+	// [Batcher] is tried again with all changes.
 	Key, Secret string
 	// Err is why the engine tries again or has failed.
 	Err error

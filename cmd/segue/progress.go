@@ -86,6 +86,9 @@ func eventText(e engine.Event) string {
 	}
 	switch e.Kind {
 	case engine.EventRetrying:
+		if subject == "" { // a platform that makes all changes in one request
+			return fmt.Sprintf("all changes: trying again in %s: %s", e.Wait.Round(time.Millisecond), printableLines(e.Err.Error()))
+		}
 		return fmt.Sprintf("%s: %s: trying again in %s: %s", subject, e.Action, e.Wait.Round(time.Millisecond), printableLines(e.Err.Error()))
 	case engine.EventFailed:
 		return fmt.Sprintf("%s: %s failed", subject, e.Action)

@@ -127,7 +127,8 @@ func askedCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // holdCommand starts a server that passes requests on to another, and holds
-// those that create, update or delete automations until it is told to release
+// those that create, update or delete automations, on the embedded platform or on
+// Node-RED, until it is told to release
 // them: hold NAME URL
 func holdCommand(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 2, "hold NAME URL")
@@ -136,7 +137,7 @@ func holdCommand(ts *testscript.TestScript, neg bool, args []string) {
 	proxy := httputil.NewSingleHostReverseProxy(to)
 	proxy.ErrorLog = log.New(io.Discard, "", 0) // clients that were killed are meant to be
 	serve(ts, args[0], func(s *server, w http.ResponseWriter, r *http.Request) {
-		if r.Method != "GET" && strings.HasPrefix(r.URL.Path, "/v1/automations") {
+		if r.Method != "GET" && (strings.HasPrefix(r.URL.Path, "/v1/automations") || r.URL.Path == "/flows") {
 			s.hold()
 		}
 		r.Host = to.Host

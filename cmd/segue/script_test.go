@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/seguehq/segue/platform/platformtest"
 )
 
 // TestMain makes segue, and the programs that the scripts need beside it,
@@ -43,7 +45,10 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TERM", "xterm-256color")
-			e.Values[stageKey{}] = newStage()
+			stage := newStage()
+			// A script is a subtest, which is what it runs real programs for.
+			stage.t = e.T().(testing.TB)
+			e.Values[stageKey{}] = stage
 			return nil
 		},
 		Condition: scriptCondition,
@@ -69,6 +74,10 @@ func TestScript(t *testing.T) {
 			"held":     heldCommand,
 			"release":  releaseCommand,
 
+			"nodered": noderedCommand,
+			"slay":    slayCommand,
+			"revive":  reviveCommand,
+
 			"readonly": readonlyCommand,
 			"disk":     diskCommand,
 		},
@@ -77,14 +86,16 @@ func TestScript(t *testing.T) {
 
 // A stage is what a script has set up: processes and servers by their names.
 type stage struct {
+	t         testing.TB
 	processes map[string]*process
 	servers   map[string]*server
+	nodeREDs  map[string]*platformtest.Process
 }
 
 type stageKey struct{}
 
 func newStage() *stage {
-	return &stage{processes: map[string]*process{}, servers: map[string]*server{}}
+	return &stage{processes: map[string]*process{}, servers: map[string]*server{}, nodeREDs: map[string]*platformtest.Process{}}
 }
 
 func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }

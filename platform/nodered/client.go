@@ -262,7 +262,7 @@ func (c *client) refusal(r call, a answer) error {
 	case a.status == http.StatusNotFound:
 		e.Message = c.place() + " has no Admin API; check that the url has the httpAdminRoot of settings.js in it, and that it is not false there"
 	case a.status == http.StatusRequestEntityTooLarge:
-		e.Message = c.place() + " does not take so many flows at once; raise apiMaxLength in settings.js, which is 5mb by default"
+		e.Message = c.place() + " does not take so many flows at once; raise apiMaxLength in settings.js, which is 5mb by default, or the limit of a proxy before it"
 	case a.status == http.StatusTooManyRequests || a.status >= 500:
 		e.Kind, e.Message = sync.Temporary, c.place()+" failed: "+quoted(a.body)
 	case a.status >= 300 && a.status < 400:
@@ -330,6 +330,8 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 			"; check the url, and that this machine trusts the authority that has signed it"
 	case !c.answered.Load() && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && c.speaksTLS(ctx):
 		return c.schemeMismatch(root)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET):
+		e.Message = c.place() + " has closed the connection without an answer"
 	default:
 		e.Message = "can't reach " + c.place() + ": " + printable(root.Error())
 	}
