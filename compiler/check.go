@@ -85,6 +85,8 @@ func (c *checker) any(v any, p valuePath) {
 		c.text(v, &shape{kind: anyShape}, p)
 	case json.Number:
 		c.number(v, p)
+	case bytesValue:
+		c.wrongType(v, &shape{kind: textShape}, p)
 	case []any:
 		for i, e := range v {
 			c.any(e, p.with(i))

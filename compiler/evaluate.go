@@ -135,7 +135,7 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, err
 		if inst.PkgName == "_" {
 			p.diagnostics, err = e.unnamed(dir, inst)
 		} else {
-			p, err = e.pkg(cueContext, inst, files.failure(inst))
+			p, err = e.pkg(cueContext, inst, files)
 		}
 		if err != nil {
 			return nil, err
@@ -176,11 +176,13 @@ type candidate struct {
 	failure  error     // of CUE
 	facts    facts     // if it is emitted
 	position token.Pos
+	bytes    bool // there may be bytes in it
 }
 
 // pkg evaluates one package. The quick way is for packages without findings;
 // the others are explained.
-func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, failure error) (evaluated, error) {
+func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading) (evaluated, error) {
+	failure := files.failure(inst)
 	dir := e.loader.relative(inst.Dir)
 	out := evaluated{dir: dir, pkg: inst.PkgName}
 	var candidates []candidate
@@ -212,7 +214,7 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, failure error) 
 				if h.inherits(name, fields.Value().Pos()) || slices.Contains(h.both, name) {
 					continue
 				}
-				c := candidate{name: name, pkg: inst.PkgName, position: fields.Value().Pos()}
+				c := candidate{name: name, pkg: inst.PkgName, position: fields.Value().Pos(), bytes: files.bytes}
 				a, err := e.candidate(fields.Value(), dir, name, &c)
 				if err != nil {
 					return out, err
@@ -271,6 +273,9 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 	var raw any
 	if err := unmarshalNumber(b, &raw); err != nil {
 		return nil, err
+	}
+	if c.bytes {
+		raw = withBytes(v, raw)
 	}
 	m := e.message(raw, dir, name)
 	m.check(true)

@@ -315,7 +315,8 @@ func (p *explained) raw(v cue.Value, at valuePath) any {
 		return p.rawOpen(v, at)
 	}
 	if v.Kind() == cue.BytesKind {
-		return bytesValue{}
+		b, _ := v.Bytes()
+		return bytesValue(b)
 	}
 	b, err := v.MarshalJSON()
 	if err != nil {
