@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,6 +40,8 @@ type evaluation struct {
 	// once sets projectDirs, which the explainers share.
 	once        sync.Once
 	projectDirs func() map[string]string
+	// sourceless says that an automation needs a source, and the project has none.
+	sourceless atomic.Bool
 	// tests gets every automation that compiles, unless it is nil.
 	tests *testRun
 }
@@ -286,7 +289,10 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 			f.position = inner.Pos()
 		}
 	}
-	if m.failed() {
+	if m.sourceless {
+		e.sourceless.Store(true)
+	}
+	if m.failed() || m.sourceless {
 		return nil, nil
 	}
 	c.facts = m.facts()
