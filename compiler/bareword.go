@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/diagnostic"
@@ -39,6 +40,48 @@ func (r *resolver) barePlaceholders() {
 		}
 		return true
 	}, nil)
+}
+
+// doubledOperators finds && and || between values that are not true or false,
+// for which & and | were meant, and puts these in their place.
+func (r *resolver) doubledOperators() {
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		e, ok := n.(*ast.BinaryExpr)
+		if !ok || e.Op != token.LAND && e.Op != token.LOR || mayBeTruth(e.X) && mayBeTruth(e.Y) {
+			return true
+		}
+		r.altered = true
+		wrong, right := e.Op.String(), e.Op.String()[:1]
+		e.Op = token.AND
+		what := "both values hold"
+		if right == "|" {
+			e.Op, what = token.OR, "one of two values holds"
+			r.bare[e] = true // it may be open which one
+		}
+		operator := &ast.BadExpr{From: e.OpPos, To: e.OpPos.Add(len(wrong))}
+		d := r.report("wrong-type", operator, wrong+" is for true and false; that "+what+" is written "+right, "write "+right)
+		d.Suggestion = right
+		r.fix(d, operator, right)
+		return true
+	}, nil)
+}
+
+// mayBeTruth reports whether an expression may be true or false, by its form.
+func mayBeTruth(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.StructLit, *ast.ListLit, *ast.Interpolation:
+		return false
+	case *ast.BasicLit:
+		return e.Kind == token.TRUE || e.Kind == token.FALSE
+	case *ast.Ident:
+		return !strings.HasPrefix(e.Name, "#")
+	case *ast.SelectorExpr:
+		label, _, _ := ast.LabelName(e.Sel)
+		return !strings.HasPrefix(label, "#")
+	case *ast.ParenExpr:
+		return mayBeTruth(e.X)
+	}
+	return true
 }
 
 // bareName returns the name in {{name}} or {{name | cast}}, nil for any other
@@ -80,6 +123,9 @@ func refersTo(id *ast.Ident, f *ast.Field) bool {
 var truthWords = map[string]string{"yes": "true", "on": "true", "True": "true", "TRUE": "true", "Yes": "true", "YES": "true",
 	"no": "false", "off": "false", "False": "false", "FALSE": "false", "No": "false", "NO": "false"}
 
+// nullWords are what other languages call null.
+var nullWords = []string{"nil", "None", "NULL", "Null", "undefined"}
+
 // bareWord words the finding about a name that nothing defines where what was
 // meant is no reference, and reports whether it is one of these.
 func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
@@ -90,6 +136,10 @@ func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 			d.Help = didYouMean(truth)
 			r.fix(d, id, truth)
 		}
+		return true
+	}
+	if slices.Contains(nullWords, id.Name) {
+		d.Suggestion, d.Help = "null", fmt.Sprintf("write null; or, if it is meant as a text, write it in quotes: %q", id.Name)
 		return true
 	}
 	if around, ok := r.index.interpolated(id); ok {

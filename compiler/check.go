@@ -25,6 +25,8 @@ type checker struct {
 	trigger automation.TriggerKind
 	// templates says whether placeholders may stand in the texts.
 	templates bool
+	// unsure is what is not known of the project, nil if all is.
+	unsure *unsure
 	// draft says that the value is a definition's, which others complete: nothing
 	// is missing in it.
 	draft bool
@@ -85,6 +87,8 @@ func (c *checker) any(v any, p valuePath) {
 		c.text(v, &shape{kind: anyShape}, p)
 	case json.Number:
 		c.number(v, p)
+	case bytesValue:
+		c.wrongType(v, &shape{kind: textShape}, p)
 	case []any:
 		for i, e := range v {
 			c.any(e, p.with(i))
@@ -99,6 +103,7 @@ func (c *checker) any(v any, p valuePath) {
 
 func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 	meant := map[string]bool{} // fields that a misspelt one stands for
+	var strays []stray
 	m = s.mended(m)
 	for _, k := range sorted(m) {
 		at := p.with(k)
@@ -119,6 +124,9 @@ func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 		default:
 			near := c.unknownField(k, m, s, at)
 			meant[near] = true
+			if c.found[len(c.found)-1].Suggestion == "" && len(callsWith(k)) == 0 {
+				strays = append(strays, stray{k, len(c.found) - 1})
+			}
 			if !c.templates {
 				continue
 			}
@@ -132,15 +140,65 @@ func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 	if c.draft || c.partial[p.String()] || len(meant) > 0 && !s.anyKnown(m) {
 		return // what is missing is probably what the unknown fields stand for
 	}
+	var missing []string
 	for _, k := range sorted(s.fields) {
 		if _, ok := m[k]; !ok && s.fields[k].required && !meant[k] {
-			w := c.report("missing-field", p, atLabel, "%s is missing", p.with(k).name())
-			w.Help = "add " + k + ": " + firstSentence(s.fields[k])
+			missing = append(missing, k)
 		}
+	}
+	if len(strays) == 1 && c.standsFor(strays[0], missing, m, s, meant) {
+		missing = nil
+	}
+	for _, k := range missing {
+		w := c.report("missing-field", p, atLabel, "%s is missing", p.with(k).name())
+		w.Help = "add " + k + ": " + firstSentence(s.fields[k])
 	}
 	for _, count := range s.counts {
 		c.count(m, s, count, meant, p)
 	}
+}
+
+// A stray is a field that a struct does not have, and of which nothing says what
+// was meant by its name, with its finding.
+type stray struct {
+	name    string
+	finding int
+}
+
+// standsFor reports whether the only stray field of a struct stands for what is
+// missing in it: title for name. It says so in the stray's finding.
+func (c *checker) standsFor(stray stray, missing []string, m map[string]any, s *shape, meant map[string]bool) bool {
+	for _, count := range s.counts {
+		if !slices.ContainsFunc(count.fields, func(k string) bool { _, ok := m[k]; return ok || meant[k] }) {
+			if len(missing) > 0 {
+				return false // more than one thing is missing
+			}
+			missing = count.fields
+			break
+		}
+	}
+	if len(missing) == 0 || len(missing) > 1 && s.fields[missing[0]].required {
+		return false
+	}
+	for _, k := range missing {
+		if !s.fields[k].shape.admits(m[stray.name]) {
+			return false
+		}
+		meant[k] = true
+	}
+	w := &c.found[stray.finding]
+	w.Message += ", and " + oneOf(missing) + " is missing"
+	w.Help = didYouMean(oneOf(missing))
+	if len(missing) == 1 {
+		w.Suggestion = missing[0]
+	}
+	return true
+}
+
+// admits reports whether a value is of the sort that a shape asks for, or one of
+// its alternatives does.
+func (s *shape) admits(v any) bool {
+	return s.kind == anyShape || fitsKind(v, s) || slices.ContainsFunc(s.alts, func(alt *shape) bool { return alt.admits(v) })
 }
 
 // anyKnown reports whether a value has a field that the shape has.

@@ -8,7 +8,7 @@
 //
 // The work runs along these stages, each in a file of its own:
 //
-//	project.go   segue.cue: sources, targets, placeholders
+//	project.go   segue.cue: sources, targets, placeholders (unsure.go: with mistakes in it)
 //	load.go      which folders hold packages; the schema takes its place
 //	evaluate.go  packages to values, in parallel, with bounded memory
 //	check.go     a value against its shape and the placeholder catalog
@@ -19,7 +19,7 @@
 // package again with a schema that accepts everything (lenient.go) and lets the
 // shapes of the real schema (shape.go) say what is wrong, so that every mistake
 // is found in one run and at its own place (locate.go). What does not get that
-// far has files of its own: text that does not parse (syntax.go), imports and
+// far has files of its own: text that does not parse (syntax.go, resync.go), imports and
 // references that lead nowhere and are replaced by holes (resolve.go), and what
 // CUE alone can know, such as two values for one field (translate.go,
 // conflict.go). The corpus in testdata/corpus holds all of this to its word.
@@ -74,14 +74,20 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	if opts.Dir == "" {
 		opts.Dir = "."
 	}
-	project, findings, err := LoadProject(opts.Dir, opts.Limits)
+	project, findings, err := openProject(opts.Dir, opts.Limits)
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Project: project, Diagnostics: findings}
+	result := &Result{Diagnostics: findings}
 	if project == nil {
-		withoutClashes(result.Diagnostics)
 		return result, nil
+	}
+	if project.unsure != nil {
+		// Its packages are checked nevertheless, but nothing comes out.
+		opts.Target, tests = "", nil
+		defer func() { result.Document = automation.Document{} }()
+	} else {
+		result.Project = project
 	}
 	result.Document.Project = project.Name
 	if opts.Target != "" {
@@ -127,6 +133,13 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 		return nil, err
 	}
 	result.Diagnostics = append(result.Diagnostics, unexplained...)
+	if e.sourceless.Load() {
+		d, err := noSource(project.Dir)
+		if err != nil {
+			return nil, err
+		}
+		result.Diagnostics = append(result.Diagnostics, d)
+	}
 	claimed := map[string]*compiled{}
 	var all []*compiled
 	for _, p := range packages {

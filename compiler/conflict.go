@@ -151,7 +151,8 @@ func literalOf(e ast.Expr) (any, bool) {
 	}
 	v := cuecontext.New().BuildExpr(e)
 	if v.Kind() == cue.BytesKind {
-		return bytesValue{}, true
+		b, _ := v.Bytes()
+		return bytesValue(b), true
 	}
 	var out any
 	if err := decode(v, &out); err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,6 +40,8 @@ type evaluation struct {
 	// once sets projectDirs, which the explainers share.
 	once        sync.Once
 	projectDirs func() map[string]string
+	// sourceless says that an automation needs a source, and the project has none.
+	sourceless atomic.Bool
 	// tests gets every automation that compiles, unless it is nil.
 	tests *testRun
 }
@@ -135,7 +138,7 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, err
 		if inst.PkgName == "_" {
 			p.diagnostics, err = e.unnamed(dir, inst)
 		} else {
-			p, err = e.pkg(cueContext, inst, files.failure(inst))
+			p, err = e.pkg(cueContext, inst, files)
 		}
 		if err != nil {
 			return nil, err
@@ -176,11 +179,13 @@ type candidate struct {
 	failure  error     // of CUE
 	facts    facts     // if it is emitted
 	position token.Pos
+	bytes    bool // there may be bytes in it
 }
 
 // pkg evaluates one package. The quick way is for packages without findings;
 // the others are explained.
-func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, failure error) (evaluated, error) {
+func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading) (evaluated, error) {
+	failure := files.failure(inst)
 	dir := e.loader.relative(inst.Dir)
 	out := evaluated{dir: dir, pkg: inst.PkgName}
 	var candidates []candidate
@@ -212,7 +217,7 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, failure error) 
 				if h.inherits(name, fields.Value().Pos()) || slices.Contains(h.both, name) {
 					continue
 				}
-				c := candidate{name: name, pkg: inst.PkgName, position: fields.Value().Pos()}
+				c := candidate{name: name, pkg: inst.PkgName, position: fields.Value().Pos(), bytes: files.bytes}
 				a, err := e.candidate(fields.Value(), dir, name, &c)
 				if err != nil {
 					return out, err
@@ -272,6 +277,9 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 	if err := unmarshalNumber(b, &raw); err != nil {
 		return nil, err
 	}
+	if c.bytes {
+		raw = withBytes(v, raw)
+	}
 	m := e.message(raw, dir, name)
 	m.check(true)
 	c.found = m.found
@@ -281,7 +289,10 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 			f.position = inner.Pos()
 		}
 	}
-	if m.failed() {
+	if m.sourceless {
+		e.sourceless.Store(true)
+	}
+	if m.failed() || m.sourceless {
 		return nil, nil
 	}
 	c.facts = m.facts()

@@ -212,23 +212,30 @@ var outcomes = []string{"alert", "attempt", "cancellation", "completion", "count
 
 // onlyVerbs are verbs that are no noun, so that they are wrong at the end of a
 // name too: Form Submit.
-var onlyVerbs = []string{"activate", "add", "complete", "create", "deactivate", "delete", "disable", "enable", "generate", "remove",
-	"send", "submit", "subscribe", "unsubscribe"}
+var onlyVerbs = []string{"activate", "add", "approve", "assign", "cancel", "complete", "confirm", "convert", "create", "deactivate", "delete",
+	"deliver", "disable", "enable", "expire", "fail", "generate", "install", "join", "publish", "reject", "remove", "restore", "select", "send",
+	"submit", "subscribe", "suspend", "uninstall", "unlock", "unsubscribe", "verify"}
 
 // pastOf is the past participle of the verbs that names of events begin with.
 var pastOf = func() map[string]string {
 	out := map[string]string{
-		"begin": "begun", "book": "booked", "buy": "bought", "cancel": "cancelled", "choose": "chosen", "drag": "dragged", "drop": "dropped",
-		"forget": "forgotten", "get": "got", "give": "given", "leave": "left", "log": "logged", "make": "made", "pay": "paid", "pin": "pinned", "scan": "scanned",
+		"begin": "begun", "ban": "banned", "book": "booked", "build": "built", "buy": "bought", "cancel": "cancelled", "choose": "chosen", "drag": "dragged", "drop": "dropped",
+		"forget": "forgotten", "get": "got", "give": "given", "hide": "hidden", "leave": "left", "log": "logged", "make": "made", "deny": "denied", "pay": "paid", "pin": "pinned", "rebuild": "rebuilt", "resend": "resent", "scan": "scanned",
 		"see": "seen", "sell": "sold", "send": "sent", "skip": "skipped", "start": "started", "stop": "stopped", "submit": "submitted", "swap": "swapped",
-		"tag": "tagged", "take": "taken", "tap": "tapped", "transfer": "transferred", "unpin": "unpinned", "win": "won", "withdraw": "withdrawn", "write": "written",
+		"tag": "tagged", "take": "taken", "tap": "tapped", "transfer": "transferred", "unpin": "unpinned", "undo": "undone", "win": "won", "withdraw": "withdrawn", "write": "written",
 	}
-	for _, verb := range strings.Fields(`abandon accept activate add adjust apply approve archive ask assign attach authenticate authorize
-		browse change check clear click close collect complete configure confirm connect copy create customize deactivate decline
-		delete deploy detect disable disconnect dismiss download duplicate earn edit enable enroll enter expand explore export finish follow
-		generate import install invite join launch link merge move navigate open pause place play preview print publish purchase receive
-		redeem refresh refund register reject remove rename renew reorder reply reschedule restore resume save schedule search select
-		share show sign sort subscribe switch sync toggle type uninstall unlink unsubscribe update upgrade upload use validate verify view visit watch`) {
+	for _, verb := range strings.Fields(`abandon accept acknowledge activate add adjust allow analyze append apply approve archive arrange ask assess
+		assign attach authenticate authorize avoid browse calculate change check clear click close collect compare complete compose compress
+		compute configure confirm connect convert copy create customize deactivate decline decrease define delete deliver deploy deprecate
+		describe detach detect disable disallow discard disconnect discover dismiss dispatch display donate download duplicate earn edit enable
+		encrypt engage enroll enter evaluate execute expand expire explore export extend extract fail fetch finish follow generate highlight
+		identify ignore import improve increase initiate insert inspect install integrate invite invoke join launch like link listen load lock
+		manage mark mention merge migrate modify move mute navigate notify onboard open optimize pause perform pick place play prepare preview
+		print promote provide provision publish purchase qualify reach reactivate receive recommend reconnect recover redeem redirect refresh
+		refund register reject release reload remind remove rename render renew reopen reorder replace reply request reschedule resolve respond
+		restart restore resume retrieve return reveal revoke rotate save schedule scroll search select settle share show sign snooze solve sort
+		specify subscribe suspend switch sync terminate toggle track transcribe translate type unassign unblock unfollow uninstall unlink unlock
+		unmute unpublish unsubscribe update upgrade upload use validate verify view visit wait warn watch zoom`) {
 		switch n := len(verb); {
 		case verb[n-1] == 'e':
 			out[verb] = verb + "d"

@@ -35,6 +35,12 @@ func TestEventNamesThatBreakTheAdvice(t *testing.T) {
 		"signup":                  "",
 		"page_view":               "",
 		"View Feed":               "Feed Viewed",
+		"Notify Owner":            "Owner Notified",
+		"evaluate_trial":          "Trial Evaluated",
+		"Payment Fail":            "Payment Failed",
+		"Order Cancel":            "Order Cancelled",
+		"Trial Expire":            "Trial Expired",
+		"Deny Request":            "Request Denied",
 	} {
 		problem, got := judgeEvent(name)
 		if problem == "" || got != better {

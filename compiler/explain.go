@@ -59,6 +59,10 @@ type explained struct {
 	patched  map[string]*ast.File // by absolute name: what can be evaluated
 	// unparsed says that a file of the package does not parse.
 	unparsed bool
+	// torn are the parts that were taken out of files because they do not parse.
+	torn []tear
+	// altered says that an operator was put right, for which there is a finding.
+	altered bool
 	// refused says that CUE does not take a file at all, for which there is a
 	// finding.
 	refused bool
@@ -113,8 +117,12 @@ func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 				continue
 			}
 			if broken != nil {
-				p.syntaxError(s, broken)
-				p.unparsed = true
+				if rest := p.syntaxErrors(s, broken); rest != nil {
+					s.syntax = rest
+					p.patched[rest.Filename] = rest
+				} else {
+					p.unparsed = true
+				}
 			} else {
 				p.patched[s.syntax.Filename] = s.syntax
 			}
@@ -162,7 +170,8 @@ func (e *explainer) unnamed(folder string) (diagnostic.List, error) {
 	}
 	for _, s := range p.index.sources {
 		_, aside := e.loader.aside[s.syntax.Filename]
-		if !aside && p.patched[s.syntax.Filename] == s.syntax && path.Dir(s.name) == path.Clean(folder) {
+		torn := slices.ContainsFunc(p.torn, func(t tear) bool { return t.file == s.syntax.Filename })
+		if !aside && !torn && p.patched[s.syntax.Filename] == s.syntax && path.Dir(s.name) == path.Clean(folder) {
 			p.found = append(p.found, noPackage(s.name, s.syntax))
 		}
 	}
@@ -315,7 +324,8 @@ func (p *explained) raw(v cue.Value, at valuePath) any {
 		return p.rawOpen(v, at)
 	}
 	if v.Kind() == cue.BytesKind {
-		return bytesValue{}
+		b, _ := v.Bytes()
+		return bytesValue(b)
 	}
 	b, err := v.MarshalJSON()
 	if err != nil {

@@ -323,6 +323,8 @@ func (c *checker) certainLiteral(v any, s *shape, p valuePath) {
 			return // quotes alone don't make one
 		}
 		other = fmt.Sprint(v)
+	case bytesValue:
+		other = string(v)
 	default:
 		return
 	}

@@ -276,7 +276,7 @@ func (e *explainer) packageFields(pkg ast.ImportPath) []string {
 		return nil
 	}
 	p, err := e.open(dir, pkg.Qualifier, nil)
-	if err != nil || p.unparsed {
+	if err != nil || p.unparsed || len(p.torn) > 0 {
 		return nil
 	}
 	return slices.DeleteFunc(sorted(p.index.top), func(label string) bool { return strings.HasPrefix(label, "_") })

@@ -303,6 +303,7 @@ type reading struct {
 	mu     sync.Mutex
 	broken map[string]error          // files that do not parse, by name
 	out    map[string]*ast.Attribute // files that say that they are left out
+	bytes  bool                      // a file may make bytes, which JSON has no type for
 }
 
 func (l *loader) reading() *reading {
@@ -325,6 +326,7 @@ func (r *reading) parse(name string, src any, cfg parser.Config) (*ast.File, err
 	if attr := leftOut(f); attr != nil {
 		r.out[name] = attr
 	}
+	r.bytes = r.bytes || !r.loader.isSchema(name) && makesBytes(f)
 	return f, nil
 }
 

@@ -260,6 +260,20 @@ func pathAt(f *ast.File, pos token.Pos) valuePath {
 	}
 }
 
+// start places a finding at the start of what a file says.
+func (x *index) start(d *diagnostic.Diagnostic, s *source) {
+	at := 0
+	for _, decl := range s.syntax.Decls {
+		if _, comment := decl.(*ast.CommentGroup); !comment && decl.Pos().IsValid() {
+			at = min(decl.Pos().Offset(), len(s.content))
+			break
+		}
+	}
+	if d.File = s.name; at < len(s.content) {
+		d.Range = contentRange(s.content, at, tokenEnd(s.content, at))
+	}
+}
+
 // place gives a finding its file and range: the value or the name at its path;
 // where the files do not show it, its position as CUE knows it, or fallback; or
 // that of the nearest value around it.
@@ -295,7 +309,7 @@ func (x *index) place(f finding, fallback token.Pos) diagnostic.Diagnostic {
 		}
 	}
 	if len(x.sources) > 0 {
-		d.File = x.sources[0].name
+		x.start(&d, x.sources[0])
 	}
 	return d
 }

@@ -37,9 +37,11 @@ type message struct {
 	// sources are those of the project as the target sees them.
 	sources map[string]Source
 	source  Source // the one that receives the message
-	plan    *trackingPlan
-	url     string
-	headers map[string]automation.Header
+	// sourceless says that the message needs a source, and the project has none.
+	sourceless bool
+	plan       *trackingPlan
+	url        string
+	headers    map[string]automation.Header
 	// pending are the codes that the automation allows and that are known only
 	// when it is compared with others.
 	pending []string
@@ -48,7 +50,7 @@ type message struct {
 // message prepares an automation for its checks.
 func (e *evaluation) message(value any, dir, name string) *message {
 	return &message{
-		checker: checker{catalog: e.project.Catalog},
+		checker: checker{catalog: e.project.Catalog, unsure: e.project.unsure},
 		value:   value, key: keyOf(dir, name), at: valuePath{"automations", name},
 		sources: e.project.sources(e.target),
 		plan:    e.project.plan, triggers: e.project.triggers,
@@ -347,6 +349,7 @@ func (m *message) findSource() {
 		return
 	}
 	switch {
+	case !m.unsure.knows("sources"):
 	case given:
 		if _, ok := m.sources[name]; !ok {
 			w := m.report("unknown-source", at, atValue, "segue.cue has no source %q", name)
@@ -364,8 +367,7 @@ func (m *message) findSource() {
 	case slices.Contains(names, "segment"):
 		name = "segment"
 	case len(names) == 0:
-		w := m.report("unknown-source", m.at, atLabel, "there is no source that could receive the message")
-		w.Help = `add one to segue.cue: sources: segment: writeKey: secret: "SEGMENT_WRITE_KEY"`
+		m.sourceless = true // one finding for all
 	default:
 		w := m.report("unknown-source", m.at, atLabel, "segue.cue has several sources, and none is called segment")
 		w.Help = "say which one receives the message: source: " + oneOf(names)

@@ -112,11 +112,16 @@ func (c *checker) names() []string { return sorted(c.catalog) }
 func (c *checker) reference(r automation.Reference, v string, p valuePath) bool {
 	entry, ok := c.catalog[r.Name]
 	if !ok {
+		if c.unsure.mayDefine(r.Name) {
+			return false
+		}
 		w := partOf(c.report("unknown-placeholder", p, atValue, "unknown placeholder {{%s}}", r.Name), v, r.Offset, r.Length)
 		if near := nearest(r.Name, c.names()); near != "" {
 			w.Suggestion = near
 			w.Help = didYouMean("{{" + near + "}}")
-			w.repair = otherName(w.part, r.Name, near)
+			if c.unsure.knows("placeholders") {
+				w.repair = otherName(w.part, r.Name, near)
+			}
 		} else {
 			w.Help = fmt.Sprintf("the placeholders are %s; a project adds its own under placeholders in segue.cue", oneOf(c.names()))
 		}

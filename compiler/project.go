@@ -44,6 +44,9 @@ type Project struct {
 	plan *trackingPlan
 	// triggers are the names that were pulled from a platform, nil if none were.
 	triggers triggerNames
+	// unsure is what is not known of the project because segue.cue has errors, nil
+	// if it has none.
+	unsure *unsure
 }
 
 // A Source is a Segment HTTP API source.
@@ -166,6 +169,17 @@ func (p *Project) sources(target string) map[string]Source {
 // LoadProject reads segue.cue in dir, within limits. The project is nil if there
 // are errors among the findings.
 func LoadProject(dir string, limits Limits) (*Project, diagnostic.List, error) {
+	project, findings, err := openProject(dir, limits)
+	if findings.HasErrors() {
+		project = nil
+	}
+	return project, findings, err
+}
+
+// openProject reads segue.cue as LoadProject does. With errors among the
+// findings, the project is what can be told of it, so that its packages can be
+// checked; nil if that is nothing.
+func openProject(dir string, limits Limits) (*Project, diagnostic.List, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, nil, err
@@ -181,10 +195,12 @@ func LoadProject(dir string, limits Limits) (*Project, diagnostic.List, error) {
 	}
 	if d, unfit := unfit(filepath.Join(root, projectFile)); unfit {
 		d.Severity, d.File = diagnostic.Error, projectFile
-		return nil, diagnostic.List{d}, nil
+		project, err := unsureProject(root, nil, nil)
+		return project, diagnostic.List{d}, err
 	}
 	if limit, gone := limits.GivenUp[projectFile]; gone {
-		return nil, diagnostic.List{givenUp(projectFile, limit, projectFile)}, nil
+		project, err := unsureProject(root, nil, nil)
+		return project, diagnostic.List{givenUp(projectFile, limit, projectFile)}, err
 	}
 	dog := newWatchdog(limits)
 	defer close(dog.stop)
@@ -241,7 +257,14 @@ func loadProject(root string) (*Project, diagnostic.List, error) {
 		return nil, nil, err
 	}
 	if findings.HasErrors() {
-		return nil, findings, nil
+		p, err := unsureProject(root, known.raw, findings)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.unsure.knows("trackingPlan") {
+			p.plan = known.plan
+		}
+		return p, findings, nil
 	}
 	p := &Project{Dir: root, plan: known.plan, Platforms: known.platforms, triggers: loadTriggers(root)}
 	if err := decode(value, p); err != nil {
@@ -285,6 +308,8 @@ func decode(v cue.Value, out any) error {
 type openParts struct {
 	plan      *trackingPlan
 	platforms map[string]*description.Platform
+	// raw is all that is in the value, as far as CUE can tell; nil if it can't.
+	raw map[string]any
 }
 
 // explainProject finds everything that is wrong with segue.cue. The value is
@@ -300,7 +325,7 @@ func explainProject(root string, failure error, value cue.Value, raw map[string]
 	if err != nil {
 		return nil, parts, err
 	}
-	if pkg.unparsed {
+	if pkg.unparsed || len(pkg.torn) > 0 {
 		return pkg.found, parts, nil
 	}
 	pkg.packageClause()
@@ -321,6 +346,7 @@ func explainProject(root string, failure error, value cue.Value, raw map[string]
 	parts.plan = pkg.trackingPlan(value)
 	platforms, outline := pkg.platforms(value, failure == nil)
 	parts.platforms = platforms
+	parts.raw = raw
 	if raw != nil {
 		c.value(raw, shapeOf("project.#Project"), nil)
 		checkProject(c, raw, outline)

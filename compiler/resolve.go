@@ -65,13 +65,14 @@ func (r *resolver) file() {
 	}
 	used := referenced(s.syntax)
 	r.barePlaceholders()
+	r.doubledOperators()
 	for _, id := range s.syntax.Unresolved {
 		if r.unresolved[id] || id == packageIdent(s.syntax) || id.Node != nil || r.scope[id.Name] || predeclared(id.Name) {
 			continue // the parser lists the package clause too
 		}
 		r.unresolved[id] = true
 		switch {
-		case r.unparsed: // it may be defined in the file that does not parse
+		case r.unparsed, r.tornWord(id.Name): // it may be defined in the file that does not parse
 		case r.meant[id.Name], nearest(id.Name, sorted(r.meant)) != "":
 		default:
 			if spec := r.unknownReference(id, used); spec != nil {
@@ -80,7 +81,7 @@ func (r *resolver) file() {
 		}
 	}
 	for spec := range s.syntax.ImportSpecs() {
-		if !r.gone[spec] && !used[spec] {
+		if !r.gone[spec] && !used[spec] && !r.tornWord(importName(spec)) {
 			r.gone[spec] = true
 			d := r.report("unused-import", spec, "the import "+spec.Path.Value+" is not used", "remove it")
 			r.fixUnused(d, spec, func(s *ast.ImportSpec) bool { return !used[s] && r.imported[importName(s)] == s })
@@ -256,9 +257,9 @@ func (r *resolver) lostClause(c ast.Clause) bool {
 	return false
 }
 
-// damaged reports whether something was taken out of the files, so that a value
+// damaged reports whether something was taken out of the files or altered, so that a value
 // that is open may be no mistake of its own.
-func (p *explained) damaged() bool { return p.unparsed || len(p.holes) > 0 }
+func (p *explained) damaged() bool { return p.unparsed || p.altered || len(p.torn)+len(p.holes) > 0 }
 
 // partial reports whether a struct may have more fields than can be seen, for
 // what it is made of has a hole.
@@ -267,7 +268,17 @@ func (p *explained) partial(at valuePath) bool {
 		return false
 	}
 	sites := p.index.sites(at)
-	return len(sites) == 0 || p.unparsed || slices.ContainsFunc(sites, func(s site) bool { return p.hasHole(s.value, 0) })
+	return len(sites) == 0 || p.unparsed || p.tornAutomation(at) || slices.ContainsFunc(sites, func(s site) bool { return p.hasHole(s.value, 0) })
+}
+
+// tornAutomation reports whether a part of an automation may have been taken out
+// of the files: its name stands there.
+func (p *explained) tornAutomation(at valuePath) bool {
+	if len(p.torn) == 0 || len(at) < 2 || at[0] != "automations" {
+		return false
+	}
+	name, _ := at[1].(string)
+	return p.tornWord(name)
 }
 
 // hasHole reports whether one of the parts that make up a value is a hole.
@@ -283,7 +294,7 @@ func (p *explained) hasHole(e ast.Expr, depth int) bool {
 	case *ast.BinaryExpr:
 		return p.hasHole(e.X, depth) || p.hasHole(e.Y, depth)
 	case *ast.StructLit:
-		return slices.ContainsFunc(e.Elts, func(d ast.Decl) bool {
+		return p.holes[e] || slices.ContainsFunc(e.Elts, func(d ast.Decl) bool {
 			embed, ok := d.(*ast.EmbedDecl)
 			return ok && p.hasHole(embed.Expr, depth)
 		})
@@ -298,7 +309,7 @@ func (p *explained) undetermined(at valuePath) bool {
 		return false
 	}
 	sites := p.index.sites(at)
-	return len(sites) == 0 || slices.ContainsFunc(sites, func(s site) bool {
+	return len(sites) == 0 || p.tornAutomation(at) || slices.ContainsFunc(sites, func(s site) bool {
 		_, plain := s.value.(*ast.StructLit)
 		return !plain || p.hasHole(s.value, 0)
 	})

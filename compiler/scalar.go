@@ -100,8 +100,12 @@ func rewritten(v any, s *shape) (suggestion, help string) {
 			return text, "write " + text + " with quotes"
 		}
 	case bytesValue:
-		if wants("") {
-			return "", `write it between double quotes, as in "…": single quotes make bytes`
+		switch {
+		case !wants(""):
+		case utf8.ValidString(string(v)):
+			return strconv.Quote(string(v)), `write it between double quotes, as in "…": single quotes make bytes`
+		default:
+			return "", "make a text of it: hex.Encode of the package encoding/hex, or base64.Encode"
 		}
 	case nil:
 		return "", "give it a value, or leave the field out"

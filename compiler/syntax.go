@@ -1,31 +1,28 @@
 package compiler
 
 import (
+	"bytes"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	cueerrors "cuelang.org/go/cue/errors"
-	"cuelang.org/go/cue/scanner"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// syntaxError reports why a file does not parse. What the parser says after its
-// first complaint follows from that one.
-func (p *explained) syntaxError(s *source, err error) {
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "syntax-error", File: s.name}
+// complaintOf is what the parser says first about a file, in words for its author.
+func complaintOf(content []byte, err error) complaint {
 	first := cueerrors.Errors(err)[0]
-	m := complaint{content: s.content, message: plainMessage(first), from: len(s.content)}
+	m := complaint{content: content, message: plainMessage(first), from: len(content)}
 	if pos := first.Position(); pos.IsValid() {
-		m.from = min(pos.Offset(), len(s.content))
+		m.from = min(pos.Offset(), len(content))
 	}
 	m.word()
-	d.Message, d.Help, d.Suggestion = m.message, m.help, m.suggestion
-	d.Range = contentRange(s.content, m.from, m.to)
-	p.found = append(p.found, d)
+	return m
 }
 
 // contentRange converts two offsets.
@@ -38,6 +35,8 @@ type complaint struct {
 	content                   []byte
 	message, help, suggestion string
 	from, to                  int // what it is about
+	// operand says that a value is missing, spare that what is there is too much.
+	operand, spare bool
 }
 
 var (
@@ -45,6 +44,7 @@ var (
 	hyphenName    = regexp.MustCompile(`[\pL\pN_$]+(-[\pL\pN_$]+)+$`)
 	assignment    = regexp.MustCompile(`^[ \t]*[\pL\pN_$"-]+[ \t]*(=)[ \t]`)
 	firstWord     = regexp.MustCompile(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
+	hashComment   = regexp.MustCompile(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
 	packageClause = regexp.MustCompile(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`)
 )
 
@@ -59,12 +59,14 @@ func (m *complaint) word() {
 			found = t
 		}
 	}
-	if m.unclosed(found) || m.usual() {
+	if m.conflict() || m.unclosed(found) || m.usual() {
 		return
 	}
 	switch {
 	case strings.Contains(raw, "not terminated") && m.interpolation():
 		m.say(`this \( is not closed`, "close it with )")
+	case strings.Contains(raw, "not terminated") && m.content[m.from] == '\'':
+		m.say("the text has no closing quote", `a text stands between double quotes: "…"`)
 	case strings.Contains(raw, "not terminated"):
 		m.say("the text has no closing quote", `close it with "; a text over several lines stands between """`)
 	case strings.Contains(raw, "missing ','"):
@@ -72,9 +74,11 @@ func (m *complaint) word() {
 	case strings.Contains(raw, "expected label or ':'"):
 		m.say("found "+thing(found)+" where the name of a field, or the colon behind it, is expected", "a field is written name: value")
 	case strings.Contains(raw, "expected operand"):
+		m.operand = true
 		m.say("found "+thing(found)+" where a value is expected", "write a value")
 	case strings.Contains(raw, "expected 'EOF'"):
 		m.say("found "+thing(found)+" that closes nothing", "remove it, or open it before")
+		m.superfluous()
 	case strings.Contains(raw, "multiline"), strings.Contains(raw, "multi-line"):
 		m.say("the lines of the text are not indented as its closing quotes are", `give every line the blanks or tabs that stand before the closing """`)
 	case strings.Contains(raw, "in escape sequence"), strings.Contains(raw, "unknown escape"):
@@ -108,48 +112,110 @@ func thing(found string) string {
 // unclosed reports a bracket that is open where the file ends or another kind of
 // bracket closes: the place is the one that is open.
 func (m *complaint) unclosed(found string) bool {
-	if found != "EOF" && found != "}" && found != "]" && found != ")" {
+	field := strings.HasPrefix(string(m.content[m.from:]), ":") // where none can be
+	if found != "EOF" && found != "}" && found != "]" && found != ")" && !field {
 		return false
 	}
-	at, open := openBracket(m.content[:m.from])
-	closing := map[string]string{"{": "}", "[": "]", "(": ")"}[open]
-	if open == "" || closing == found {
+	open := bracketsOf(m.content[:m.from]).unclosed()
+	if open.text == "" || closing[open.text] == found || field && open.text == "{" {
 		return false
 	}
-	m.from, m.to = at, at+1
-	m.say("this "+open+" is not closed", "close it with "+closing)
+	m.from, m.to = open.at, open.at+1
+	m.say("this "+open.text+" is not closed", "close it with "+closing[open.text])
 	return true
 }
 
-// openBracket returns the last bracket that is open at the end of a text.
-func openBracket(content []byte) (at int, open string) {
-	type bracket struct {
-		at   int
-		text string
+var closing = map[string]string{"{": "}", "[": "]", "(": ")"}
+
+// conflict recognizes what a merge has left in the file.
+func (m *complaint) conflict() bool {
+	c, ok := conflictAround(m.content, m.from)
+	if !ok {
+		return false
 	}
-	var stack []bracket
-	var s scanner.Scanner
-	f := token.NewFile("", -1, len(content))
-	s.Init(f, content, func(token.Pos, string, []any) {}, 0)
-	for {
-		pos, tok, _ := s.Scan()
+	m.from, m.to = c.from, lineEnd(m.content, c.from)
+	m.say("the file has a merge conflict that is not resolved", "keep one of the two sides, and remove the lines that start with <<<<<<<, ======= and >>>>>>>")
+	return true
+}
+
+// superfluous finds the bracket that closes too much, where the file has one that
+// closes nothing: the indentation shows which one that is.
+func (m *complaint) superfluous() {
+	if b := bracketsOf(m.content[:m.from]); b.early.text != "" {
+		m.from, m.to = b.early.at, b.early.at+1
+		m.message = "found " + b.early.text + " that closes more than it should"
+	}
+	m.spare = true
+}
+
+// A bracket stands in a file; its text is empty if there is none.
+type bracket struct {
+	at     int
+	text   string
+	indent int // of its line
+}
+
+// Brackets are what is to be known of those in a text.
+type brackets struct {
+	open []bracket // those that are not closed
+	// left is the first one that is closed by a bracket on a line of less
+	// indentation, which was to close one before it.
+	left bracket
+	// early is the first one at the start of a line that closes a bracket of a
+	// line that is indented otherwise.
+	early bracket
+}
+
+// unclosed returns the bracket that lacks one to close it.
+func (b brackets) unclosed() bracket {
+	switch {
+	case len(b.open) == 0:
+		return bracket{}
+	case b.left.text != "":
+		return b.left
+	}
+	return b.open[len(b.open)-1]
+}
+
+// bracketsOf looks through a text as far as its first interpolation in brackets.
+func bracketsOf(content []byte) brackets {
+	var b brackets
+	interpolated := false
+	scanTokens(content, func(at int, tok token.Token, _ string) {
 		switch tok {
-		case token.EOF:
-			if len(stack) == 0 {
-				return 0, ""
-			}
-			last := stack[len(stack)-1]
-			return last.at, last.text
-		case token.LBRACE, token.LBRACK, token.LPAREN:
-			stack = append(stack, bracket{pos.Offset(), tok.String()})
-		case token.RBRACE, token.RBRACK, token.RPAREN:
-			if len(stack) > 0 {
-				stack = stack[:len(stack)-1]
-			}
 		case token.INTERPOLATION:
-			return 0, "" // the parser resumes these by itself
+			interpolated = true // the parser goes on from here by itself
+		case token.LBRACE, token.LBRACK, token.LPAREN:
+			indent, _ := indentAt(content, at)
+			b.open = append(b.open, bracket{at, tok.String(), indent})
+		case token.RBRACE, token.RBRACK, token.RPAREN:
+			if len(b.open) == 0 {
+				return
+			}
+			last := b.open[len(b.open)-1]
+			b.open = b.open[:len(b.open)-1]
+			if indent, first := indentAt(content, at); first && indent != last.indent {
+				if b.early.text == "" {
+					b.early = bracket{at, tok.String(), indent}
+				}
+				if outer := func(o bracket) bool { return o.indent == indent }; b.left.text == "" && slices.ContainsFunc(b.open, outer) {
+					b.left = last
+				}
+			}
 		}
+	})
+	if interpolated {
+		return brackets{}
 	}
+	return b
+}
+
+// indentAt returns the indentation of the line that an offset is in, and whether
+// there is nothing else before it.
+func indentAt(content []byte, at int) (indent int, first bool) {
+	line := content[bytes.LastIndexByte(content[:at], '\n')+1 : at]
+	indent = len(line) - len(bytes.TrimLeft(line, " \t"))
+	return indent, indent == len(line)
 }
 
 // usual recognizes what people write who think of another language.
@@ -161,10 +227,13 @@ func (m *complaint) usual() bool {
 	}
 	rest := string(m.content[m.from:])
 	switch {
-	case strings.HasPrefix(strings.TrimSpace(string(line)), "#") || strings.HasPrefix(rest, "/*"):
+	case hashComment.Match(m.content[m.from-len(line):lineEnd(m.content, m.from)]) || strings.HasPrefix(rest, "/*"):
 		m.from -= len(strings.TrimLeft(string(line), " \t"))
 		m.to = lineEnd(m.content, m.from)
 		m.say("this is no comment in CUE", "a comment starts with //")
+	case m.halfConjunction():
+	case strings.Contains(m.message, "else requires"):
+		m.say("an if has no else", "write a second if, with the opposite condition")
 	case strings.HasPrefix(rest, ";"):
 		m.say("found ; where a field ends", "remove it: a new line or a comma ends a field")
 	case strings.HasPrefix(rest, "“"), strings.HasPrefix(rest, "”"), strings.HasPrefix(rest, "‘"), strings.HasPrefix(rest, "’"):
@@ -198,6 +267,19 @@ func (m *complaint) interpolation() bool {
 	}
 	m.from += open - len(line)
 	m.to = m.from + len(`\(`)
+	return true
+}
+
+// halfConjunction recognizes fields behind an & at the end of a line, where a
+// brace was to open.
+func (m *complaint) halfConjunction() bool {
+	start := bytes.LastIndexByte(m.content[:m.from], '\n') + 1
+	before := bytes.TrimRight(m.content[:start], " \t\r\n")
+	if !strings.HasPrefix(string(m.content[m.from:]), ":") || !bytes.HasSuffix(before, []byte("&")) {
+		return false
+	}
+	m.from, m.to = len(before)-1, len(before)
+	m.say("nothing follows this &", "open the fields that follow with {")
 	return true
 }
 

@@ -299,6 +299,7 @@ func TestBrokenTrackingPlan(t *testing.T) {
 		{"unknown reference", `trackingPlan: events: "A B": properties: {a?: strin}`, "", []string{
 			`segue.cue:5:47-5:52: error unknown-reference: nothing here is called strin [string]`}},
 		{"beside another mistake", "trackingPlan: events: \"A B\": properties: {a: string}\nsourcs: {}", "", []string{
+			`growth/a.cue:8:2-8:9: error missing-property: `,
 			`segue.cue:6:1-6:7: error unknown-field: the project file has no field "sourcs"`}},
 		{"no file", `trackingPlan: jsonSchema: "plna.json"`, "{}", []string{
 			`segue.cue:5:27-5:38: error broken-plan: the tracking plan "plna.json" does not exist`}},

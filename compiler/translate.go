@@ -82,6 +82,9 @@ var translations = []struct {
 	{"invalid operand", func(_ string, args []string) wording {
 		return wording{code: "wrong-type", message: "the operation can't take " + strings.Join(args[:1], ""), help: "give it a value of another type", byPosition: true}
 	}},
+	{"invalid operation", func(_ string, args []string) wording {
+		return wording{code: "wrong-type", message: "the operation can't take " + args[0], help: "give it a value of another type", byPosition: true}
+	}},
 	{"failed arithmetic", func(name string, args []string) wording {
 		if strings.Contains(args[0], "division by zero") {
 			return wording{code: "invalid-value", message: name + " divides by zero", help: "divide by another number", byPosition: true}

@@ -17,6 +17,10 @@ func (c *checker) unknownField(k string, m map[string]any, s *shape, at valuePat
 		}
 		return near
 	}
+	if other := s.lacking(k, m); other != "" {
+		w.Suggestion, w.Help = other, didYouMean(other)
+		return other
+	}
 	call := s.call()
 	own := "traits"
 	if call == "track" {
@@ -35,6 +39,38 @@ func (c *checker) unknownField(k string, m map[string]any, s *shape, at valuePat
 		w.Help = "fields of your own go into " + own + ": " + own + ": " + labelSelector(k).String() + ": ..."
 	default:
 		w.Help = "its fields are " + oneOf(s.names())
+	}
+	return ""
+}
+
+// otherWords are what people call a field who have used another tool, by the
+// field's name.
+var otherWords = map[string][]string{
+	"name":     {"title", "label", "displayName"},
+	"trigger":  {"when", "on", "event", "if"},
+	"payload":  {"body", "data", "message", "json", "content"},
+	"url":      {"endpoint", "address", "uri", "href", "target"},
+	"event":    {"action", "name", "eventName", "title"},
+	"userId":   {"user", "id", "uid", "distinctId"},
+	"groupId":  {"group", "id", "account", "accountId", "companyId", "organizationId", "orgId"},
+	"platform": {"type", "kind", "provider", "engine"},
+	"writeKey": {"key", "apiKey", "token", "secret"},
+	"sample":   {"example", "default", "value"},
+}
+
+// lacking returns the field that a value needs and does not have, and that is
+// called k elsewhere; "" if there is none.
+func (s *shape) lacking(k string, m map[string]any) string {
+	for _, name := range s.names() {
+		f := s.fields[name]
+		needed := f.required
+		for _, count := range s.counts {
+			needed = needed || slices.Contains(count.fields, name) &&
+				!slices.ContainsFunc(count.fields, func(k string) bool { _, ok := m[k]; return ok })
+		}
+		if _, has := m[name]; needed && !has && slices.Contains(otherWords[name], k) && f.shape.admits(m[k]) {
+			return name
+		}
 	}
 	return ""
 }

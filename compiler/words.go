@@ -96,8 +96,9 @@ func (s *shape) example(p valuePath) string {
 	}
 }
 
-// bytesValue stands for CUE's bytes, which are no text.
-type bytesValue struct{}
+// bytesValue stands for CUE's bytes, which are no text: they would be sent in
+// base64. It holds them.
+type bytesValue string
 
 // describe says what a value is: `the text "12"`.
 func describe(v any) string {
