@@ -1,7 +1,9 @@
 // Package nodered keeps automations on Node-RED, 4.0 and later, through its
 // Admin API.
 //
-//	p, err := nodered.New("http://127.0.0.1:1880", nodered.Options{Token: token})
+//	p, err := nodered.New("http://127.0.0.1:1880", nodered.Options{Username: "segue", Password: password})
+//
+// Closing it logs out.
 //
 // An automation is one flow tab. It starts at an endpoint of its own,
 //
@@ -16,8 +18,8 @@
 // The tab holds two template nodes, which are the automation in canonical
 // terms: the request with its method, URL and headers, and the payload. What
 // people change there, in Node-RED's own editor, is read back as a change of the
-// automation. The tab's info is for people and ends with the marker. Moving
-// nodes about, and comments and groups, are nobody's business.
+// automation. The tab's info tells people where the source is, and ends with the
+// marker. Moving nodes about, and comments and groups, are nobody's business.
 //
 // What all automations of a project do in the same way is done by one subflow
 // for each project. It also keeps the project's secrets, as environment
