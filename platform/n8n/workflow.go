@@ -193,18 +193,26 @@ func (w *workflow) record() (record, bool) {
 	return r, err == nil && r.Project != "" && r.Key != ""
 }
 
-// note is the text of the sticky note.
+// note is the text of the sticky note. It says where the source is by what a key
+// tells: all that it says is the same whoever applies, on whatever machine.
 func note(r record, source string) string {
-	where := "in that project's source"
+	folder, name := "", r.Key
+	if i := strings.LastIndexByte(r.Key, '/'); i >= 0 {
+		folder, name = r.Key[:i+1], r.Key[i+1:]
+	}
+	where := "the folder **" + folder + "** of the project **" + r.Project + "**"
+	if folder == "" {
+		where = "the root folder of the project **" + r.Project + "**"
+	}
 	if source != "" {
-		where = "in " + source
+		where += ", in " + source
 	}
 	line, err := json.Marshal(r)
 	if err != nil {
 		panic(err) // it is all texts
 	}
-	return "## Managed by segue\n\nThis workflow is kept in Git, as the automation **" + r.Key + "** of the project **" + r.Project +
-		"**. Change it there, " + where + ": the next `segue apply` undoes what is changed here.\n\n" +
+	return "## Managed by segue\n\nThe source of this workflow is kept in Git: the automation **" + name + "** in " + where +
+		". Change it there: the next `segue apply` undoes what is changed here. `segue render " + r.Key + "` shows the request that it sends.\n\n" +
 		"The line below is segue's own. Without it, segue does not know the workflow any more.\n\n`segue " + string(line) + "`\n"
 }
 
