@@ -129,7 +129,9 @@ func (p *Platform) mint(ctx context.Context, prj *project, secret map[string]aut
 			return nil, err
 		}
 		if slices.Contains(found, credentialRef{auth.ID, auth.Name}) {
-			return p.keep(prj, mintedPlace, auth), nil
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return prj.keep(mintedPlace, auth), nil
 		}
 		// Another apply has chosen the same name just now, so that n8n finds
 		// neither by it; or it has taken this one for a leftover.
@@ -160,12 +162,11 @@ func (p *Platform) relocate(ctx context.Context, prj *project, w *workflow, r re
 		if err == nil {
 			w, err = p.move(ctx, prj, w, next, r.Auth, now.Auth)
 		}
-		if err != nil {
-			return nil, err
+		if err == nil || !place.minted() {
+			p.leave(prj, place)
 		}
-		p.leave(prj, place)
-		if w.resolved() {
-			return w, nil
+		if err != nil || w.resolved() {
+			return w, err
 		}
 		// Somebody has deleted it by hand, or another apply has taken it for a
 		// leftover.

@@ -157,9 +157,9 @@ func TestBadInput(t *testing.T) {
 		platformtest.RequireExactly(t, p, in)
 	})
 	t.Run("n8n's database is not ready for a while", func(t *testing.T) {
-		var refuse atomic.Int64 // so many requests
+		var skip, refuse atomic.Int64 // so many requests
 		p := s.platform(Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			if refuse.Add(-1) < 0 {
+			if skip.Add(-1) >= 0 || refuse.Add(-1) < 0 {
 				return http.DefaultTransport.RoundTrip(r)
 			}
 			w := httptest.NewRecorder()
@@ -180,6 +180,24 @@ func TestBadInput(t *testing.T) {
 		}
 		platformtest.RequireExactly(t, p, in)
 		s.requireCredentials(t, "unready", 1)
+		// Whichever request of a rotation is refused, all is in order in the end,
+		// also for the one that goes on.
+		for i := range int64(16) {
+			in.Secrets = platformtest.Secret(fmt.Sprintf("rotated %d", i))
+			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			refuse.Store(1)
+			skip.Store(i)
+			if _, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient}); err != nil {
+				t.Fatal(err)
+			}
+			refuse.Store(0)
+			s.requireCredentials(t, "unready", 1)
+		}
+		apply(t, p, sync.Desired{Project: "unready", Target: "test"})
+		s.requireCredentials(t, "unready", 0)
 	})
 	t.Run("n8n goes away midway", func(t *testing.T) {
 		kill := &tripwire{}

@@ -189,9 +189,13 @@ func (p *Platform) reserve(prj *project, secret map[string]automation.Header) *p
 		for _, u := range prj.uses {
 			usable = usable || u.sound && u.auth != nil && u.auth.ID == id && !p.buried[id]
 		}
-		p.mu.Unlock()
+		var place *place
 		if usable {
-			return p.keep(prj, reservedPlace, auth)
+			place = prj.keep(reservedPlace, auth)
+		}
+		p.mu.Unlock()
+		if place != nil {
+			return place
 		}
 	}
 	return nil
@@ -204,10 +208,12 @@ const (
 	mintedPlace   = "minted "
 )
 
-// keep makes a place with a credential.
-func (p *Platform) keep(prj *project, kind string, auth *authRecord) *place {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// minted reports whether the place keeps a new credential, which another
+// workflow may take if the one that it was made for can't be stored.
+func (p *place) minted() bool { return strings.HasPrefix(p.id, mintedPlace) }
+
+// keep makes a place with a credential; Platform.mu is held.
+func (prj *project) keep(kind string, auth *authRecord) *place {
 	place := &place{id: kind + rand.Text(), auth: auth}
 	prj.uses[place.id] = &use{auth: auth, sound: true, seq: math.MaxInt} // no listing takes it away
 	return place
