@@ -30,7 +30,8 @@ type ApplyOptions struct {
 
 // Apply carries a plan out: secrets are stored first, then automations are
 // created, updated and deleted, then secrets are deleted that nothing on the
-// platform needs any more. In must be what the plan was made of.
+// platform needs any more, and a [Settler] settles. In must be what the plan was
+// made of.
 //
 // It returns no result, and has changed nothing, with a [*BlockedError] for a
 // plan that has blocks and a [*StaleError] for one that was made of other
@@ -70,6 +71,7 @@ func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOp
 		r.putSecrets(ctx)
 		r.change(ctx)
 		r.deleteSecrets(ctx)
+		r.settle(ctx)
 	}
 	return r.result, r.result.Err()
 }
@@ -157,6 +159,29 @@ func (r *run) deleteSecrets(ctx context.Context) {
 			return r.deleteSecret(ctx, t, s.Name)
 		}))
 	})
+}
+
+// settle has the platform put in order what is left, if it is one that does.
+func (r *run) settle(ctx context.Context) {
+	s, ok := r.platform.(Settler)
+	if !ok || r.plan.Empty() || ctx.Err() != nil {
+		return
+	}
+	calls := r.opts.Calls
+	if r.result.CountOutcome(Failed) > 0 {
+		calls.Tries = 1 // a platform that is away has been waited for already
+	}
+	err := calls.repeat(ctx, nil, func() (bool, error) {
+		// It may have to list what is there.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
+		defer cancel()
+		err := s.Settle(ctx, r.plan.Project)
+		return err != nil && mayPass(err), err
+	})
+	if err != nil {
+		r.result.Unsettled = fmt.Errorf("put in order what is left on %s: %w", r.plan.Target, err)
+		r.result.UnsettledError = r.result.Unsettled.Error()
+	}
 }
 
 // owned returns the automations that carry a marker of the project.

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -277,5 +278,79 @@ func TestProgressIsSerialised(t *testing.T) {
 	_, err := Apply(t.Context(), m, mustPlan(t, m, in), in, ApplyOptions{Calls: quick, Progress: func(Event) { events++ }})
 	if err != nil || events != 100 {
 		t.Errorf("%d events, %v; want 100", events, err)
+	}
+}
+
+// A settling platform settles, or fails to, as often as it is told.
+type settling struct {
+	*memory
+	errs []error // what the calls return, one by one; nil afterwards
+}
+
+func (s *settling) Settle(_ context.Context, project string) error {
+	s.calls = append(s.calls, "settle "+project)
+	if len(s.errs) == 0 {
+		return nil
+	}
+	err := s.errs[0]
+	s.errs = s.errs[1:]
+	return err
+}
+
+func TestApplySettlesLast(t *testing.T) {
+	busy, no := &Error{Kind: Temporary, Status: 503, Message: "busy"}, &Error{Kind: Refused, Status: 400, Message: "no"}
+	for name, test := range map[string]struct {
+		errs    []error
+		refused bool // a change is refused
+		calls   int
+		want    string // of the error; "" for none
+	}{
+		"at once":                            {calls: 1},
+		"at the second try":                  {errs: []error{busy}, calls: 2},
+		"not at all":                         {errs: []error{no}, calls: 1, want: "1 failed, 0 not started: put in order what is left on local: 400: no"},
+		"after a failure":                    {refused: true, calls: 1, want: "1 failed, 0 not started: growth/create"},
+		"after a failure, and not patiently": {errs: []error{busy}, refused: true, calls: 1, want: "2 failed, 0 not started: growth/create"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, in := scene(t)
+			p := &settling{m, test.errs}
+			if test.refused {
+				m.fault = func(_ int, op, _ string) *fault {
+					if op == "create" {
+						return &fault{before, no}
+					}
+					return nil
+				}
+			}
+			result, err := Apply(t.Context(), p, mustPlan(t, p, in), in, ApplyOptions{Calls: quick})
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
+				t.Errorf("error = %v, want %q", err, test.want)
+			}
+			if (result.Unsettled != nil) != (result.UnsettledError != "") || result.Unsettled != nil && !errors.Is(err, result.Unsettled) {
+				t.Errorf("unsettled: %v, %q", result.Unsettled, result.UnsettledError)
+			}
+			if got := m.count("settle"); got != test.calls || m.calls[len(m.calls)-1] != "settle growth" {
+				t.Errorf("calls = %q, want %d to settle, at the end", m.calls, test.calls)
+			}
+		})
+	}
+}
+
+func TestApplySettlesNothingThatItDidNotTouch(t *testing.T) {
+	m, in := scene(t)
+	p := &settling{memory: m}
+	ctx, cancel := context.WithCancel(t.Context())
+	plan := mustPlan(t, p, in)
+	cancel()
+	if _, err := Apply(ctx, p, plan, in, ApplyOptions{Calls: quick}); err == nil {
+		t.Error("an apply that was cancelled has no error")
+	}
+	heal(t, m, in)
+	m.calls = nil
+	if _, err := Apply(t.Context(), p, mustPlan(t, p, in), in, ApplyOptions{Calls: quick}); err != nil {
+		t.Error(err)
+	}
+	if n := m.count("settle"); n != 0 {
+		t.Errorf("%d calls to settle", n)
 	}
 }

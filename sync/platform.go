@@ -61,6 +61,17 @@ type TriggerLister interface {
 	Triggers(ctx context.Context) ([]automation.Trigger, error)
 }
 
+// A Settler is a [Platform] on which something may be left to put in order once
+// all changes of an apply are made: what can't be told while another apply is at
+// work at the same time, such as whether anything still uses a credential.
+type Settler interface {
+	Platform
+
+	// Settle puts in order what the calls before it have left on the platform
+	// for the project. It is the last call of an apply, and may be made again.
+	Settle(ctx context.Context, project string) error
+}
+
 // Stored is an automation as a platform holds it.
 type Stored struct {
 	// ID is the platform's own identifier.

@@ -28,6 +28,11 @@ type Result struct {
 	Secrets []SecretResult `json:"secrets"`
 	// Unchanged is the number of automations that were as wanted to begin with.
 	Unchanged int `json:"unchanged"`
+	// Unsettled is why a [Settler] could not put in order what was left, nil if
+	// it could. The automations are as the changes say all the same.
+	// UnsettledError is its text.
+	Unsettled      error  `json:"-"`
+	UnsettledError string `json:"unsettled,omitempty"`
 }
 
 // A ChangeResult is what became of one automation.
@@ -66,7 +71,7 @@ func (r *Result) Count(a Action) int {
 }
 
 // CountOutcome returns how many changes, of automations and of secrets, ended
-// like that.
+// like that. What is unsettled counts as one more that failed.
 func (r *Result) CountOutcome(o Outcome) int {
 	n := 0
 	for _, c := range r.Changes {
@@ -78,6 +83,9 @@ func (r *Result) CountOutcome(o Outcome) int {
 		if s.Outcome == o {
 			n++
 		}
+	}
+	if o == Failed && r.Unsettled != nil {
+		n++
 	}
 	return n
 }
@@ -98,6 +106,9 @@ func (r *Result) Err() error {
 			if c.Outcome == wanted {
 				e.errs = append(e.errs, c.Err)
 			}
+		}
+		if wanted == Failed && r.Unsettled != nil {
+			e.errs = append(e.errs, r.Unsettled)
 		}
 	}
 	return e

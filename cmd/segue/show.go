@@ -150,6 +150,9 @@ func failures(r *sync.Result) string {
 	for _, c := range r.Changes {
 		note(c.Outcome, c.Err)
 	}
+	if r.Unsettled != nil {
+		note(sync.Failed, r.Unsettled)
+	}
 	const most = 20
 	lines := []string{fmt.Sprintf("%d failed, %d not started; apply again to take it from there", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))}
 	lines = append(lines, failed[:min(most, len(failed))]...)

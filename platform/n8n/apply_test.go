@@ -3,10 +3,12 @@ package n8n
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 )
 
 // patient are calls that outlast a restart of n8n.
-var patient = sync.Calls{Tries: 60, BackOff: func() backoff.BackOff {
+var patient = sync.Calls{Tries: 300, BackOff: func() backoff.BackOff {
 	return &backoff.ExponentialBackOff{InitialInterval: 20 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Second}
 }}
 
@@ -201,6 +203,178 @@ func TestApplyAfterSegueWasKilled(t *testing.T) {
 	}
 }
 
+// Two applies of one project at the same time get into each other's way. The
+// next apply puts right what they leave, and after it there is no credential
+// that nothing uses, and no workflow whose credential is gone.
+func TestTwoAppliesAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	t.Run("whatever they do", s.testTwoApplies)
+	t.Run("one uses a credential that the other deletes", s.testUseOfDeletedCredential)
+	t.Run("one takes the other's new credential for a leftover", s.testNewCredentialDeleted)
+}
+
+func (s *server) testTwoApplies(t *testing.T) {
+	recorder := platformtest.StartRecorder(t)
+	const project = "both"
+	code := func(n int, secret string, change func(*automation.Automation)) sync.Desired {
+		in := platformtest.Hundred(project, recorder.URL)
+		in.Automations, in.Secrets = in.Automations[:n], platformtest.Secret(secret)
+		in.Automations[0].Enabled = false // nothing but the marker tells that its key is taken
+		for i := range in.Automations {
+			change(&in.Automations[i])
+		}
+		return in
+	}
+	as := func(*automation.Automation) {}
+	renamed := func(a *automation.Automation) { a.Name += ", renamed" }
+	header := func(a *automation.Automation) {
+		a.Action.Headers = maps.Clone(a.Action.Headers)
+		a.Action.Headers["X-Key"] = a.Action.Headers["Authorization"]
+	}
+	none := sync.Desired{Project: project, Target: "test"}
+	for _, step := range []struct {
+		name       string
+		one, other sync.Desired
+	}{
+		{"both create", code(5, "abc123", as), code(5, "abc123", as)},
+		{"both rotate", code(5, "rotated", as), code(5, "rotated", as)},
+		{"one rotates while the other updates", code(5, "rotated", renamed), code(5, "again", as)},
+		{"both change the headers", code(5, "again", header), code(5, "again", header)},
+		{"one changes the headers and the other does not", code(5, "again", header), code(4, "again", as)},
+		{"one deletes what the other makes", code(2, "again", as), code(5, "again", header)},
+		{"both delete", none, none},
+	} {
+		var both gosync.WaitGroup
+		for i, in := range []sync.Desired{step.one, step.other} {
+			p := s.platform(Options{})
+			both.Go(func() {
+				plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: patient, AllowMassDelete: true})
+				if err == nil {
+					_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
+				}
+				if err != nil {
+					t.Logf("%s: apply %d: %v", step.name, i+1, err)
+				}
+			})
+		}
+		both.Wait()
+		in := step.other
+		apply(t, s.platform(Options{}), in)
+		platformtest.RequireExactly(t, s.platform(Options{}), in)
+		s.requireUsed(t, project)
+		for _, a := range in.Automations {
+			if !a.Enabled {
+				continue
+			}
+			if err := fire(s.webhook(project, a.Key), map[string]any{"userId": "u"}); err != nil {
+				t.Errorf("%s: %s: %v", step.name, a.Key, err)
+				continue
+			}
+			user, _, _ := (&http.Request{Header: recorder.Next(t).Header}).BasicAuth()
+			if want := in.Secrets["WRITE_KEY"].Reveal(); user != want {
+				t.Errorf("%s: %s was sent with %q, want %q", step.name, a.Key, user, want)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("after: %s", step.name)
+		}
+	}
+}
+
+// One apply deletes a credential with the last workflow that uses it, and just
+// before, another one gives it to a new workflow.
+func (s *server) testUseOfDeletedCredential(t *testing.T) {
+	const project = "used-late"
+	recorder := platformtest.StartRecorder(t)
+	in := two(project, "abc123")
+	in.Automations[1].Action.URL = recorder.URL
+	old, fresh := in, in
+	old.Automations, fresh.Automations = in.Automations[:1], in.Automations[1:]
+	apply(t, s.platform(Options{}), old)
+	other := s.platform(Options{})
+	if _, err := other.Secrets(t.Context(), project, in.Secrets); err != nil {
+		t.Fatal(err)
+	}
+	var late error
+	meddling := before("DELETE", "/credentials/", func() {
+		_, late = other.Create(t.Context(), project, fresh.Automations[0])
+	})
+	p := s.platform(Options{Transport: meddling})
+	found, err := p.Find(t.Context(), project, old.Automations[0].Key)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	if _, err := p.Secrets(t.Context(), project, in.Secrets); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Delete(t.Context(), found[0]); err != nil || late != nil {
+		t.Fatal(err, late)
+	}
+	s.requireUsed(t, project)
+	platformtest.RequireExactly(t, s.platform(Options{}), fresh)
+	if err := fire(s.webhook(project, fresh.Automations[0].Key), map[string]any{"userId": "u"}); err != nil {
+		t.Fatal(err)
+	}
+	if auth := recorder.Next(t).Header.Get("Authorization"); auth != "Basic YWJjMTIzOg==" {
+		t.Errorf("Authorization = %q", auth)
+	}
+}
+
+// One apply has just created a credential, and another one sees that nothing
+// uses it.
+func (s *server) testNewCredentialDeleted(t *testing.T) {
+	const project = "taken-for-left"
+	in := two(project, "abc123")
+	var posts atomic.Int64
+	meddling := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method == "POST" && strings.HasSuffix(r.URL.Path, "/workflows") {
+			if posts.Add(1) == 2 { // the first is the ledger
+				s.requireCredentials(t, project, 1)
+				apply(t, s.platform(Options{}), sync.Desired{Project: project, Target: "test"})
+				s.requireCredentials(t, project, 0)
+			}
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	p := s.platform(Options{Transport: meddling})
+	apply(t, p, in)
+	platformtest.RequireExactly(t, s.platform(Options{}), in)
+	s.requireUsed(t, project)
+	s.requireCredentials(t, project, 1)
+}
+
+// before does something ahead of the first request that has the method, and the
+// text in its path.
+func before(method, part string, do func()) roundTripper {
+	var once gosync.Once
+	return func(r *http.Request) (*http.Response, error) {
+		if r.Method == method && strings.Contains(r.URL.Path, part) {
+			once.Do(do)
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	}
+}
+
+// requireUsed checks, in n8n's database, that a workflow uses each credential of
+// a project, and that no workflow uses one that does not exist.
+func (s *server) requireUsed(t testing.TB, project string) {
+	t.Helper()
+	stored := s.strings(t, "SELECT id FROM credentials_entity WHERE name LIKE ?", "segue "+project+":%")
+	used := s.strings(t, `SELECT DISTINCT json_extract(node.value, '$.credentials.`+credentialType+`.id')
+		FROM workflow_entity, json_each(nodes) node
+		WHERE json_extract(node.value, '$.id') = ? AND nodes LIKE ? AND json_extract(node.value, '$.credentials') IS NOT NULL`,
+		sendID, `%"segue/`+project+`/%`)
+	slices.Sort(stored)
+	slices.Sort(used)
+	if !slices.Equal(stored, used) {
+		t.Errorf("n8n has the credentials %q of %s; used are %q", stored, project, used)
+	}
+	if left := s.strings(t, "SELECT name FROM workflow_entity WHERE name LIKE ?", "segue "+project+":%"); len(left) > 0 {
+		t.Errorf("the workflows %q are left", left)
+	}
+}
+
 // two are two automations that share a write key.
 func two(project, value string) sync.Desired {
 	in := platformtest.Hundred(project, "https://example.com")
@@ -378,14 +552,14 @@ func (s *server) createBare(t testing.TB, in sync.Desired) {
 	t.Helper()
 	p := s.platform(Options{})
 	p.project(in.Project).values = in.Secrets
-	m, err := p.newMint(p.project(in.Project), secretHeaders(in.Automations[0].Action))
+	auth, headers, err := p.newMint(p.project(in.Project), secretHeaders(in.Automations[0].Action))
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth := &authRecord{Name: m.name, Shape: m.shape, Secrets: m.secrets}
+	auth.Name = "segue " + in.Project + ": bare"
 	var made struct{ ID string }
-	s.rest(t, "POST", "/api/v1/credentials", map[string]any{"name": m.name, "type": credentialType,
-		"data": map[string]any{"headers": map[string]any{"values": m.headers}}}, &made)
+	s.rest(t, "POST", "/api/v1/credentials", map[string]any{"name": auth.Name, "type": credentialType,
+		"data": map[string]any{"headers": map[string]any{"values": headers}}}, &made)
 	auth.ID = made.ID
 	for _, a := range in.Automations {
 		w, err := build(a, record{Marker: sync.Marker{Project: in.Project, Key: a.Key, Hash: a.Hash()}, Auth: auth}, "")

@@ -25,22 +25,29 @@
 // workflow that somebody makes in the editor gets node IDs of its own and is
 // nobody's to segue.
 //
+// A workflow that somebody archives, as the editor has it before a delete, does
+// not fire any more. The API can neither fetch it back nor archive. A plan shows
+// it as changed and not enabled, and an update puts a new workflow in its place;
+// the archived one is deleted, so that nobody fetches a second one back.
+//
 // # Secrets
 //
 // All headers of an automation that hold secrets are in one credential of type
 // "Multiple Headers Auth", which the workflows with the same headers share, and
-// whose values n8n shows to nobody. The API can create and delete credentials, but not list, read or change them. So
-// a credential's ID is known from the workflows that use it, and what its
-// values are, from fingerprints in their notes: scrypt, with a salt of its own
-// for each credential. A rotation makes a new credential, moves the workflows
-// over, and deletes the old one.
+// whose values n8n shows to nobody. The API can create and delete credentials,
+// but not list, read or change them. So a credential's ID is known from the
+// workflows that use it, and what its values are, from fingerprints in their
+// notes: scrypt, with a salt of its own for each credential. A rotation makes a
+// new credential, moves the workflows over, and deletes the old one.
 //
-// No credential is lost on the way, whenever segue or n8n are killed: before
-// one is created its name is written into a workflow's note, and before its
-// last user leaves one it is noted as well, until it is deleted. n8n resolves
-// the name of a credential to its ID when a workflow is stored, so that even
-// one whose creation was never confirmed is found again. What can't be found
-// is a credential whose note somebody has deleted by hand.
+// No credential is lost on the way, whenever segue or n8n are killed, and
+// whoever else applies at the same time. While credentials come or go there is
+// one more workflow, a ledger, by which the next plan sees that an apply was cut
+// off. And n8n resolves the names of credentials to IDs when a workflow is
+// stored: a project's credentials have names out of a short series, and a ledger
+// that refers to all of them finds those that exist. What no workflow uses is
+// deleted then. At the end of an apply, [Platform.Settle] looks once more: of two
+// applies at the same time, the one that ends last finds what both have left.
 //
 // A secret is stored on n8n with the first automation that uses it. Until then
 // [Platform.PutSecret] keeps it in memory.

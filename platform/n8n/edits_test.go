@@ -2,6 +2,7 @@ package n8n
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,77 @@ func TestEditsByHand(t *testing.T) {
 		})
 	}
 
+	t.Run("a workflow that was archived is replaced", func(t *testing.T) {
+		archived := find()
+		s.rest(t, "POST", "/rest/workflows/"+archived.ID+"/archive", nil, nil)
+		plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{})
+		if err != nil || len(plan.Changes) != 1 {
+			t.Fatalf("the plan has %+v, %v", plan, err)
+		}
+		var got []string
+		for _, d := range plan.Changes[0].Differences {
+			got = append(got, d.Path+" "+string(d.Before))
+		}
+		slices.Sort(got)
+		want := []string{"action.kind " + kind + `it is archived"`, "enabled false"}
+		if c := plan.Changes[0]; c.Key != key || c.Action != sync.Update || c.Reason != sync.Drifted || !slices.Equal(got, want) {
+			t.Errorf("the plan has %s %s, for %s, with %q; want an update of %s, for drift, with %q", c.Action, c.Key, c.Reason, got, key, want)
+		}
+		apply(t, p, in)
+		platformtest.RequireExactly(t, s.platform(Options{}), in)
+		if status, _, err := s.try("GET", "/api/v1/workflows/"+archived.ID, nil); err != nil || status != http.StatusNotFound {
+			t.Errorf("the archived workflow: %d, %v", status, err)
+		}
+		s.requireUsed(t, "edited")
+		s.requireCredentials(t, "edited", 1)
+	})
+	t.Run("a workflow that was archived and fetched back is updated", func(t *testing.T) {
+		id := find().ID
+		s.rest(t, "POST", "/rest/workflows/"+id+"/archive", nil, nil)
+		s.rest(t, "POST", "/rest/workflows/"+id+"/unarchive", nil, nil)
+		apply(t, p, in)
+		platformtest.RequireExactly(t, s.platform(Options{}), in)
+		if now := find(); now.ID != id {
+			t.Errorf("it is the workflow %s, want %s", now.ID, id)
+		}
+	})
+	t.Run("an archived one beside another one is deleted", func(t *testing.T) {
+		// Someone archives it while an apply goes on that believes it gone.
+		archived := find().ID
+		s.rest(t, "POST", "/rest/workflows/"+archived+"/archive", nil, nil)
+		meanwhile := s.platform(Options{})
+		if _, err := meanwhile.List(t.Context(), "edited"); err != nil {
+			t.Fatal(err)
+		}
+		meanwhile.drop(archived)
+		meanwhile.lookup = func(name string) (automation.Secret, bool) { v, ok := in.Secrets[name]; return v, ok }
+		if _, err := meanwhile.Create(t.Context(), "edited", in.Automations[0]); err != nil {
+			t.Fatal(err)
+		}
+		apply(t, p, in)
+		platformtest.RequireExactly(t, s.platform(Options{}), in)
+		if now := find(); now.ID == archived {
+			t.Error("the archived workflow has stayed")
+		}
+		s.requireUsed(t, "edited")
+	})
+	t.Run("an archived one whose automation is removed goes, with its credential", func(t *testing.T) {
+		alone := two("archived", "abc123")
+		alone.Automations = alone.Automations[:1]
+		apply(t, s.platform(Options{}), alone)
+		s.requireCredentials(t, "archived", 1)
+		found, err := p.Find(t.Context(), "archived", key)
+		if err != nil || len(found) != 1 {
+			t.Fatalf("found %+v, %v", found, err)
+		}
+		s.rest(t, "POST", "/rest/workflows/"+found[0].ID+"/archive", nil, nil)
+		apply(t, s.platform(Options{}), sync.Desired{Project: "archived", Target: "test"})
+		s.requireCredentials(t, "archived", 0)
+		if status, _, err := s.try("GET", "/api/v1/workflows/"+found[0].ID, nil); err != nil || status != http.StatusNotFound {
+			t.Errorf("the archived workflow: %d, %v", status, err)
+		}
+	})
+
 	t.Run("a copy is nobody's", func(t *testing.T) {
 		var got struct{ Data map[string]any }
 		s.rest(t, "GET", "/rest/workflows/"+find().ID, nil, &got)
@@ -160,6 +232,24 @@ func TestEditsByHand(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The note says where the source is, the same on every machine.
+func TestNoteSaysWhereTheSourceIs(t *testing.T) {
+	for key, want := range map[string]string{
+		"growth/emea/account-activated": "the automation **account-activated** in the folder **growth/emea/** of the project **acme**, in https://example.com/acme.",
+		"account-activated":             "the automation **account-activated** in the root folder of the project **acme**, in https://example.com/acme.",
+	} {
+		r := record{Marker: sync.Marker{Project: "acme", Key: key}}
+		got := note(r, "https://example.com/acme")
+		if !strings.Contains(got, want) || !strings.Contains(got, "`segue render "+key+"`") {
+			t.Errorf("the note of %s is %q, want %q in it", key, got, want)
+		}
+		var back record
+		if !recorded(newNode(noteID, noteName, "", 1, 0, 0, map[string]any{"content": got}), &back) || back.Marker != r.Marker {
+			t.Errorf("%q gives %+v back", got, back)
+		}
+	}
 }
 
 func headersOf(w map[string]any) string {

@@ -8,6 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -45,9 +48,21 @@ const testKey = "n8n_api_0123456789abcdef"
 // that took too long.
 const notReady = `{"code":503,"message":"Database is not ready!"}`
 
+// limitHook has n8n refuse to activate some workflows, as whoever hosts it can:
+// n8n runs what is in EXTERNAL_HOOK_FILES, and passes on what that throws.
+const limitHook = `module.exports = {workflow: {activate: [async (workflow) => {
+	if (workflow.name.startsWith('One too many')) throw new Error('` + limitReached + `');
+}]}};`
+
+const limitReached = "You have reached the limit of 5 active workflows of your plan"
+
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	hook := filepath.Join(t.TempDir(), "hook.js")
+	if err := os.WriteFile(hook, []byte(limitHook), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, "EXTERNAL_HOOK_FILES="+hook)
 	list := func(t *testing.T, key automation.Secret) error {
 		t.Helper()
 		p, err := New(s.url, key, Options{})
@@ -77,6 +92,46 @@ func TestBadInput(t *testing.T) {
 		}
 		wantError(t, err, sync.Unauthorized, "has expired, on ", "Settings > n8n API")
 	})
+	t.Run("a workflow limit, in its own words", func(t *testing.T) {
+		p := s.platform(Options{})
+		in := two("limit", "abc123")
+		in.Automations[0].Name = "One too many"
+		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
+		wantError(t, err, sync.Refused, in.Automations[0].Key, "400: "+limitReached)
+		if result.Count(sync.Create) != 1 {
+			t.Errorf("%d automations were created, want the other one", result.Count(sync.Create))
+		}
+		in.Automations[0].Name = "Not one too many any more"
+		apply(t, p, in)
+		platformtest.RequireExactly(t, p, in)
+		s.requireUsed(t, "limit")
+	})
+	// n8n has no licence for the variables of this endpoint. Those that segue
+	// uses need none, and a licence may come to be asked for.
+	t.Run("a licence refusal, in its own words", func(t *testing.T) {
+		err := s.platform(Options{}).do(t.Context(), call{method: "GET", path: "/variables"})
+		wantError(t, err, sync.Refused, "403: Your license does not allow for feat:variables. To enable feat:variables, please upgrade to a license that supports this feature.")
+	})
+	// All versions check requests against a description of their API. What is
+	// unknown to this one is answered like what segue uses and is unknown to an
+	// older one.
+	t.Run("a version that is too old", func(t *testing.T) {
+		for name, c := range map[string]call{
+			"a query parameter": {method: "GET", path: "/workflows", query: url.Values{"fromTheFuture": {"true"}}},
+			"a field":           {method: "POST", path: "/workflows", in: map[string]any{"name": "n", "nodes": []any{}, "connections": map[string]any{}, "settings": map[string]any{}, "fromTheFuture": true}},
+			"a field of a node": {method: "POST", path: "/workflows", in: map[string]any{"name": "n", "nodes": []any{map[string]any{"fromTheFuture": true}}, "connections": map[string]any{}, "settings": map[string]any{}}},
+			"a credential type": {method: "POST", path: "/credentials", in: map[string]any{"name": "name", "type": "fromTheFuture", "data": map[string]any{}}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				err := s.platform(Options{}).do(t.Context(), c)
+				wantError(t, err, sync.Refused, "400: n8n at "+s.url+" is of a version that segue can't work with", Versions)
+			})
+		}
+	})
 	t.Run("a webhook path that somebody else has", func(t *testing.T) {
 		p := s.platform(Options{})
 		in := platformtest.Hundred("conflict", "https://example.com")
@@ -102,9 +157,9 @@ func TestBadInput(t *testing.T) {
 		platformtest.RequireExactly(t, p, in)
 	})
 	t.Run("n8n's database is not ready for a while", func(t *testing.T) {
-		var refuse atomic.Int64 // so many requests
+		var skip, refuse atomic.Int64 // so many requests
 		p := s.platform(Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			if refuse.Add(-1) < 0 {
+			if skip.Add(-1) >= 0 || refuse.Add(-1) < 0 {
 				return http.DefaultTransport.RoundTrip(r)
 			}
 			w := httptest.NewRecorder()
@@ -125,6 +180,24 @@ func TestBadInput(t *testing.T) {
 		}
 		platformtest.RequireExactly(t, p, in)
 		s.requireCredentials(t, "unready", 1)
+		// Whichever request of a rotation is refused, all is in order in the end,
+		// also for the one that goes on.
+		for i := range int64(16) {
+			in.Secrets = platformtest.Secret(fmt.Sprintf("rotated %d", i))
+			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			refuse.Store(1)
+			skip.Store(i)
+			if _, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient}); err != nil {
+				t.Fatal(err)
+			}
+			refuse.Store(0)
+			s.requireCredentials(t, "unready", 1)
+		}
+		apply(t, p, sync.Desired{Project: "unready", Target: "test"})
+		s.requireCredentials(t, "unready", 0)
 	})
 	t.Run("n8n goes away midway", func(t *testing.T) {
 		kill := &tripwire{}
@@ -176,6 +249,9 @@ func answering(t *testing.T, status int, kind, body string) *Platform {
 	return p
 }
 
+// TestAnswers is about what can't be had from a real n8n at will. A key has
+// scopes only under a licence: n8n 1.123's getApiKeyScopeMiddleware then answers
+// 403, "Forbidden".
 func TestAnswers(t *testing.T) {
 	const json = "application/json; charset=utf-8"
 	for name, test := range map[string]struct {
@@ -184,10 +260,8 @@ func TestAnswers(t *testing.T) {
 		want       sync.ErrorKind
 		parts      []string
 	}{
-		"a workflow limit, in its own words":   {403, json, `{"message":"You have reached the limit of 5 active workflows of your plan"}`, sync.Refused, []string{"403", "limit of 5 active workflows of your plan"}},
-		"a licence refusal, in its own words":  {403, json, `{"message":"Your license does not allow for feat:projects"}`, sync.Refused, []string{"Your license does not allow for feat:projects"}},
 		"a key without scopes":                 {403, json, `{"message":"Forbidden"}`, sync.Unauthorized, []string{"all scopes of workflows and credentials"}},
-		"a version that is too old":            {400, json, `{"message":"Unknown query parameter 'excludePinnedData'"}`, sync.Refused, []string{"of a version that segue can't work with", Versions}},
+		"a refusal, in its own words":          {403, json, `{"message":"Not in your plan"}`, sync.Refused, []string{"403: Not in your plan"}},
 		"parallel writes over SQLite":          {400, json, `{"message":"SQLITE_ERROR: cannot start a transaction within a transaction"}`, sync.Temporary, []string{"mishandles parallel writes"}},
 		"parallel writes, another way":         {400, json, `{"message":"Transaction is not started yet, start transaction before committing or rolling it back."}`, sync.Temporary, nil},
 		"a request that makes no sense":        {400, json, `{"message":"request/body/name must be string"}`, sync.Refused, []string{"must be string"}},

@@ -18,14 +18,44 @@ import (
 // foreign keys.
 func (s *server) sqlite(t testing.TB, query string, args ...any) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.data, ".n8n", "database.sqlite")+"?_pragma=busy_timeout(30000)")
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := s.database(t)
 	defer db.Close()
 	if _, err := db.Exec(query, args...); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (s *server) database(t testing.TB) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.data, ".n8n", "database.sqlite")+"?_pragma=busy_timeout(30000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// strings returns what is in the one column that a query of n8n's database has.
+func (s *server) strings(t testing.TB, query string, args ...any) []string {
+	t.Helper()
+	db := s.database(t)
+	defer db.Close()
+	rows, err := db.Query(query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var one string
+		if err := rows.Scan(&one); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // A workflow can only be active in a version that is in n8n's history.

@@ -2,6 +2,7 @@ package n8n
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -64,6 +65,7 @@ type Options struct {
 // A Platform is an n8n instance. Its methods may be called from several
 // goroutines.
 type Platform struct {
+	id      string // no other has it
 	base    string // without a slash at the end
 	apiKey  automation.Secret
 	http    *http.Client
@@ -82,7 +84,7 @@ type Platform struct {
 	snapshot *snapshot       // what a List has seen, for the Secrets after it
 }
 
-var _ sync.Platform = (*Platform)(nil)
+var _ sync.Settler = (*Platform)(nil)
 
 // New returns the n8n at an http or https URL, such as
 // "https://n8n.example.com". Nothing is sent yet.
@@ -109,7 +111,7 @@ func New(baseURL string, apiKey automation.Secret, options Options) (*Platform, 
 	}
 	base := url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
 	p := &Platform{
-		base: base.String(), apiKey: apiKey, timeout: options.Timeout, source: options.Source, lookup: options.Secrets,
+		id: rand.Text(), base: base.String(), apiKey: apiKey, timeout: options.Timeout, source: options.Source, lookup: options.Secrets,
 		writes: make(chan struct{}, options.Parallelism), projects: map[string]*project{}, gone: map[string]bool{}, buried: map[string]bool{},
 		http: &http.Client{
 			Transport:     options.Transport,
@@ -173,7 +175,7 @@ func (p *Platform) Create(ctx context.Context, project string, a automation.Auto
 	if secret := secretHeaders(a.Action); len(secret) > 0 {
 		w, err = p.createWithCredential(ctx, prj, a, r, secret)
 	} else {
-		w, err = p.create(ctx, a, r, nil)
+		w, err = p.create(ctx, a, r)
 	}
 	if err != nil {
 		return sync.Stored{}, err
@@ -213,48 +215,47 @@ func (p *Platform) createWithCredential(ctx context.Context, prj *project, a aut
 		defer prj.credentials.Unlock()
 		place = p.reserve(prj, secret) // somebody else may have been first
 	}
-	if place != nil {
-		defer p.leave(prj, place.id)
-		r.Auth = place.auth
-		w, err := p.create(ctx, a, r, nil)
-		if err != nil || w.resolved() {
-			return w, err
+	if place == nil {
+		var err error
+		if place, err = p.mint(ctx, prj, secret); err != nil {
+			return nil, err
 		}
-		// Somebody has deleted the credential by hand. The first update that
-		// comes to it makes a new one.
-		p.bury(place.auth.ID)
-		return nil, &sync.Error{Kind: sync.Temporary, Message: "the credential " + place.auth.Name + " is gone from n8n"}
+		r.Auth = place.auth
+		w, err := p.create(ctx, a, r)
+		if err != nil {
+			return nil, err // the credential is kept for the next one
+		}
+		p.leave(prj, place)
+		if !w.resolved() {
+			return nil, p.vanished(place.auth)
+		}
+		if prj.unsettled.Load() {
+			return w, p.sweep(ctx, prj, byOthers)
+		}
+		return w, p.closeLedger(ctx, prj)
 	}
-	m, err := p.newMint(prj, secret)
-	if err != nil {
-		return nil, err
+	defer p.leave(prj, place)
+	r.Auth = place.auth
+	w, err := p.create(ctx, a, r)
+	if err == nil && !w.resolved() {
+		err = p.vanished(place.auth)
 	}
-	r.Leaving = m.leaving()
-	w, err := p.create(ctx, a, r, &credentialRef{name: m.name})
-	if err != nil {
-		return nil, err
-	}
-	auth, err := p.createCredential(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	r.Auth, r.Leaving = auth, nil
-	next := w.writable(nil)
-	next.ID = w.ID
-	next.node(noteID).setCredential(credentialRef{})
-	next.node(sendID).setCredential(auth.ref())
-	next.setRecord(r, p.source)
-	return p.put(ctx, next)
+	return w, err
+}
+
+// vanished is the error of a new workflow whose credential does not exist:
+// somebody has deleted it by hand, or another apply has taken it for a
+// leftover. The first update that comes to it makes a new one.
+func (p *Platform) vanished(auth *authRecord) error {
+	p.bury(auth.ID)
+	return &sync.Error{Kind: sync.Temporary, Message: "the credential " + auth.Name + " is gone from n8n"}
 }
 
 // create stores a new workflow, which is inactive at first.
-func (p *Platform) create(ctx context.Context, a automation.Automation, r record, leaving *credentialRef) (*workflow, error) {
+func (p *Platform) create(ctx context.Context, a automation.Automation, r record) (*workflow, error) {
 	w, err := build(a, r, p.source)
 	if err != nil {
 		return nil, refused(err)
-	}
-	if leaving != nil {
-		w.node(noteID).setCredential(*leaving)
 	}
 	var out workflow
 	if err := p.write(ctx, call{method: "POST", path: "/workflows", in: w, out: &out}); err != nil {
@@ -392,12 +393,16 @@ func (p *Platform) explainPath(ctx context.Context, w *workflow, err error) erro
 func (p *Platform) current(ctx context.Context, old sync.Stored) (*workflow, record, error) {
 	var w workflow
 	err := p.do(ctx, call{method: "GET", path: "/workflows/" + url.PathEscape(old.ID), query: url.Values{"excludePinnedData": {"true"}}, out: &w})
+	if sync.KindOf(err) == sync.NotFound {
+		p.drop(old.ID)
+	}
 	if err != nil {
 		return nil, record{}, err
 	}
 	r, ok := w.record()
 	if !ok || r.Project != old.Marker.Project {
-		return nil, r, &sync.Error{Kind: sync.NotFound, Message: "the workflow is archived, or carries segue's marker no more"}
+		p.drop(old.ID)
+		return nil, r, &sync.Error{Kind: sync.NotFound, Message: "the workflow carries segue's marker no more"}
 	}
 	if w.revision(r) != old.Revision {
 		return nil, r, &sync.Error{Kind: sync.Conflict, Message: "the workflow has been changed"}
@@ -406,11 +411,19 @@ func (p *Platform) current(ctx context.Context, old sync.Stored) (*workflow, rec
 }
 
 // Update implements [sync.Platform]. The workflow is read and compared before
-// it is written: n8n has no conditional update.
+// it is written: n8n has no conditional update. One that is archived is
+// replaced by a new one, since the API can't fetch it back.
 func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
 	w, r, err := p.current(ctx, old)
 	if err != nil {
 		return sync.Stored{}, err
+	}
+	if w.Archived {
+		// A second one at the same time could be taken for the one that is to stay.
+		if err := p.remove(ctx, w); err != nil {
+			return sync.Stored{}, err
+		}
+		return p.Create(ctx, r.Project, a)
 	}
 	next := record{Marker: sync.Marker{Project: r.Project, Key: a.Key, Hash: a.Hash()}, Protect: a.Protect}
 	rebuild := func(w *workflow, auth *authRecord) (*workflow, record, error) {
@@ -424,12 +437,15 @@ func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Aut
 		return out, next, nil
 	}
 	secret := secretHeaders(a.Action)
-	if len(secret) == 0 && r.Auth == nil && r.Leaving == nil {
-		out, _, err := rebuild(w, nil)
-		if err == nil {
-			w, err = p.move(ctx, w, out, next, nil)
+	inPlace := func(auth *authRecord) error {
+		out, _, err := rebuild(w, auth)
+		if err == nil && !sameStored(w, out) {
+			w, err = p.put(ctx, out)
 		}
-		if err != nil {
+		return err
+	}
+	if len(secret) == 0 && r.Auth == nil {
+		if err := inPlace(nil); err != nil {
 			return sync.Stored{}, err
 		}
 		return p.finish(ctx, w, a)
@@ -438,34 +454,34 @@ func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Aut
 	if err != nil {
 		return sync.Stored{}, err
 	}
-	if len(secret) > 0 && r.Auth != nil && r.Leaving == nil && w.usesItsCredential() && r.Auth.Shape == shapeOf(secret) && p.valid(prj, r.Auth) {
+	// Another apply may give the workflow another credential meanwhile, to which
+	// this one puts an end.
+	prj.unsettled.Store(true)
+	if len(secret) > 0 && r.Auth != nil && w.usesItsCredential() && r.Auth.Shape == shapeOf(secret) && p.valid(prj, r.Auth) {
 		// It stays with its credential, which is the common case: nobody has to wait.
-		out, now, err := rebuild(w, r.Auth)
-		if err == nil {
-			w, err = p.move(ctx, w, out, now, nil)
-		}
-		if err != nil {
+		if err := inPlace(r.Auth); err != nil {
 			return sync.Stored{}, err
 		}
 		if w.resolved() {
 			return p.finish(ctx, w, a)
 		}
 		p.bury(r.Auth.ID)
-		r = now
 	}
 	prj.credentials.Lock()
 	defer prj.credentials.Unlock()
-	if w, r, err = p.sweep(ctx, w, r); err != nil {
-		return sync.Stored{}, err
-	}
 	if w, err = p.relocate(ctx, prj, w, r, secret, rebuild); err != nil {
 		return sync.Stored{}, err
+	}
+	if prj.ledger != "" {
+		if err := p.sweep(ctx, prj, byOthers); err != nil {
+			return sync.Stored{}, err
+		}
 	}
 	return p.finish(ctx, w, a)
 }
 
 // Delete implements [sync.Platform]. A credential that nothing else uses goes
-// first: without the workflow, nobody would know of it any more.
+// with it.
 func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
 	w, _, err := p.current(ctx, old)
 	if err != nil {
@@ -476,15 +492,41 @@ func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
 
 // remove deletes a workflow of segue's own.
 func (p *Platform) remove(ctx context.Context, w *workflow) error {
-	if r, ok := w.record(); ok && (r.Auth != nil || r.Leaving != nil) {
-		prj, err := p.known(ctx, r.Project)
-		if err != nil {
-			return err
-		}
-		if err := p.releaseCredentials(ctx, prj, w, r); err != nil {
-			return err
-		}
+	r, ok := w.record()
+	if !ok || r.Auth == nil {
+		return p.deleteWorkflow(ctx, w)
 	}
+	prj, err := p.known(ctx, r.Project)
+	if err != nil {
+		return err
+	}
+	prj.unsettled.Store(true)
+	if err := p.release(ctx, prj, w, r); err != nil {
+		return err
+	}
+	if err := p.deleteWorkflow(ctx, w); err != nil {
+		return err
+	}
+	prj.credentials.Lock()
+	defer prj.credentials.Unlock()
+	if prj.ledger == "" {
+		return nil
+	}
+	return p.sweep(ctx, prj, byOthers)
+}
+
+// release gives up the credential of a workflow that is about to be deleted.
+func (p *Platform) release(ctx context.Context, prj *project, w *workflow, r record) error {
+	prj.credentials.Lock()
+	defer prj.credentials.Unlock()
+	if err := p.giveUp(ctx, prj, r.Auth, w.ID); err != nil {
+		return err
+	}
+	p.forget(w.ID) // the next one to be deleted must not count on it
+	return nil
+}
+
+func (p *Platform) deleteWorkflow(ctx context.Context, w *workflow) error {
 	if err := p.write(ctx, call{method: "DELETE", path: "/workflows/" + url.PathEscape(w.ID)}); err != nil {
 		if sync.KindOf(err) != sync.NotFound {
 			p.note(w) // it is there, as far as is known

@@ -23,9 +23,9 @@ func (w *workflow) stored(r record) sync.Stored {
 // revision identifies what segue cares for in a workflow by content: a move on
 // the canvas, or another credential with the same headers, is no change.
 func (w *workflow) revision(r record) string {
-	r.Auth, r.Leaving = nil, nil
+	r.Auth = nil
 	b, err := canonical(map[string]any{
-		"record": r, "name": w.Name, "enabled": w.enabled(), "unpublished": w.unpublished(),
+		"record": r, "name": w.Name, "enabled": w.enabled(), "unpublished": w.unpublished(), "archived": w.Archived,
 		"nodes": contents(w.Nodes), "connections": w.Connections, "credential": w.usesItsCredential(),
 	})
 	if err != nil {
@@ -94,6 +94,9 @@ func (w *workflow) automation(r record) automation.Automation {
 	}
 	edits = append(edits, w.readSend(&a, want)...)
 	edits = append(edits, w.otherEdits(want)...)
+	if w.Archived {
+		edits = append(edits, "it is archived")
+	}
 	if w.unpublished() {
 		edits = append(edits, "another version of it is published")
 	}

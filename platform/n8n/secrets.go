@@ -11,7 +11,8 @@ import (
 )
 
 // Secrets implements [sync.Platform]. A secret that is in several credentials
-// is the same if it is in all of them, and none of them is about to go.
+// is the same if it is in all of them, and no apply was cut off while it changed
+// them.
 func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
 	p.mu.Lock()
 	prj := p.project(project)
@@ -27,6 +28,7 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 	p.mu.Lock()
 	uses := slices.Collect(maps.Values(prj.uses))
 	values, put := maps.Clone(prj.values), maps.Clone(prj.put)
+	leftovers := prj.leftovers
 	p.mu.Unlock()
 
 	states := map[string]sync.SecretState{}
@@ -51,10 +53,10 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 				see(name, wanted && p.prints.matches(print, v))
 			}
 		}
-		if u.leaving != nil {
-			for _, name := range u.leaving.Secrets {
-				see(name, false)
-			}
+	}
+	for _, r := range leftovers {
+		for _, name := range r.Secrets {
+			see(name, false)
 		}
 	}
 	p.mu.Lock()
@@ -83,26 +85,32 @@ func (p *Platform) PutSecret(ctx context.Context, project, name string, value au
 	}
 	prj.credentials.Lock()
 	defer prj.credentials.Unlock()
+	moved := false
 	for i := range all {
 		w := &all[i]
 		r, ok := w.record()
-		if !ok || r.Project != project || !p.stale(prj, r, name) {
+		if !ok || r.Project != project || r.Auth == nil || r.Auth.Secrets[name] == "" || p.valid(prj, r.Auth) {
 			continue
 		}
+		moved = true
 		if err := p.rotate(ctx, prj, w, r); err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.sweepFor(ctx, prj, name, moved)
 }
 
-// stale reports whether a workflow's credential does not hold the secret's
-// value, or something was left half done with the secret.
-func (p *Platform) stale(prj *project, r record, name string) bool {
-	if r.Leaving != nil && slices.Contains(r.Leaving.Secrets, name) {
-		return true
+// sweepFor puts in order what was left by an apply that was cut off while it
+// changed the secret, or in any case. prj.credentials is held.
+func (p *Platform) sweepFor(ctx context.Context, prj *project, name string, always bool) error {
+	leftover := func(r ledgerRecord) bool { return slices.Contains(r.Secrets, name) }
+	p.mu.Lock()
+	always = always || slices.ContainsFunc(prj.leftovers, leftover)
+	p.mu.Unlock()
+	if !always && prj.ledger == "" {
+		return nil
 	}
-	return r.Auth != nil && r.Auth.Secrets[name] != "" && !p.valid(prj, r.Auth)
+	return p.sweep(ctx, prj, leftover)
 }
 
 // rotate moves a workflow to a credential with the values as they should be,
@@ -116,8 +124,8 @@ func (p *Platform) rotate(ctx context.Context, prj *project, listed *workflow, w
 		}
 		return err
 	}
-	if w, r, err = p.sweep(ctx, w, r); err != nil || r.Auth == nil {
-		return err
+	if r.Auth == nil {
+		return nil
 	}
 	var a automation.Automation
 	w.readRequest(&a)
@@ -129,7 +137,6 @@ func (p *Platform) rotate(ctx context.Context, prj *project, listed *workflow, w
 		r.Auth = auth
 		next := w.writable(nil)
 		next.ID = w.ID
-		next.node(noteID).setCredential(credentialRef{})
 		next.node(sendID).setCredential(auth.ref())
 		next.setRecord(r, p.source)
 		return next, r, nil
@@ -149,24 +156,10 @@ func (p *Platform) DeleteSecret(ctx context.Context, project, name string) error
 	delete(prj.put, name)
 	p.snapshot = nil
 	p.mu.Unlock()
-	all, err := p.list(ctx)
-	if err != nil {
+	if _, err := p.list(ctx); err != nil {
 		return err
 	}
 	prj.credentials.Lock()
 	defer prj.credentials.Unlock()
-	for i := range all {
-		w := &all[i]
-		r, ok := w.record()
-		if !ok || r.Project != project || r.Leaving == nil || !slices.Contains(r.Leaving.Secrets, name) {
-			continue
-		}
-		if w, r, err = p.current(ctx, w.stored(r)); err == nil {
-			_, _, err = p.sweep(ctx, w, r)
-		}
-		if err != nil && sync.KindOf(err) != sync.NotFound {
-			return err
-		}
-	}
-	return nil
+	return p.sweepFor(ctx, prj, name, false)
 }

@@ -6,7 +6,9 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seguehq/segue/automation"
@@ -18,6 +20,13 @@ type project struct {
 	name string
 	// credentials is held while a credential is created, replaced or deleted.
 	credentials gosync.Mutex
+	// ledger is the ID of the ledger that is open, "" for none, and
+	// ledgerSecrets what is in it. They are guarded by credentials.
+	ledger        string
+	ledgerSecrets []string
+	// unsettled is set if a credential may have lost its last user, or a ledger
+	// may be there, without that being known here.
+	unsettled atomic.Bool
 
 	// The rest is guarded by Platform.mu.
 
@@ -30,22 +39,26 @@ type project struct {
 	// with a credential.
 	uses   map[string]*use
 	listed bool
+	// left are the names of credentials, by ID, that workflows were moved away
+	// from, until it is certain that nothing uses them.
+	left map[string]string
+	// leftovers are the ledgers of others.
+	leftovers []ledgerRecord
 }
 
 // A use is one workflow's part in the credentials.
 type use struct {
-	key     string      // "" for a place that is reserved
-	auth    *authRecord // nil for none
-	leaving *leavingRecord
-	sound   bool // the node uses what the note says
-	seq     int
+	key   string      // "" for a place that is reserved
+	auth  *authRecord // nil for none
+	sound bool        // the node uses what the note says
+	seq   int
 }
 
 // project returns the project; Platform.mu is held.
 func (p *Platform) project(name string) *project {
 	prj := p.projects[name]
 	if prj == nil {
-		prj = &project{name: name, values: map[string]automation.Secret{}, put: map[string]bool{}, uses: map[string]*use{}}
+		prj = &project{name: name, values: map[string]automation.Secret{}, put: map[string]bool{}, uses: map[string]*use{}, left: map[string]string{}}
 		p.projects[name] = prj
 	}
 	return prj
@@ -75,9 +88,16 @@ func (p *Platform) refresh(all []workflow, start int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seen := map[string]bool{}
+	for _, prj := range p.projects {
+		prj.leftovers = nil
+	}
 	for i := range all {
 		w := &all[i]
 		seen[w.ID] = true
+		if r, ok := w.ledger(); ok && r.By != p.id {
+			prj := p.project(r.Project)
+			prj.leftovers = append(prj.leftovers, r)
+		}
 		r, ok := w.record()
 		if !ok || p.gone[w.ID] {
 			continue
@@ -98,7 +118,7 @@ func (p *Platform) refresh(all []workflow, start int) {
 }
 
 func useOf(w *workflow, r record, seq int) *use {
-	return &use{key: r.Key, auth: r.Auth, leaving: r.Leaving, sound: w.usesItsCredential(), seq: seq}
+	return &use{key: r.Key, auth: r.Auth, sound: w.usesItsCredential(), seq: seq}
 }
 
 // note remembers a workflow as it is stored now.
@@ -122,6 +142,20 @@ func (p *Platform) forget(id string) {
 	p.seq++
 	p.gone[id] = true
 	for _, prj := range p.projects {
+		delete(prj.uses, id)
+	}
+}
+
+// drop remembers that a workflow is none of segue's any more, or is gone.
+func (p *Platform) drop(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seq++
+	for _, prj := range p.projects {
+		if u := prj.uses[id]; u != nil && u.auth != nil {
+			prj.unsettled.Store(true)
+			prj.left[u.auth.ID] = u.auth.Name
+		}
 		delete(prj.uses, id)
 	}
 }
@@ -155,16 +189,41 @@ func (p *Platform) reserve(prj *project, secret map[string]automation.Header) *p
 		for _, u := range prj.uses {
 			usable = usable || u.sound && u.auth != nil && u.auth.ID == id && !p.buried[id]
 		}
-		place := &place{id: "reserved " + rand.Text(), auth: auth}
+		var place *place
 		if usable {
-			prj.uses[place.id] = &use{auth: auth, sound: true, seq: math.MaxInt} // no listing takes it away
+			place = prj.keep(reservedPlace, auth)
 		}
 		p.mu.Unlock()
-		if usable {
+		if place != nil {
 			return place
 		}
 	}
 	return nil
+}
+
+// How the IDs of places start: of one for a workflow that is about to be
+// stored, and of one that keeps a new credential until there is such a workflow.
+const (
+	reservedPlace = "reserved "
+	mintedPlace   = "minted "
+)
+
+// minted reports whether the place keeps a new credential, which another
+// workflow may take if the one that it was made for can't be stored.
+func (p *place) minted() bool { return strings.HasPrefix(p.id, mintedPlace) }
+
+// keep makes a place with a credential; Platform.mu is held.
+func (prj *project) keep(kind string, auth *authRecord) *place {
+	place := &place{id: kind + rand.Text(), auth: auth}
+	prj.uses[place.id] = &use{auth: auth, sound: true, seq: math.MaxInt} // no listing takes it away
+	return place
+}
+
+// leaveMinted gives up the places with new credentials that nothing uses.
+func (p *Platform) leaveMinted(prj *project) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(prj.uses, func(id string, _ *use) bool { return strings.HasPrefix(id, mintedPlace) })
 }
 
 // bury remembers that a credential does not exist any more.
@@ -174,11 +233,11 @@ func (p *Platform) bury(id string) {
 	p.buried[id] = true
 }
 
-// leave gives a reserved place up.
-func (p *Platform) leave(prj *project, id string) {
+// leave gives a place up.
+func (p *Platform) leave(prj *project, place *place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(prj.uses, id)
+	delete(prj.uses, place.id)
 }
 
 // valid reports whether a credential holds the values as they should be, as far

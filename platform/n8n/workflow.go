@@ -43,7 +43,9 @@ type workflow struct {
 	Settings    map[string]any `json:"settings"`
 
 	// What n8n answers and does not take.
-	Active          bool    `json:"active,omitempty"`
+	Active bool `json:"active,omitempty"`
+	// Archived is set once somebody has archived it in the editor, which is how
+	// people delete. It does not fire, and the API can't fetch it back.
 	Archived        bool    `json:"isArchived,omitempty"`
 	VersionID       string  `json:"versionId,omitempty"`
 	ActiveVersionID *string `json:"activeVersionId,omitempty"`
@@ -57,7 +59,9 @@ type workflow struct {
 }
 
 // enabled reports whether the trigger fires the workflow.
-func (w *workflow) enabled() bool { return (w.Active || w.ActiveVersionID != nil) && !w.lost() }
+func (w *workflow) enabled() bool {
+	return (w.Active || w.ActiveVersionID != nil) && !w.lost() && !w.Archived
+}
 
 // lost reports whether the workflow is active in a version that is not in
 // n8n's history: it is shown as active, and its webhook answers 404. n8n does
@@ -146,9 +150,6 @@ type record struct {
 	Protect bool `json:"protect,omitempty"`
 	// Auth is the credential that the workflow uses, nil for none.
 	Auth *authRecord `json:"auth,omitempty"`
-	// Leaving is a credential that is about to be created or deleted. The note
-	// refers to it as a node does, so that n8n resolves its name.
-	Leaving *leavingRecord `json:"leaving,omitempty"`
 }
 
 // An authRecord describes a credential.
@@ -168,43 +169,46 @@ func (a *authRecord) ref() credentialRef {
 	return credentialRef{a.ID, a.Name}
 }
 
-// A leavingRecord describes a credential that nothing uses yet, or any more.
-type leavingRecord struct {
-	Name    string   `json:"name"`
-	Secrets []string `json:"secrets"`
-}
-
 // recordLine finds the record in a note.
 var recordLine = regexp.MustCompile("(?m)^`segue (\\{.*\\})`$")
 
 // record returns what segue has noted, false if the workflow is none of its own.
 func (w *workflow) record() (record, bool) {
 	n := w.node(noteID)
-	if n == nil || w.Archived || w.Shared != nil && len(*w.Shared) == 0 {
-		return record{}, false
-	}
-	content, _ := n.parameters()["content"].(string)
-	all := recordLine.FindAllStringSubmatch(content, -1)
-	if len(all) == 0 {
+	if n == nil || w.Shared != nil && len(*w.Shared) == 0 {
 		return record{}, false
 	}
 	var r record
-	err := json.Unmarshal([]byte(all[len(all)-1][1]), &r)
-	return r, err == nil && r.Project != "" && r.Key != ""
+	return r, recorded(n, &r) && r.Project != "" && r.Key != ""
 }
 
-// note is the text of the sticky note.
+// recorded reads what segue has noted in a node's text, its last such line.
+func recorded(n node, v any) bool {
+	content, _ := n.parameters()["content"].(string)
+	all := recordLine.FindAllStringSubmatch(content, -1)
+	return len(all) > 0 && json.Unmarshal([]byte(all[len(all)-1][1]), v) == nil
+}
+
+// note is the text of the sticky note. It says where the source is by what a key
+// tells: all that it says is the same whoever applies, on whatever machine.
 func note(r record, source string) string {
-	where := "in that project's source"
+	folder, name := "", r.Key
+	if i := strings.LastIndexByte(r.Key, '/'); i >= 0 {
+		folder, name = r.Key[:i+1], r.Key[i+1:]
+	}
+	where := "the folder **" + folder + "** of the project **" + r.Project + "**"
+	if folder == "" {
+		where = "the root folder of the project **" + r.Project + "**"
+	}
 	if source != "" {
-		where = "in " + source
+		where += ", in " + source
 	}
 	line, err := json.Marshal(r)
 	if err != nil {
 		panic(err) // it is all texts
 	}
-	return "## Managed by segue\n\nThis workflow is kept in Git, as the automation **" + r.Key + "** of the project **" + r.Project +
-		"**. Change it there, " + where + ": the next `segue apply` undoes what is changed here.\n\n" +
+	return "## Managed by segue\n\nThe source of this workflow is kept in Git: the automation **" + name + "** in " + where +
+		". Change it there: the next `segue apply` undoes what is changed here. `segue render " + r.Key + "` shows the request that it sends.\n\n" +
 		"The line below is segue's own. Without it, segue does not know the workflow any more.\n\n`segue " + string(line) + "`\n"
 }
 
