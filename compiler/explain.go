@@ -229,7 +229,7 @@ func (p *explained) elsewhere(filename string) *source {
 // nowhere taken out; nil if it is no file of the project, or can't be read.
 func (p *explained) owner(filename string) *explained {
 	name := p.loader.relative(filename)
-	if !filepath.IsLocal(filepath.FromSlash(name)) || strings.HasPrefix(name, "cue.mod/") {
+	if !filepath.IsLocal(filepath.FromSlash(name)) || p.loader.isSchema(filename) {
 		return nil
 	}
 	clause, err := parser.ParseFile(filename, nil, parser.PackageClauseOnly)

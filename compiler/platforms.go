@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/description"
 	"github.com/seguehq/segue/diagnostic"
@@ -83,7 +85,7 @@ func (p *explained) platforms(file cue.Value, accepted bool) (all map[string]*de
 		}
 	}
 	for _, f := range c.found {
-		p.add(f, p.positions[f.path.String()])
+		p.addDescribed(f, p.positions[f.path.String()])
 	}
 	if p.found[before:].HasErrors() || !accepted {
 		return nil, outline
@@ -114,13 +116,17 @@ func (p *explained) platformOutline(v cue.Value, at valuePath) any {
 	if v.IncompleteKind() != cue.StructKind {
 		return p.raw(v, at)
 	}
-	fields, err := v.Fields()
+	// That a field is missing is for the shapes to say, which know more of it.
+	fields, err := v.Fields(cue.Optional(true))
 	if err != nil {
 		return p.raw(v, at)
 	}
 	p.positions[at.String()] = v.Pos()
 	m := map[string]any{}
 	for fields.Next() {
+		if fields.Selector().ConstraintType() != 0 {
+			continue
+		}
 		name := labelOf(fields)
 		m[name] = p.platformOutline(fields.Value(), at.with(name))
 	}
@@ -166,7 +172,7 @@ func (p *explained) platformProblem(problem description.Problem, at valuePath, v
 		if f.Help == "" {
 			f.Help = "docs/platforms.md has a description that works"
 		}
-		p.add(f, position)
+		p.addDescribed(f, position)
 		return
 	}
 	// One mistake in a mapping gives one finding: what else CUE says follows.
@@ -181,7 +187,8 @@ func (p *explained) platformProblem(problem description.Problem, at valuePath, v
 func (p *explained) refineMappings(from int) {
 	for i := range p.found[from:] {
 		d := &p.found[from+i]
-		if !strings.HasPrefix(d.Path, platformsField+".") {
+		imported := d.File != projectFile && (d.Code == "platform-mapping" || d.Code == "unknown-reference")
+		if !strings.HasPrefix(d.Path, platformsField+".") && !imported {
 			continue
 		}
 		switch near, there := p.mappingName(d.Range, d.File); {
@@ -197,7 +204,7 @@ func (p *explained) refineMappings(from int) {
 // field that automations do not have, "" if it does something else; or says that
 // some automations have it.
 func (p *explained) mappingName(at diagnostic.Range, file string) (near string, there bool) {
-	for _, s := range p.index.sources {
+	for _, s := range p.describingSources() {
 		if s.name != file {
 			continue
 		}
@@ -215,6 +222,170 @@ func (p *explained) mappingName(at diagnostic.Range, file string) (near string, 
 		}, nil)
 	}
 	return near, there
+}
+
+// describingSources are the project file and the files of the packages that it
+// imports.
+func (p *explained) describingSources() []*source {
+	all := slices.Clone(p.index.sources)
+	for _, id := range sorted(p.imported) {
+		if o := p.imported[id]; o != nil {
+			all = append(all, o.index.sources...)
+		}
+	}
+	return all
+}
+
+// addDescribed places a finding about a description and keeps it. What the project
+// file takes from a package has its place there.
+func (p *explained) addDescribed(f finding, position token.Pos) {
+	at := p.describedSites(f.path)
+	for _, s := range at {
+		node := ast.Node(s.value)
+		if f.spot == atLabel && s.field != nil {
+			node = s.field.Label
+		}
+		if src := p.index.sourceOf(node.Pos()); src == nil || src.name == projectFile {
+			continue
+		}
+		d := f.Diagnostic
+		d.Path = f.path.String()
+		p.index.at(&d, f, s)
+		d.Fix = p.index.fix(&d, f, s, []site{s})
+		p.found = append(p.found, d)
+		return
+	}
+	p.add(f, position)
+}
+
+// A described is an expression that makes up a description, in the package of an
+// index.
+type described struct {
+	site
+	of *index
+}
+
+// describedSites returns the places that give what a path into a description
+// leads to, through the packages that are imported.
+func (p *explained) describedSites(path valuePath) []site {
+	if len(path) < 2 {
+		return nil
+	}
+	var at []described
+	for _, s := range p.index.sites(path[:2]) {
+		at = append(at, described{s, p.index})
+	}
+	for _, step := range path[2:] {
+		var next []described
+		for _, d := range p.literals(at, 0) {
+			for _, decl := range d.value.(*ast.StructLit).Elts {
+				if field, ok := decl.(*ast.Field); ok {
+					if label, ok := fieldLabel(field); ok && label == step {
+						next = append(next, described{site{field, field.Value}, d.of})
+					}
+				}
+			}
+		}
+		at = next
+	}
+	var out []site
+	for _, d := range at {
+		out = append(out, d.site)
+	}
+	if len(path) == 2 {
+		// The project file only names the description, unless it adds to it.
+		for _, d := range p.literals(at, 0) {
+			if d.of == p.index {
+				return out
+			}
+			out = append(out, d.site)
+		}
+	}
+	return out
+}
+
+// literals returns the struct literals that expressions come to.
+func (p *explained) literals(at []described, depth int) []described {
+	var out []described
+	if depth > maxDepth {
+		return nil
+	}
+	for _, d := range at {
+		with := func(of *index, field *ast.Field, e ast.Expr) {
+			out = append(out, p.literals([]described{{site{field, e}, of}}, depth+1)...)
+		}
+		switch e := d.value.(type) {
+		case *ast.StructLit:
+			out = append(out, d)
+			for _, decl := range e.Elts {
+				if embed, ok := decl.(*ast.EmbedDecl); ok {
+					with(d.of, d.field, embed.Expr)
+				}
+			}
+		case *ast.ParenExpr:
+			with(d.of, d.field, e.X)
+		case *ast.BinaryExpr:
+			if e.Op == token.AND {
+				with(d.of, d.field, e.X)
+				with(d.of, d.field, e.Y)
+			}
+		case *ast.Ident:
+			for _, def := range d.of.definitions(e) {
+				with(d.of, fieldOf(d.of, def), def)
+			}
+		case *ast.SelectorExpr:
+			label, _, err := ast.LabelName(e.Sel)
+			id, ok := e.X.(*ast.Ident)
+			if err != nil || !ok {
+				continue
+			}
+			spec, ok := id.Node.(*ast.ImportSpec)
+			if !ok {
+				continue
+			}
+			if of := p.importedIndex(spec); of != nil {
+				for _, def := range of.top[label] {
+					with(of, fieldOf(of, def), def)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// fieldOf returns the field at the top of a package that has a value.
+func fieldOf(x *index, value ast.Expr) *ast.Field {
+	for _, s := range x.sources {
+		for _, d := range s.syntax.Decls {
+			if field, ok := d.(*ast.Field); ok && field.Value == value {
+				return field
+			}
+		}
+	}
+	return nil
+}
+
+// importedIndex returns the index of a package of the project, or of one that is
+// kept in cue.mod; nil for any other.
+func (p *explained) importedIndex(spec *ast.ImportSpec) *index {
+	name := ast.ParseImportPath(importPath(spec))
+	plain := name.Unqualified().String()
+	dirs := []string{"cue.mod/pkg/" + plain, "cue.mod/gen/" + plain, "cue.mod/usr/" + plain}
+	if dir, ok := p.projectDirs()[plain]; ok {
+		dirs = []string{dir}
+	}
+	for _, dir := range dirs {
+		files, err := p.sourceFiles(dir)
+		if err != nil {
+			continue
+		}
+		for _, file := range files {
+			if o := p.owner(filepath.Join(p.loader.root, filepath.FromSlash(dir), file)); o != nil && o.pkg == name.Qualifier {
+				return o.index
+			}
+		}
+	}
+	return nil
 }
 
 // automationPart returns the shape of what an expression such as

@@ -2,6 +2,7 @@ package compiler_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -117,7 +118,7 @@ func TestFindingsAboutDescriptions(t *testing.T) {
 		{"a field that the automation does not have", "title: automation.name", "title: automation.nam", "title: automation.«nam»", "platform-mapping", "encode can't be evaluated for a sample automation (pattern, enabled, POST with a payload): there is no field nam", "name"},
 		{"an operation that fails", "title: automation.name", "title: automation.name + 1", "title: «automation.name + 1»", "platform-mapping", "encode can't be evaluated for a sample automation (pattern, enabled, POST with a payload): ", ""},
 		{"encode without a payload", "\t\t\tif automation.action.payload != _|_ {body: json.Marshal(automation.action.payload)}\n", "\t\t\tbody: json.Marshal(automation.action.payload)\n", "body: json.Marshal(automation.action.«payload»)", "platform-mapping", "encode can't be evaluated for a sample automation (pattern, enabled, GET without a payload): ", ""},
-		{"a name that nothing has", "title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "nothing here is called automaton", ""},
+		{"a name that nothing has", "title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "nothing here is called automaton", "automation"},
 		{"a decode that fails", "enabled: object.on", "enabled: object.no", "enabled: object.«no»", "platform-mapping", "decode can't be evaluated for the object that encode makes of a sample automation (pattern, enabled, POST with a payload): ", ""},
 		{"a field of the wrong type in decode", "enabled: object.on", "enabled: object.title", "decode: {\n\t\tobject: _\n\t\t«automation»", "platform-mapping", "decode can't be evaluated for the object that encode makes of a sample automation (pattern, enabled, POST with a payload): decode gives a string for automation.enabled", ""},
 		{"a marker elsewhere", "meta: note: marker", "meta: mark: marker", "«object»: {\n\t\t\ttitle", "platform-mapping", "encode does not put the marker where it is looked for, at meta.note", ""},
@@ -178,36 +179,70 @@ func TestPatchLeavesSomethingBehind(t *testing.T) {
 	}
 }
 
-// A description may stand in a package of its own. Its mistakes are found there.
+// A description may stand in a package of its own, of the project or in cue.mod, and
+// with the schema or without. Its mistakes are found there.
 func TestImportedDescription(t *testing.T) {
 	_, body, _ := strings.Cut(describedProject, "platforms: acme: {")
-	pkg := "package acme\n\nimport \"encoding/json\"\n\n#Platform: {" + body
-	files := map[string]string{
-		"cue.mod/module.cue": compiler.ModuleFile("corpus.example@v0"),
-		"acme/acme.cue":      pkg,
-		"segue.cue": `import "corpus.example/acme"
+	heads := map[string]string{
+		"without the schema": "package acme\n\nimport \"encoding/json\"\n\n#Platform: {",
+		"with the schema":    "package acme\n\nimport (\n\t\"encoding/json\"\n\n\t\"github.com/seguehq/segue/schema/platform\"\n)\n\n#Platform: platform.#Platform & {",
+	}
+	places := map[string]string{
+		"acme/acme.cue":                          "corpus.example/acme",
+		"cue.mod/pkg/acme.example/acme/acme.cue": "acme.example/acme",
+	}
+	const sample = " can't be evaluated for "
+	for head, start := range heads {
+		for place, path := range places {
+			t.Run(head+", "+place, func(t *testing.T) {
+				pkg := start + body
+				files := map[string]string{
+					"cue.mod/module.cue": compiler.ModuleFile("corpus.example@v0"),
+					place:                pkg,
+					"segue.cue": "import " + strconv.Quote(path) + `
 
 project: "growth"
 targets: prod: {platform: "acme", url: "https://acme.example.com", token: secret: "ACME_TOKEN"}
 platforms: "acme": acme.#Platform
 `,
-	}
-	if found := findingsOf(t, files); len(found) > 0 {
-		t.Fatalf("findings about a description with nothing wrong: %+v", found)
-	}
-	for _, test := range []struct{ old, new, at, code string }{
-		{"list: path:", "lst: path:", "«lst»: path:", "unknown-field"},
-		{"method: object.verb", `method: "POST"`, "decode: {", "platform-mapping"},
-		{"title: automation.name", "title: automation.nam", "title: «automation.nam»", "platform-mapping"},
-	} {
-		files["acme/acme.cue"] = strings.Replace(pkg, test.old, test.new, 1)
-		found := findingsOf(t, files)
-		if len(found) != 1 || found[0].Code != test.code || found[0].File != "acme/acme.cue" {
-			t.Errorf("%s: %+v", test.new, found)
-			continue
-		}
-		if want := rangeIn(t, files["acme/acme.cue"], test.at); found[0].Range.Start.Line != want.Start.Line {
-			t.Errorf("%s: the finding is at %v, want %v", test.new, found[0].Range, want)
+				}
+				if found := findingsOf(t, files); len(found) > 0 {
+					t.Fatalf("findings about a description with nothing wrong: %+v", found)
+				}
+				for _, test := range []struct{ old, new, at, code, message, suggest string }{
+					{"list: path:", "lst: path:", "«lst»: path:", "unknown-field", `platforms.acme.endpoints has no field "lst"`, "list"},
+					{"endpoints: {", "endpoint: {", "«endpoint»: {", "unknown-field", `platforms.acme has no field "endpoint"`, "endpoints"},
+					{"\t\tobject: {\n\t\t\ttitle", "\t\tobjekt: {\n\t\t\ttitle", "«objekt»: {", "unknown-field", `platforms.acme.encode has no field "objekt"`, "object"},
+					{`update: path: "/rules/{id}"`, `update: path: 12`, "update: path: «12»", "wrong-type", "platforms.acme.endpoints.update.path must be a text, got the number 12", `"12"`},
+					{`update: path: "/rules/{id}"`, `update: {path: "/rules/{id}", method: "POTS"}`, `«"POTS"»`, "invalid-value", "platforms.acme.endpoints.update.method must be", "POST"},
+					{"\t\tdelete: path: \"/rules/{id}\"\n", "", "«endpoints»: {", "missing-field", "platforms.acme.endpoints.delete is missing", ""},
+					{"\tmarker: field: \"meta.note\"\n", "", "«#Platform»: ", "missing-field", "platforms.acme.marker is missing", ""},
+					{`update: path: "/rules/{id}"`, `update: path: "/rules"`, `update: path: «"/rules"»`, "invalid-value", "the path does not say which automation is meant", ""},
+					{"title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "nothing here is called automaton", "automation"},
+					{"title: automation.name", "title: automation.nam", "title: automation.«nam»", "", "there is no field nam", "name"},
+					{"title: automation.name", "title: automation.name + 1", "title: «automation.name + 1»", "platform-mapping", "encode" + sample, ""},
+					{"enabled: object.on", "enabled: object.no", "enabled: object.«no»", "platform-mapping", "decode" + sample, ""},
+					{"method: object.verb", `method: "POST"`, "«decode»: {", "platform-mapping", "a sample automation does not come back from encode and decode as it was: action.method is lost", ""},
+				} {
+					content := strings.Replace(pkg, test.old, test.new, 1)
+					if content == pkg {
+						t.Fatalf("%s: the mistake is not in the file", test.new)
+					}
+					files[place] = content
+					found := findingsOf(t, files)
+					if len(found) != 1 {
+						t.Errorf("%s: %d findings, want 1: %+v", test.at, len(found), found)
+						continue
+					}
+					d := found[0]
+					if want := rangeIn(t, content, test.at); d.File != place || d.Range != want {
+						t.Errorf("%s: the finding is at %s %v, want %s %v", test.at, d.File, d.Range, place, want)
+					}
+					if test.code != "" && d.Code != test.code || d.Suggestion != test.suggest || !strings.Contains(d.Message, test.message) {
+						t.Errorf("%s: %s (suggestion %q): %s\nwant %s (suggestion %q): %s", test.at, d.Code, d.Suggestion, d.Message, test.code, test.suggest, test.message)
+					}
+				}
+			})
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"cuelang.org/go/cue"
@@ -248,9 +249,8 @@ func loadProject(root string) (*Project, diagnostic.List, error) {
 	}
 	var raw map[string]any
 	if failure == nil {
-		if failure = decode(value, &raw); failure != nil {
-			return nil, nil, failure
-		}
+		// What is hidden as a definition is not validated, and may fail here.
+		failure = decode(value, &raw)
 	}
 	findings, known, err := explainProject(root, failure, value, raw)
 	if err != nil {
@@ -357,6 +357,11 @@ func explainProject(root string, failure error, value cue.Value, raw map[string]
 	if failure != nil && !pkg.found.HasErrors() {
 		pkg.cueErrors(failure, nil)
 		pkg.refineMappings(0)
+	}
+	for i := range pkg.found {
+		if strings.HasPrefix(pkg.found[i].File, "cue.mod/") {
+			pkg.found[i].Fix = nil // somebody else's package
+		}
 	}
 	pkg.found.Sort()
 	return pkg.found, parts, nil

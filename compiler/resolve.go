@@ -355,6 +355,7 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 	}
 	names := slices.Collect(maps.Keys(r.scope))
 	names = slices.AppendSeq(names, maps.Keys(r.imported))
+	names = append(names, r.around(id)...)
 	names = append(names, "true", "false", "null", "string", "number", "bool", "int")
 	if near := nearest(id.Name, names); near != "" {
 		d.Suggestion, d.Help = near, didYouMean(near)
@@ -374,6 +375,26 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 	}
 	d.Help = "if it is meant as a text, write it in quotes: " + strconv.Quote(id.Name)
 	return nil
+}
+
+// around lists the fields of the structs that an identifier is in: it may refer to
+// them.
+func (r *resolver) around(id *ast.Ident) []string {
+	var names []string
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		if st, ok := n.(*ast.StructLit); ok && contains(st, id) {
+			for _, d := range st.Elts {
+				if field, ok := d.(*ast.Field); ok {
+					if _, plain := field.Label.(*ast.Ident); plain && !contains(field.Label, id) {
+						label, _ := fieldLabel(field)
+						names = append(names, label)
+					}
+				}
+			}
+		}
+		return true
+	}, nil)
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
 }
 
 // importDefining returns the import that is not used and whose package defines

@@ -75,6 +75,8 @@ type Endpoint struct {
 	// Item is where in the answer the object is, Items where the objects are.
 	Item  Path `json:"item"`
 	Items Path `json:"items"`
+	// Whole says that an answer holds the whole list, whatever else it says.
+	Whole bool `json:"whole"`
 }
 
 // Paging says how a list is read. The zero Paging is for one page.
@@ -205,7 +207,7 @@ func decodeInto(v cue.Value, out any) error {
 func readTriggerList(v cue.Value, at []string) (TriggerList, []Problem) {
 	list := TriggerList{Paged: true}
 	var problems []Problem
-	for name, into := range map[string]any{"method": &list.Method, "path": &list.Path, "query": &list.Query, "items": &list.Items, "paged": &list.Paged} {
+	for name, into := range map[string]any{"method": &list.Method, "path": &list.Path, "query": &list.Query, "items": &list.Items, "whole": &list.Whole, "paged": &list.Paged} {
 		field := v.LookupPath(cue.MakePath(cue.Str(name)))
 		if !field.Exists() {
 			continue

@@ -76,6 +76,28 @@ func (p *Platform) recordIn(text string) (Record, bool) {
 	}
 }
 
+// Damaged reports whether an object has a marker of the project that can't be
+// read: the platform, or somebody, has cut it off or changed it.
+func (p *Platform) Damaged(object any, project string) bool {
+	if _, ok := p.Record(object); ok {
+		return false
+	}
+	name, err := marshal(project)
+	if err != nil {
+		return false
+	}
+	begin := p.Marker.Prefix + `{"project":` + string(name) + ","
+	v, _ := p.Marker.Field.Look(object)
+	texts, ok := v.([]any)
+	if !ok {
+		texts = []any{v}
+	}
+	return slices.ContainsFunc(texts, func(v any) bool {
+		text, _ := v.(string)
+		return strings.Contains(text, begin)
+	})
+}
+
 // hiddenHeader stands for the value of a header that the platform hides and segue
 // knows nothing of.
 const hiddenHeader = "(hidden)"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	stdsync "sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,6 +44,10 @@ type ApplyOptions struct {
 //
 // When ctx is cancelled nothing new is started either; calls in flight are
 // finished, so that their outcome is known.
+//
+// On a [Confirmer] the first automation is created before anything else is
+// changed, to see whether the platform's list shows it. If it does not, nothing
+// more is done.
 func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOptions) (*Result, error) {
 	if err := plan.check(in); err != nil {
 		return nil, err
@@ -70,6 +75,7 @@ func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOp
 	} else {
 		r.putSecrets(ctx)
 		r.change(ctx)
+		r.confirm(ctx)
 		r.deleteSecrets(ctx)
 		r.settle(ctx)
 	}
@@ -86,6 +92,8 @@ type run struct {
 	// stop keeps anything new from being started.
 	stop   context.CancelCauseFunc
 	result *Result // each goroutine writes to an element of its own
+	// confirmed is set once the list has shown an automation that was created.
+	confirmed atomic.Bool
 
 	progress stdsync.Mutex // serialises calls of opts.Progress
 }
@@ -109,7 +117,7 @@ func (r *run) change(ctx context.Context) {
 	for _, s := range r.result.Secrets {
 		missing[s.Name] = s.Outcome == Failed || s.Outcome == NotStarted
 	}
-	r.each(len(r.plan.Changes), func(i int) {
+	one := func(i int) {
 		c := r.plan.Changes[i]
 		t := task{Event: Event{Action: c.Action, Key: c.Key}, subject: c.Key, settled: new(bool)}
 		err := r.do(ctx, t, func(t task) error {
@@ -128,7 +136,60 @@ func (r *run) change(ctx context.Context) {
 			Key: c.Key, Action: c.Action, Reason: c.Reason,
 			Outcome: outcome(err), Settled: err == nil && *t.settled, Err: err, Error: text(err),
 		}
+	}
+	done := make([]bool, len(r.plan.Changes))
+	if _, ok := r.platform.(Confirmer); ok {
+		for i, c := range r.plan.Changes {
+			if c.Action == Create && !r.confirmed.Load() {
+				one(i)
+				done[i] = true
+			}
+		}
+	}
+	r.each(len(r.plan.Changes), func(i int) {
+		if !done[i] {
+			one(i)
+		}
 	})
+}
+
+// confirm looks whether the platform's list shows what was written, where that
+// is in doubt. What it does not show has failed: the next plan would find it
+// missing.
+func (r *run) confirm(ctx context.Context) {
+	p, ok := r.platform.(Confirmer)
+	if !ok {
+		return
+	}
+	var keys []string
+	created := false
+	for _, c := range r.result.Changes {
+		created = created || c.Action == Create && c.Outcome != NotStarted
+		if c.Action != Delete && c.Outcome == Done {
+			keys = append(keys, c.Key)
+		}
+	}
+	if len(keys) == 0 && !created {
+		return
+	}
+	how := reading{timeout: 2 * listTimeouts * r.opts.Timeout, again: temporary}
+	missing, err := read(ctx, context.WithoutCancel(ctx), r.opts.Calls, how, func(ctx context.Context) (map[string]error, error) {
+		return p.Confirm(ctx, r.plan.Project, keys)
+	})
+	for i := range r.result.Changes {
+		c := &r.result.Changes[i]
+		cause := missing[c.Key]
+		if err != nil && c.Action == Create {
+			cause = fmt.Errorf("it was written, and whether the platform lists it is unknown: %w", err)
+		}
+		if cause == nil || c.Action == Delete || c.Outcome != Done {
+			continue
+		}
+		c.Outcome, c.Settled = Failed, false
+		c.Err = &ChangeError{Subject: c.Key, Action: c.Action, Target: r.plan.Target, Err: cause}
+		c.Error = text(c.Err)
+		r.emit(task{Event: Event{Action: c.Action, Key: c.Key}}, EventFailed, c.Err, 0)
+	}
 }
 
 // deleteSecrets deletes the secrets that are not wanted any more. What is on

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -71,8 +70,20 @@ func (w *write) try(ctx context.Context) (again bool, err error) {
 	return again, err
 }
 
-// send writes the automation.
+// send writes the automation. A create after one that may have taken effect
+// relies on the list, as does the first of all.
 func (w *write) send(ctx context.Context) error {
+	confirmer, ok := w.platform.(Confirmer)
+	if ok && w.base == nil && (w.doubtful || !w.confirmed.Load()) {
+		err := w.callFor(ctx, 2*listTimeouts*w.opts.Timeout, func(ctx context.Context) error {
+			_, err := confirmer.CreateConfirmed(ctx, w.plan.Project, w.want)
+			return err
+		})
+		if err == nil {
+			w.confirmed.Store(true)
+		}
+		return err
+	}
 	return w.call(ctx, func(ctx context.Context) (err error) {
 		if w.base == nil {
 			_, err = w.platform.Create(ctx, w.plan.Project, w.want)
@@ -211,12 +222,16 @@ func (r *run) deleteSecret(ctx context.Context, t task, name string) error {
 }
 
 // persist repeats try within the bounds of the options, and stops the run if
-// the credentials turn out to be wrong.
+// the credentials turn out to be wrong, or the list to be incomplete.
 func (r *run) persist(ctx context.Context, t task, try func() (bool, error)) error {
 	return r.opts.repeat(ctx, r.retrying(t), func() (bool, error) {
 		again, err := try()
-		if unauthorized(err) {
+		switch {
+		case hasKind(err, Unauthorized):
 			r.stop(fmt.Errorf("the platform refuses the credentials: %w", err))
+			again = false
+		case hasKind(err, Unlisted):
+			r.stop(fmt.Errorf("the platform does not list all that is there: %w", err))
 			again = false
 		}
 		return again, err
@@ -225,7 +240,12 @@ func (r *run) persist(ctx context.Context, t task, try func() (bool, error)) err
 
 // call makes one call that writes. It is finished even if ctx is cancelled.
 func (r *run) call(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.opts.Timeout)
+	return r.callFor(ctx, r.opts.Timeout, f)
+}
+
+// callFor is call with a timeout of its own.
+func (r *run) callFor(ctx context.Context, timeout time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	return f(ctx)
 }
@@ -266,7 +286,7 @@ func (r *run) retrying(t task) func(error, time.Duration) {
 // conflict over a revision that is still the same.
 func mayPass(err error) bool {
 	kind := KindOf(err)
-	return kind != Refused && kind != Unauthorized
+	return kind != Refused && kind != Unauthorized && kind != Unlisted
 }
 
 // unknown is the error of a write that failed and could not be looked up.
@@ -274,14 +294,16 @@ func unknown(err, lookErr error) error {
 	return fmt.Errorf("%w; whether it took effect is unknown: %w", err, lookErr)
 }
 
-// unauthorized reports whether err is, or was made worse by, an [Unauthorized].
-func unauthorized(err error) bool {
-	var e *Error
-	if errors.As(err, &e) && e.Kind == Unauthorized {
+// hasKind reports whether err is, or was made worse by, an [*Error] of the kind.
+func hasKind(err error, kind ErrorKind) bool {
+	if e, ok := err.(*Error); ok && e.Kind == kind {
 		return true
 	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		return slices.ContainsFunc(many.Unwrap(), unauthorized)
+	switch err := err.(type) {
+	case interface{ Unwrap() error }:
+		return hasKind(err.Unwrap(), kind)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), func(err error) bool { return hasKind(err, kind) })
 	}
 	return false
 }

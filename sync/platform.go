@@ -72,6 +72,25 @@ type Settler interface {
 	Settle(ctx context.Context, project string) error
 }
 
+// A Confirmer is a [Platform] that can't be sure that it lists all there is:
+// somebody has described to it where the list is. What a list lacks, the next
+// apply would create again, so [Apply] looks whether the list shows what it has
+// written.
+type Confirmer interface {
+	Platform
+
+	// CreateConfirmed does what Create does, and looks at the list before and
+	// after. If that does not show the new automation together with all that was
+	// there, it removes the new one again and fails with [Unlisted]. It reads
+	// whole lists, and may take as long as two of them.
+	CreateConfirmed(ctx context.Context, project string, a automation.Automation) (Stored, error)
+
+	// Confirm returns an error for each of the keys that the list does not show
+	// with its marker. Automations that were created since the platform was
+	// opened, and are not listed, it removes again.
+	Confirm(ctx context.Context, project string, keys []string) (map[string]error, error)
+}
+
 // Stored is an automation as a platform holds it.
 type Stored struct {
 	// ID is the platform's own identifier.
@@ -124,6 +143,9 @@ const (
 	// Unauthorized means that the credentials for the platform are wrong;
 	// nothing else will succeed either.
 	Unauthorized
+	// Unlisted means that the platform's list does not show all that is there:
+	// whatever else is created may be there already.
+	Unlisted
 )
 
 // An Error is a platform's answer that is not a success, or the lack of one.

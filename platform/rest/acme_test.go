@@ -105,6 +105,10 @@ func (a *acme) list(w http.ResponseWriter, req *http.Request) {
 		return otherwise
 	}
 	page, size := number("page", 1), min(number("per_page", 20), pageCap)
+	if page < 1 || size < 1 {
+		refuse(w, http.StatusBadRequest, "page", "there is no such page")
+		return
+	}
 	ids := slices.Sorted(maps.Keys(a.rules))
 	total := len(ids)
 	ids = ids[min(total, (page-1)*size):min(total, page*size)]

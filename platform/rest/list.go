@@ -2,10 +2,16 @@ package rest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -14,92 +20,321 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// maxPages bounds a list that does not end.
-const maxPages = 10_000
+// Bounds of a list that does not end: of its pages, and of those in a row that
+// hold nothing and yet lead to another one.
+const (
+	maxPages      = 10_000
+	maxEmptyPages = 100
+)
 
-// items reads all automations that keep wants.
+// listTries is how often a list is read whose pages contradict each other: that
+// passes where somebody has changed something meanwhile.
+const listTries = 3
+
+// items reads all automations of a project that keep wants.
 func (p *platform) items(ctx context.Context, project string, keep func(description.Record) bool) ([]item, error) {
-	var all []item
-	seen := map[string]bool{}
-	err := p.pages(ctx, call{Endpoint: p.d.Endpoints.List, does: lists, project: project}, p.d.Paging, func(object any) (string, error) {
-		it, ok, err := p.item(object, keep)
-		if ok && !seen[it.ID] {
-			seen[it.ID] = true
-			all = append(all, it)
+	all, _, err := collect(ctx, p, p.listCall(project), p.d.Paging, p.d.ID.Text, func(object any) (item, bool, error) {
+		if err := p.intact(object, project); err != nil {
+			return item{}, false, err
 		}
-		return p.d.ID.Text(object), err
+		return p.item(object, keep)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return all, nil
+	return all, err
 }
 
-// pages reads a list page by page and calls each for every object; that returns
-// what tells the object from others. A list that does not end is an error: the
-// pages of some servers start over, or stay the same.
-func (p *platform) pages(ctx context.Context, c call, paging description.Paging, each func(object any) (string, error)) error {
+func (p *platform) listCall(project string) call {
+	return call{Endpoint: p.d.Endpoints.List, does: lists, project: project}
+}
+
+// intact returns an error for what can't be one of a list's objects, and for one
+// whose marker is that of the project and can't be read: taken for somebody
+// else's, it would be created again.
+func (p *platform) intact(object any, project string) error {
+	if _, ok := object.(map[string]any); !ok {
+		return p.strange(fmt.Sprintf("the list of %s%s holds what is no object; check endpoints.list.items", p.d.Endpoints.List.Path, at(p.d.Endpoints.List.Items)))
+	}
+	if !p.d.Damaged(object, project) {
+		return nil
+	}
+	return p.strange(fmt.Sprintf("the list of %s shows %s with a marker at %s that is cut off or changed; check marker.field and endpoints.list, or put right what somebody has edited",
+		p.d.Endpoints.List.Path, named(p.d.ID.Text(object)), p.d.Marker.Field))
+}
+
+// named is an identifier in a message.
+func named(id string) string {
+	if id == "" {
+		return "an object without an identifier"
+	}
+	return strconv.Quote(id)
+}
+
+// An unevenError is of pages that contradict each other.
+type unevenError struct{ error }
+
+func (e unevenError) Unwrap() error { return e.error }
+
+// collect reads a whole list. It returns what read makes of the objects, each
+// once, and their identifiers.
+func collect[T any](ctx context.Context, p *platform, c call, paging description.Paging, identify func(any) string, read func(object any) (T, bool, error)) ([]T, map[string]bool, error) {
+	for try := 1; ; try++ {
+		var all []T
+		ids := map[string]bool{}
+		err := p.pages(ctx, c, paging, identify, func(object any, id string) error {
+			if id != "" && ids[id] {
+				return nil
+			}
+			if id != "" {
+				ids[id] = true
+			}
+			got, ok, err := read(object)
+			if ok {
+				all = append(all, got)
+			}
+			return err
+		})
+		var uneven unevenError
+		switch contradicts := errors.As(err, &uneven); {
+		case contradicts && try < listTries:
+		case contradicts:
+			return nil, nil, uneven.error
+		case err != nil:
+			return nil, nil, err
+		default:
+			return all, ids, nil
+		}
+	}
+}
+
+// pages reads a list page by page and calls each for every object. What shows
+// that the list is not all there is is an error: its beginning would pass for the
+// whole.
+func (p *platform) pages(ctx context.Context, c call, paging description.Paging, identify func(any) string, each func(object any, id string) error) error {
 	if paging.Kind == "page" || paging.Kind == "offset" {
 		defer p.turns.list()()
 	}
-	seen := map[string]bool{}
-	position, count := paging.First, 0
+	r := &pageReader{platform: p, call: c, paging: paging, seen: map[string]bool{}, cursors: map[string]bool{}, position: paging.First}
 	if paging.Kind == "offset" {
-		position = 0
+		r.position = 0
 	}
-	cursor := ""
-	for range maxPages {
-		c.extra = url.Values{}
-		if paging.SizeParameter != "" {
-			c.extra.Set(paging.SizeParameter, strconv.Itoa(paging.Size))
+	for r.page = 1; r.page <= maxPages; r.page++ {
+		answer, err := p.patient(ctx, r.request())
+		if err != nil {
+			if r.beyond && pastEnd(err) {
+				return nil
+			}
+			return err
 		}
-		switch {
-		case paging.Kind == "page" || paging.Kind == "offset":
-			c.extra.Set(paging.Parameter, strconv.Itoa(position))
-		case paging.Kind == "cursor" && cursor != "":
-			c.extra.Set(paging.Parameter, cursor)
-		}
-		answer, err := p.patient(ctx, c)
+		objects, err := p.objects(c, answer.body)
 		if err != nil {
 			return err
 		}
-		found, _ := c.Items.Look(answer.body)
-		objects, ok := found.([]any)
-		if !ok {
-			return p.strange(fmt.Sprintf("its answer to %s %s has no list%s", c.Method, c.Path, at(c.Items)))
-		}
 		fresh := len(objects) == 0
 		for _, object := range objects {
-			id, err := each(object)
-			if err != nil {
+			id := identify(object)
+			fresh = r.note(object, id) || fresh
+			if err := each(object, id); err != nil {
 				return err
 			}
-			fresh = fresh || id == "" || !seen[id]
-			seen[id] = true
 		}
-		count += len(objects)
-		done, next, err := p.lastPage(paging, answer.body, len(objects), count, position)
-		if done || err != nil {
+		if done, err := r.next(answer, len(objects), fresh); done || err != nil {
 			return err
-		}
-		if !fresh || next != "" && next == cursor {
-			return p.strange("the list of " + c.Path + " does not end")
-		}
-		cursor = next
-		if paging.Kind == "offset" {
-			position = count
-		} else {
-			position++
 		}
 	}
 	return p.strange(fmt.Sprintf("the list of %s has more than %d pages", c.Path, maxPages))
+}
+
+// objects returns the list in an answer.
+func (p *platform) objects(c call, body any) ([]any, error) {
+	found, there := c.Items.Look(body)
+	objects, ok := found.([]any)
+	if ok || there && found == nil && c.Items != "" {
+		return objects, nil // some servers write null for an empty list
+	}
+	what := fmt.Sprintf("its answer to %s %s has no list%s", c.Method, c.Path, at(c.Items))
+	if others := listsIn("", body, 3); len(others) > 0 {
+		what += "; there is one at " + strings.Join(others, " and at ")
+	}
+	return nil, p.strange(what)
+}
+
+// listsIn returns the paths of the lists in a value, so many fields deep.
+func listsIn(path string, v any, depth int) []string {
+	switch v := v.(type) {
+	case []any:
+		if path == "" {
+			return []string{"its top (leave out items)"}
+		}
+		return []string{printable(path)}
+	case map[string]any:
+		var found []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if depth > 0 {
+				found = append(found, listsIn(strings.TrimPrefix(path+"."+name, "."), v[name], depth-1)...)
+			}
+		}
+		return found
+	}
+	return nil
+}
+
+// A pageReader knows how far a list was read.
+type pageReader struct {
+	*platform
+	call   call
+	paging description.Paging
+	// page counts from 1; position and cursor are what the page is asked for by.
+	page, position int
+	cursor         string
+	// seen are the objects so far, and cursors the cursors.
+	seen, cursors map[string]bool
+	// count is how many objects there are so far, received how many answers held,
+	// largest how many the largest page held, and empty how many of the last pages
+	// held nothing.
+	count, received, largest, empty int
+	// beyond is set for a page that should be empty.
+	beyond bool
+}
+
+// request returns the call that asks for the next page.
+func (r *pageReader) request() call {
+	c := r.call
+	c.extra = url.Values{}
+	if r.paging.SizeParameter != "" {
+		c.extra.Set(r.paging.SizeParameter, strconv.Itoa(r.paging.Size))
+	}
+	switch {
+	case r.paging.Kind == "page" || r.paging.Kind == "offset":
+		c.extra.Set(r.paging.Parameter, strconv.Itoa(r.position))
+	case r.paging.Kind == "cursor" && r.cursor != "":
+		c.extra.Set(r.paging.Parameter, r.cursor)
+	}
+	return c
+}
+
+// note takes note of an object, and reports whether it is new.
+func (r *pageReader) note(object any, id string) (fresh bool) {
+	r.received++
+	name := "id " + id
+	if id == "" {
+		b, err := json.Marshal(object)
+		sum := sha256.Sum256(b)
+		if err == nil {
+			name = "digest " + string(sum[:])
+		}
+	}
+	fresh = !r.seen[name]
+	r.seen[name] = true
+	// Without an identifier, two that look the same are two.
+	if fresh || id == "" {
+		r.count++
+	}
+	return fresh
+}
+
+// next decides whether a page of so many objects is the last one, and if it is
+// not, moves on to the next. That a page is not full says nothing: a server may
+// give fewer objects than it is asked for.
+func (r *pageReader) next(answer answer, objects int, fresh bool) (done bool, err error) {
+	switch r.paging.Kind {
+	case "cursor":
+		done, err = r.nextCursor(answer, objects, fresh)
+	case "page", "offset":
+		done, err = r.nextPosition(answer, objects, fresh)
+	default:
+		done = true
+	}
+	if done && err == nil && !r.call.Whole {
+		err = r.hint(answer)
+	}
+	r.largest = max(r.largest, objects)
+	return done, err
+}
+
+func (r *pageReader) nextCursor(answer answer, objects int, fresh bool) (done bool, err error) {
+	next := r.paging.Next.Text(answer.body)
+	if r.empty++; objects > 0 {
+		r.empty = 0
+	}
+	switch {
+	case next == "":
+		return true, nil
+	case !fresh || r.cursors[next] || r.empty > maxEmptyPages:
+		return false, r.endless("paging.parameter and paging.next")
+	}
+	r.cursors[next] = true
+	r.cursor = next
+	return false, nil
+}
+
+func (r *pageReader) nextPosition(answer answer, objects int, fresh bool) (done bool, err error) {
+	total, hasTotal, err := r.number(r.paging.Total, answer.body)
+	if err != nil {
+		return false, err
+	}
+	pages, hasPages, err := r.number(r.paging.Pages, answer.body)
+	switch {
+	case err != nil:
+		return false, err
+	case !fresh && r.beyond:
+		return true, nil // some servers give their last page for any that comes after it
+	case !fresh:
+		return false, r.endless("paging.parameter and paging.first")
+	case hasTotal && r.count > total:
+		return false, r.uneven("it says at %s that there are %d, and lists more; check paging.total", r.paging.Total, total)
+	case hasPages && objects > 0 && r.page > pages:
+		return false, r.uneven("it says at %s that it has %d, and has more; check paging.pages", r.paging.Pages, pages)
+	case objects == 0 && hasTotal && r.count < total:
+		return false, r.uneven("it says at %s that there are %d, and lists %d; check paging", r.paging.Total, total, r.count)
+	case objects == 0 && hasPages && r.page < pages:
+		return false, r.uneven("it says at %s that it has %d, and page %d is empty; check paging", r.paging.Pages, pages, r.page)
+	case objects == 0:
+		return true, nil
+	}
+	r.beyond = hasTotal && r.count == total || hasPages && r.page == pages
+	// What passes for the number of all may be that of this page. A page that is
+	// shorter than another is the last one; else it is worth a look at the next.
+	if r.beyond && objects < r.largest {
+		return true, nil
+	}
+	r.position++
+	if r.paging.Kind == "offset" {
+		r.position = r.received
+	}
+	return false, nil
+}
+
+func (r *pageReader) endless(check string) error {
+	return r.uneven("it does not end: page %d holds nothing but what came before; check %s", r.page, check)
+}
+
+// uneven is the error of pages that contradict each other.
+func (r *pageReader) uneven(format string, args ...any) error {
+	return unevenError{r.strange("of the list of " + r.call.Path + ": " + fmt.Sprintf(format, args...))}
+}
+
+// number reads a number of an answer.
+func (r *pageReader) number(path description.Path, body any) (n int, there bool, err error) {
+	if path == "" {
+		return 0, false, nil
+	}
+	if n, err = strconv.Atoi(path.Text(body)); err != nil {
+		return 0, false, r.strange("its answer has no number" + at(path))
+	}
+	return n, true, nil
+}
+
+// pastEnd reports whether an error is how some servers answer when they are asked
+// for a page after the last one.
+func pastEnd(err error) bool {
+	var failed *sync.Error
+	return errors.As(err, &failed) && failed.Status >= 400 && failed.Kind != sync.Unauthorized && failed.Status != http.StatusTooManyRequests
 }
 
 // readTries is how often something is asked for: of many pages, one is likely to
 // fail, and starting over with the first helps little.
 const readTries = 4
 
-// patient does a call that only reads, several times if need be.
+// patient does a call that can be repeated, several times if need be.
 func (p *platform) patient(ctx context.Context, c call) (answer, error) {
 	pauses := &backoff.ExponentialBackOff{InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 3, MaxInterval: time.Second}
 	got, err := backoff.Retry(ctx, func() (answer, error) {
@@ -116,39 +351,6 @@ func (p *platform) patient(ctx context.Context, c call) (answer, error) {
 		err = &sync.Error{Kind: sync.Temporary, Message: "no answer from " + p.place + " in time", Err: err}
 	}
 	return got, err
-}
-
-// lastPage reports whether a page is the last one, or returns the cursor of the
-// next. That a page is not full says nothing: a server may give fewer objects
-// than it is asked for.
-func (p *platform) lastPage(paging description.Paging, body any, onPage, count, position int) (done bool, next string, err error) {
-	number := func(path description.Path) (int, bool, error) {
-		if path == "" {
-			return 0, false, nil
-		}
-		n, err := strconv.Atoi(path.Text(body))
-		if err != nil {
-			return 0, false, p.strange("its answer has no number" + at(path))
-		}
-		return n, true, nil
-	}
-	switch paging.Kind {
-	case "cursor":
-		next = paging.Next.Text(body)
-		return next == "", next, nil
-	case "page", "offset":
-		total, known, err := number(paging.Total)
-		if err != nil || known {
-			return onPage == 0 || count >= total, "", err
-		}
-		pages, known, err := number(paging.Pages)
-		if err != nil || known {
-			return onPage == 0 || position-paging.First+1 >= pages, "", err
-		}
-		return onPage == 0, "", nil
-	default:
-		return true, "", nil
-	}
 }
 
 func at(path description.Path) string {
@@ -215,4 +417,4 @@ func (r *rewritten) forget(id string) {
 	r.byID.with(func(m map[string]*rewriting) { delete(m, id) })
 }
 
-var _ sync.Platform = (*platform)(nil)
+var _ sync.Confirmer = (*platform)(nil)

@@ -40,12 +40,15 @@ type Options struct {
 	// Secrets are the values of the secrets that automations refer to, by name:
 	// every write of an automation needs them.
 	Secrets map[string]automation.Secret
+	// Lag is how long the platform's list may take to show what was written, 5
+	// seconds if it is 0.
+	Lag time.Duration
 }
 
 // A Client is a platform that is reached over HTTP. It is a [sync.TriggerLister]
 // as well if the description has lists of triggers.
 type Client interface {
-	sync.Platform
+	sync.Confirmer
 	io.Closer
 }
 
@@ -56,8 +59,9 @@ type platform struct {
 	place      string // the base URL, for messages
 	credential automation.Secret
 	http       *http.Client
-	limit      time.Duration
+	limit, lag time.Duration
 	turns      turns
+	made       made
 	vault      vault
 	rewritten  rewritten
 }
@@ -80,17 +84,21 @@ func New(d *description.Platform, baseURL string, credential automation.Secret, 
 	if options.Timeout <= 0 {
 		options.Timeout = 30 * time.Second
 	}
+	if options.Lag <= 0 {
+		options.Lag = 5 * time.Second
+	}
 	if options.Transport == nil {
 		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
 	}
 	base := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
-	p := &platform{d: d, base: base, place: base.String(), credential: credential, limit: options.Timeout, http: &http.Client{
+	p := &platform{d: d, base: base, place: base.String(), credential: credential, limit: options.Timeout, lag: options.Lag, http: &http.Client{
 		Transport:     options.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	p.turns.init()
 	p.vault.init(options.Secrets)
 	p.rewritten.init()
+	p.made.init()
 	if len(d.Triggers) > 0 {
 		return lister{p}, nil
 	}
@@ -186,14 +194,6 @@ func stored(items []item) []sync.Stored {
 	return all
 }
 
-// Create implements [sync.Platform].
-func (p *platform) Create(ctx context.Context, project string, a automation.Automation) (sync.Stored, error) {
-	e := p.d.Endpoints.Create
-	c := call{Endpoint: e, does: creates, project: project}
-	made, err := p.write(ctx, c, a, a.Hash(), nil)
-	return made.Stored, err
-}
-
 // Update implements [sync.Platform].
 func (p *platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
 	made, err := p.update(ctx, old.Marker.Project, old.ID, p.rewritten.actual(old.ID, old.Revision), a, a.Hash())
@@ -221,6 +221,7 @@ func (p *platform) Delete(ctx context.Context, old sync.Stored) error {
 		return err
 	}
 	defer p.turns.write()()
+	p.made.removed(old.ID)
 	_, err := p.call(ctx, c)
 	return err
 }
@@ -311,35 +312,59 @@ func (p *platform) write(ctx context.Context, c call, a automation.Automation, h
 	if err != nil {
 		return item{}, err
 	}
-	id := c.id
-	switch c.Answer {
-	case "object":
+	if c.does == creates {
+		return p.created(ctx, c, a, answer)
+	}
+	return p.readBack(ctx, c, a, answer, c.id)
+}
+
+// saysID returns the identifier in the answer to a write, "" if there is none.
+func (p *platform) saysID(c call, answer answer) string {
+	switch {
+	case c.Answer == "object":
+		object, _ := c.Item.Look(answer.body)
+		return p.d.ID.Text(object)
+	case c.Answer == "id" && c.Item != "":
+		return c.Item.Text(answer.body)
+	case c.Answer == "id":
+		return p.d.ID.Text(answer.body)
+	}
+	return ""
+}
+
+// readBack returns what the platform holds after a write.
+func (p *platform) readBack(ctx context.Context, c call, a automation.Automation, answer answer, id string) (item, error) {
+	ours := func(r description.Record) bool { return r.Project == c.project && r.Key == a.Key }
+	if c.Answer == "object" {
 		given, _ := c.Item.Look(answer.body)
-		it, ok, err := p.item(given, func(r description.Record) bool { return r.Project == c.project && r.Key == a.Key })
+		it, ok, err := p.item(given, ours)
 		if err == nil && !ok {
-			err = p.strange("its answer is not the object that was sent")
+			err = p.strange("its answer is not the object that was sent" + p.lacksMarker(given, c.project))
 		}
 		return it, err
-	case "id":
-		at := c.Item
-		if at == "" {
-			at = p.d.ID
-		}
-		if said := at.Text(answer.body); id == "" {
-			id = said
-		}
 	}
 	if id != "" {
 		return p.one(ctx, c.project, id)
 	}
-	items, err := p.items(ctx, c.project, func(r description.Record) bool { return r.Project == c.project && r.Key == a.Key })
-	if err == nil && len(items) == 0 {
-		err = &sync.Error{Kind: sync.Temporary, Message: "what was sent is not listed yet"}
-	}
-	if err != nil {
+	items, err := p.items(ctx, c.project, ours)
+	switch {
+	case err != nil:
 		return item{}, err
+	case len(items) == 0:
+		return item{}, &sync.Error{Kind: sync.Temporary, Message: "what was sent is not listed yet"}
 	}
 	return items[len(items)-1], nil
+}
+
+// lacksMarker says what has become of the marker in an object, if that is it.
+func (p *platform) lacksMarker(object any, project string) string {
+	switch _, there := p.d.Marker.Field.Look(object); {
+	case p.d.Damaged(object, project):
+		return fmt.Sprintf(": the marker at %s is cut off or changed", p.d.Marker.Field)
+	case !there:
+		return fmt.Sprintf(": it has nothing at %s, where the marker is to be", p.d.Marker.Field)
+	}
+	return ""
 }
 
 // encode makes the platform's object of an automation. The texts must not be
@@ -398,19 +423,22 @@ func (p lister) Triggers(ctx context.Context) ([]automation.Trigger, error) {
 		if !list.Paged {
 			paging = description.Paging{}
 		}
-		err := p.pages(ctx, call{Endpoint: list.Endpoint, does: lists}, paging, func(object any) (string, error) {
+		unnamed := func(any) string { return "" } // they need not have identifiers
+		triggers, _, err := collect(ctx, p.platform, call{Endpoint: list.Endpoint, does: lists}, paging, unnamed, func(object any) (automation.Trigger, bool, error) {
 			t, err := p.d.Trigger(list, object)
 			if err != nil {
-				return "", &sync.Error{Kind: sync.Refused, Message: "a trigger can't be read: " + printable(err.Error()), Err: err}
+				return t, false, &sync.Error{Kind: sync.Refused, Message: "a trigger can't be read: " + printable(err.Error()), Err: err}
 			}
+			return t, true, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range triggers {
 			if !seen[t] {
 				seen[t] = true
 				all = append(all, t)
 			}
-			return string(t.Kind) + " " + t.Name, nil
-		})
-		if err != nil {
-			return nil, err
 		}
 	}
 	return all, nil

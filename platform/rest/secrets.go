@@ -185,12 +185,9 @@ func (p *platform) Secrets(ctx context.Context, project string, want map[string]
 
 // records reads the markers of a project.
 func (p *platform) records(ctx context.Context, project string) ([]description.Record, error) {
-	var all []description.Record
-	err := p.pages(ctx, call{Endpoint: p.d.Endpoints.List, does: lists, project: project}, p.d.Paging, func(object any) (string, error) {
-		if r, ok := p.d.Record(object); ok && r.Project == project {
-			all = append(all, r)
-		}
-		return p.d.ID.Text(object), nil
+	all, _, err := collect(ctx, p, p.listCall(project), p.d.Paging, p.d.ID.Text, func(object any) (description.Record, bool, error) {
+		r, ok := p.d.Record(object)
+		return r, ok && r.Project == project, p.intact(object, project)
 	})
 	return all, err
 }

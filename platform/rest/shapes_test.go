@@ -32,6 +32,10 @@ type shelf struct {
 	condition string
 	// loops makes every page the first.
 	loops bool
+	// newest lists what was created last first.
+	newest bool
+	// creates counts the requests to create.
+	creates int
 	// secret is what a request has to carry in its query, "" for nothing.
 	secret string
 }
@@ -42,6 +46,7 @@ func startShelf(t testing.TB) *shelf {
 	mux.HandleFunc("GET /things", s.list)
 	mux.HandleFunc("POST /things", func(w http.ResponseWriter, r *http.Request) {
 		s.last++
+		s.creates++
 		s.put(w, r, fmt.Sprintf("t-%d", s.last))
 	})
 	mux.HandleFunc("/things/{id}", func(w http.ResponseWriter, r *http.Request) {
@@ -108,6 +113,10 @@ func (s *shelf) put(w http.ResponseWriter, r *http.Request, id string) {
 func (s *shelf) list(w http.ResponseWriter, r *http.Request) {
 	const size = 7
 	from := 0
+	order := slices.Clone(s.order)
+	if s.newest {
+		slices.Reverse(order)
+	}
 	number := func(name string) int { n, _ := strconv.Atoi(r.FormValue(name)); return n }
 	switch {
 	case s.loops:
@@ -116,21 +125,21 @@ func (s *shelf) list(w http.ResponseWriter, r *http.Request) {
 	case r.FormValue("skip") != "":
 		from = number("skip")
 	case r.FormValue("after") != "":
-		from = slices.Index(s.order, r.FormValue("after")) + 1
+		from = slices.Index(order, r.FormValue("after")) + 1
 	case r.FormValue("all") != "":
 		from = -1
 	}
-	to := min(len(s.order), from+size)
+	to := min(len(order), from+size)
 	if from < 0 {
-		from, to = 0, len(s.order)
+		from, to = 0, len(order)
 	}
 	things := []any{}
-	for _, id := range s.order[min(from, len(s.order)):max(to, min(from, len(s.order)))] {
+	for _, id := range order[min(from, len(order)):max(to, min(from, len(order)))] {
 		things = append(things, s.objects[id])
 	}
-	body := map[string]any{"things": things, "count": len(s.order), "pages": (len(s.order) + size - 1) / size, "after": nil}
-	if to < len(s.order) && to > 0 {
-		body["after"] = s.order[to-1]
+	body := map[string]any{"things": things, "count": len(order), "pages": (len(order) + size - 1) / size, "after": nil}
+	if to < len(order) && to > 0 {
+		body["after"] = order[to-1]
 	}
 	answer(w, 200, body)
 }
