@@ -478,6 +478,7 @@ func (m *message) checkTests(v any, f *fieldShape) {
 func (m *message) testValue(name string, at valuePath) {
 	entry, ok := m.catalog[name]
 	switch {
+	case !ok && m.unsure.mayDefine(name):
 	case !ok:
 		w := m.report("unknown-placeholder", at, atLabel, "there is no placeholder %q", name)
 		if near := nearest(name, m.names()); near != "" {

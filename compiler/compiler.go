@@ -140,6 +140,9 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 		}
 		result.Diagnostics = append(result.Diagnostics, d)
 	}
+	for i := range packages {
+		packages[i].diagnostics = project.unsure.untold(packages[i].diagnostics)
+	}
 	claimed := map[string]*compiled{}
 	var all []*compiled
 	for _, p := range packages {

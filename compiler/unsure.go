@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue/cuecontext"
@@ -50,6 +51,19 @@ func (u *unsure) knows(part string) bool {
 // mayDefine reports whether segue.cue may define a placeholder of that name.
 func (u *unsure) mayDefine(name string) bool {
 	return !u.knows("placeholders") && (u.text == "" || strings.Contains(u.text, name))
+}
+
+// untold leaves the findings about a package of which those about segue.cue do
+// not tell: they are about packages that it imports, too.
+func (u *unsure) untold(found diagnostic.List) diagnostic.List {
+	if u == nil {
+		return found
+	}
+	told := map[string]bool{}
+	for _, d := range u.findings {
+		told[d.File] = told[d.File] || d.Severity == diagnostic.Error
+	}
+	return slices.DeleteFunc(found, func(d diagnostic.Diagnostic) bool { return told[d.File] })
 }
 
 // unsureProject is what can be told of a project whose segue.cue has errors, from
