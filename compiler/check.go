@@ -151,7 +151,7 @@ func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 	}
 	for _, k := range missing {
 		w := c.report("missing-field", p, atLabel, "%s is missing", p.with(k).name())
-		w.Help = "add " + k + ": " + firstSentence(s.fields[k])
+		w.Help, w.lacks = "add "+k+": "+firstSentence(s.fields[k]), []valuePath{p.with(k)}
 	}
 	for _, count := range s.counts {
 		c.count(m, s, count, meant, p)
@@ -229,6 +229,7 @@ func (c *checker) count(m map[string]any, s *shape, count fieldCount, meant map[
 		var each []string
 		for _, k := range count.fields {
 			each = append(each, k+": "+firstSentence(s.fields[k]))
+			w.lacks = append(w.lacks, p.with(k))
 		}
 		w.Help = "add " + strings.Join(each, "; or ")
 	case count.exactly && len(has) > 1:

@@ -82,8 +82,34 @@ type finding struct {
 	// part is the offending part of a text, at offset; empty for all of it.
 	part   string
 	offset int
+	// lacks are the paths of values that the finding says are missing, any one of
+	// them; meant is the path at which the value was meant to be that it is about.
+	lacks []valuePath
+	meant valuePath
 	// repair is what the mistake could be repaired with, nil if that is unknown.
 	repair *repair
+}
+
+// withoutEchoes leaves out what is missing only because it has another name or
+// stands elsewhere, for which there is a finding.
+func withoutEchoes(found []finding) []finding {
+	var meant []string
+	for _, f := range found {
+		if f.meant != nil {
+			meant = append(meant, f.meant.String())
+		}
+	}
+	if meant == nil {
+		return found
+	}
+	return slices.DeleteFunc(found, func(f finding) bool {
+		return slices.ContainsFunc(f.lacks, func(lacks valuePath) bool {
+			return slices.ContainsFunc(meant, func(meant string) bool {
+				rest, ok := strings.CutPrefix(meant, lacks.String())
+				return ok && (rest == "" || rest[0] == '.')
+			})
+		})
+	})
 }
 
 // nearest returns the candidate that name was probably meant to be, "" if none

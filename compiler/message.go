@@ -140,6 +140,7 @@ func (m *message) check(accepted bool) {
 	m.findSource()
 	m.checkURL()
 	m.checkHeaders()
+	m.found = withoutEchoes(m.found)
 	slices.SortStableFunc(m.found, byPlace)
 }
 
@@ -159,6 +160,7 @@ func (m *message) checkDraft() {
 	if payload, ok := raw["payload"]; ok {
 		m.checkPayload(payload, shapes[1], false)
 	}
+	m.found = withoutEchoes(m.found)
 	slices.SortStableFunc(m.found, byPlace)
 }
 
@@ -371,6 +373,7 @@ func (m *message) findSource() {
 	default:
 		w := m.report("unknown-source", m.at, atLabel, "segue.cue has several sources, and none is called segment")
 		w.Help = "say which one receives the message: source: " + oneOf(names)
+		w.lacks = []valuePath{at}
 	}
 	m.source = m.sources[name]
 	if m.source.Region == "" {

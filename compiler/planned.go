@@ -49,9 +49,9 @@ func (m *message) checkPlan(payload any) {
 			lacks = append(lacks, name)
 		}
 	}
-	if len(lacks) > 0 && !c.said[at.String()] {
+	if len(lacks) > 0 && !c.said[at.String()] && !c.partial[at.String()] {
 		w := c.report("missing-property", at, atLabel, "%s has no %s, and in the tracking plan %s", at.name(), block, required(lacks))
-		w.Help = fmt.Sprintf("add %s: {%s: ...}", block, lacks[0])
+		w.Help, w.lacks = fmt.Sprintf("add %s: {%s: ...}", block, lacks[0]), []valuePath{at.with(block)}
 		w.Related = c.related(p.fields[lacks[0]])
 	}
 }
@@ -202,7 +202,7 @@ func (c *planCheck) structure(m map[string]any, p *planned, at valuePath) {
 	}
 	for _, k := range sorted(p.fields) {
 		f := p.fields[k]
-		if _, ok := m[k]; ok || !f.required || meant[k] {
+		if _, ok := m[k]; ok || !f.required || meant[k] || c.partial[at.String()] {
 			continue
 		}
 		w := c.report("missing-property", at, atLabel, "%s is missing, and the tracking plan requires it", at.with(k).name())

@@ -351,7 +351,7 @@ func explainProject(root string, failure error, value cue.Value, raw map[string]
 		c.value(raw, shapeOf("project.#Project"), nil)
 		checkProject(c, raw, outline)
 	}
-	for _, f := range c.found {
+	for _, f := range withoutEchoes(c.found) {
 		pkg.add(f, token.NoPos)
 	}
 	if failure != nil && !pkg.found.HasErrors() {

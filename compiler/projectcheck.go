@@ -30,6 +30,7 @@ func checkProject(c *checker, raw, described map[string]any) {
 			return
 		}
 		w := c.report("unknown-"+what, p, at, "there is no %s %q", what, name)
+		w.lacks = []valuePath{{what + "s"}}
 		names := sorted(among)
 		if near := nearest(name, names); near != "" {
 			w.Suggestion, w.Help = near, didYouMean(near)

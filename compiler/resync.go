@@ -141,6 +141,9 @@ func (m complaint) parts() []cut {
 	if c, ok := conflictAround(m.content, m.from); ok {
 		return []cut{{c.span, c.span, []span{{c.from, c.other}, {c.end, c.to}}}}
 	}
+	if m.lost {
+		return nil
+	}
 	var out []cut
 	if m.spare {
 		r := span{m.from, m.to}
@@ -166,6 +169,9 @@ func (m complaint) parts() []cut {
 		end := at + 1
 		for text := bytes.Count(m.content[lines[at].from:lines[at].to], []byte(`"""`))%2 == 1; text && end < len(lines); end++ {
 			text = !bytes.Contains(m.content[lines[end].from:lines[end].to], []byte(`"""`))
+			if text && end == len(lines)-1 {
+				return nil // it goes on to the end of the file
+			}
 		}
 		whole := span{lines[at].from, lines[end-1].to}
 		for end < len(lines) && (isBlank(m.content, lines[end]) || indentation(m.content, lines[end]) > indent) {
@@ -222,9 +228,16 @@ func closes(content []byte, line span) bool {
 	return len(text) > 0 && strings.IndexByte("}])", text[0]) >= 0
 }
 
-// balanced reports whether every bracket of a part is closed in it.
+// balanced reports whether every bracket of a part is closed in it. Those in a
+// text that is not closed count: it may have swallowed them.
 func balanced(part []byte) bool {
 	depth, ok := 0, true
+	if !tokenized(part) {
+		for _, pair := range []string{"{}", "[]", "()"} {
+			ok = ok && bytes.Count(part, []byte(pair[:1])) == bytes.Count(part, []byte(pair[1:]))
+		}
+		return ok
+	}
 	scanTokens(part, func(_ int, tok token.Token, _ string) {
 		switch tok {
 		case token.LBRACE, token.LBRACK, token.LPAREN:
@@ -235,6 +248,17 @@ func balanced(part []byte) bool {
 		}
 	})
 	return ok && depth == 0
+}
+
+// tokenized reports whether a text can be taken apart into tokens.
+func tokenized(content []byte) bool {
+	var s scanner.Scanner
+	s.Init(token.NewFile("", -1, len(content)), content, func(token.Pos, string, []any) {}, 0)
+	for {
+		if _, tok, _ := s.Scan(); tok == token.EOF || tok == token.INTERPOLATION {
+			return s.ErrorCount == 0
+		}
+	}
 }
 
 // scanTokens calls a function for each token of a text, up to an interpolation,

@@ -37,6 +37,8 @@ type complaint struct {
 	from, to                  int // what it is about
 	// operand says that a value is missing, spare that what is there is too much.
 	operand, spare bool
+	// lost says that from there on nothing can be told of what was meant.
+	lost bool
 }
 
 var (
@@ -68,6 +70,7 @@ func (m *complaint) word() {
 	case strings.Contains(raw, "not terminated") && m.content[m.from] == '\'':
 		m.say("the text has no closing quote", `a text stands between double quotes: "…"`)
 	case strings.Contains(raw, "not terminated"):
+		m.lost = !balanced(m.content[m.from:lineEnd(m.content, m.from)])
 		m.say("the text has no closing quote", `close it with "; a text over several lines stands between """`)
 	case strings.Contains(raw, "missing ','"):
 		m.say("a field is to end here, with a new line or a comma", "start a new line, or put a comma, between two fields")
@@ -144,8 +147,10 @@ func (m *complaint) superfluous() {
 	if b := bracketsOf(m.content[:m.from]); b.early.text != "" {
 		m.from, m.to = b.early.at, b.early.at+1
 		m.message = "found " + b.early.text + " that closes more than it should"
+		_, m.spare = indentAt(m.content, m.from)
+		m.spare = m.spare && !b.crooked
 	}
-	m.spare = true
+	m.lost = !m.spare
 }
 
 // A bracket stands in a file; its text is empty if there is none.
@@ -161,9 +166,11 @@ type brackets struct {
 	// left is the first one that is closed by a bracket on a line of less
 	// indentation, which was to close one before it.
 	left bracket
-	// early is the first one at the start of a line that closes a bracket of a
-	// line that is indented otherwise.
-	early bracket
+	// early is the first one that closes a bracket of another line which is
+	// indented otherwise. It is crooked if it does not stand at the start of its
+	// line.
+	early   bracket
+	crooked bool
 }
 
 // unclosed returns the bracket that lacks one to close it.
@@ -194,9 +201,12 @@ func bracketsOf(content []byte) brackets {
 			}
 			last := b.open[len(b.open)-1]
 			b.open = b.open[:len(b.open)-1]
-			if indent, first := indentAt(content, at); first && indent != last.indent {
+			if indent, first := indentAt(content, at); indent != last.indent {
 				if b.early.text == "" {
-					b.early = bracket{at, tok.String(), indent}
+					b.early, b.crooked = bracket{at, tok.String(), indent}, !first
+				}
+				if !first {
+					return
 				}
 				if outer := func(o bracket) bool { return o.indent == indent }; b.left.text == "" && slices.ContainsFunc(b.open, outer) {
 					b.left = last

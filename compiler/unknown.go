@@ -10,15 +10,16 @@ import (
 // field that was probably meant.
 func (c *checker) unknownField(k string, m map[string]any, s *shape, at valuePath) string {
 	w := c.report("unknown-field", at, atLabel, "%s has no field %q", structName(at[:len(at)-1]), k)
+	around := at[:len(at)-1]
 	if near := nearest(k, s.free(m)); near != "" {
-		w.Suggestion, w.Help = near, didYouMean(near)
+		w.Suggestion, w.Help, w.meant = near, didYouMean(near), around.with(near)
 		if c.fits(m[k], s.fields[near].shape, at) {
 			c.found[len(c.found)-1].repair = &repair{how: rename, text: near}
 		}
 		return near
 	}
 	if other := s.lacking(k, m); other != "" {
-		w.Suggestion, w.Help = other, didYouMean(other)
+		w.Suggestion, w.Help, w.meant = other, didYouMean(other), around.with(other)
 		return other
 	}
 	call := s.call()
@@ -28,13 +29,20 @@ func (c *checker) unknownField(k string, m map[string]any, s *shape, at valuePat
 	}
 	switch inner := s.home(k); {
 	case inner != "":
-		w.Suggestion = inner + "." + k
+		w.Suggestion, w.meant = inner+"."+k, around.with(inner, k)
 		w.Help = k + " belongs in " + inner + ": write " + inner + ": " + k + ": ..."
 	case call != "" && len(callsWith(k)) > 0:
 		w.Help = k + " belongs to a call of another kind: use " + oneOf(callsWith(k))
 		if k == "traits" || k == "properties" {
 			w.Help = "a call of this kind has " + own + "; " + w.Help
+			w.meant = around.with(own)
 		}
+	case call != "" && s.has("context", k):
+		w.Suggestion, w.meant = "context."+k, around.with("context", k)
+		w.Help = k + " belongs in context: write context: " + k + ": ..."
+	case call != "" && len(around) == 3 && automationField(call, k):
+		w.Suggestion, w.meant = k, around[:2].with(k)
+		w.Help = k + " belongs beside payload, not in it"
 	case call != "":
 		w.Help = "fields of your own go into " + own + ": " + own + ": " + labelSelector(k).String() + ": ..."
 	default:
@@ -133,14 +141,29 @@ func (s *shape) names() []string {
 // home returns the field within which a field of that name belongs, "" if there
 // is none.
 func (s *shape) home(k string) string {
-	for _, inner := range []string{"payload", "traits", "properties"} {
-		if f, ok := s.fields[inner]; ok {
-			if _, ok := f.shape.fields[k]; ok {
-				return inner
-			}
+	for _, inner := range []string{"payload", "trigger", "traits", "properties"} {
+		if s.has(inner, k) {
+			return inner
 		}
 	}
 	return ""
+}
+
+// has reports whether a field of a shape is a struct that has a field k.
+func (s *shape) has(inner, k string) bool {
+	f, ok := s.fields[inner]
+	if !ok {
+		return false
+	}
+	_, ok = f.shape.fields[k]
+	return ok
+}
+
+// automationField reports whether an automation of a call has a field that its
+// payload does not have.
+func automationField(call, k string) bool {
+	_, ok := callShapes()[call][0].fields[k]
+	return ok
 }
 
 // call returns the call that a shape is the message of, "" if it is none.
