@@ -524,7 +524,7 @@ func (p *explained) argument(pos token.Pos) *ast.Ident {
 		return nil
 	}
 	id, ok := siteAt(src.syntax, pos).value.(*ast.Ident) // the field's, or the one there
-	if !ok || !strings.HasPrefix(id.Name, "#") || topField(src.syntax, id.Name) != nil {
+	if !ok || !strings.HasPrefix(id.Name, "#") || topField(src.syntax.Decls, id.Name) != nil {
 		return nil
 	}
 	return id

@@ -58,7 +58,7 @@ func (r *resolver) file() {
 		r.imported[importName(spec)] = spec
 	}
 	for name, spec := range r.imported {
-		if f := topField(s.syntax, name); f != nil {
+		if f := topField(s.syntax.Decls, name); f != nil {
 			r.nameClash(f, spec)
 			return
 		}
@@ -102,12 +102,20 @@ func (r *resolver) report(code string, n ast.Node, message, help string) *diagno
 	return &r.found[len(r.found)-1]
 }
 
-// topField returns a field at the top of a file by its name.
-func topField(f *ast.File, name string) *ast.Field {
-	for _, d := range f.Decls {
-		if field, ok := d.(*ast.Field); ok {
-			if label, ok := fieldLabel(field); ok && label == name {
-				return field
+// topField returns a field among declarations by its name, also within braces
+// around some of them.
+func topField(decls []ast.Decl, name string) *ast.Field {
+	for _, d := range decls {
+		switch d := d.(type) {
+		case *ast.Field:
+			if label, ok := fieldLabel(d); ok && label == name {
+				return d
+			}
+		case *ast.EmbedDecl:
+			if st, ok := d.Expr.(*ast.StructLit); ok {
+				if field := topField(st.Elts, name); field != nil {
+					return field
+				}
 			}
 		}
 	}
