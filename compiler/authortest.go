@@ -405,6 +405,9 @@ func encodeAutomation(v cue.Value) ([]byte, error) {
 		}
 		return v.MarshalJSON()
 	}
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
 	return encodeStruct(v, func(name string, v cue.Value) ([]byte, error) {
 		if name != "tests" {
 			return encodeConcrete(v)

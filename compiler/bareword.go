@@ -66,6 +66,83 @@ func (r *resolver) doubledOperators() {
 	}, nil)
 }
 
+// strayValues finds numbers and texts that stand among fields, which CUE takes
+// for the value of the whole struct, and puts holes in their place.
+func (r *resolver) strayValues() {
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		st, ok := n.(*ast.StructLit)
+		if !ok || !slices.ContainsFunc(st.Elts, func(d ast.Decl) bool { _, field := d.(*ast.Field); return field }) {
+			return true
+		}
+		for i, d := range st.Elts {
+			embed, ok := d.(*ast.EmbedDecl)
+			if !ok {
+				continue
+			}
+			lit, ok := embed.Expr.(*ast.BasicLit)
+			if !ok {
+				continue
+			}
+			r.bare[lit] = true
+			f := r.report("wrong-type", lit, "the value "+lit.Value+" stands among fields, and has no name", "give it a name, as in name: "+lit.Value+"; or remove it")
+			if i > 0 && lit.Kind == token.INT {
+				if whole, ok := lastValue(st.Elts[i-1]).(*ast.BasicLit); ok && whole.Kind == token.INT && whole.Pos().Line() == lit.Pos().Line() {
+					f.Suggestion = whole.Value + "." + lit.Value
+					f.Help = "a decimal point is written . and not a comma: write " + f.Suggestion
+				}
+			}
+		}
+		return true
+	}, nil)
+}
+
+// lastValue is the value of a field, or of the field in it if it has no braces.
+func lastValue(d ast.Decl) ast.Expr {
+	field, ok := d.(*ast.Field)
+	if !ok {
+		return nil
+	}
+	if st, ok := field.Value.(*ast.StructLit); ok && !st.Lbrace.IsValid() && len(st.Elts) == 1 {
+		return lastValue(st.Elts[0])
+	}
+	return field.Value
+}
+
+// packageForField finds a field of the package where an import of nearly that
+// name is meant: automations.#Group for automation.#Group.
+func (r *resolver) packageForField(used map[ast.Node]bool) {
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		id, ok := sel.X.(*ast.Ident)
+		if !ok || r.imported[id.Name] != nil || !r.scope[id.Name] {
+			return true
+		}
+		label, _, err := ast.LabelName(sel.Sel)
+		name := nearest(id.Name, sorted(r.imported))
+		if err != nil || name == "" || used[r.imported[name]] {
+			return true
+		}
+		spec := r.imported[name]
+		if !slices.Contains(r.packageFields(ast.ParseImportPath(importPath(spec))), label) || slices.Contains(r.index.labels(id, 0), label) {
+			return true
+		}
+		d := r.report("unknown-reference", id, id.Name+" is a field of this package, and has no "+label, didYouMean(name))
+		d.Suggestion = name
+		r.fix(d, id, name)
+		id.Name, id.Node, r.altered = name, spec, true
+		r.meant[name] = true
+		return true
+	}, nil)
+	for name := range r.meant {
+		if spec := r.imported[name]; spec != nil {
+			used[spec] = true
+		}
+	}
+}
+
 // mayBeTruth reports whether an expression may be true or false, by its form.
 func mayBeTruth(e ast.Expr) bool {
 	switch e := e.(type) {

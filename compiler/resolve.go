@@ -43,7 +43,7 @@ type resolver struct {
 	imported   map[string]*ast.ImportSpec
 	meant      map[string]bool   // names of packages whose import has a finding
 	gone       map[ast.Node]bool // imports that lead nowhere, or are not used
-	bare       map[ast.Node]bool // placeholders without quotes
+	bare       map[ast.Node]bool // what is written as it can not be: placeholders without quotes
 	unresolved map[*ast.Ident]bool
 }
 
@@ -66,6 +66,8 @@ func (r *resolver) file() {
 	used := referenced(s.syntax)
 	r.barePlaceholders()
 	r.doubledOperators()
+	r.strayValues()
+	r.packageForField(used)
 	for _, id := range s.syntax.Unresolved {
 		if r.unresolved[id] || id == packageIdent(s.syntax) || id.Node != nil || r.scope[id.Name] || predeclared(id.Name) {
 			continue // the parser lists the package clause too
@@ -199,7 +201,7 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 			c.Replace(r.hole(n))
 			return false
 		}
-	case *ast.StructLit:
+	case *ast.StructLit, *ast.BinaryExpr, *ast.BasicLit:
 		if r.bare[n] {
 			c.Replace(r.hole(n))
 			return false

@@ -88,6 +88,8 @@ func (m *complaint) word() {
 		m.say("the text has an escape that does not exist", `write \\ for a backslash`)
 	case strings.Contains(raw, "UTF-8"):
 		m.say("the file is not UTF-8: the byte "+strconv.Quote(string(m.content[m.from:m.to]))+" is no character", "save the file as UTF-8")
+	case strings.Contains(raw, "illegal") && strings.Contains(raw, "number"):
+		m.number()
 	case strings.HasPrefix(raw, "illegal character"):
 		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "), "remove it, or put it into a text between quotes")
 	case found != "":
@@ -96,6 +98,27 @@ func (m *complaint) word() {
 		m.say("the file does not parse: "+raw, "correct the syntax; cue fmt shows the place too")
 	}
 }
+
+// number words what starts like a number and is none: a date, a leading zero, a
+// unit behind it.
+func (m *complaint) number() {
+	for m.from > 0 && !strings.ContainsRune(" \t\r\n,:[{(&|\"", rune(m.content[m.from-1])) {
+		m.from--
+	}
+	text := numberLike.Find(m.content[m.from:])
+	m.to = m.from + max(1, len(text))
+	if dateLike.Match(text) {
+		m.suggestion = strconv.Quote(string(text))
+		m.say("a date stands between quotes", "write "+m.suggestion)
+		return
+	}
+	m.say("this is no number: "+string(text), "write a number without leading zeros and without a unit; a text stands between quotes")
+}
+
+var (
+	numberLike = regexp.MustCompile(`^[-+]?[0-9][0-9A-Za-z_.:+-]*`)
+	dateLike   = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
+)
 
 func (m *complaint) say(message, help string) { m.message, m.help = message, help }
 
