@@ -17,7 +17,7 @@ func (c *checker) template(v string, s *shape, p valuePath) bool {
 	var malformed automation.SyntaxErrors
 	errors.As(err, &malformed)
 	defer c.certainIn(v, s, p, len(c.found))
-	single := c.singleBraces(v, p)
+	single := c.foreign(v, p)
 	if len(malformed)+len(t.References()) == 0 {
 		return single
 	}
@@ -232,26 +232,61 @@ func (c *checker) suits(v string, ref automation.Reference, lone bool, s *shape,
 	}
 }
 
-var singleBrace = regexp.MustCompile(`\$?\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}`)
+// foreignForms are how others write a placeholder. Each has the name as its only
+// group.
+var foreignForms = func() []*regexp.Regexp {
+	const name = `[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*`
+	var out []*regexp.Regexp
+	for _, form := range []string{`[$#%]?\{` + name + `\}`, `\{[ \t]+\{` + name + `\}[ \t]*\}`, `\{[ \t]*\{` + name + `\}[ \t]+\}`, `<%=?` + name + `%>`,
+		`\[\[` + name + `\]\]`, `<` + name + `>`, `%` + name + `%`, `｛｛` + name + `｝｝`, `^[:$@]` + name + `$`} {
+		out = append(out, regexp.MustCompile(form))
+	}
+	return out
+}()
 
-// singleBraces reports a placeholder of the catalog between single braces, or
-// written as a shell would: the platform sends it as it stands.
-func (c *checker) singleBraces(v string, p valuePath) bool {
+// strayDollar is a placeholder as a shell or GitHub would write it. In front of a
+// number it may be the sign of a currency.
+var strayDollar = regexp.MustCompile(`^\$\{\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}\}$`)
+
+// nonNumber reports whether a placeholder is known and no number.
+func (c *checker) nonNumber(name string) bool {
+	entry, known := c.catalog[name]
+	return known && entry.Type != automation.NumberValue
+}
+
+// foreign reports placeholders of the catalog that are written as another
+// platform, a shell or a programming language would: they are sent as they stand.
+func (c *checker) foreign(v string, p valuePath) bool {
 	if !c.templates {
 		return false
 	}
-	any := false
-	for _, m := range singleBrace.FindAllStringSubmatchIndex(v, -1) {
-		name := v[m[2]:m[3]]
-		doubled := m[0] > 0 && v[m[0]-1] == '{' || m[1] < len(v) && v[m[1]] == '}'
-		if _, known := c.catalog[name]; !known || doubled {
-			continue
+	type place struct{ from, to int }
+	var told []place
+	say := func(m []int) {
+		from, to, name := m[0], m[1], v[m[2]:m[3]]
+		overlaps := func(t place) bool { return from < t.to && t.from < to }
+		if _, known := c.catalog[name]; !known || slices.ContainsFunc(told, overlaps) {
+			return
 		}
-		w := c.report("malformed-placeholder", p, atValue, "%s is not a placeholder: it would be sent as it stands", v[m[0]:m[1]])
-		partOf(w, v, m[0], m[1]-m[0])
+		told = append(told, place{from, to})
+		w := c.report("malformed-placeholder", p, atValue, "%s is not a placeholder: it would be sent as it stands", v[from:to])
+		partOf(w, v, from, to-from)
 		w.Suggestion, w.Help = name, "write {{"+name+"}}"
 		w.repair = &repair{how: rewrite, text: automation.Reference{Name: name}.String(), shared: true}
-		any = true
 	}
-	return any
+	for i := len(foreignForms) - 1; i >= 0; i-- {
+		for _, m := range foreignForms[i].FindAllStringSubmatchIndex(v, -1) {
+			doubled := i == 0 && (v[m[0]] == '{' && m[0] > 0 && v[m[0]-1] == '{' || m[1] < len(v) && v[m[1]] == '}')
+			if !doubled {
+				say(m)
+			}
+		}
+	}
+	if m := strayDollar.FindStringSubmatchIndex(v); m != nil && c.nonNumber(v[m[2]:m[3]]) {
+		say(m)
+		w := &c.found[len(c.found)-1]
+		w.Message = "the $ in " + v + " would be sent as it stands"
+		return false // the placeholder in it is one
+	}
+	return len(told) > 0
 }

@@ -154,7 +154,7 @@ func (c *checker) number(n json.Number, p valuePath) {
 
 // text checks a text: its placeholders, and its content where it has none.
 func (c *checker) text(v string, s *shape, p valuePath) {
-	if strings.ContainsAny(v, "{}") && c.template(v, s, p) {
+	if strings.ContainsAny(v, "{}%<[:$@｛") && c.template(v, s, p) {
 		return
 	}
 	switch s.kind {
