@@ -26,7 +26,7 @@ func (m *message) silence() {
 		case code.Severity == diagnostic.Error, slices.ContainsFunc(m.found, isError):
 			w := m.report("unused-allow", at, atLabel, "an error can't be silenced, and %s is one", name)
 			w.Severity, w.Help = diagnostic.Warning, "remove the line, and correct what is wrong"
-		case m.failed(), m.unsure != nil: // not everything could be checked
+		case m.failed(), m.unsure != nil, m.undetermined, len(m.partial) > 0: // not everything could be checked
 		case code.comparing:
 			m.pending = append(m.pending, name)
 		default:

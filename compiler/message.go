@@ -225,6 +225,14 @@ func (m *message) findTrigger() {
 	case journey && !pattern:
 		m.trigger = automation.Journey
 	}
+	for kind, v := range t {
+		name, ok := v.(string)
+		if trimmed := strings.TrimSpace(name); ok && trimmed != name && trimmed != "" && (kind == "pattern" || kind == "journey") {
+			w := m.report("stray-blanks", m.at.with("trigger", kind), atValue, "the name of the %s has blanks around it: %q", kind, name)
+			w.Suggestion, w.Help, w.repair = trimmed, fmt.Sprintf("write %q", trimmed), quoted(trimmed)
+			return
+		}
+	}
 	m.checkTrigger(t)
 }
 

@@ -83,7 +83,7 @@ func checkBase(c *checker, of any, field string, at valuePath) {
 	at = at.with(field)
 	u, err := url.Parse(v)
 	switch {
-	case err != nil || u.Hostname() == "":
+	case err != nil || u.Hostname() == "" || !validPort(u):
 		w := c.report("invalid-url", at, atValue, "%s is not an absolute http or https URL: %q", at, v)
 		w.Help = patternHelp(at)
 	case u.User != nil:

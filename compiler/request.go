@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -49,7 +50,7 @@ func (m *message) checkURL() {
 	}
 	u, err := url.Parse(templatePattern.ReplaceAllString(given, "x"))
 	switch {
-	case err != nil || u.Host == "" || strings.ContainsAny(given, " \t") && !strings.Contains(given, "{{") || u.Scheme != "https" && u.Scheme != "http":
+	case err != nil || u.Host == "" || strings.ContainsAny(templatePattern.ReplaceAllString(given, "x"), " \t") || !validPort(u) || u.Scheme != "https" && u.Scheme != "http":
 		w := m.report("invalid-url", at, atValue, "%s is not an absolute http or https URL: %q", at.name(), given)
 		w.Help = "write it as in https://api.example.com/v1/events"
 		return
@@ -70,6 +71,15 @@ func (m *message) checkURL() {
 	if region := regionOf(u.Hostname()); region != "" {
 		m.foreignSegmentURL(u, region, at)
 	}
+}
+
+// validPort reports whether the port of a URL is one, if it has a port.
+func validPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return true
+	}
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && n > 0
 }
 
 var templatePattern = regexp.MustCompile(`\{\{[^{}]*\}\}`)
