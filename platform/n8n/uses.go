@@ -233,6 +233,13 @@ func (p *Platform) bury(id string) {
 	p.buried[id] = true
 }
 
+// isBuried reports whether a credential does not exist any more.
+func (p *Platform) isBuried(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.buried[id]
+}
+
 // leave gives a place up.
 func (p *Platform) leave(prj *project, place *place) {
 	p.mu.Lock()
