@@ -80,11 +80,9 @@ func (p *Platform) look(ctx context.Context, prj *project, auth *authRecord, ref
 		}
 	}
 	if prj.ledger == "" {
-		was := prj.unsettled.Swap(true) // should it be stored and not be confirmed
 		out = workflow{}
-		if err = p.write(ctx, call{method: "POST", path: "/workflows", in: w, out: &out}); err == nil && !was {
-			prj.unsettled.Store(false)
-		}
+		err = p.write(ctx, call{method: "POST", path: "/workflows", in: w, out: &out})
+		prj.doubtful = prj.doubtful || err != nil
 	}
 	if err != nil {
 		return nil, err
@@ -166,13 +164,21 @@ const sweepRounds = 8
 
 // sweep deletes the project's credentials that no workflow uses, then its
 // ledger, and those that leftover says. prj.credentials is held.
-func (p *Platform) sweep(ctx context.Context, prj *project, leftover func(ledgerRecord) bool) error {
+func (p *Platform) sweep(ctx context.Context, prj *project, leftover func(ledgerRecord) bool) (err error) {
+	prj.unsettled.Store(false) // what is written from now on may come too late for this sweep
+	defer func() {
+		if err != nil {
+			prj.unsettled.Store(true)
+		}
+	}()
+	p.mu.Lock()
+	left := maps.Clone(prj.left)
+	p.mu.Unlock()
 	var all []workflow
 	for round, again := 0, true; again; round++ {
 		if round == sweepRounds {
 			return &sync.Error{Kind: sync.Temporary, Message: "other applies of the project keep changing its credentials"}
 		}
-		var err error
 		if all, again, err = p.sweepOnce(ctx, prj); err != nil {
 			return err
 		}
@@ -187,10 +193,10 @@ func (p *Platform) sweep(ctx context.Context, prj *project, leftover func(ledger
 	if err := p.closeLedger(ctx, prj); err != nil {
 		return err
 	}
-	prj.unsettled.Store(false)
+	prj.doubtful = false
 	p.mu.Lock()
-	clear(prj.left)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(prj.left, func(id, _ string) bool { _, was := left[id]; return was })
 	return nil
 }
 
@@ -324,7 +330,7 @@ func (p *Platform) Settle(ctx context.Context, project string) error {
 	prj.credentials.Lock()
 	defer prj.credentials.Unlock()
 	p.leaveMinted(prj)
-	if prj.ledger == "" && !prj.unsettled.Load() {
+	if prj.ledger == "" && !prj.doubtful && !prj.unsettled.Load() {
 		return nil
 	}
 	return p.sweep(ctx, prj, byOthers)
