@@ -283,7 +283,8 @@ func (s *server) testTwoApplies(t *testing.T) {
 }
 
 // One apply deletes a credential with the last workflow that uses it, and just
-// before, another one gives it to a new workflow.
+// before, another one gives it to a new workflow. While the first one gives that
+// workflow another credential, so does the second.
 func (s *server) testUseOfDeletedCredential(t *testing.T) {
 	const project = "used-late"
 	recorder := platformtest.StartRecorder(t)
@@ -296,11 +297,21 @@ func (s *server) testUseOfDeletedCredential(t *testing.T) {
 	if _, err := other.Secrets(t.Context(), project, in.Secrets); err != nil {
 		t.Fatal(err)
 	}
-	var late error
-	meddling := before("DELETE", "/credentials/", func() {
-		_, late = other.Create(t.Context(), project, fresh.Automations[0])
-	})
-	p := s.platform(Options{Transport: meddling})
+	var late sync.Stored
+	var lateErr, settleErr error
+	var created, settled gosync.Once
+	p := s.platform(Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		switch {
+		case r.Method == "DELETE" && strings.Contains(r.URL.Path, "/credentials/"):
+			created.Do(func() { late, lateErr = other.Create(t.Context(), project, fresh.Automations[0]) })
+		case r.Method == "PUT" && late.ID != "" && strings.HasSuffix(r.URL.Path, late.ID):
+			settled.Do(func() {
+				other.project(project).unsettled.Store(true) // as after an update
+				settleErr = other.Settle(t.Context(), project)
+			})
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})})
 	found, err := p.Find(t.Context(), project, old.Automations[0].Key)
 	if err != nil || len(found) != 1 {
 		t.Fatalf("found %+v, %v", found, err)
@@ -308,9 +319,10 @@ func (s *server) testUseOfDeletedCredential(t *testing.T) {
 	if _, err := p.Secrets(t.Context(), project, in.Secrets); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Delete(t.Context(), found[0]); err != nil || late != nil {
-		t.Fatal(err, late)
+	if err := p.Delete(t.Context(), found[0]); err != nil || lateErr != nil || settleErr != nil {
+		t.Fatal(err, lateErr, settleErr)
 	}
+	settled.Do(func() { t.Error("the workflow was not given another credential") })
 	s.requireUsed(t, project)
 	platformtest.RequireExactly(t, s.platform(Options{}), fresh)
 	if err := fire(s.webhook(project, fresh.Automations[0].Key), map[string]any{"userId": "u"}); err != nil {
@@ -342,18 +354,6 @@ func (s *server) testNewCredentialDeleted(t *testing.T) {
 	platformtest.RequireExactly(t, s.platform(Options{}), in)
 	s.requireUsed(t, project)
 	s.requireCredentials(t, project, 1)
-}
-
-// before does something ahead of the first request that has the method, and the
-// text in its path.
-func before(method, part string, do func()) roundTripper {
-	var once gosync.Once
-	return func(r *http.Request) (*http.Response, error) {
-		if r.Method == method && strings.Contains(r.URL.Path, part) {
-			once.Do(do)
-		}
-		return http.DefaultTransport.RoundTrip(r)
-	}
 }
 
 // requireUsed checks, in n8n's database, that a workflow uses each credential of

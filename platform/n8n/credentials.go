@@ -121,11 +121,11 @@ func (p *Platform) mint(ctx context.Context, prj *project, secret map[string]aut
 		}
 		auth.Name = free[rand.N(len(free))]
 		if auth.ID, err = p.storeCredential(ctx, auth.Name, headers); err != nil {
-			prj.unsettled.Store(true) // it may be there all the same
+			prj.doubtful = true
 			return nil, err
 		}
 		if found, err = p.look(ctx, prj, auth, []credentialRef{{name: auth.Name}}); err != nil {
-			prj.unsettled.Store(true)
+			prj.doubtful = true
 			return nil, err
 		}
 		if slices.Contains(found, credentialRef{auth.ID, auth.Name}) {
@@ -161,6 +161,7 @@ func (p *Platform) relocate(ctx context.Context, prj *project, w *workflow, r re
 		next, now, err := rewrite(w, place.auth)
 		if err == nil {
 			w, err = p.move(ctx, prj, w, next, r.Auth, now.Auth)
+			prj.unsettled.Store(true)
 		}
 		if err == nil || !place.minted() {
 			p.leave(prj, place)

@@ -80,11 +80,9 @@ func (p *Platform) look(ctx context.Context, prj *project, auth *authRecord, ref
 		}
 	}
 	if prj.ledger == "" {
-		was := prj.unsettled.Swap(true) // should it be stored and not be confirmed
 		out = workflow{}
-		if err = p.write(ctx, call{method: "POST", path: "/workflows", in: w, out: &out}); err == nil && !was {
-			prj.unsettled.Store(false)
-		}
+		err = p.write(ctx, call{method: "POST", path: "/workflows", in: w, out: &out})
+		prj.doubtful = prj.doubtful || err != nil
 	}
 	if err != nil {
 		return nil, err
@@ -160,45 +158,30 @@ func named(names []string) []credentialRef {
 	return refs
 }
 
+// sweepRounds is how often a sweep is repeated: each time, another apply has
+// come in between.
+const sweepRounds = 8
+
 // sweep deletes the project's credentials that no workflow uses, then its
-// ledger, and those that leftover says. Another apply at the same time may
-// just have put one of the credentials to use: such a workflow is given another.
-// prj.credentials is held.
-func (p *Platform) sweep(ctx context.Context, prj *project, leftover func(ledgerRecord) bool) error {
-	refs := named(p.names(prj))
+// ledger, and those that leftover says. prj.credentials is held.
+func (p *Platform) sweep(ctx context.Context, prj *project, leftover func(ledgerRecord) bool) (err error) {
+	prj.unsettled.Store(false) // what is written from now on may come too late for this sweep
+	defer func() {
+		if err != nil {
+			prj.unsettled.Store(true)
+		}
+	}()
 	p.mu.Lock()
-	for id, name := range prj.left {
-		refs = append(refs, credentialRef{id, name}) // whatever it is called
-	}
+	left := maps.Clone(prj.left)
 	p.mu.Unlock()
-	found, err := p.look(ctx, prj, nil, refs)
-	if err != nil {
-		return err
-	}
-	// Who lists first could miss the use of a credential that is found.
-	all, err := p.list(ctx)
-	if err != nil {
-		return err
-	}
-	deleted := map[string]bool{}
-	for _, c := range found {
-		if deleted[c.id] || p.used(prj, all, c.id) {
-			continue
+	var all []workflow
+	for round, again := 0, true; again; round++ {
+		if round == sweepRounds {
+			return &sync.Error{Kind: sync.Temporary, Message: "other applies of the project keep changing its credentials"}
 		}
-		if err := p.deleteCredential(ctx, c.id); err != nil {
+		if all, again, err = p.sweepOnce(ctx, prj); err != nil {
 			return err
 		}
-		deleted[c.id] = true
-	}
-	if len(deleted) > 0 {
-		if all, err = p.list(ctx); err != nil {
-			return err
-		}
-	}
-	if err := p.mend(ctx, prj, all, func(id string) bool {
-		return !deleted[id] && slices.ContainsFunc(found, func(c credentialRef) bool { return c.id == id })
-	}); err != nil {
-		return err
 	}
 	for i := range all {
 		if r, ok := all[i].ledger(); ok && r.Project == prj.name && all[i].ID != prj.ledger && (r.By == p.id || leftover(r)) {
@@ -210,11 +193,50 @@ func (p *Platform) sweep(ctx context.Context, prj *project, leftover func(ledger
 	if err := p.closeLedger(ctx, prj); err != nil {
 		return err
 	}
-	prj.unsettled.Store(false)
+	prj.doubtful = false
 	p.mu.Lock()
-	clear(prj.left)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(prj.left, func(id, _ string) bool { _, was := left[id]; return was })
 	return nil
+}
+
+// sweepOnce deletes credentials that no workflow uses. Another apply at the same
+// time may just have put one of them to use: such a workflow is given another,
+// which may in turn put an end to a use, so that it has to be done again.
+func (p *Platform) sweepOnce(ctx context.Context, prj *project) (all []workflow, again bool, err error) {
+	refs := named(p.names(prj))
+	p.mu.Lock()
+	for id, name := range prj.left {
+		refs = append(refs, credentialRef{id, name}) // whatever it is called
+	}
+	p.mu.Unlock()
+	found, err := p.look(ctx, prj, nil, refs)
+	if err != nil {
+		return nil, false, err
+	}
+	// Who lists first could miss the use of a credential that is found.
+	if all, err = p.list(ctx); err != nil {
+		return nil, false, err
+	}
+	deleted := map[string]bool{}
+	for _, c := range found {
+		if deleted[c.id] || p.used(prj, all, c.id) {
+			continue
+		}
+		if err := p.deleteCredential(ctx, c.id); err != nil {
+			return nil, false, err
+		}
+		deleted[c.id] = true
+	}
+	if len(deleted) > 0 {
+		if all, err = p.list(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	again, err = p.mend(ctx, prj, all, func(id string) bool {
+		return !deleted[id] && slices.ContainsFunc(found, func(c credentialRef) bool { return c.id == id })
+	})
+	return all, again, err
 }
 
 // used reports whether a workflow refers to a credential, whoever it belongs
@@ -239,8 +261,9 @@ func (p *Platform) used(prj *project, all []workflow, credential string) bool {
 }
 
 // mend gives those of the project's workflows another credential whose own does
-// not exist any more. alive tells of a credential that is known to exist.
-func (p *Platform) mend(ctx context.Context, prj *project, all []workflow, alive func(string) bool) error {
+// not exist any more, and reports whether it has changed any. alive tells of
+// a credential that is known to exist.
+func (p *Platform) mend(ctx context.Context, prj *project, all []workflow, alive func(string) bool) (changed bool, _ error) {
 	refs := map[string]credentialRef{}
 	users := map[string][]*workflow{}
 	for i := range all {
@@ -252,12 +275,12 @@ func (p *Platform) mend(ctx context.Context, prj *project, all []workflow, alive
 		}
 	}
 	if len(refs) == 0 {
-		return nil
+		return false, nil
 	}
 	// It may have been created since alive was found out.
 	found, err := p.look(ctx, prj, nil, slices.Collect(maps.Values(refs)))
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, c := range found {
 		delete(users, c.id)
@@ -269,12 +292,13 @@ func (p *Platform) mend(ctx context.Context, prj *project, all []workflow, alive
 			if !p.atHand(prj, r.Auth) {
 				continue // nothing to make another one of
 			}
+			changed = true
 			if err := p.rotate(ctx, prj, w, r); err != nil && sync.KindOf(err) != sync.Conflict {
-				return err
+				return changed, err
 			}
 		}
 	}
-	return nil
+	return changed, nil
 }
 
 // atHand reports whether the values are known that a credential holds.
@@ -306,7 +330,7 @@ func (p *Platform) Settle(ctx context.Context, project string) error {
 	prj.credentials.Lock()
 	defer prj.credentials.Unlock()
 	p.leaveMinted(prj)
-	if prj.ledger == "" && !prj.unsettled.Load() {
+	if prj.ledger == "" && !prj.doubtful && !prj.unsettled.Load() {
 		return nil
 	}
 	return p.sweep(ctx, prj, byOthers)

@@ -229,7 +229,7 @@ func (p *Platform) createWithCredential(ctx context.Context, prj *project, a aut
 		if !w.resolved() {
 			return nil, p.vanished(place.auth)
 		}
-		if prj.unsettled.Load() {
+		if prj.doubtful || prj.unsettled.Load() {
 			return w, p.sweep(ctx, prj, byOthers)
 		}
 		return w, p.closeLedger(ctx, prj)
@@ -454,12 +454,12 @@ func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Aut
 	if err != nil {
 		return sync.Stored{}, err
 	}
-	// Another apply may give the workflow another credential meanwhile, to which
-	// this one puts an end.
-	prj.unsettled.Store(true)
 	if len(secret) > 0 && r.Auth != nil && w.usesItsCredential() && r.Auth.Shape == shapeOf(secret) && p.valid(prj, r.Auth) {
 		// It stays with its credential, which is the common case: nobody has to wait.
-		if err := inPlace(r.Auth); err != nil {
+		err := inPlace(r.Auth)
+		// Another apply may have given the workflow another credential meanwhile.
+		prj.unsettled.Store(true)
+		if err != nil {
 			return sync.Stored{}, err
 		}
 		if w.resolved() {
@@ -500,11 +500,12 @@ func (p *Platform) remove(ctx context.Context, w *workflow) error {
 	if err != nil {
 		return err
 	}
-	prj.unsettled.Store(true)
 	if err := p.release(ctx, prj, w, r); err != nil {
 		return err
 	}
-	if err := p.deleteWorkflow(ctx, w); err != nil {
+	err = p.deleteWorkflow(ctx, w)
+	prj.unsettled.Store(true)
+	if err != nil {
 		return err
 	}
 	prj.credentials.Lock()

@@ -124,8 +124,8 @@ func (p *Platform) rotate(ctx context.Context, prj *project, listed *workflow, w
 		}
 		return err
 	}
-	if r.Auth == nil {
-		return nil
+	if r.Auth == nil || p.valid(prj, r.Auth) && !p.isBuried(r.Auth.ID) {
+		return nil // another apply has been here
 	}
 	var a automation.Automation
 	w.readRequest(&a)

@@ -21,11 +21,14 @@ type project struct {
 	// credentials is held while a credential is created, replaced or deleted.
 	credentials gosync.Mutex
 	// ledger is the ID of the ledger that is open, "" for none, and
-	// ledgerSecrets what is in it. They are guarded by credentials.
+	// ledgerSecrets what is in it. doubtful is set if another ledger or
+	// a credential may be there whose creation was not confirmed. They are
+	// guarded by credentials.
 	ledger        string
 	ledgerSecrets []string
-	// unsettled is set if a credential may have lost its last user, or a ledger
-	// may be there, without that being known here.
+	doubtful      bool
+	// unsettled is set after each write that may have put an end to the use of
+	// a credential, and cleared when a sweep begins.
 	unsettled atomic.Bool
 
 	// The rest is guarded by Platform.mu.
@@ -231,6 +234,13 @@ func (p *Platform) bury(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.buried[id] = true
+}
+
+// isBuried reports whether a credential does not exist any more.
+func (p *Platform) isBuried(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.buried[id]
 }
 
 // leave gives a place up.
