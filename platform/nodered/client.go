@@ -4,21 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	gosync "sync"
-	"syscall"
 	"time"
 	"unicode"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/reach"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -123,7 +121,7 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, c.place()+r.path, body)
 	if err != nil {
-		return answer{}, &sync.Error{Kind: sync.Refused, Message: "the request can't be made: " + printable(rootOf(err).Error()), Err: rootOf(err)}
+		return answer{}, &sync.Error{Kind: sync.Refused, Message: "the request can't be made: " + printable(reach.Root(err).Error()), Err: reach.Root(err)}
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "segue")
@@ -147,6 +145,9 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 	}
 	if len(b) > answerLimit {
 		return answer{}, &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("%s answers with more than %d MiB", c.place(), answerLimit>>20)}
+	}
+	if mismatch := reach.Mismatch(res.StatusCode, b, c.place()); mismatch != nil {
+		return answer{}, mismatch
 	}
 	return answer{status: res.StatusCode, header: res.Header, body: b}, nil
 }
@@ -219,37 +220,9 @@ func (c *client) refusal(a answer) error {
 	return e
 }
 
-// unreachable is the error of a request without an answer. It keeps no more of
-// the cause than its root: what net/http wraps around it holds the URL.
+// unreachable is the error of a request without an answer.
 func (c *client) unreachable(err error) error {
-	root := rootOf(err)
-	e := &sync.Error{Kind: sync.Temporary, Err: root}
-	var dns *net.DNSError
-	var network net.Error
-	switch {
-	case errors.Is(err, context.Canceled):
-		e.Message = "cancelled while waiting for " + c.place()
-	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout():
-		e.Message = "no answer from " + c.place() + " in time"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Message = "can't reach " + c.place() + ": connection refused; is Node-RED running?"
-	case errors.As(err, &dns) && dns.IsNotFound:
-		e.Message = "can't reach " + c.place() + ": no such host; check the url"
-	default:
-		e.Message = "can't reach " + c.place() + ": " + printable(root.Error())
-	}
-	return e
-}
-
-// rootOf returns the innermost error.
-func rootOf(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
-		}
-		err = inner
-	}
+	return reach.Failure(err, c.place(), "is Node-RED running?")
 }
 
 // retryAfter reads a pause in seconds; Node-RED itself asks for none, but what
