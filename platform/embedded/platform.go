@@ -10,17 +10,16 @@ import (
 	"io/fs"
 	"log/slog"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/reach"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -302,6 +301,9 @@ func (p *Platform) call(ctx context.Context, c call) (int, error) {
 	if len(answer) > answerLimit {
 		return 0, p.strange(fmt.Sprintf("the answer is larger than %d MiB", answerLimit>>20))
 	}
+	if mismatch := reach.Mismatch(res.StatusCode, answer, p.place); mismatch != nil {
+		return 0, mismatch
+	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return 0, p.refusal(res, answer)
 	}
@@ -314,25 +316,9 @@ func (p *Platform) call(ctx context.Context, c call) (int, error) {
 	return res.StatusCode, nil
 }
 
-// unreachable is the error of a request without an answer. It keeps no more of
-// the cause than its root: what net/http wraps around it holds the URL.
+// unreachable is the error of a request without an answer.
 func (p *Platform) unreachable(err error) error {
-	root := rootOf(err)
-	e := &sync.Error{Kind: sync.Temporary, Err: root}
-	var dns *net.DNSError
-	switch {
-	case errors.Is(err, context.Canceled):
-		e.Message = "cancelled while waiting for " + p.place
-	case isTimeout(err):
-		e.Message = "no answer from " + p.place + " in time"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Message = "can't reach " + p.place + ": connection refused; is the platform running?"
-	case errors.As(err, &dns) && dns.IsNotFound:
-		e.Message = "can't reach " + p.place + ": no such host; check the url"
-	default:
-		e.Message = "can't reach " + p.place + ": " + printable(root.Error())
-	}
-	return e
+	return reach.Failure(err, p.place, "is the platform running?")
 }
 
 // strange is the error of an answer that no segue platform gives.

@@ -233,11 +233,11 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			http.Redirect(w, r, "https://u:p@elsewhere.example/x", http.StatusFound)
 		}, sync.Refused, 0, "redirects to https://elsewhere.example; put"},
 		"no end": {text(200, "application/json", `{"automations":[],"nextCursor":"x"}`), sync.Refused, 0, "does not end"},
-		"reset":  {reset, sync.Temporary, 0, "can't reach URL: EOF"},
+		"reset":  {reset, sync.Temporary, 0, "URL closed the connection without an answer"},
 		"half of it": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			w.Write([]byte("{"))
-		}, sync.Temporary, 0, "can't reach URL: unexpected EOF"},
+		}, sync.Temporary, 0, "URL closed the connection in the middle of its answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(test.answer)

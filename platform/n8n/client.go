@@ -9,16 +9,15 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
+	"github.com/seguehq/segue/platform/reach"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -52,8 +51,15 @@ func (p *Platform) do(ctx context.Context, c call) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	res, answer, err := p.send(ctx, c)
-	if err != nil {
+	var refused *sync.Error
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case err != nil:
 		return p.unreachable(err)
+	}
+	if mismatch := reach.Mismatch(res.StatusCode, answer, "n8n at "+p.base); mismatch != nil {
+		return mismatch
 	}
 	isJSON := hasJSON(res.Header)
 	switch {
@@ -108,34 +114,14 @@ func (p *Platform) send(ctx context.Context, c call) (*http.Response, []byte, er
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
 	if err == nil && len(answer) > answerLimit {
-		err = fmt.Errorf("the answer is larger than %d MiB", answerLimit>>20)
+		err = &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("n8n at %s answers with more than %d MiB", p.base, answerLimit>>20)}
 	}
 	return res, answer, err
 }
 
-// unreachable is the error of a request without an answer. It keeps no more of
-// the cause than its root: what net/http wraps around it holds the URL.
+// unreachable is the error of a request without an answer.
 func (p *Platform) unreachable(err error) error {
-	root := err
-	for next := errors.Unwrap(root); next != nil; next = errors.Unwrap(root) {
-		root = next
-	}
-	e := &sync.Error{Kind: sync.Temporary, Err: root}
-	var dns *net.DNSError
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.Is(err, context.Canceled):
-		e.Message = "cancelled while waiting for n8n at " + p.base
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		e.Message = "no answer from n8n at " + p.base + " in time"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Message = "can't reach n8n at " + p.base + ": connection refused; is it running?"
-	case errors.As(err, &dns) && dns.IsNotFound:
-		e.Message = "can't reach n8n at " + p.base + ": no such host; check the target's url"
-	default:
-		e.Message = "can't reach n8n at " + p.base + ": " + p.printable(root.Error())
-	}
-	return e
+	return reach.Failure(err, "n8n at "+p.base, "is it running?")
 }
 
 // noAPI is the error for an address where there is no public API. n8n answers

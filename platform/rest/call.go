@@ -5,20 +5,18 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
 	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/platform/reach"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -63,7 +61,7 @@ func (p *platform) call(ctx context.Context, c call) (answer, error) {
 	defer cancel()
 	req, err := p.request(ctx, c)
 	if err != nil {
-		return answer{}, &sync.Error{Kind: sync.Refused, Message: "the request can't be made: " + printable(root(err).Error()), Err: root(err)}
+		return answer{}, &sync.Error{Kind: sync.Refused, Message: "the request can't be made: " + printable(reach.Root(err).Error()), Err: reach.Root(err)}
 	}
 	res, err := p.http.Do(req)
 	if err != nil {
@@ -71,11 +69,14 @@ func (p *platform) call(ctx context.Context, c call) (answer, error) {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	mismatch := reach.Mismatch(res.StatusCode, body, p.place)
 	switch {
 	case err != nil:
 		return answer{}, p.unreachable(err)
 	case len(body) > answerLimit:
 		return answer{}, p.strange(fmt.Sprintf("its answer is larger than %d MiB", answerLimit>>20))
+	case mismatch != nil:
+		return answer{}, mismatch
 	case res.StatusCode < 200 || res.StatusCode > 299:
 		return answer{}, p.refusal(c, res, body)
 	}
@@ -146,37 +147,9 @@ func (p *platform) request(ctx context.Context, c call) (*http.Request, error) {
 	return req, nil
 }
 
-// unreachable is the error of a request without an answer. It keeps no more of
-// the cause than its root: what net/http wraps around it holds the URL.
+// unreachable is the error of a request without an answer.
 func (p *platform) unreachable(err error) error {
-	cause := root(err)
-	e := &sync.Error{Kind: sync.Temporary, Err: cause}
-	var dns *net.DNSError
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.Is(err, context.Canceled):
-		e.Message = "cancelled while waiting for " + p.place
-	case errors.As(err, &timeout) && timeout.Timeout():
-		e.Message = "no answer from " + p.place + " in time"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Message = "can't reach " + p.place + ": connection refused; is the platform running?"
-	case errors.As(err, &dns) && dns.IsNotFound:
-		e.Message = "can't reach " + p.place + ": no such host; check the url"
-	default:
-		e.Message = "can't reach " + p.place + ": " + printable(cause.Error())
-	}
-	return e
-}
-
-// root returns the innermost error.
-func root(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
-		}
-		err = inner
-	}
+	return reach.Failure(err, p.place, "is the platform running?")
 }
 
 // strange is the error of an answer that does not fit the description.

@@ -55,7 +55,7 @@ func (r *pageReader) partial(why string) error {
 	if r.paging.Kind == "" {
 		remedy = "describe its pages in paging"
 	}
-	return unevenError{r.strange(what + why + "; " + remedy + ", or write whole: true where the path of the list is if that is something else")}
+	return unevenError{r.strange(what + why + "; " + remedy + ", or write whole: true where the path of the list is if that is something else"), r.moving}
 }
 
 // aboutList returns the objects of an answer that may say something about its

@@ -27,9 +27,13 @@ const (
 	maxEmptyPages = 100
 )
 
-// listTries is how often a list is read whose pages contradict each other: that
-// passes where somebody has changed something meanwhile.
-const listTries = 3
+// How often a list is read whose pages contradict each other: that passes where
+// somebody has changed something meanwhile. One that grows or shrinks while it is
+// read, as it does while automations are created, has more patience.
+const (
+	listTries   = 3
+	movingTries = 20
+)
 
 // items reads all automations of a project that keep wants.
 func (p *platform) items(ctx context.Context, project string, keep func(description.Record) bool) ([]item, error) {
@@ -69,7 +73,10 @@ func named(id string) string {
 }
 
 // An unevenError is of pages that contradict each other.
-type unevenError struct{ error }
+type unevenError struct {
+	error
+	moving bool // the total was not the same on all of them
+}
 
 func (e unevenError) Unwrap() error { return e.error }
 
@@ -94,7 +101,7 @@ func collect[T any](ctx context.Context, p *platform, c call, paging description
 		})
 		var uneven unevenError
 		switch contradicts := errors.As(err, &uneven); {
-		case contradicts && try < listTries:
+		case contradicts && (try < listTries || uneven.moving && try < movingTries && ctx.Err() == nil):
 		case contradicts:
 			return nil, nil, uneven.error
 		case err != nil:
@@ -193,6 +200,9 @@ type pageReader struct {
 	count, received, largest, empty int
 	// beyond is set for a page that should be empty.
 	beyond bool
+	// total is what the last page said, and moving that another said otherwise.
+	total  int
+	moving bool
 }
 
 // request returns the call that asks for the next page.
@@ -271,6 +281,8 @@ func (r *pageReader) nextPosition(answer answer, objects int, fresh bool) (done 
 	if err != nil {
 		return false, err
 	}
+	r.moving = r.moving || hasTotal && r.page > 1 && total != r.total
+	r.total = total
 	pages, hasPages, err := r.number(r.paging.Pages, answer.body)
 	switch {
 	case err != nil:
@@ -283,6 +295,8 @@ func (r *pageReader) nextPosition(answer answer, objects int, fresh bool) (done 
 		return false, r.uneven("it says at %s that there are %d, and lists more; check paging.total", r.paging.Total, total)
 	case hasPages && objects > 0 && r.page > pages:
 		return false, r.uneven("it says at %s that it has %d, and has more; check paging.pages", r.paging.Pages, pages)
+	case objects == 0 && r.beyond:
+		return true, nil // it was whole when the page before was read
 	case objects == 0 && hasTotal && r.count < total:
 		return false, r.uneven("it says at %s that there are %d, and lists %d; check paging", r.paging.Total, total, r.count)
 	case objects == 0 && hasPages && r.page < pages:
@@ -309,7 +323,7 @@ func (r *pageReader) endless(check string) error {
 
 // uneven is the error of pages that contradict each other.
 func (r *pageReader) uneven(format string, args ...any) error {
-	return unevenError{r.strange("of the list of " + r.call.Path + ": " + fmt.Sprintf(format, args...))}
+	return unevenError{r.strange("of the list of " + r.call.Path + ": " + fmt.Sprintf(format, args...)), r.moving}
 }
 
 // number reads a number of an answer.
