@@ -85,7 +85,7 @@ func (p *platform) call(ctx context.Context, c call) (answer, error) {
 		return out, nil
 	}
 	if out.body, err = description.Parse(body); err != nil && c.does != deletes && c.Answer != "nothing" {
-		return answer{}, p.strange("it answered " + p.start(c, body))
+		return answer{}, p.strange("it answered " + p.start(c, body) + p.notJSON(c, body))
 	}
 	return out, nil
 }
@@ -171,13 +171,21 @@ func (p *platform) refusal(c call, res *http.Response, body []byte) error {
 	e.Kind = p.kind(c, res.StatusCode, parsed)
 	switch status := res.StatusCode; {
 	case e.Kind == sync.Unauthorized:
-		e.Message = p.place + " does not accept the token; check the secret that the target's token or apiKey names (" + e.Message + ")"
+		does := " does not accept the token; check the secret that the target's token or apiKey names ("
+		if res.StatusCode == http.StatusForbidden {
+			does = " does not accept the token, or does not let it do this; check the secret that the target's token or apiKey names, and its rights ("
+		}
+		e.Message = p.place + does + e.Message + ")"
 		if p.credential.Reveal() == "" {
 			e.Message = p.place + " asks for a token, and the target has none; set token"
 		}
 	case status >= 300 && status < 400:
 		if location, err := res.Location(); err == nil {
 			to := url.URL{Scheme: location.Scheme, Host: location.Host}
+			if to.Scheme == p.base.Scheme && to.Host == p.base.Host {
+				e.Message = p.place + " redirects " + c.Path + " to " + p.clean(c, location.Path) + "; correct the path in the description, or the url"
+				break
+			}
 			e.Message = p.place + " redirects to " + printable(to.String()) + "; put the platform's own address into url"
 		}
 	case status == http.StatusNotFound && e.Kind == sync.Refused:
@@ -231,6 +239,17 @@ func (p *platform) clean(c call, text string) string {
 		text = strings.ToValidUTF8(text[:shownBytes], "") + "..."
 	}
 	return printable(text)
+}
+
+// notJSON says what an answer is that is no JSON, and what to do.
+func (p *platform) notJSON(c call, body []byte) string {
+	switch text := bytes.TrimSpace(body); {
+	case len(text) == 0:
+		return ""
+	case text[0] == '<':
+		return ", a page for people; check the url, and the path " + c.Path + " in the description"
+	}
+	return ", which is no JSON"
 }
 
 // start quotes the beginning of an answer.

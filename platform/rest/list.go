@@ -351,9 +351,17 @@ const readTries = 4
 // patient does a call that can be repeated, several times if need be.
 func (p *platform) patient(ctx context.Context, c call) (answer, error) {
 	pauses := &backoff.ExponentialBackOff{InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 3, MaxInterval: time.Second}
+	late := 0
 	got, err := backoff.Retry(ctx, func() (answer, error) {
 		got, err := p.call(ctx, c)
 		var failed *sync.Error
+		var timeout interface{ Timeout() bool }
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			// Whoever takes too long twice will do so again.
+			if late++; late > 1 {
+				return got, backoff.Permanent(err)
+			}
+		}
 		// A platform that says how long to wait is heard by the engine.
 		if errors.As(err, &failed) && (failed.Kind != sync.Temporary || failed.RetryAfter > 0) {
 			err = backoff.Permanent(err)

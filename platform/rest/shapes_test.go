@@ -327,7 +327,15 @@ func TestMessages(t *testing.T) {
 			refuse(w, 402, "plan", "Your plan includes 5 rules.")
 		}, sync.Refused, "402: Your plan includes 5 rules."},
 		{"a page for people", func(w http.ResponseWriter, _ *http.Request, _ string) { fmt.Fprint(w, "<html>\x1b[31mHello") }, sync.Refused,
-			"URL does not answer as its description says: it answered \"<html>\uFFFD[31mHello\""},
+			"URL does not answer as its description says: it answered \"<html>\uFFFD[31mHello\", a page for people; check the url, and the path /api/2/rules in the description"},
+		{"half of an answer", func(w http.ResponseWriter, _ *http.Request, _ string) { fmt.Fprint(w, `{"data": {`) }, sync.Refused,
+			`URL does not answer as its description says: it answered "{\"data\": {", which is no JSON`},
+		{"a key without rights", func(w http.ResponseWriter, r *http.Request, _ string) {
+			refuse(w, 403, "rights", r.Header.Get("X-Acme-Key")+" may only read")
+		}, sync.Unauthorized, "403: URL does not accept the token, or does not let it do this; check the secret that the target's token or apiKey names, and its rights ((secret) may only read)"},
+		{"a redirect on the same server", func(w http.ResponseWriter, r *http.Request, _ string) {
+			http.Redirect(w, r, r.URL.Path+"/?key="+acmeKey, http.StatusMovedPermanently)
+		}, sync.Refused, "301: URL redirects /api/2/rules to /api/2/rules/; correct the path in the description, or the url"},
 		{"nothing", func(http.ResponseWriter, *http.Request, string) {}, sync.Refused, "URL does not answer as its description says: it answered nothing"},
 		{"a redirect", func(w http.ResponseWriter, r *http.Request, _ string) {
 			http.Redirect(w, r, "https://user:pw@elsewhere.example.com/x?y", http.StatusFound)
