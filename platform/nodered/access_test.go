@@ -182,11 +182,11 @@ func TestTheWrongScheme(t *testing.T) {
 		want      string
 	}{
 		"https":                 {secure, trusting, ""},
-		"http for https":        {other(secure), nil, "what runs at " + other(secure) + " speaks https, not http; write https:// in the target's url"},
-		"https for http":        {other(plain.url), nil, "what runs at " + other(plain.url) + " speaks http, not https; write http:// in the target's url"},
-		"untrusted certificate": {secure, nil, "the certificate of " + secure + " is not trusted here: x509: "},
+		"http for https":        {other(secure), nil, "can't reach " + other(secure) + ": it speaks HTTPS; write https:// in the url"},
+		"https for http":        {other(plain.url), nil, "can't reach " + other(plain.url) + ": it speaks plain HTTP; write http:// in the url"},
+		"untrusted certificate": {secure, nil, "can't reach " + secure + ": its certificate is not accepted (x509: "},
 		// Not Node.js: it says so in an answer.
-		"http for another https": {other(server.URL), nil, "speaks https, not http; write https:// in the target's url"},
+		"http for another https": {other(server.URL), nil, ": it speaks HTTPS; write https:// in the url"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := New(tt.url, Options{Transport: tt.transport})

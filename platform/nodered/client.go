@@ -21,6 +21,7 @@ import (
 	"unicode"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/reach"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -180,7 +181,7 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, c.place()+r.path, body)
 	if err != nil {
-		return answer{}, &sync.Error{Kind: sync.Refused, Message: "the request can't be made: " + printable(rootOf(err).Error()), Err: rootOf(err)}
+		return answer{}, &sync.Error{Kind: sync.Refused, Message: "the request can't be made: " + printable(reach.Root(err).Error()), Err: reach.Root(err)}
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "segue")
@@ -207,7 +208,7 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 		return answer{}, &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("%s answers with more than %d MiB", c.place(), answerLimit>>20)}
 	}
 	if first && res.StatusCode == http.StatusBadRequest && c.speaksTLS(ctx) {
-		return answer{}, c.schemeMismatch(nil)
+		return answer{}, reach.WantsTLS(c.place())
 	}
 	return answer{status: res.StatusCode, header: res.Header, body: b}, nil
 }
@@ -306,44 +307,14 @@ func (c *client) denial(r call, a answer) string {
 	return c.place() + " asks who this is; give the target username and password, or token"
 }
 
-// unreachable is the error of a request without an answer. It keeps no more of
-// the cause than its root: what net/http wraps around it holds the URL.
+// unreachable is the error of a request without an answer. Node-RED hangs up on
+// plain HTTP where it speaks HTTPS.
 func (c *client) unreachable(ctx context.Context, err error) error {
-	root := rootOf(err)
-	e := &sync.Error{Kind: sync.Temporary, Err: root}
-	var dns *net.DNSError
-	var network net.Error
-	var untrusted *tls.CertificateVerificationError
-	switch {
-	case errors.Is(err, context.Canceled):
-		e.Message = "cancelled while waiting for " + c.place()
-	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout():
-		e.Message = "no answer from " + c.place() + " in time"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Message = "can't reach " + c.place() + ": connection refused; is Node-RED running?"
-	case errors.As(err, &dns) && dns.IsNotFound:
-		e.Message = "can't reach " + c.place() + ": no such host; check the url"
-	case errors.Is(err, http.ErrSchemeMismatch):
-		return c.schemeMismatch(root)
-	case errors.As(err, &untrusted):
-		e.Kind, e.Message = sync.Refused, "the certificate of "+c.place()+" is not trusted here: "+printable(root.Error())+
-			"; check the url, and that this machine trusts the authority that has signed it"
-	case !c.answered.Load() && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && c.speaksTLS(ctx):
-		return c.schemeMismatch(root)
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET):
-		e.Message = c.place() + " has closed the connection without an answer"
-	default:
-		e.Message = "can't reach " + c.place() + ": " + printable(root.Error())
+	hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+	if hungUp && !c.answered.Load() && c.speaksTLS(ctx) {
+		return reach.WantsTLS(c.place())
 	}
-	return e
-}
-
-// schemeMismatch is the error of an url with http for a server with https, or
-// the other way round.
-func (c *client) schemeMismatch(cause error) error {
-	there := map[string]string{"http": "https", "https": "http"}[c.base.Scheme]
-	return &sync.Error{Kind: sync.Refused, Err: cause,
-		Message: fmt.Sprintf("what runs at %s speaks %s, not %s; write %[2]s:// in the target's url", c.place(), there, c.base.Scheme)}
+	return reach.Failure(err, c.place(), "is Node-RED running?")
 }
 
 // speaksTLS reports whether there is HTTPS where the url says HTTP. Servers have
@@ -362,17 +333,6 @@ func (c *client) speaksTLS(ctx context.Context) bool {
 	}
 	var untrusted *tls.CertificateVerificationError
 	return err == nil || errors.As(err, &untrusted)
-}
-
-// rootOf returns the innermost error.
-func rootOf(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
-		}
-		err = inner
-	}
 }
 
 // retryAfter reads a pause in seconds; Node-RED itself asks for none, but what

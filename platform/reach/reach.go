@@ -39,7 +39,8 @@ func Failure(err error, place, hint string) *sync.Error {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		e.Kind, e.Message = sync.Refused, "can't reach "+place+": it speaks plain HTTP; write http:// in the url, or the port of its HTTPS"
 	case tlsAlert.MatchString(err.Error()):
-		e.Kind, e.Message = sync.Refused, wantsTLS(place)
+		e = WantsTLS(place)
+		e.Err = cause
 	case errors.As(err, &certificate):
 		e.Kind, e.Message = sync.Refused, "can't reach "+place+": its certificate is not accepted ("+printable(cause.Error())+"); put the name in the certificate into url, or let the system trust who has signed it"
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -68,11 +69,15 @@ func Mismatch(status int, body []byte, place string) *sync.Error {
 	if status != http.StatusBadRequest || !plainHTTP.Match(body) {
 		return nil
 	}
-	return &sync.Error{Kind: sync.Refused, Status: status, Message: wantsTLS(place)}
+	e := WantsTLS(place)
+	e.Status = status
+	return e
 }
 
-func wantsTLS(place string) string {
-	return "can't reach " + place + ": it speaks HTTPS; write https:// in the url"
+// WantsTLS is the error of a request in plain HTTP to a platform that speaks
+// HTTPS.
+func WantsTLS(place string) *sync.Error {
+	return &sync.Error{Kind: sync.Refused, Message: "can't reach " + place + ": it speaks HTTPS; write https:// in the url"}
 }
 
 // Root returns the innermost error.
