@@ -168,7 +168,7 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	}
 	withoutClashes(result.Diagnostics)
 	result.Diagnostics.Sort()
-	result.Diagnostics = once(result.Diagnostics)
+	result.Diagnostics = once(withoutChoice(result.Diagnostics))
 	conceal(project.Dir, result.Diagnostics)
 	return result, nil
 }
@@ -193,6 +193,21 @@ func once(list diagnostic.List) diagnostic.List {
 		}
 	}
 	return out
+}
+
+// withoutChoice leaves out that a value is none of those that are allowed where
+// it is told that it has two values.
+func withoutChoice(list diagnostic.List) diagnostic.List {
+	type value struct{ key, path string }
+	twice := map[value]bool{}
+	for _, d := range list {
+		if d.Code == "conflicting-values" {
+			twice[value{d.Key, d.Path}] = true
+		}
+	}
+	return slices.DeleteFunc(list, func(d diagnostic.Diagnostic) bool {
+		return d.Code == "invalid-value" && twice[value{d.Key, d.Path}]
+	})
 }
 
 // tellsMore reports whether a finding is better than another one of the same

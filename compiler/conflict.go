@@ -64,12 +64,22 @@ func (p *explained) conflict(f finding, e cueerrors.Error, places []token.Pos) {
 	case len(values) == 1:
 		p.mustBe(&f, args, values[0])
 	}
+	// The value that is nearest to the automation is the one to blame.
 	last := values[len(values)-1]
+	for _, v := range values {
+		if !slices.Contains(p.index.sources, last.src) && slices.Contains(p.index.sources, v.src) {
+			last = v
+		}
+	}
+	other := values[0]
+	if other == last {
+		other = values[len(values)-1]
+	}
 	d := f.Diagnostic
 	d.Path = f.path.String()
 	d.File, d.Range = last.src.name, last.span()
 	if len(values) > 1 {
-		d.Related = []diagnostic.Related{{Message: "the other value", File: values[0].src.name, Range: values[0].span()}}
+		d.Related = []diagnostic.Related{{Message: "the other value", File: other.src.name, Range: other.span()}}
 	} else if len(types) > 0 {
 		d.Related = []diagnostic.Related{{Message: "declared here", File: types[0].src.name, Range: types[0].span()}}
 	}

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"regexp"
@@ -80,7 +81,7 @@ func (p *explained) cueErrors(err error, at valuePath) {
 		}
 		f.exact = w.byPosition
 		if len(places) > 0 {
-			f.position = places[0]
+			f.position = cmp.Or(p.mine(places[:1]), p.mine(places), places[0])
 		}
 		related := p.refine(&f, e, places)
 		d := p.index.place(f, f.position)
@@ -126,6 +127,17 @@ func errorPath(e cueerrors.Error) valuePath {
 		}
 	}
 	return at
+}
+
+// mine is the last of some positions that lies in a file of the package: what
+// another one defines is not what is wrong.
+func (p *explained) mine(places []token.Pos) token.Pos {
+	for _, pos := range slices.Backward(places) {
+		if slices.Contains(p.index.sources, p.index.sourceOf(pos)) {
+			return pos
+		}
+	}
+	return token.NoPos
 }
 
 // authorPlaces are the positions of an error that lie in the author's files.
@@ -197,7 +209,9 @@ func (p *explained) alternatives(options []string, list []cueerrors.Error, at va
 	pos := token.NoPos
 	for _, e := range list {
 		if places := p.authorPlaces(e); len(places) > 0 {
-			pos = places[len(places)-1]
+			if pos = places[len(places)-1]; p.mine(places) != token.NoPos {
+				pos = p.mine(places)
+			}
 			break
 		}
 	}

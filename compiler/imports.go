@@ -49,7 +49,7 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 	if dir, ok := own[plain]; ok {
 		return r.projectImport(spec, dir)
 	}
-	if r.importable(plain) {
+	if !strings.HasPrefix(plain, ".") && r.importable(plain) {
 		return true
 	}
 	d := r.report("unknown-import", spec.Path, "there is no package "+spec.Path.Value+" to import", "")
@@ -61,7 +61,11 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 		known = append(known, schema.ModulePath+"/"+pkg)
 	}
 	known = append(known, sorted(own)...)
-	switch near := nearestImport(name, known); {
+	near := nearestImport(name, known)
+	if near == "" {
+		near = r.importByName(name, known)
+	}
+	switch {
 	case near != "":
 		d.Suggestion, d.Help = near, didYouMean(strconv.Quote(near))
 		r.fixImport(d, spec, near)
@@ -72,6 +76,26 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 		d.Help = "import a package of the project, of CUE's standard library, or of segue's schema"
 	}
 	return false
+}
+
+// importByName returns the one package of the project, or of the schema, that
+// ends like an import: people write "./shared", or the file's name.
+func (r *resolver) importByName(name string, known []string) string {
+	last := path.Base(name)
+	if strings.HasSuffix(last, ".cue") {
+		last = path.Base(path.Dir(name))
+	}
+	found := ""
+	for _, k := range known {
+		if path.Base(k) != last || !strings.Contains(k, ".") {
+			continue // one of CUE's own
+		}
+		if found != "" {
+			return ""
+		}
+		found = k
+	}
+	return found
 }
 
 // nearestImport returns the import path that was probably meant: what both have
