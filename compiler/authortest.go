@@ -457,15 +457,34 @@ func encodeStruct(v cue.Value, encode func(name string, v cue.Value) ([]byte, er
 	return json.Marshal(out)
 }
 
-// isExpectation reports whether a path leads to what a test expects.
+// isExpectation reports whether a path leads to what a test expects, or may be
+// meant to: a field of a test by another name, or of tests.
 func isExpectation(p valuePath) bool {
-	return len(p) == 5 && p[0] == "automations" && p[2] == "tests" && p[4] == "expect"
+	if len(p) < 4 || p[0] != "automations" || p[2] != "tests" && p[2] != "test" {
+		return false
+	}
+	if len(p) == 4 {
+		return p[3] == "expect"
+	}
+	return len(p) == 5 && !slices.Contains(testFields, fmt.Sprint(p[4]))
 }
+
+// testFields are the fields of a test that have a value.
+var testFields = []string{"values", "expectError", "expectURL"}
 
 // checkTests checks an automation's tests, but for what they expect. Their texts
 // are data: a value may hold braces.
 func (m *message) checkTests(v any, f *fieldShape) {
 	at := m.at.with("tests")
+	if tests, ok := v.(map[string]any); ok {
+		for _, field := range append([]string{"expect"}, testFields...) {
+			if _, named := tests[field]; named {
+				w := m.report("missing-field", at, atLabel, "a test needs a name: tests has the fields of one")
+				w.Help = `write tests: "what it shows": {...}`
+				return
+			}
+		}
+	}
 	m.value1(withoutBraces(v), f, at)
 	tests, _ := v.(map[string]any)
 	for _, name := range sorted(tests) {

@@ -359,7 +359,7 @@ func (m *message) findSource() {
 		return
 	}
 	switch {
-	case !m.unsure.knows("sources"):
+	case !m.unsure.knows("sources"), !given && m.partial[m.at.String()]:
 	case given:
 		if _, ok := m.sources[name]; !ok {
 			w := m.report("unknown-source", at, atValue, "segue.cue has no source %q", name)
