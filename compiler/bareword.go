@@ -96,6 +96,27 @@ func (r *resolver) strayValues() {
 	}, nil)
 }
 
+// assignments finds pattern = "x" for pattern: "x", which CUE takes for a name of
+// the value that nothing uses, and puts the field in its place.
+func (r *resolver) assignments(used map[ast.Node]bool) {
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		field, ok := n.(*ast.Field)
+		if !ok {
+			return true
+		}
+		alias, ok := field.Value.(*ast.Alias)
+		if !ok || used[alias] || used[alias.Expr] {
+			return true
+		}
+		sign := &ast.BadExpr{From: alias.Equal, To: alias.Equal.Add(1)}
+		d := r.report("syntax-error", sign, "found = where a colon is expected", "a field is written name: value")
+		d.Suggestion = ":"
+		field.Value = &ast.StructLit{Elts: []ast.Decl{&ast.Field{Label: alias.Ident, Value: alias.Expr}}}
+		r.altered = true
+		return true
+	}, nil)
+}
+
 // lastValue is the value of a field, or of the field in it if it has no braces.
 func lastValue(d ast.Decl) ast.Expr {
 	field, ok := d.(*ast.Field)

@@ -68,6 +68,7 @@ func (r *resolver) file() {
 	r.doubledOperators()
 	r.strayValues()
 	r.packageForField(used)
+	r.assignments(used)
 	for _, id := range s.syntax.Unresolved {
 		if r.unresolved[id] || id == packageIdent(s.syntax) || id.Node != nil || r.scope[id.Name] || predeclared(id.Name) {
 			continue // the parser lists the package clause too

@@ -44,7 +44,7 @@ type complaint struct {
 var (
 	foundToken    = regexp.MustCompile(`found '([^']*)'( .*)?$`)
 	hyphenName    = regexp.MustCompile(`[\pL\pN_$]+(-[\pL\pN_$]+)+$`)
-	assignment    = regexp.MustCompile(`^[ \t]*[\pL\pN_$"-]+[ \t]*(=)[ \t]`)
+	assignment    = regexp.MustCompile(`^[ \t]*(?:[\pL\pN_$"-]+:[ \t]*)*[\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
 	firstWord     = regexp.MustCompile(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
 	hashComment   = regexp.MustCompile(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
 	packageClause = regexp.MustCompile(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`)
@@ -328,19 +328,27 @@ func (m *complaint) misspeltPackage(first string) bool {
 	return true
 }
 
-// assigned recognizes = for a colon: the parser complains of the line after it.
+// assigned recognizes = and => for a colon: the parser complains of the sign
+// behind it, of the line after it, or of what follows the bracket that closes its
+// value.
 func (m *complaint) assigned() bool {
-	if !strings.Contains(m.message, "expected label or ':'") {
+	if !strings.Contains(m.message, "expected label or ':'") && !strings.Contains(m.message, "expected operand") && !strings.Contains(m.message, "missing ','") {
 		return false
 	}
-	before := strings.TrimRight(string(m.content[:m.from]), " \t\r\n")
-	start := strings.LastIndexByte(before, '\n') + 1
-	at := assignment.FindStringSubmatchIndex(before[start:])
+	before := bytes.TrimRight(m.content[:m.from], " \t\r\n,")
+	end := len(before)
+	if end > 0 && strings.IndexByte("}])", before[end-1]) >= 0 {
+		if open := bracketsOf(before[:end-1]).open; len(open) > 0 {
+			end = open[len(open)-1].at
+		}
+	}
+	start := bytes.LastIndexByte(m.content[:end], '\n') + 1
+	at := assignment.FindSubmatchIndex(m.content[start:lineEnd(m.content, min(end, len(m.content)))])
 	if at == nil {
 		return false
 	}
 	m.from, m.to = start+at[2], start+at[3]
-	m.say("found = where a colon is expected", "a field is written name: value")
+	m.say("found "+string(m.content[m.from:m.to])+" where a colon is expected", "a field is written name: value")
 	return true
 }
 
