@@ -326,6 +326,13 @@ func (r *reading) parse(name string, src any, cfg parser.Config) (*ast.File, err
 	if attr := leftOut(f); attr != nil {
 		r.out[name] = attr
 	}
+	for spec := range f.ImportSpecs() {
+		if !strings.HasPrefix(spec.Path.Value, `"`) {
+			// CUE would give up the whole folder.
+			r.broken[name] = cueerrors.Newf(spec.Path.Pos(), "import path between single quotes")
+			return clauseOnly(f), nil
+		}
+	}
 	r.bytes = r.bytes || !r.loader.isSchema(name) && makesBytes(f)
 	return f, nil
 }
@@ -381,6 +388,10 @@ func noPackage(file string, syntax *ast.File) diagnostic.Diagnostic {
 	d := diagnostic.Diagnostic{Severity: diagnostic.Warning, Code: "no-package", File: file,
 		Message: "the file has no package clause, so that nothing in it is used",
 		Help:    "put package " + packageName(path.Dir(file)) + " on its first line"}
+	if syntax != nil && len(syntax.Decls) > 0 {
+		first := syntax.Decls[0].Pos()
+		d.Range = rangeOf(first, first.Add(1))
+	}
 	if syntax != nil && slices.ContainsFunc(syntax.Decls, func(d ast.Decl) bool { _, comment := d.(*ast.CommentGroup); return !comment }) {
 		d.Severity = diagnostic.Error
 	}

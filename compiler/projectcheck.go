@@ -159,6 +159,9 @@ func moduleFinding(root string) *diagnostic.Diagnostic {
 	}
 	d := &diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "module-file", File: name,
 		Message: "the module file is wrong", Help: `write it as in module: "example.com/growth@v0" and language: version: "v0.17.0"`}
+	if len(content) > 0 {
+		d.Range = contentRange(content, 0, tokenEnd(content, 0))
+	}
 	if list := cueerrors.Errors(err); len(list) > 0 {
 		d.Message += ": " + strings.TrimPrefix(shown(plainMessage(list[0])), "invalid module file "+name+": ")
 		for _, pos := range cueerrors.Positions(list[0]) {

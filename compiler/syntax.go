@@ -47,6 +47,8 @@ var (
 	assignment    = regexp.MustCompile(`^[ \t]*(?:[\pL\pN_$"-]+:[ \t]*)*[\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
 	firstWord     = regexp.MustCompile(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
 	hashComment   = regexp.MustCompile(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
+	leadingWord   = regexp.MustCompile(`^\x{FEFF}?[ \t]*\pL+`)
+	elseWord      = regexp.MustCompile(`^(else|elif|elseif)\b`)
 	packageClause = regexp.MustCompile(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`)
 )
 
@@ -264,6 +266,11 @@ func (m *complaint) usual() bool {
 		m.from -= len(strings.TrimLeft(string(line), " \t"))
 		m.to = lineEnd(m.content, m.from)
 		m.say("this is no comment in CUE", "a comment starts with //")
+	case strings.HasPrefix(rest, "#") && strings.Contains(m.message, "missing ','"):
+		m.to = lineEnd(m.content, m.from)
+		m.say("this is no comment in CUE", "a comment starts with //")
+	case elseWord.MatchString(rest):
+		m.say("an if has no else", "write a second if, with the opposite condition")
 	case m.halfConjunction():
 	case strings.Contains(m.message, "else requires"):
 		m.say("an if has no else", "write a second if, with the opposite condition")
@@ -283,7 +290,7 @@ func (m *complaint) usual() bool {
 		m.say("an import stands before all fields", "move it up, below the package clause")
 	case packageClause.Match(line):
 		m.say("a package's name is made of letters, digits and _", "correct the name")
-	case m.misspeltPackage(first), m.assigned():
+	case m.misspeltPackage(first), m.assigned(), m.clause(string(line)):
 	default:
 		return false
 	}
@@ -300,6 +307,41 @@ func (m *complaint) interpolation() bool {
 	}
 	m.from += open - len(line)
 	m.to = m.from + len(`\(`)
+	return true
+}
+
+// clause recognizes a package clause, an import or a let that is not written as
+// such, by the first word of its line.
+func (m *complaint) clause(line string) bool {
+	word := strings.Trim(leadingWord.FindString(line), "\ufeff \t")
+	if word == "" || !strings.Contains(m.message, "found") && !strings.Contains(m.message, "missing") && !strings.Contains(m.message, "expected") {
+		return false
+	}
+	start := m.from - len(line) + strings.Index(line, word)
+	near := nearest(strings.ToLower(word), []string{"package", "import"})
+	if lower := strings.ToLower(word); lower == "package" || lower == "import" {
+		near = lower
+	}
+	switch {
+	case near != "" && near != word && strings.TrimSpace(line) == word:
+		m.from, m.to, m.suggestion = start, start+len(word), near
+		m.say("found "+word+" where "+near+" is meant", didYouMean(near))
+	case word == "import":
+		m.from, m.to = start, lineEnd(m.content, start)
+		m.say("an import is not written like this", `write import "path"; or import (, a path between quotes on each line, and )`)
+	case word == "package" && strings.TrimSpace(line) == word:
+		m.say("a package clause is not written like this", "write package and its name, as in package growth")
+	case word == "let" && strings.HasPrefix(string(m.content[m.from:]), ":"):
+		m.say("found : where = is expected", "a let is written let name = value")
+	case word == "if" && strings.TrimSpace(line) == "if not":
+		m.from, m.to, m.suggestion = start+len("if "), start+len("if not"), "!"
+		m.say("found not where a condition is expected", "the opposite of a condition is written with !, as in !x")
+	case word == "for" || word == "if":
+		m.from, m.to = start, lineEnd(m.content, start)
+		m.say("this "+word+" is not written as CUE has it", map[string]string{"for": "write for name, value in list {", "if": "write if condition {"}[word])
+	default:
+		return false
+	}
 	return true
 }
 
