@@ -75,14 +75,14 @@ func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func() (ag
 			return struct{}{}, nil
 		}
 		if !again {
-			return struct{}{}, backoff.Permanent(last)
+			return struct{}{}, backoff.Permanent(errAgain)
 		}
 		if wait := retryAfter(last); wait > 0 {
 			// Many calls may have been told the same moment; spread them.
 			wait += rand.N(wait/10 + 1)
-			return struct{}{}, pause{last, &backoff.RetryAfterError{Duration: wait}}
+			return struct{}{}, &backoff.RetryAfterError{Duration: wait}
 		}
-		return struct{}{}, last
+		return struct{}{}, errAgain
 	},
 		backoff.WithBackOff(c.BackOff()),
 		backoff.WithMaxTries(uint(c.Tries)),
@@ -107,13 +107,10 @@ func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func() (ag
 	}
 }
 
-// A pause is an error together with how long to wait before the next try.
-type pause struct {
-	error
-	wait *backoff.RetryAfterError
-}
-
-func (p pause) Unwrap() []error { return []error{p.error, p.wait} }
+// errAgain asks for another try. The error of the last one is kept from the
+// retrying library: a platform that uses the same library itself may have left
+// its own signs in there.
+var errAgain = errors.New("another try")
 
 // retryAfter returns how long the platform asks to be left alone.
 func retryAfter(err error) time.Duration {

@@ -333,6 +333,7 @@ var faults = map[string]*fault{
 	"412 after":           {after, &Error{Kind: Conflict, Status: 412, Message: "changed"}},
 	"404 before":          {before, &Error{Kind: NotFound, Status: 404, Message: "gone"}},
 	"404 after":           {after, &Error{Kind: NotFound, Status: 404, Message: "gone"}},
+	"given up on inside":  {before, &Error{Kind: Temporary, Message: "gave up", Err: backoff.Permanent(errors.New("busy"))}},
 	"foreign error":       {before, errors.New("no idea")},
 	"foreign error after": {after, errors.New("no idea")},
 }

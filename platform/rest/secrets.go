@@ -289,6 +289,9 @@ func (p *platform) rewrite(ctx context.Context, it item, name, print string) err
 		return nil // nothing has the old value
 	case lookErr == nil && now.record.Secrets[name] == print:
 		return nil
+	case lookErr != nil && sync.KindOf(lookErr) == sync.Temporary:
+		// The answer may be a lie, which the next try finds out.
+		return &sync.Error{Kind: sync.Temporary, Message: "whether a write took effect is unknown: " + err.Error(), Err: err}
 	}
 	return err
 }
