@@ -207,8 +207,14 @@ func (e *evaluation) compare(all []*compiled, found diagnostic.List, partial boo
 	if err != nil {
 		return nil, err
 	}
-	// The other spelling says what is wrong with the name, too.
+	// The other spelling says what is wrong with the name, too, and so does the
+	// name in the tracking plan.
 	respelt := map[string]bool{}
+	for _, d := range found {
+		if d.Code == "unplanned-event" && d.Suggestion != "" {
+			respelt[d.Key] = true
+		}
+	}
 	for _, d := range advice {
 		if d.Code == "event-spelling" {
 			respelt[d.Key] = true

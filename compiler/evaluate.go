@@ -436,10 +436,16 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 		for i := range m.found {
 			m.found[i].position = p.positions[m.found[i].path.String()]
 		}
+		// An argument without its # is no field of an automation either.
+		m.found = slices.DeleteFunc(m.found, func(f finding) bool {
+			return f.Code == "unknown-field" && slices.ContainsFunc(p.found[before:], func(d diagnostic.Diagnostic) bool {
+				return d.Code == f.Code && d.Path == f.path.String()
+			})
+		})
 		p.addAll(m.found, key, v.Pos())
 		p.declaredAgain(name, before)
-		// What was taken out has its finding; CUE's complaint follows from it.
-		if c, ok := known[name]; ok && !p.damaged() && !p.found[before:].HasErrors() {
+		// What was taken out or mended has its finding; CUE's complaint follows from it.
+		if c, ok := known[name]; ok && !p.damaged() && len(p.mended) == 0 && !p.found[before:].HasErrors() {
 			from := len(p.found)
 			p.cueErrors(c.failure, nil)
 			for i := range p.found[from:] {
@@ -452,6 +458,9 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 // explainDefinitions checks the definitions of a package that automations build
 // on.
 func (e *evaluation) explainDefinitions(p *explained, value cue.Value) {
+	if !value.Exists() {
+		return
+	}
 	fields, err := value.Fields(cue.Definitions(true))
 	if err != nil {
 		return

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -74,6 +75,9 @@ type explained struct {
 	// holes stand where something was taken out that leads nowhere, here or in a
 	// package that is imported.
 	holes map[ast.Node]bool
+	// mended stands in the place of what leads nowhere and was certainly meant to be
+	// that, here or in a package that is imported.
+	mended map[ast.Node]bool
 	// imported are the project's packages that this one makes use of, by folder
 	// and name.
 	imported map[string]*explained
@@ -92,7 +96,7 @@ type explained struct {
 // references and imports that lead nowhere, become findings.
 func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 	p := &explained{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{},
-		holes: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]string{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
+		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]string{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
 	var sources []*source
 	folder := path.Clean(dir)
 	for {
@@ -134,7 +138,7 @@ func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 		folder = path.Dir(folder)
 	}
 	p.index = newIndex(sources)
-	p.index.elsewhere = p.elsewhere
+	p.index.elsewhere, p.index.importedIndex = p.elsewhere, p.importedIndex
 	return p, nil
 }
 
@@ -241,7 +245,7 @@ func (p *explained) owner(filename string) *explained {
 	o, ok := p.imported[id]
 	if !ok {
 		if o, err = p.open(dir, pkg, nil); err == nil {
-			o.imported, o.holes = p.imported, p.holes
+			o.imported, o.holes, o.mended = p.imported, p.holes, p.mended
 			p.imported[id] = o
 			o.resolve()
 		} else {
@@ -541,16 +545,24 @@ func (p *explained) missingArgument(id *ast.Ident, needed string, at valuePath) 
 		Message: id.Name + " has no value: " + needed + " is needed",
 		Help:    "the definition asks for it: add " + id.Name + ": ..."}}
 	var own []string
+	bare := ""
 	for _, s := range p.index.sites(whole) {
 		for _, label := range fieldNames(s.value) {
-			if strings.HasPrefix(label, "#") {
+			switch {
+			case strings.HasPrefix(label, "#"):
 				own = append(own, label)
+			case "#"+label == id.Name:
+				bare = label
 			}
 		}
 	}
 	if near := nearest(id.Name, own); near != "" {
 		f.path, f.Suggestion, f.Help = whole.with(near), id.Name, didYouMean(id.Name)
 		f.Message = "the definition has no argument " + near
+		f.Code, f.repair = "unknown-field", &repair{how: rename, text: id.Name}
+	} else if bare != "" && !slices.ContainsFunc(sorted(callShapes()), func(call string) bool { return automationField(call, bare) }) {
+		f.path, f.Suggestion, f.Help = whole.with(bare), id.Name, didYouMean(id.Name)
+		f.Message = "an automation has no field " + strconv.Quote(bare)
 		f.Code, f.repair = "unknown-field", &repair{how: rename, text: id.Name}
 	}
 	d := p.index.place(f, p.positions[whole.String()])

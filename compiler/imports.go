@@ -70,12 +70,39 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 		d.Suggestion, d.Help = near, didYouMean(strconv.Quote(near))
 		r.fixImport(d, spec, near)
 		r.meant[ast.ParseImportPath(near).Qualifier] = true
+		if plain := ast.ParseImportPath(near).Unqualified().String(); d.Fix != nil && r.importable(plain) {
+			return r.redirect(spec, near)
+		}
 	case strings.HasPrefix(name, schema.ModulePath):
 		d.Help = "segue's packages are " + oneOf(schema.Packages()) + " under " + schema.ModulePath
 	default:
 		d.Help = "import a package of the project, of CUE's standard library, or of segue's schema"
 	}
 	return false
+}
+
+// redirect makes an import one of another package, by the name that the file uses
+// for it. It reports false where that is the name of something else.
+func (r *resolver) redirect(spec *ast.ImportSpec, right string) bool {
+	old := importName(spec)
+	if topField(r.src.syntax.Decls, old) != nil {
+		return false
+	}
+	r.mended[spec] = true
+	spec.Path = &ast.BasicLit{ValuePos: spec.Path.ValuePos, Kind: spec.Path.Kind, Value: strconv.Quote(right)}
+	name := importName(spec)
+	switch {
+	case name == old:
+	case referenced(r.src.syntax)[spec]:
+		spec.Name = &ast.Ident{NamePos: spec.Path.ValuePos, Name: old}
+	default:
+		for _, id := range r.src.syntax.Unresolved {
+			if id.Name == name && id.Node == nil {
+				id.Node = spec
+			}
+		}
+	}
+	return true
 }
 
 // importByName returns the one package of the project, or of the schema, that

@@ -47,7 +47,10 @@ type index struct {
 	// elsewhere reads a file of another package of the project, nil if there is
 	// none of that name.
 	elsewhere func(filename string) *source
-	members   map[string]*members
+	// importedIndex returns the index of a package that is imported, nil if that is
+	// not among the files.
+	importedIndex func(*ast.ImportSpec) *index
+	members       map[string]*members
 	// references are the nodes that identifiers refer to, and selected the names
 	// of selectors; nil until they are asked for.
 	references map[ast.Node]bool
@@ -210,10 +213,9 @@ func (x *index) labels(e ast.Expr, depth int) []string {
 		}
 		return out
 	case *ast.SelectorExpr:
-		label, _, _ := ast.LabelName(e.Sel)
 		var out []string
-		for _, s := range x.descend(e.X, label, depth) {
-			out = append(out, x.labels(s.value, depth+1)...)
+		for _, s := range x.picked(e, depth) {
+			out = append(out, s.index.labels(s.value, depth+1)...)
 		}
 		return out
 	case *ast.StructLit:
@@ -226,6 +228,48 @@ func (x *index) labels(e ast.Expr, depth int) []string {
 		return out
 	}
 	return nil
+}
+
+// A picked value is what a selector selects, which may be of another
+// package.
+type picked struct {
+	index *index
+	value ast.Expr
+}
+
+// picked returns what a selector selects, in this package or an imported one.
+func (x *index) picked(e *ast.SelectorExpr, depth int) []picked {
+	if depth > maxDepth {
+		return nil
+	}
+	label, _, err := ast.LabelName(e.Sel)
+	if err != nil {
+		return nil
+	}
+	of := []picked{{x, e.X}}
+	switch inner := e.X.(type) {
+	case *ast.SelectorExpr:
+		of = x.picked(inner, depth+1)
+	case *ast.Ident:
+		spec, ok := inner.Node.(*ast.ImportSpec)
+		if !ok || x.importedIndex == nil {
+			break
+		}
+		var out []picked
+		if other := x.importedIndex(spec); other != nil {
+			for _, s := range other.topFields(label) {
+				out = append(out, picked{other, s.value})
+			}
+		}
+		return out
+	}
+	var out []picked
+	for _, o := range of {
+		for _, s := range o.index.descend(o.value, label, depth) {
+			out = append(out, picked{o.index, s.value})
+		}
+	}
+	return out
 }
 
 // pathAt returns the path of the field that a position is in, as far as the file

@@ -29,7 +29,7 @@ func (p *explained) resolve() {
 	for _, s := range p.index.sources {
 		if p.patched[s.syntax.Filename] == s.syntax {
 			r := &resolver{explained: p, src: s, scope: scope, imported: map[string]*ast.ImportSpec{},
-				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}}
+				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}, respelt: map[*ast.Ident]*ast.Ident{}}
 			r.file()
 		}
 	}
@@ -45,6 +45,9 @@ type resolver struct {
 	gone       map[ast.Node]bool // imports that lead nowhere, or are not used
 	bare       map[ast.Node]bool // what is written as it can not be: placeholders without quotes
 	unresolved map[*ast.Ident]bool
+	// respelt are references to what was meant for certain, in the place of those
+	// that lead nowhere, so that what they are made for is checked too.
+	respelt map[*ast.Ident]*ast.Ident
 }
 
 func (r *resolver) file() {
@@ -198,7 +201,24 @@ func (r *resolver) withoutLost() *ast.File {
 func (r *resolver) dig(c astutil.Cursor) bool {
 	switch n := c.Node().(type) {
 	case *ast.SelectorExpr:
-		if x, ok := n.X.(*ast.Ident); ok && (r.gone[x.Node] || r.unresolved[x] || r.unknownDefinition(n, x)) {
+		x, ok := n.X.(*ast.Ident)
+		if !ok {
+			break
+		}
+		if right := r.respelt[x]; right != nil {
+			n.X, x = right, right
+			r.mended[right] = true
+		}
+		if r.gone[x.Node] || r.unresolved[x] {
+			c.Replace(r.hole(n))
+			return false
+		}
+		switch near, defined := r.definition(n, x); {
+		case defined:
+		case near != "":
+			n.Sel = &ast.Ident{NamePos: n.Sel.Pos(), Name: near}
+			r.mended[n] = true
+		default:
 			c.Replace(r.hole(n))
 			return false
 		}
@@ -208,7 +228,11 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 			return false
 		}
 	case *ast.Ident:
-		if r.unresolved[n] || r.gone[n.Node] {
+		switch right := r.respelt[n]; {
+		case right != nil:
+			c.Replace(right)
+			r.mended[right] = true
+		case r.unresolved[n] || r.gone[n.Node]:
 			c.Replace(r.hole(n))
 		}
 	case *ast.ImportDecl:
@@ -366,14 +390,23 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 	}
 	names := slices.Collect(maps.Keys(r.scope))
 	names = slices.AppendSeq(names, maps.Keys(r.imported))
-	names = append(names, r.around(id)...)
+	fields, variables := r.around(id)
+	names = append(append(names, fields...), variables...)
 	names = append(names, "true", "false", "null", "string", "number", "bool", "int")
 	if near := nearest(id.Name, names); near != "" {
 		d.Suggestion, d.Help = near, didYouMean(near)
-		if r.certainReference(id, near) {
+		spec := r.imported[near]
+		if len(near) > 2 && slices.Contains(variables, near) || r.certainReference(id, near) {
 			r.fix(d, id, near)
+			right := &ast.Ident{NamePos: id.NamePos, Name: near}
+			if spec != nil {
+				right.Node = spec
+			}
+			if !slices.Contains(variables, near) && (spec != nil || r.scope[near]) {
+				r.respelt[id] = right
+			}
 		}
-		return r.imported[near]
+		return spec
 	}
 	if spec := r.importDefining(id, used); spec != nil {
 		name := importName(spec)
@@ -388,24 +421,54 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 	return nil
 }
 
-// around lists the fields of the structs that an identifier is in: it may refer to
-// them.
-func (r *resolver) around(id *ast.Ident) []string {
-	var names []string
+// around lists the fields of the structs that an identifier is in, and the
+// variables of the loops and lets around it: it may refer to them.
+func (r *resolver) around(id *ast.Ident) (fields, variables []string) {
 	ast.Walk(r.src.syntax, func(n ast.Node) bool {
-		if st, ok := n.(*ast.StructLit); ok && contains(st, id) {
-			for _, d := range st.Elts {
-				if field, ok := d.(*ast.Field); ok {
-					if _, plain := field.Label.(*ast.Ident); plain && !contains(field.Label, id) {
-						label, _ := fieldLabel(field)
-						names = append(names, label)
+		switch n := n.(type) {
+		case *ast.StructLit:
+			if !contains(n, id) {
+				break
+			}
+			for _, d := range n.Elts {
+				switch d := d.(type) {
+				case *ast.Field:
+					if _, plain := d.Label.(*ast.Ident); plain && !contains(d.Label, id) {
+						label, _ := fieldLabel(d)
+						fields = append(fields, label)
 					}
+				case *ast.LetClause:
+					variables = append(variables, d.Ident.Name)
 				}
+			}
+		case *ast.Comprehension:
+			if contains(n, id) {
+				variables = append(variables, clauseNames(n)...)
 			}
 		}
 		return true
 	}, nil)
-	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
+	return slices.DeleteFunc(fields, func(name string) bool { return name == "" }), variables
+}
+
+// clauseNames are the names that the clauses of a comprehension define.
+func clauseNames(c *ast.Comprehension) []string {
+	var names []string
+	add := func(id *ast.Ident) {
+		if id != nil {
+			names = append(names, id.Name)
+		}
+	}
+	for _, clause := range c.Clauses {
+		switch clause := clause.(type) {
+		case *ast.ForClause:
+			add(clause.Key)
+			add(clause.Value)
+		case *ast.LetClause:
+			add(clause.Ident)
+		}
+	}
+	return names
 }
 
 // importDefining returns the import that is not used and whose package defines
@@ -431,27 +494,30 @@ func (r *resolver) importDefining(id *ast.Ident, used map[ast.Node]bool) *ast.Im
 	return found
 }
 
-// unknownDefinition reports a selector on a package that the package does not
-// define.
-func (r *resolver) unknownDefinition(sel *ast.SelectorExpr, x *ast.Ident) bool {
+// definition reports whether what is selected from a package is defined there. If
+// it is not, that is a finding; near is what was meant for certain, "" if that
+// can't be told.
+func (r *resolver) definition(sel *ast.SelectorExpr, x *ast.Ident) (near string, defined bool) {
 	spec, ok := x.Node.(*ast.ImportSpec)
 	if !ok {
-		return false
+		return "", true
 	}
 	label, _, err := ast.LabelName(sel.Sel)
 	pkg := ast.ParseImportPath(importPath(spec))
 	names := r.packageFields(pkg)
 	if err != nil || len(names) == 0 || slices.Contains(names, label) {
-		return false
+		return "", true
 	}
 	d := r.report("unknown-definition", sel.Sel, "the package "+path.Base(pkg.Path)+" does not define "+label, "")
-	if near := nearest(label, names); near != "" {
-		d.Suggestion, d.Help = near, didYouMean(x.Name+"."+near)
-		if _, plain := sel.Sel.(*ast.Ident); plain {
-			r.fix(d, sel.Sel, near)
-		}
-	} else {
+	found := nearest(label, names)
+	if found == "" {
 		d.Help = "it defines " + oneOf(offered(pkg.Path, names))
+		return "", false
 	}
-	return true
+	d.Suggestion, d.Help = found, didYouMean(x.Name+"."+found)
+	if _, plain := sel.Sel.(*ast.Ident); plain {
+		r.fix(d, sel.Sel, found)
+		near = found
+	}
+	return near, false
 }

@@ -96,7 +96,7 @@ func rewritten(v any, s *shape) (suggestion, help string) {
 			return v, "write " + v + " without quotes"
 		}
 	case json.Number, bool:
-		if text := strconv.Quote(fmt.Sprint(v)); s.kind == textShape && (s.pattern == nil || s.pattern.MatchString(fmt.Sprint(v))) {
+		if text := strconv.Quote(fmt.Sprint(v)); (s.kind == textShape || s.definition == "automation.#Header") && (s.pattern == nil || s.pattern.MatchString(fmt.Sprint(v))) {
 			return text, "write " + text + " with quotes"
 		}
 	case bytesValue:

@@ -94,6 +94,8 @@ func (m *complaint) word() {
 		m.number()
 	case strings.HasPrefix(raw, "illegal character"):
 		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "), "remove it, or put it into a text between quotes")
+	case redeclared.MatchString(raw):
+		m.redeclared(redeclared.FindStringSubmatch(raw)[1])
 	case found != "":
 		m.say("found "+thing(found)+" where something else is expected", "correct the syntax; cue fmt shows the place too")
 	default:
@@ -121,6 +123,17 @@ var (
 	numberLike = regexp.MustCompile(`^[-+]?[0-9][0-9A-Za-z_.:+-]*`)
 	dateLike   = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
 )
+
+// redeclared words a name that is defined twice in one file.
+func (m *complaint) redeclared(name string) {
+	if i := bytes.Index(m.content[m.from:lineEnd(m.content, m.from)], []byte(name)); i >= 0 {
+		m.from += i
+		m.to = m.from + len(name)
+	}
+	m.say("the file defines "+name+" twice", "give one of them another name, or remove it")
+}
+
+var redeclared = regexp.MustCompile(`^alias "([^"]*)" redeclared in same scope`)
 
 func (m *complaint) say(message, help string) { m.message, m.help = message, help }
 

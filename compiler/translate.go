@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -59,6 +60,9 @@ var translations = []struct {
 		return wording{code: "unknown-reference", message: fmt.Sprintf("there is no element %s in a list of %s; the first is 0", args[0], args[1]), help: "correct the index", byPosition: true}
 	}},
 	{"cannot use", func(_ string, args []string) wording {
+		if len(args) > 2 && args[2] == valueWords("bool") {
+			return wording{code: "wrong-type", message: "true or false is needed here, got " + args[0], help: "compare it with something, as in x == " + args[0] + ", or write true or false", byPosition: true}
+		}
 		if len(args) < 5 || args[4] == "matchN" {
 			return wording{code: "wrong-type", message: "the value " + args[0] + " is of another type than is needed", help: "give it a value of another type", byPosition: true}
 		}
@@ -99,6 +103,12 @@ var translations = []struct {
 	}},
 	{"undefined field", func(_ string, args []string) wording {
 		return wording{code: "unknown-reference", message: "there is no field " + args[0], help: "correct the name", byPosition: true}
+	}},
+	{"explicit error", func(name string, _ []string) wording {
+		return wording{code: "missing-value", message: name + " has no value: what stands here is CUE's sign for a mistake", help: "give it a value"}
+	}},
+	{"incompatible ", func(name string, args []string) wording {
+		return wording{code: "conflicting-values", message: fmt.Sprintf("%s must be %s and %s, which nothing can be", cmp.Or(name, "the value"), boundWords(args[0]), boundWords(args[1])), help: "correct one of them", byPosition: true}
 	}},
 	{"reference", func(_ string, args []string) wording {
 		return wording{code: "unknown-reference", message: "nothing here is called " + args[0], help: "correct the name", byPosition: true}
