@@ -42,7 +42,9 @@ func (c *checker) wrongType(v any, s *shape, p valuePath) {
 		}
 	}
 	w := c.report("wrong-type", p, atValue, "%s must be %s, got %s", name, s, describe(v))
-	w.Suggestion, w.Help = rewritten(v, s)
+	if !holdsCredential(pathLabels(p.String())) { // which belongs elsewhere, however it is written
+		w.Suggestion, w.Help = rewritten(v, s)
+	}
 	c.certainLiteral(v, s, p)
 	w = &c.found[len(c.found)-1]
 	switch {

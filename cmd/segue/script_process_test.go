@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -64,6 +65,10 @@ func startCommand(ts *testscript.TestScript, neg bool, args []string) {
 		found, err := lookPath(ts, program)
 		ts.Check(err)
 		program = found
+	}
+	if signal.Ignored(syscall.SIGHUP) {
+		// The tests run under nohup or the like; the program is to hear of it.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	p := &process{cmd: exec.Command(program, args[2:]...), exited: make(chan struct{}), changed: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = ts.MkAbs("."), scriptEnvironment(ts)
