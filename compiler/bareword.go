@@ -1,7 +1,9 @@
 package compiler
 
 import (
+	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,6 +68,137 @@ func (r *resolver) doubledOperators() {
 	}, nil)
 }
 
+// leftovers finds the markers of a merge that CUE takes for bounds, as in
+// >>>>>>> feature, and puts holes in their place.
+func (r *resolver) leftovers() {
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		embed, ok := n.(*ast.EmbedDecl)
+		if !ok || !embed.Pos().IsValid() {
+			return true
+		}
+		start := min(embed.Pos().Offset(), len(r.src.content))
+		line := r.src.content[start:lineEnd(r.src.content, start)]
+		if embed.Pos().Column() != 1 || !bytes.HasPrefix(line, []byte("<<<<<<<")) && !bytes.HasPrefix(line, []byte(">>>>>>>")) {
+			return true
+		}
+		ast.Walk(embed.Expr, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok {
+				r.unresolved[id] = true
+			}
+			return true
+		}, nil)
+		r.bare[embed.Expr] = true
+		marker := &ast.BadExpr{From: embed.Pos(), To: embed.Pos().Add(len(line))}
+		r.report("syntax-error", marker, mergeLeftover, "remove it, and what belongs to the other side of the conflict")
+		return false
+	}, nil)
+}
+
+// commas finds a comma between a definition and what is to be added to it, which
+// CUE takes for the end of the field, and puts the two together.
+func (r *resolver) commas() {
+	mend := func(decls []ast.Decl) []ast.Decl {
+		for i := 1; i < len(decls); i++ {
+			embed, ok := decls[i].(*ast.EmbedDecl)
+			field := lastField(decls[i-1])
+			if !ok || field == nil || !isDefinition(field.Value) {
+				continue
+			}
+			st, ok := embed.Expr.(*ast.StructLit)
+			end := field.Value.End().Offset()
+			if !ok || !st.Lbrace.IsValid() || st.Pos().Offset() < end || strings.TrimSpace(string(r.src.content[end:st.Pos().Offset()])) != "," {
+				continue
+			}
+			comma := field.Value.End().Add(strings.IndexByte(string(r.src.content[end:st.Pos().Offset()]), ','))
+			d := r.report("syntax-error", &ast.BadExpr{From: comma, To: comma.Add(1)},
+				"the comma ends the field: what stands between the braces is not added to the definition", "write &")
+			d.Suggestion = "&"
+			d.Fix = edit(d.File, d.Range, " &", "&")
+			field.Value = &ast.BinaryExpr{X: field.Value, OpPos: comma, Op: token.AND, Y: st}
+			decls, r.altered = slices.Delete(decls, i, i+1), true
+			i--
+		}
+		return decls
+	}
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.File:
+			n.Decls = mend(n.Decls)
+		case *ast.StructLit:
+			n.Elts = mend(n.Elts)
+		}
+		return true
+	}, nil)
+}
+
+// isDefinition reports whether an expression refers to a definition, by its name.
+func isDefinition(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return strings.HasPrefix(e.Name, "#")
+	case *ast.SelectorExpr:
+		label, _, _ := ast.LabelName(e.Sel)
+		return strings.HasPrefix(label, "#")
+	}
+	return false
+}
+
+// bareAddresses finds addresses without quotes, url: https://example.com, of which
+// CUE takes the end for a comment and the next field for the value, and puts the
+// text and the field in their place.
+func (r *resolver) bareAddresses() {
+	mend := func(decls []ast.Decl) []ast.Decl {
+		for i := 0; i < len(decls); i++ {
+			field, swallowed := r.address(decls[i])
+			if field == nil {
+				continue
+			}
+			from := field.Value.Pos()
+			text := addressText.FindString(string(r.src.content[from.Offset():lineEnd(r.src.content, from.Offset())]))
+			at := &ast.BadExpr{From: from, To: from.Add(len(text))}
+			d := r.report("syntax-error", at, "an address stands between quotes: without them, // starts a comment", "write "+strconv.Quote(text))
+			d.Suggestion = strconv.Quote(text)
+			d.Path = pathAt(r.src.syntax, field.Pos()).String()
+			r.fix(d, at, d.Suggestion)
+			field.Value = &ast.BasicLit{ValuePos: from, Kind: token.STRING, Value: strconv.Quote(text)}
+			decls, r.altered = slices.Insert(decls, i+1, swallowed...), true
+		}
+		return decls
+	}
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.File:
+			n.Decls = mend(n.Decls)
+		case *ast.StructLit:
+			n.Elts = mend(n.Elts)
+		}
+		return true
+	}, nil)
+}
+
+var addressText = regexp.MustCompile(`^https?://[^\s"\\,]+`)
+
+// address returns the field among those of a declaration that has an address
+// without quotes, and what CUE takes for the value of that; nil if there is none.
+func (r *resolver) address(d ast.Decl) (*ast.Field, []ast.Decl) {
+	field, ok := d.(*ast.Field)
+	if !ok {
+		return nil, nil
+	}
+	st, ok := field.Value.(*ast.StructLit)
+	if !ok || st.Lbrace.IsValid() || len(st.Elts) != 1 {
+		return nil, nil
+	}
+	inner, ok := st.Elts[0].(*ast.Field)
+	if !ok || !inner.Pos().IsValid() || !addressText.Match(r.src.content[min(inner.Pos().Offset(), len(r.src.content)):]) {
+		return r.address(st.Elts[0])
+	}
+	if value, ok := inner.Value.(*ast.StructLit); ok && !value.Lbrace.IsValid() {
+		return field, value.Elts
+	}
+	return field, nil
+}
+
 // strayValues finds numbers and texts that stand among fields, which CUE takes
 // for the value of the whole struct, and puts holes in their place.
 func (r *resolver) strayValues() {
@@ -119,14 +252,25 @@ func (r *resolver) assignments(used map[ast.Node]bool) {
 
 // lastValue is the value of a field, or of the field in it if it has no braces.
 func lastValue(d ast.Decl) ast.Expr {
+	if field := lastField(d); field != nil {
+		return field.Value
+	}
+	return nil
+}
+
+// lastField is a field, or the innermost one in it if it has no braces; nil for
+// what is no field.
+func lastField(d ast.Decl) *ast.Field {
 	field, ok := d.(*ast.Field)
 	if !ok {
 		return nil
 	}
 	if st, ok := field.Value.(*ast.StructLit); ok && !st.Lbrace.IsValid() && len(st.Elts) == 1 {
-		return lastValue(st.Elts[0])
+		if inner := lastField(st.Elts[0]); inner != nil {
+			return inner
+		}
 	}
-	return field.Value
+	return field
 }
 
 // packageForField finds a field of the package where an import of nearly that

@@ -13,10 +13,17 @@ import (
 // perPackage is how many automations a package of the benchmarks has.
 const perPackage = 10
 
-func BenchmarkCompile1000(b *testing.B)  { benchmarkCompile(b, 1_000) }
-func BenchmarkCompile10000(b *testing.B) { benchmarkCompile(b, 10_000) }
+func BenchmarkCompile1000(b *testing.B)  { benchmarkCompile(b, 1_000, 0) }
+func BenchmarkCompile10000(b *testing.B) { benchmarkCompile(b, 10_000, 0) }
 
-func benchmarkCompile(b *testing.B, automations int) {
+// BenchmarkCompile10000Mistakes is for comparison with BenchmarkCompile10000, at
+// the same time: it has mistakes in 100 packages, and takes at most 1.3 times as
+// long.
+func BenchmarkCompile10000Mistakes(b *testing.B) { benchmarkCompile(b, 10_000, 100) }
+
+// benchmarkCompile compiles a project with some mistakes in it, one in a package,
+// evenly among them.
+func benchmarkCompile(b *testing.B, automations, mistakes int) {
 	dir := b.TempDir()
 	write := func(name, content string) {
 		name = filepath.Join(dir, filepath.FromSlash(name))
@@ -29,17 +36,37 @@ func benchmarkCompile(b *testing.B, automations int) {
 	}
 	write("segue.cue", defaultProject)
 	write("cue.mod/module.cue", compiler.ModuleFile("bench.example@v0"))
-	for i := range automations / perPackage {
-		write(fmt.Sprintf("team%d/package%d/automations.cue", i/25, i), benchmarkPackage(i))
+	packages := automations / perPackage
+	for i := range packages {
+		content := benchmarkPackage(i)
+		if mistakes > 0 && i%(packages/mistakes) == 0 {
+			m := benchmarkMistakes[i/(packages/mistakes)%len(benchmarkMistakes)]
+			content = strings.Replace(content, m.right, m.wrong, 1)
+		}
+		write(fmt.Sprintf("team%d/package%d/automations.cue", i/25, i), content)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		result := compileDir(b, compiler.Options{Dir: dir})
-		if n := len(result.Document.Automations); n != automations || len(result.Diagnostics) > 0 {
-			b.Fatalf("%d automations, and findings:\n%s", n, show(result.Diagnostics))
+		if found := len(result.Diagnostics); found != mistakes {
+			b.Fatalf("%d findings:\n%s", found, show(result.Diagnostics))
+		}
+		if n := len(result.Document.Automations); mistakes == 0 && n != automations {
+			b.Fatalf("%d automations", n)
 		}
 	}
 	b.ReportMetric(float64(automations*b.N)/b.Elapsed().Seconds(), "automations/s")
+}
+
+// benchmarkMistakes are mistakes of several kinds, each as a change of one place.
+var benchmarkMistakes = []struct{ right, wrong string }{
+	{"{{userId}}", "{{userID}}"},               // a placeholder
+	{"employees: 40", `employees: "a lot"`},    // a type
+	{"timestamp:", "timestmp:"},                // a field
+	{"trigger: pattern:", "trigger: patern:"},  // a trigger
+	{"automation.#Group", "automation.#Gruop"}, // a reference
+	{`plan:  "team"`, `plan:  "team`},          // the syntax
+	{`revenue:  3.5`, `revenue:  "3.5"`},       // a number as a text
 }
 
 // benchmarkPackage is a package with automations of all three calls.

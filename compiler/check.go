@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seguehq/segue/automation"
@@ -103,7 +104,7 @@ func (c *checker) any(v any, p valuePath) {
 
 func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 	meant := map[string]bool{} // fields that a misspelt one stands for
-	var strays []stray
+	var unknown, strays []stray
 	m = s.mended(m)
 	for _, k := range sorted(m) {
 		at := p.with(k)
@@ -124,6 +125,7 @@ func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 		default:
 			near := c.unknownField(k, m, s, at)
 			meant[near] = true
+			unknown = append(unknown, stray{k, len(c.found) - 1})
 			if c.found[len(c.found)-1].Suggestion == "" && len(callsWith(k)) == 0 {
 				strays = append(strays, stray{k, len(c.found) - 1})
 			}
@@ -136,6 +138,9 @@ func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 				c.any(m[k], at)
 			}
 		}
+	}
+	if len(unknown) > 1 && !s.anyKnown(m) {
+		c.kindAsField(unknown, m, s)
 	}
 	if c.draft || c.partial[p.String()] || len(meant) > 0 && !s.anyKnown(m) {
 		return // what is missing is probably what the unknown fields stand for
@@ -163,6 +168,29 @@ func (c *checker) structure(m map[string]any, s *shape, p valuePath) {
 type stray struct {
 	name    string
 	finding int
+}
+
+// kindAsField puts one finding in the place of those about fields of which one
+// says which field is meant and another one what its value is: type: "pattern" and
+// name: "Report exported" for pattern: "Report exported".
+func (c *checker) kindAsField(strays []stray, m map[string]any, s *shape) {
+	kind := slices.IndexFunc(strays, func(stray stray) bool {
+		text, ok := m[stray.name].(string)
+		return ok && s.fields[text] != nil
+	})
+	if kind < 0 || strays[len(strays)-1].finding-strays[0].finding != len(strays)-1 {
+		return
+	}
+	field := m[strays[kind].name].(string)
+	w := c.found[strays[kind].finding]
+	w.Help = "write the kind as the field's name: " + field + `: "…"`
+	if other := 1 - kind; len(strays) == 2 {
+		if text, ok := m[strays[other].name].(string); ok {
+			w.Help = "write the kind as the field's name: " + field + ": " + strconv.Quote(text)
+		}
+	}
+	w.lacks, w.Suggestion, w.repair = nil, field, nil
+	c.found = append(c.found[:strays[0].finding], w)
 }
 
 // standsFor reports whether the only stray field of a struct stands for what is
@@ -241,13 +269,24 @@ func (c *checker) count(m map[string]any, s *shape, count fieldCount, meant map[
 // union accepts what one of the alternatives accepts; else it reports what is
 // wrong with the alternative that the value comes nearest to.
 func (c *checker) union(v any, s *shape, p valuePath) {
+	if text, ok := v.(string); ok && c.templates {
+		if t, err := automation.ParseTemplate(text); err == nil {
+			if spaced, blanks := t.BlanksAround(); blanks {
+				before := len(c.found)
+				if c.union(spaced.String(), s, p); !slices.ContainsFunc(c.found[before:], isError) {
+					c.text(text, &shape{kind: anyShape}, p) // the blanks are all that is wrong
+				}
+				return
+			}
+		}
+	}
 	var best []finding
 	fits := false
 	for _, alt := range s.alts {
 		sub := *c
 		sub.found = nil
 		sub.value(v, alt, p)
-		if !slices.ContainsFunc(sub.found, func(f finding) bool { return f.Severity == diagnostic.Error }) {
+		if !slices.ContainsFunc(sub.found, isError) {
 			c.found = append(c.found, sub.found...)
 			return
 		}
@@ -271,6 +310,8 @@ func (c *checker) union(v any, s *shape, p valuePath) {
 	}
 	c.found = append(c.found, best...)
 }
+
+func isError(f finding) bool { return f.Severity == diagnostic.Error }
 
 // eitherStruct is a struct with the fields of all structs among the
 // alternatives, for a value that has none of them; nil if there is none.

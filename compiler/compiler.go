@@ -168,7 +168,8 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	}
 	withoutClashes(result.Diagnostics)
 	result.Diagnostics.Sort()
-	result.Diagnostics = once(withoutChoice(result.Diagnostics))
+	result.Diagnostics = once(byOrigin(withoutChoice(result.Diagnostics)))
+	result.Diagnostics.Sort()
 	conceal(project.Dir, result.Diagnostics)
 	return result, nil
 }
@@ -233,9 +234,14 @@ func sameMistake(a, b diagnostic.Diagnostic) bool {
 		if d.Key == "" {
 			return d.Message
 		}
-		return strings.ReplaceAll(d.Message, d.Key, "")
+		message := strings.ReplaceAll(d.Message, d.Key, "")
+		if aboutText[d.Code] || aboutUse[d.Code] { // one value that several fields have
+			_, name, _ := strings.Cut(strings.TrimPrefix(d.Path, "automations."), ".")
+			message = strings.Replace(message, name, "", 1)
+		}
+		return message
 	}
-	return a.Key != b.Key && plain(a) == plain(b)
+	return (a.Key != b.Key || aboutText[a.Code] || aboutUse[a.Code]) && plain(a) == plain(b)
 }
 
 // matching returns the folders that one of the patterns names.

@@ -286,7 +286,7 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 	for i := range c.found {
 		f := &c.found[i]
 		if inner := v.LookupPath(selectors(f.path[2:])); inner.Exists() {
-			f.position = inner.Pos()
+			f.position, f.origin = inner.Pos(), originOf(inner)
 		}
 	}
 	if m.sourceless {
@@ -434,7 +434,11 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 			p.found[before+i].Key = key
 		}
 		for i := range m.found {
-			m.found[i].position = p.positions[m.found[i].path.String()]
+			f := &m.found[i]
+			f.position = p.positions[f.path.String()]
+			if inner := v.LookupPath(selectors(f.path[len(at):])); inner.Exists() {
+				f.origin = originOf(inner)
+			}
 		}
 		// An argument without its # is no field of an automation either.
 		m.found = slices.DeleteFunc(m.found, func(f finding) bool {
@@ -444,6 +448,7 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 		})
 		p.addAll(m.found, key, v.Pos())
 		p.declaredAgain(name, before)
+		p.declaredEachTurn(name, before)
 		// What was taken out or mended has its finding; CUE's complaint follows from it.
 		if c, ok := known[name]; ok && !p.damaged() && len(p.mended) == 0 && !p.found[before:].HasErrors() {
 			from := len(p.found)

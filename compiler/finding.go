@@ -79,6 +79,8 @@ type finding struct {
 	position token.Pos
 	// exact says that position is nearer to the mistake than the value at path.
 	exact bool
+	// origin is where CUE takes the value from, if it is a reference.
+	origin token.Pos
 	// part is the offending part of a text, at offset; empty for all of it.
 	part   string
 	offset int

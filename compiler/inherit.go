@@ -124,3 +124,56 @@ func (p *explained) declaredAgain(name string, from int) {
 	}
 	p.found = append(p.found, d)
 }
+
+// declaredEachTurn puts one finding in the place of the conflicts, among those
+// from an index on, of an automation that every turn of a comprehension declares
+// under the same name.
+func (p *explained) declaredEachTurn(name string, from int) {
+	conflict := func(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
+	if !slices.ContainsFunc(p.found[from:], conflict) {
+		return
+	}
+	for _, s := range p.index.sources {
+		label, clauses := turnLabel(s.syntax, name)
+		if label == nil {
+			continue
+		}
+		p.found = append(p.found[:from], slices.DeleteFunc(p.found[from:], conflict)...)
+		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "duplicate-key", Key: keyOf(p.dir, name),
+			Path: valuePath{"automations", name}.String(), File: s.name, Range: p.index.nodeRange(label),
+			Message: "every turn of the loop declares the same automation, " + name,
+			Help:    "make the name of what the loop goes through, as in \"" + name + "-\\(" + clauses[len(clauses)-1] + ")\""}
+		if id, ok := label.(*ast.Ident); ok && slices.Contains(clauses, id.Name) {
+			d.Suggestion = "(" + id.Name + ")"
+			d.Help = "write " + d.Suggestion + " for the value of " + id.Name
+			d.Fix = edit(d.File, d.Range, d.Suggestion, d.Suggestion)
+		}
+		p.found = append(p.found, d)
+		return
+	}
+}
+
+// turnLabel returns the label of a field of a name that stands directly in a
+// comprehension over several values, and what its clauses define.
+func turnLabel(f *ast.File, name string) (label ast.Label, clauses []string) {
+	ast.Walk(f, func(n ast.Node) bool {
+		c, ok := n.(*ast.Comprehension)
+		if !ok || label != nil {
+			return label == nil
+		}
+		st, ok := c.Value.(*ast.StructLit)
+		names := clauseNames(c)
+		if !ok || len(names) == 0 {
+			return true
+		}
+		for _, d := range st.Elts {
+			if field, ok := d.(*ast.Field); ok {
+				if text, ok := fieldLabel(field); ok && text == name {
+					label, clauses = field.Label, names
+				}
+			}
+		}
+		return true
+	}, nil)
+	return label, clauses
+}

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
@@ -183,6 +184,9 @@ func (x *index) descend(e ast.Expr, step any, depth int) []site {
 
 // definitions returns what an identifier refers to within the package.
 func (x *index) definitions(id *ast.Ident) []ast.Expr {
+	if isClauseName(id) {
+		return nil
+	}
 	switch n := id.Node.(type) {
 	case *ast.Field:
 		return []ast.Expr{n.Value}
@@ -194,6 +198,13 @@ func (x *index) definitions(id *ast.Ident) []ast.Expr {
 		return []ast.Expr{n}
 	}
 	return x.top[id.Name]
+}
+
+// isClauseName reports whether an identifier refers to a name that a clause of a
+// comprehension defines.
+func isClauseName(id *ast.Ident) bool {
+	name, ok := id.Node.(*ast.Ident)
+	return ok && name.Name == id.Name && name.Node == nil
 }
 
 // labels lists the names of the fields that an expression may have.
@@ -332,14 +343,12 @@ func (x *index) place(f finding, fallback token.Pos) diagnostic.Diagnostic {
 		return d
 	}
 	if sites := x.sites(f.path); len(sites) > 0 && !(f.exact && x.sourceOf(position) != nil) {
-		x.at(&d, f, bestSite(sites))
-		d.Fix = x.fix(&d, f, bestSite(sites), sites)
+		x.put(&d, f, bestSite(sites), sites)
 		return d
 	}
 	if s := x.sourceOf(position); s != nil {
 		if found := siteAt(s.syntax, position); found.value != nil {
-			x.at(&d, f, found)
-			d.Fix = x.fix(&d, f, found, []site{found})
+			x.put(&d, f, found, []site{found})
 		} else {
 			at := min(position.Offset(), len(s.content))
 			d.File, d.Range = s.name, contentRange(s.content, at, tokenEnd(s.content, at))
@@ -356,6 +365,36 @@ func (x *index) place(f finding, fallback token.Pos) diagnostic.Diagnostic {
 		x.start(&d, x.sources[0])
 	}
 	return d
+}
+
+// put places a finding, with its fix, at one of the sites of its value, or at the
+// literal that the site refers to.
+func (x *index) put(d *diagnostic.Diagnostic, f finding, chosen site, sites []site) {
+	lit := x.origin(f, chosen)
+	if lit == nil || !aboutText[f.Code] {
+		x.at(d, f, chosen)
+		d.Fix = x.fix(d, f, chosen, sites)
+	}
+	if lit == nil {
+		return
+	}
+	here, file, r := givenHere, "", x.nodeRange(lit)
+	if id, ok := literalPart(chosen.value).(*ast.Ident); ok && isClauseName(id) {
+		here = elementHere
+	}
+	if src := x.sourceOf(lit.Pos()); src != nil {
+		file = src.name
+	}
+	if aboutText[f.Code] {
+		x.at(d, finding{}, chosen)
+		here, file, r = usedHere, d.File, d.Range
+		given := site{nil, lit}
+		x.at(d, f, given)
+		if f.repair != nil && f.repair.shared {
+			d.Fix = x.fix(d, f, given, []site{given})
+		}
+	}
+	d.Related = append(slices.Clip(d.Related), diagnostic.Related{Message: here, File: file, Range: r})
 }
 
 // bestSite picks the site that an author would look at: a literal rather than a

@@ -43,6 +43,11 @@ func (m *message) checkPlan(payload any) {
 		c.value(v, p, at.with(block))
 		return
 	}
+	for at := range c.said {
+		if strings.HasPrefix(at, m.at.with("payload").String()+".") {
+			return // what is wrong there may be the block
+		}
+	}
 	var lacks []string
 	for _, name := range sorted(p.fields) {
 		if p.fields[name].required {

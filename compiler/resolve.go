@@ -29,7 +29,7 @@ func (p *explained) resolve() {
 	for _, s := range p.index.sources {
 		if p.patched[s.syntax.Filename] == s.syntax {
 			r := &resolver{explained: p, src: s, scope: scope, imported: map[string]*ast.ImportSpec{},
-				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}, respelt: map[*ast.Ident]*ast.Ident{}}
+				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}, respelt: map[*ast.Ident]*ast.Ident{}, otherName: map[*ast.ImportSpec]int{}}
 			r.file()
 		}
 	}
@@ -45,6 +45,9 @@ type resolver struct {
 	gone       map[ast.Node]bool // imports that lead nowhere, or are not used
 	bare       map[ast.Node]bool // what is written as it can not be: placeholders without quotes
 	unresolved map[*ast.Ident]bool
+	// otherName holds, counted from one, the finding about an import that is called
+	// by a name that it does not have here.
+	otherName map[*ast.ImportSpec]int
 	// respelt are references to what was meant for certain, in the place of those
 	// that lead nowhere, so that what they are made for is checked too.
 	respelt map[*ast.Ident]*ast.Ident
@@ -69,6 +72,9 @@ func (r *resolver) file() {
 	used := referenced(s.syntax)
 	r.barePlaceholders()
 	r.doubledOperators()
+	r.leftovers()
+	r.commas()
+	r.bareAddresses()
 	r.strayValues()
 	r.packageForField(used)
 	r.assignments(used)
@@ -222,7 +228,7 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 			c.Replace(r.hole(n))
 			return false
 		}
-	case *ast.StructLit, *ast.BinaryExpr, *ast.BasicLit:
+	case *ast.StructLit, *ast.BinaryExpr, *ast.BasicLit, *ast.UnaryExpr:
 		if r.bare[n] {
 			c.Replace(r.hole(n))
 			return false
@@ -364,9 +370,21 @@ var predeclaredNames = []string{
 // unknownReference reports an identifier that nothing defines. It returns the
 // import that was meant, if that can be told.
 func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.ImportSpec {
+	for name, spec := range r.imported {
+		if first := r.otherName[spec]; first > 0 && path.Base(ast.ParseImportPath(importPath(spec)).Path) == id.Name {
+			d := &r.found[first-1]
+			at := r.index.nodeRange(id)
+			d.Related = append(d.Related, diagnostic.Related{Message: "and here", File: r.src.name, Range: at})
+			if d.Fix != nil {
+				d.Fix.Edits = append(d.Fix.Edits, diagnostic.Edit{File: r.src.name, Range: at, NewText: name})
+			}
+			return spec
+		}
+	}
 	d := r.report("unknown-reference", id, "nothing here is called "+id.Name, "")
 	for name, spec := range r.imported {
 		if path.Base(ast.ParseImportPath(importPath(spec)).Path) == id.Name {
+			r.otherName[spec] = len(r.found)
 			d.Message, d.Suggestion = "the import "+spec.Path.Value+" is called "+name+" here, not "+id.Name, name
 			d.Help = didYouMean(name)
 			r.fix(d, id, name)

@@ -63,7 +63,7 @@ func (m *complaint) word() {
 			found = t
 		}
 	}
-	if m.conflict() || m.unclosed(found) || m.usual() {
+	if m.conflict() || m.bareAddress() || m.unclosed(found) || m.usual() {
 		return
 	}
 	switch {
@@ -94,6 +94,8 @@ func (m *complaint) word() {
 		m.number()
 	case strings.HasPrefix(raw, "illegal character"):
 		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "), "remove it, or put it into a text between quotes")
+	case letAndField.MatchString(raw):
+		m.letAndField(letAndField.FindStringSubmatch(raw)[1])
 	case redeclared.MatchString(raw):
 		m.redeclared(redeclared.FindStringSubmatch(raw)[1])
 	case found != "":
@@ -133,6 +135,21 @@ func (m *complaint) redeclared(name string) {
 	m.say("the file defines "+name+" twice", "give one of them another name, or remove it")
 }
 
+// letAndField words a let that has the name of a field, or of an import: CUE
+// complains of the field's value, or of the let.
+func (m *complaint) letAndField(name string) {
+	start := bytes.LastIndexByte(m.content[:m.from], '\n') + 1
+	if i := bytes.LastIndex(m.content[start:m.from], []byte(name)); i >= 0 {
+		m.from = start + i
+	} else if i := bytes.Index(m.content[m.from:lineEnd(m.content, m.from)], []byte(name)); i >= 0 {
+		m.from += i
+	}
+	m.to = tokenEnd(m.content, m.from)
+	m.say(name+" is the name of a let and of something else: it can't be told which one is meant", "give the let another name")
+}
+
+var letAndField = regexp.MustCompile(`^cannot have both alias and field with name "([^"]*)" in same scope`)
+
 var redeclared = regexp.MustCompile(`^alias "([^"]*)" redeclared in same scope`)
 
 func (m *complaint) say(message, help string) { m.message, m.help = message, help }
@@ -168,16 +185,47 @@ func (m *complaint) unclosed(found string) bool {
 
 var closing = map[string]string{"{": "}", "[": "]", "(": ")"}
 
+// The words for what a merge leaves in a file.
+const (
+	mergeConflict = "the file has a merge conflict that is not resolved"
+	mergeLeftover = "this line is left over from a merge conflict"
+)
+
+var conflictMarkers = []string{"<<<<<<<", "=======", ">>>>>>>"}
+
 // conflict recognizes what a merge has left in the file.
 func (m *complaint) conflict() bool {
-	c, ok := conflictAround(m.content, m.from)
-	if !ok {
+	if c, ok := conflictAround(m.content, m.from); ok {
+		m.from, m.to = c.from, lineEnd(m.content, c.from)
+		m.say(mergeConflict, "keep one of the two sides, and remove the lines that start with <<<<<<<, ======= and >>>>>>>")
+		return true
+	}
+	start := bytes.LastIndexByte(m.content[:m.from], '\n') + 1
+	line := m.content[start:lineEnd(m.content, start)]
+	if !slices.ContainsFunc(conflictMarkers, func(marker string) bool { return bytes.HasPrefix(line, []byte(marker)) }) {
 		return false
 	}
-	m.from, m.to = c.from, lineEnd(m.content, c.from)
-	m.say("the file has a merge conflict that is not resolved", "keep one of the two sides, and remove the lines that start with <<<<<<<, ======= and >>>>>>>")
+	m.from, m.to = start, start+len(line)
+	m.say(mergeLeftover, "remove it, and what belongs to the other side of the conflict")
 	return true
 }
+
+// bareAddress recognizes an address without quotes at the end of a struct: what
+// stands behind its colon is a comment.
+func (m *complaint) bareAddress() bool {
+	before := bytes.TrimRight(m.content[:m.from], " \t\r\n")
+	start := bytes.LastIndexByte(before, '\n') + 1
+	at := bareAddress.FindSubmatchIndex(before[start:])
+	if at == nil || !strings.Contains(m.message, "expected operand") && !strings.Contains(m.message, "found") {
+		return false
+	}
+	m.from, m.to = start+at[2], start+at[3]
+	m.suggestion = strconv.Quote(string(m.content[m.from:m.to]))
+	m.say("an address stands between quotes: without them, // starts a comment", "write "+m.suggestion)
+	return true
+}
+
+var bareAddress = regexp.MustCompile(`:[ \t]*(https?://[^\s"\\]+)[ \t,]*$`)
 
 // superfluous finds the bracket that closes too much, where the file has one that
 // closes nothing: the indentation shows which one that is.

@@ -50,7 +50,7 @@ func (u *unsure) knows(part string) bool {
 
 // mayDefine reports whether segue.cue may define a placeholder of that name.
 func (u *unsure) mayDefine(name string) bool {
-	return !u.knows("placeholders") && (u.text == "" || strings.Contains(u.text, name))
+	return !u.knows("placeholders") && (u.text == "" || strings.Contains(plainName(u.text), plainName(name)))
 }
 
 // untold leaves the findings about a package of which those about segue.cue do
@@ -86,7 +86,7 @@ func unsureProject(root string, raw map[string]any, findings diagnostic.List) (*
 	own, _ := raw["placeholders"].(map[string]any)
 	for name, v := range own {
 		delete(p.Catalog, name)
-		if placeholder, ok := placeholderOf(v); ok {
+		if placeholder, ok := placeholderOf(v); ok && automation.ValidName(name) {
 			p.Catalog[name] = placeholder
 		}
 	}

@@ -88,6 +88,9 @@ func (s *shape) example(p valuePath) string {
 	case timeShape, dateShape:
 		return "it between quotes, as in " + timeExamples(s)
 	case structShape:
+		if name == "allow" {
+			return `the code of a warning, and the reason why it may be: allow: "event-name": "the other teams know it by this name"`
+		}
 		return "the fields between braces, as in " + name + ": {…}"
 	case listShape:
 		return "the elements between brackets, as in " + name + ": […]"
