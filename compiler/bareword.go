@@ -217,7 +217,14 @@ func (r *resolver) strayValues() {
 				continue
 			}
 			r.bare[lit] = true
-			f := r.report("wrong-type", lit, "the value "+lit.Value+" stands among fields, and has no name", "give it a name, as in name: "+lit.Value+"; or remove it")
+			what, named := "the value "+lit.Value, lit.Value
+			if lit.Kind == token.STRING { // which may be a secret
+				what, named = "a text", `"…"`
+			}
+			f := r.report("wrong-type", lit, what+" stands among fields, and has no name", "give it a name, as in name: "+named+"; or remove it")
+			if before := lastFieldBefore(st.Elts[:i]); before != nil {
+				f.Confidential = holdsCredential(pathLabels(pathAt(r.src.syntax, before.Value.Pos()).String()))
+			}
 			if i > 0 && lit.Kind == token.INT {
 				if whole, ok := lastValue(st.Elts[i-1]).(*ast.BasicLit); ok && whole.Kind == token.INT && whole.Pos().Line() == lit.Pos().Line() {
 					f.Suggestion = whole.Value + "." + lit.Value
@@ -248,6 +255,15 @@ func (r *resolver) assignments(used map[ast.Node]bool) {
 		r.altered = true
 		return true
 	}, nil)
+}
+
+// lastFieldBefore is the innermost field of the last declaration; nil if that is
+// no field.
+func lastFieldBefore(decls []ast.Decl) *ast.Field {
+	if len(decls) == 0 {
+		return nil
+	}
+	return lastField(decls[len(decls)-1])
 }
 
 // lastValue is the value of a field, or of the field in it if it has no braces.

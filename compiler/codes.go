@@ -59,6 +59,7 @@ var codes = []Code{
 	{Name: "missing-value", Severity: diagnostic.Error},
 	{Name: "mixed-case", Severity: diagnostic.Warning, comparing: true},
 	{Name: "module-file", Severity: diagnostic.Error},
+	{Name: "nested-project", Severity: diagnostic.Error},
 	{Name: "no-package", Severity: diagnostic.Error},
 	{Name: "no-project", Severity: diagnostic.Error},
 	{Name: "not-an-automation", Severity: diagnostic.Error},

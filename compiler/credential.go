@@ -80,6 +80,11 @@ var secretName = regexp.MustCompile(`^[A-Z][A-Z0-9]{0,11}(_[A-Z0-9]+)*$`)
 var (
 	urlUser      = regexp.MustCompile(`(?i)(?:^|\b[a-z][a-z0-9+.-]*:/{1,2})([^/?#\s"':@]*:[^/?#\s"'@]*|[^/?#\s"':@]{8,})@`)
 	urlParameter = regexp.MustCompile(`[?&]([\pL\pN_.\[\]-]+)=([^&#\s"']+)`)
+	// headerValue is a credential as it stands in a header.
+	headerValue = regexp.MustCompile(`(?i)\b(?:bearer|basic)[ \t]+([0-9a-z_.~+/=-]{8,}…?)`)
+	// tokenForm is how well-known services write theirs: Stripe, GitHub, GitLab,
+	// Slack, AWS, Google and SendGrid; and a JSON Web Token.
+	tokenForm = regexp.MustCompile(`\b((?:sk|rk|whsec)_(?:(?:live|test)_)?[0-9A-Za-z]{8,}|gh[a-z]_[0-9A-Za-z]{16,}|github_pat_[0-9A-Za-z_]{16,}|glpat-[0-9A-Za-z_-]{12,}|xox[a-z]-[0-9A-Za-z-]{8,}|AKIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{30,}|SG\.[0-9A-Za-z_-]{16,}[0-9A-Za-z_.-]*|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]+)`)
 )
 
 // shortParameters are the names of parameters of a URL that hold credentials, too.
@@ -88,10 +93,18 @@ var shortParameters = []string{"key", "sig", "auth"}
 // A part is a piece of a text, by offsets.
 type part struct{ from, to int }
 
-// urlCredentials returns the credentials in the URLs of a text: before the host,
-// and as parameters.
-func urlCredentials(text string) []part {
+// textCredentials returns the credentials in a text that is not called one: in a
+// URL before the host and as parameters, behind Bearer and Basic, and in the forms
+// of well-known services.
+func textCredentials(text string) []part {
 	var out []part
+	for _, form := range []*regexp.Regexp{headerValue, tokenForm} {
+		for _, m := range form.FindAllStringSubmatchIndex(text, -1) {
+			if form == tokenForm || strings.ContainsAny(text[m[2]:m[3]], "0123456789=_") { // no word of a sentence
+				out = append(out, part{m[2], m[3]})
+			}
+		}
+	}
 	for _, m := range urlUser.FindAllStringSubmatchIndex(text, -1) {
 		if !strings.HasPrefix(text[m[2]:], "mailto:") {
 			out = append(out, part{m[2], m[3]})
@@ -102,7 +115,21 @@ func urlCredentials(text string) []part {
 			out = append(out, part{m[4], m[5]})
 		}
 	}
-	return withoutTemplates(text, out)
+	return apart(withoutTemplates(text, out))
+}
+
+// apart orders parts, and joins those that overlap.
+func apart(parts []part) []part {
+	slices.SortFunc(parts, func(a, b part) int { return a.from - b.from })
+	var out []part
+	for _, p := range parts {
+		if n := len(out); n > 0 && p.from <= out[n-1].to {
+			out[n-1].to = max(out[n-1].to, p.to)
+		} else {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // withoutTemplates leaves the placeholders out of parts of a text.
@@ -119,9 +146,9 @@ func withoutTemplates(text string, parts []part) []part {
 	return slices.DeleteFunc(out, func(p part) bool { return p.from >= p.to })
 }
 
-// withoutURLCredentials masks the credentials in the URLs of a text.
-func withoutURLCredentials(text string) string {
-	parts := urlCredentials(text)
+// withoutCredentials masks the credentials that are in a text.
+func withoutCredentials(text string) string {
+	parts := textCredentials(text)
 	for _, p := range slices.Backward(parts) {
 		text = text[:p.from] + concealment + text[p.to:]
 	}
@@ -210,7 +237,11 @@ func (r *credentialReader) read() {
 		case token.OPTION, token.NOT, token.COMMENT:
 		case token.COLON, token.BIND:
 			if last != nil {
-				r.path = append(r.path, r.label(*last))
+				label := r.label(*last)
+				for _, p := range textCredentials(string(r.content[last.from:last.to])) {
+					r.parts = append(r.parts, part{last.from + p.from, last.from + p.to})
+				}
+				r.path = append(r.path, label)
 			}
 			last = nil
 		case token.COMMA:
@@ -273,10 +304,10 @@ func (r *credentialReader) value(w word) {
 	inner := text[parts[0].from:parts[0].to]
 	switch {
 	case !holdsCredential(r.path):
-		if !quoted || !strings.ContainsAny(text, "@?&") {
+		if !quoted {
 			return
 		}
-		parts = urlCredentials(inner)
+		parts = textCredentials(inner)
 		for i := range parts {
 			parts[i].from, parts[i].to = parts[i].from+strings.Index(text, inner), parts[i].to+strings.Index(text, inner)
 		}
@@ -309,11 +340,12 @@ func conceal(root string, found diagnostic.List) {
 			for _, v := range known {
 				text = strings.ReplaceAll(text, v, concealment)
 			}
-			return withoutURLCredentials(text)
+			return withoutCredentials(text)
 		}
 		if holdsCredential(pathLabels(d.Path)) {
 			d.Message = withoutValues(*d)
 		}
+		d.Path = withoutCredentials(d.Path)
 		d.Message, d.Help, d.Suggestion = concealed(d.Message), concealed(d.Help), concealed(d.Suggestion)
 		for j := range d.Related {
 			d.Related[j].Message = concealed(d.Related[j].Message)

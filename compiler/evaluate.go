@@ -207,6 +207,12 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading)
 			}
 		}
 		if failure == nil {
+			// CUE leaves out what is under a condition or a name that is still open.
+			if failure = openStruct(value, automations); failure != nil {
+				clean = false
+			}
+		}
+		if failure == nil {
 			if out.diagnostics, err = e.outside(inst, value); err != nil {
 				return out, err
 			}
@@ -234,6 +240,17 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading)
 		return out, nil
 	}
 	return out, e.explain(&out, failure, candidates)
+}
+
+// openStruct returns why fields of a package, or automations of it, are missing for
+// now: they depend on a condition, a loop or a name that has no value.
+func openStruct(pkg, automations cue.Value) error {
+	if automations.Exists() {
+		if err := automations.Err(); err != nil {
+			return err
+		}
+	}
+	return pkg.Err()
 }
 
 // misspeltAutomations reports a package without automations that has a field of
@@ -401,6 +418,9 @@ func (p *explained) addAll(found []finding, key string, position token.Pos) {
 func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map[string]candidate) {
 	automations := value.LookupPath(valueSelector("automations"))
 	if !automations.Exists() {
+		if err := value.Err(); err != nil && !p.damaged() && value.Validate() == nil {
+			p.openAutomations(err)
+		}
 		return
 	}
 	fields, err := fieldsOf(automations)
@@ -412,6 +432,9 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 			p.addAll(c.found, "", automations.Pos())
 		}
 		return
+	}
+	if err := openStruct(value, automations); err != nil && !p.damaged() && value.Validate() == nil {
+		p.openAutomations(err)
 	}
 	h := p.heritage()
 	for fields.Next() {

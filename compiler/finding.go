@@ -68,6 +68,7 @@ type spot int
 const (
 	atValue spot = iota // the value
 	atLabel             // the field's name; for a missing field, of the block that lacks it
+	atCall              // the definition of the call that an automation builds on, else its name
 )
 
 // A finding is a diagnostic that does not know its place in a file yet.

@@ -16,6 +16,7 @@ import (
 	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
@@ -46,10 +47,11 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 	}
 	plain := ast.ParseImportPath(name).Unqualified().String()
 	own := r.projectDirs()
-	if dir, ok := own[plain]; ok {
+	clean := path.Clean(name) == name
+	if dir, ok := own[plain]; ok && clean {
 		return r.projectImport(spec, dir)
 	}
-	if !strings.HasPrefix(plain, ".") && r.importable(plain) {
+	if clean && !strings.HasPrefix(plain, ".") && r.importable(plain) {
 		return true
 	}
 	d := r.report("unknown-import", spec.Path, "there is no package "+spec.Path.Value+" to import", "")
@@ -61,7 +63,10 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 		known = append(known, schema.ModulePath+"/"+pkg)
 	}
 	known = append(known, sorted(own)...)
-	near := nearestImport(name, known)
+	near := path.Clean(name)
+	if clean || !slices.Contains(known, near) {
+		near = nearestImport(name, known)
+	}
 	if near == "" {
 		near = r.importByName(name, known)
 	}
@@ -79,6 +84,75 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 		d.Help = "import a package of the project, of CUE's standard library, or of segue's schema"
 	}
 	return false
+}
+
+// missingImport returns the import path of the package that a name stands for that
+// nothing defines: of the schema, of the project or of CUE's own; "" if none does.
+func (r *resolver) missingImport(id *ast.Ident) string {
+	for _, pkg := range schema.Packages() {
+		if id.Name == pkg {
+			return schema.ModulePath + "/" + pkg
+		}
+	}
+	label := r.selectedFrom(id)
+	if label == "" {
+		return ""
+	}
+	for _, pkg := range append(slices.Clone(standardPackages), sorted(r.projectDirs())...) {
+		if plain := ast.ParseImportPath(pkg); plain.Qualifier == id.Name && slices.Contains(r.packageFields(plain), label) {
+			return pkg
+		}
+	}
+	return ""
+}
+
+// selectedFrom is the name that is selected from an identifier, "" if it is not
+// used like that.
+func (r *resolver) selectedFrom(id *ast.Ident) string {
+	label := ""
+	ast.Walk(r.src.syntax, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok && sel.X == ast.Expr(id) {
+			label, _, _ = ast.LabelName(sel.Sel)
+		}
+		return label == ""
+	}, nil)
+	return label
+}
+
+// importMissing adds an import to a file that lacks it, so that what the file uses
+// of it is checked too, and to the finding as a fix.
+func (r *resolver) importMissing(d *diagnostic.Diagnostic, id *ast.Ident, missing string) *ast.ImportSpec {
+	spec := &ast.ImportSpec{Path: &ast.BasicLit{ValuePos: id.NamePos, Kind: token.STRING, Value: strconv.Quote(missing)}}
+	clause := packageIdent(r.src.syntax)
+	if clause != nil {
+		at := clause.End()
+		d.Fix = edit(d.File, rangeOf(at, at), "\n\nimport "+strconv.Quote(missing), "import "+strconv.Quote(missing))
+	}
+	if _, own := r.projectDirs()[missing]; own && r.loadImport(missing) != nil {
+		return nil // it has mistakes, or would make a circle
+	}
+	decls := r.src.syntax.Decls
+	at := slices.IndexFunc(decls, func(d ast.Decl) bool { _, ok := d.(*ast.Package); return ok }) + 1
+	r.src.syntax.Decls = slices.Insert(slices.Clone(decls), at, ast.Decl(&ast.ImportDecl{Specs: []*ast.ImportSpec{spec}}))
+	delete(r.unresolved, id)
+	id.Node, r.added[id.Name], r.imported[id.Name], r.mended[spec] = spec, spec, spec, true
+	return spec
+}
+
+// definedIn returns a file of the folder that belongs to another package and
+// defines a name; nil if there is none.
+func (r *resolver) definedIn(name string) *source {
+	files, err := r.sourceFiles(r.dir)
+	if err != nil || r.project {
+		return nil
+	}
+	for _, file := range files {
+		s, broken, err := r.read(path.Join(r.dir, file))
+		if err == nil && broken == nil && s.syntax.PackageName() != r.pkg && topField(s.syntax.Decls, name) != nil {
+			return s
+		}
+	}
+	return nil
 }
 
 // redirect makes an import one of another package, by the name that the file uses

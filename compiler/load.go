@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -152,7 +153,11 @@ func (l *loader) packageDirs() ([]string, error) {
 			if name == l.root {
 				return nil
 			}
-			if ignoredName(d.Name()) || d.Name() == "cue.mod" || l.separate(name) {
+			if ignoredName(d.Name()) || d.Name() == "cue.mod" {
+				return fs.SkipDir
+			}
+			if own := l.separate(name); own != "" {
+				l.nested(name, own)
 				return fs.SkipDir
 			}
 			return nil
@@ -189,15 +194,48 @@ func (l *loader) packageDirs() ([]string, error) {
 	return slices.Compact(dirs), err
 }
 
-// separate reports whether a folder is a project or a CUE module of its own.
-func (l *loader) separate(dir string) bool {
+// separate returns what makes a folder a project or a CUE module of its own, ""
+// if it is none.
+func (l *loader) separate(dir string) string {
 	for _, name := range []string{projectFile, "cue.mod"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return true
+			return name
 		}
 	}
-	return false
+	return ""
 }
+
+// nested puts a folder aside that is a project or module of its own and has
+// automations: they would be left out, and deleted if they were part of the
+// project before.
+func (l *loader) nested(dir, own string) {
+	found := false
+	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || found:
+			return fs.SkipAll // what can't be read has no automations to lose
+		case d.IsDir() && name != dir && (ignoredName(d.Name()) || d.Name() == "cue.mod"):
+			return fs.SkipDir
+		case d.Type().IsRegular() && isSource(d.Name()) && d.Name() != projectFile:
+			content, err := os.ReadFile(name)
+			found = err == nil && declaresAutomations.Match(content)
+		}
+		return nil
+	})
+	if !found {
+		return
+	}
+	what := "segue.cue of its own"
+	file := filepath.Join(dir, projectFile)
+	if own != projectFile {
+		what, file = "cue.mod of its own", filepath.Join(dir, own, "module.cue")
+	}
+	l.aside[dir] = diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "nested-project", File: l.relative(file),
+		Message: fmt.Sprintf("the folder %s has a %s, so that its automations are no part of this project", l.relative(dir), what),
+		Help:    fmt.Sprintf("remove %s from it, or move it out of this project's folder", own)}
+}
+
+var declaresAutomations = regexp.MustCompile(`(?m)^[ \t]*automations[ \t]*:`)
 
 func ignoredName(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -413,8 +414,11 @@ func bestSite(sites []site) site {
 // at sets the place to a site: to its name, its value, or a part of its text.
 func (x *index) at(d *diagnostic.Diagnostic, f finding, s site) {
 	var node ast.Node = literalPart(s.value)
-	if f.spot == atLabel && s.field != nil {
+	if f.spot != atValue && s.field != nil {
 		node = s.field.Label
+	}
+	if call := calledIn(s.value); f.spot == atCall && call != nil {
+		node = call
 	}
 	src := x.sourceOf(node.Pos())
 	if src == nil {
@@ -424,6 +428,24 @@ func (x *index) at(d *diagnostic.Diagnostic, f finding, s site) {
 	if f.part != "" && f.spot == atValue {
 		x.narrow(d, f, node, src)
 	}
+}
+
+// calledIn returns the reference to a call's definition in an automation, nil if
+// it builds on one by way of something else.
+func calledIn(e ast.Expr) ast.Node {
+	switch e := e.(type) {
+	case *ast.BinaryExpr:
+		if call := calledIn(e.X); call != nil {
+			return call
+		}
+		return calledIn(e.Y)
+	case *ast.SelectorExpr:
+		label, _, _ := ast.LabelName(e.Sel)
+		if slices.Contains(slices.Collect(maps.Values(callDefinitions)), label) {
+			return e.Sel
+		}
+	}
+	return nil
 }
 
 // literalPart returns the literal of an expression such as #Plan & "team", which

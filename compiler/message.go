@@ -61,13 +61,23 @@ func (m *message) failed() bool {
 	return slices.ContainsFunc(m.found, func(f finding) bool { return f.Severity == diagnostic.Error })
 }
 
+// callDefinitions are the definitions of an automation by call, and callWords what
+// people call them.
+var (
+	callDefinitions = map[string]string{"identify": "#Identify", "group": "#Group", "track": "#Track", "http": "#HTTP"}
+	callWords       = map[string]string{"identify": "an identify call", "group": "a group call", "track": "a track call", "http": "an HTTP request"}
+)
+
 // callShapes are the shapes of an automation and of its payload by call.
 var callShapes = sync.OnceValue(func() map[string][2]*shape {
 	out := map[string][2]*shape{}
-	for call, def := range map[string]string{"identify": "#Identify", "group": "#Group", "track": "#Track"} {
-		out[call] = [2]*shape{withoutPayload(shapeOf("automation." + def)), shapeOf("segment." + def)}
+	for call, def := range callDefinitions {
+		payload := &shape{kind: anyShape}
+		if call != "http" {
+			payload = shapeOf("segment." + def)
+		}
+		out[call] = [2]*shape{withoutPayload(shapeOf("automation." + def)), payload}
 	}
-	out["http"] = [2]*shape{withoutPayload(shapeOf("automation.#HTTP")), {kind: anyShape}}
 	return out
 })
 
@@ -127,6 +137,14 @@ func (m *message) check(accepted bool) {
 		w.Help = "write automation.#Identify, automation.#Group, automation.#Track or automation.#HTTP & {...}"
 		return
 	}
+	if other := m.otherCall(); other != "" {
+		w := m.report("wrong-type", m.at, atCall, "the fields are those of %s, not of %s", callWords[other], callWords[m.call])
+		w.Suggestion = "automation." + callDefinitions[other]
+		w.Help = "use " + w.Suggestion
+		m.call, shapes = other, callShapes()[other]
+		m.raw = maps.Clone(raw)
+		m.raw["call"] = other
+	}
 	m.envelope(shapes[0])
 	raw = shapes[0].mended(raw)
 	m.findTrigger()
@@ -142,6 +160,47 @@ func (m *message) check(accepted bool) {
 	m.checkHeaders()
 	m.found = withoutEchoes(m.found)
 	slices.SortStableFunc(m.found, byPlace)
+}
+
+// otherCall returns the one call of which an automation has all the fields where it
+// lacks several of its own, or has some that its own does not have; "" if there
+// is none.
+func (m *message) otherCall() string {
+	if len(m.partial) > 0 || m.misfits(m.call) < 2 {
+		return ""
+	}
+	other := ""
+	for _, call := range sorted(callShapes()) {
+		_, url := m.raw["url"]
+		if call == m.call || call == "http" && !url || m.misfits(call) > 0 {
+			continue
+		}
+		if other != "" {
+			return ""
+		}
+		other = call
+	}
+	return other
+}
+
+// misfits counts the fields that an automation lacks for a call, and those that
+// the call does not have.
+func (m *message) misfits(call string) int {
+	sub := *m
+	sub.found, sub.call, sub.raw = nil, call, maps.Clone(m.raw)
+	sub.raw["call"] = call
+	shapes := callShapes()[call]
+	sub.envelope(shapes[0])
+	if payload, ok := m.raw["payload"]; ok {
+		sub.checkPayload(payload, shapes[1], false)
+	}
+	n := 0
+	for _, f := range sub.found {
+		if f.Code == "missing-field" || f.Code == "unknown-field" {
+			n++
+		}
+	}
+	return n
 }
 
 // checkDraft finds what is wrong with a definition that automations build on,

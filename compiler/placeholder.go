@@ -40,6 +40,15 @@ func (c *checker) template(v string, s *shape, p valuePath) bool {
 		w.repair = &repair{how: replace, text: quoted(strings.TrimSpace(v)).text, shared: true}
 		ref, lone = spaced, true
 	}
+	if m := castOutside.FindStringSubmatchIndex(v); m != nil && len(malformed) == 0 && castOf(v[m[4]:m[5]]) != "" {
+		whole := t.References()[0]
+		whole.Cast = automation.Cast(castOf(v[m[4]:m[5]]))
+		w := c.report("malformed-placeholder", p, atValue, "the cast stands behind the braces: it would be sent as it stands")
+		partOf(w, v, m[2], len(v)-m[2])
+		w.Suggestion, w.Help = whole.String(), fmt.Sprintf("write %q", whole.String())
+		w.repair = &repair{how: rewrite, text: whole.String(), shared: true}
+		return true
+	}
 	known := true
 	for _, r := range t.References() {
 		known = c.reference(r, v, p) && known
@@ -49,6 +58,9 @@ func (c *checker) template(v string, s *shape, p valuePath) bool {
 	}
 	return true
 }
+
+// castOutside is a placeholder with a cast behind it.
+var castOutside = regexp.MustCompile(`^[ \t]*(\{\{[^{}|]*\}\})[ \t]*\|[ \t]*([A-Za-z]+)[ \t]*$`)
 
 // partOf makes a finding about a placeholder, not about the whole text.
 func partOf(w *finding, v string, offset, length int) *finding {
@@ -103,6 +115,14 @@ func nearestCast(cast string) string {
 		return string(automation.CastBoolean)
 	}
 	return nearest(cast, []string{string(automation.CastNumber), string(automation.CastBoolean)})
+}
+
+// castOf returns a cast that is one, or the one that was probably meant.
+func castOf(cast string) string {
+	if cast == string(automation.CastNumber) || cast == string(automation.CastBoolean) {
+		return cast
+	}
+	return nearestCast(cast)
 }
 
 func (c *checker) names() []string { return sorted(c.catalog) }

@@ -12,7 +12,6 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/diagnostic"
-	"github.com/seguehq/segue/schema"
 )
 
 // resolve finds imports and references that lead nowhere, and puts a hole in
@@ -29,7 +28,7 @@ func (p *explained) resolve() {
 	for _, s := range p.index.sources {
 		if p.patched[s.syntax.Filename] == s.syntax {
 			r := &resolver{explained: p, src: s, scope: scope, imported: map[string]*ast.ImportSpec{},
-				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}, respelt: map[*ast.Ident]*ast.Ident{}, otherName: map[*ast.ImportSpec]int{}}
+				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}, respelt: map[*ast.Ident]*ast.Ident{}, otherName: map[*ast.ImportSpec]int{}, added: map[string]*ast.ImportSpec{}}
 			r.file()
 		}
 	}
@@ -45,6 +44,8 @@ type resolver struct {
 	gone       map[ast.Node]bool // imports that lead nowhere, or are not used
 	bare       map[ast.Node]bool // what is written as it can not be: placeholders without quotes
 	unresolved map[*ast.Ident]bool
+	// added are imports that are missing, by name; a finding says so.
+	added map[string]*ast.ImportSpec
 	// otherName holds, counted from one, the finding about an import that is called
 	// by a name that it does not have here.
 	otherName map[*ast.ImportSpec]int
@@ -79,6 +80,10 @@ func (r *resolver) file() {
 	r.packageForField(used)
 	r.assignments(used)
 	for _, id := range s.syntax.Unresolved {
+		if spec := r.added[id.Name]; spec != nil && id.Node == nil {
+			id.Node = spec // there is a finding that its import is missing
+			continue
+		}
 		if r.unresolved[id] || id == packageIdent(s.syntax) || id.Node != nil || r.scope[id.Name] || predeclared(id.Name) {
 			continue // the parser lists the package clause too
 		}
@@ -391,17 +396,9 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 			return spec
 		}
 	}
-	for _, pkg := range schema.Packages() {
-		if id.Name == pkg {
-			d.Help = "import it: import " + strconv.Quote(schema.ModulePath+"/"+pkg)
-			return nil
-		}
-	}
-	for _, pkg := range standardPackages {
-		if path.Base(pkg) == id.Name {
-			d.Help = "import it: import " + strconv.Quote(pkg)
-			return nil
-		}
+	if missing := r.missingImport(id); missing != "" {
+		d.Help = "import it: import " + strconv.Quote(missing)
+		return r.importMissing(d, id, missing)
 	}
 	if r.bareWord(d, id) {
 		return nil
@@ -430,6 +427,13 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 		name := importName(spec)
 		d.Suggestion, d.Help = name, didYouMean(name)
 		return spec
+	}
+	if file := r.definedIn(id.Name); file != nil {
+		d.Help = file.name + " defines it, and belongs to another package: write package " + r.pkg + " there, too"
+		if clause := packageIdent(file.syntax); clause != nil {
+			d.Related = append(d.Related, diagnostic.Related{Message: "of the package " + clause.Name, File: file.name, Range: rangeOf(clause.Pos(), clause.End())})
+		}
+		return nil
 	}
 	if strings.HasPrefix(id.Name, "#") {
 		d.Help = "define it, as in " + id.Name + ": {...}"

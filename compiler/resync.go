@@ -141,6 +141,9 @@ func (m complaint) parts() []cut {
 	if c, ok := conflictAround(m.content, m.from); ok {
 		return []cut{{c.span, c.span, []span{{c.from, c.other}, {c.end, c.to}}}}
 	}
+	if m.block != (span{}) {
+		return []cut{{m.block, m.block, []span{m.block}}}
+	}
 	if m.lost {
 		return nil
 	}

@@ -41,7 +41,13 @@ func (c *checker) wrongType(v any, s *shape, p valuePath) {
 			return
 		}
 	}
-	w := c.report("wrong-type", p, atValue, "%s must be %s, got %s", name, s, describe(v))
+	got := describe(v)
+	ofSecret := len(p) > 1 && p[0] == "secrets" // what is pasted there may be one
+	if _, text := v.(string); ofSecret && text {
+		got = "a text"
+	}
+	w := c.report("wrong-type", p, atValue, "%s must be %s, got %s", name, s, got)
+	w.Confidential = ofSecret
 	if !holdsCredential(pathLabels(p.String())) { // which belongs elsewhere, however it is written
 		w.Suggestion, w.Help = rewritten(v, s)
 	}

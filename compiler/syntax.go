@@ -37,6 +37,8 @@ type complaint struct {
 	from, to                  int // what it is about
 	// operand says that a value is missing, spare that what is there is too much.
 	operand, spare bool
+	// block is all that has the same cause, if it is more than a line.
+	block span
 	// lost says that from there on nothing can be told of what was meant.
 	lost bool
 }
@@ -235,8 +237,55 @@ func (m *complaint) superfluous() {
 		m.message = "found " + b.early.text + " that closes more than it should"
 		_, m.spare = indentAt(m.content, m.from)
 		m.spare = m.spare && !b.crooked
+		if m.unopened(b.early) {
+			return
+		}
 	}
 	m.lost = !m.spare
+}
+
+// unopened recognizes fields that stand as if a brace were open around them, up to
+// the one that closes it: behind a name that has nothing on its line, or deeper
+// than the line before.
+func (m *complaint) unopened(shut bracket) bool {
+	lines := lineSpans(m.content)
+	end := slices.IndexFunc(lines, func(l span) bool { return shut.at < l.to })
+	if end < 1 || strings.TrimSpace(string(m.content[lines[end].from:shut.at])) != "" {
+		return false
+	}
+	for i := end - 1; i >= 0; i-- {
+		line := lines[i]
+		if isBlank(m.content, line) || indentation(m.content, line) > shut.indent {
+			continue
+		}
+		if indentation(m.content, line) < shut.indent || closes(m.content, line) {
+			return false
+		}
+		next := i + 1
+		for next < end && isBlank(m.content, lines[next]) {
+			next++
+		}
+		text := strings.TrimSpace(string(m.content[line.from:line.to]))
+		if next == end || strings.HasSuffix(text, "{") {
+			return false
+		}
+		if name, ok := strings.CutSuffix(text, ":"); ok && !strings.ContainsAny(name, " \t{}") {
+			m.from = line.from + shut.indent
+			m.to = m.from + len(text)
+			m.block = span{line.from, lines[end].to}
+			m.say("no { opens the fields of "+strings.Trim(name, `"`), "write "+text+" {")
+			return true
+		}
+		if first := lines[next]; indentation(m.content, first) > shut.indent && !strings.ContainsAny(text[len(text)-1:], "{[(&|+:,") {
+			m.from = first.from + indentation(m.content, first)
+			m.to = tokenEnd(m.content, m.from)
+			m.block = span{first.from, lines[end].to}
+			m.say("no { opens what is closed below: the line before these fields may be missing", "write it, as in payload: {")
+			return true
+		}
+		return false
+	}
+	return false
 }
 
 // A bracket stands in a file; its text is empty if there is none.
@@ -346,6 +395,8 @@ func (m *complaint) usual() bool {
 		m.to, m.from = m.from, m.from-len(name)
 		m.say("a name with a hyphen stands between quotes", "write "+strconv.Quote(name))
 		m.suggestion = strconv.Quote(name)
+	case strings.Contains(m.message, "invalid import path"):
+		m.say("this is no import path", `write it with /, without blanks, and without what is used of the package, as in "example.com/team/shared"`)
 	case strings.TrimSpace(string(line)) == "import" && strings.HasPrefix(rest, `"`):
 		m.to, m.from = m.from-1, m.from-len(strings.TrimLeft(string(line), " \t"))
 		m.say("an import stands before all fields", "move it up, below the package clause")

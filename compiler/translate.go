@@ -71,6 +71,9 @@ var translations = []struct {
 	{"cannot call", func(_ string, args []string) wording {
 		return wording{code: "unknown-reference", message: args[0] + " is no function", help: "correct the name", byPosition: true}
 	}},
+	{"cannot range over %s (incomplete", func(_ string, args []string) wording {
+		return wording{code: "missing-value", message: args[0] + " has no value: what a loop over it makes would be left out", help: "give it a value: a list or a struct", byPosition: true}
+	}},
 	{"cannot range over", func(_ string, args []string) wording {
 		return wording{code: "wrong-type", message: "a comprehension goes over a list or a struct, got " + args[0], help: "write a list, as in [" + args[0] + "]", byPosition: true}
 	}},
@@ -79,6 +82,9 @@ var translations = []struct {
 	}},
 	{"Multiplication of lists", func(string, []string) wording {
 		return wording{code: "wrong-type", message: "a list can't be repeated with *", help: `import "list", and write list.Repeat(a, n)`, byPosition: true}
+	}},
+	{"cannot reference optional field", func(_ string, args []string) wording {
+		return wording{code: "missing-value", message: args[0] + " has no value here: it may be left out", help: "give it a value, or a default where it is declared", byPosition: true}
 	}},
 	{"invalid operands", func(_ string, args []string) wording {
 		return wording{code: "wrong-type", message: fmt.Sprintf("%s and %s can't be combined by %s", args[0], args[1], args[2]), help: `give both the same type; "\(…)" puts a value into a text`, byPosition: true}
@@ -137,7 +143,7 @@ func (p *explained) translate(e cueerrors.Error, at valuePath) wording {
 // shown writes a value or message of CUE's so that it says nothing of the
 // schema's inside: a struct is just that.
 func shown(s string) string {
-	s = valueWords(s)
+	s = hiddenName.ReplaceAllString(valueWords(s), "$1")
 	return strings.ReplaceAll(s, "_|_", "a mistake")
 }
 
@@ -219,6 +225,9 @@ func (p *explained) misspeltField(f *finding, places []token.Pos) {
 				return true
 			}
 			label, _, _ := ast.LabelName(sel.Sel)
+			if id, ok := sel.X.(*ast.Ident); ok && isClauseName(id) && p.lackingElement(f, id, label) {
+				return false
+			}
 			known := p.index.labels(sel.X, 0)
 			if len(known) == 0 {
 				return true

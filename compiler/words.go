@@ -88,11 +88,17 @@ func (s *shape) example(p valuePath) string {
 	case timeShape, dateShape:
 		return "it between quotes, as in " + timeExamples(s)
 	case structShape:
+		if name == "headers" {
+			return `the headers by their names, as in headers: "X-Team": "growth"`
+		}
 		if name == "allow" {
 			return `the code of a warning, and the reason why it may be: allow: "event-name": "the other teams know it by this name"`
 		}
 		return "the fields between braces, as in " + name + ": {…}"
 	case listShape:
+		if name == "exec" {
+			return `the command and its arguments in a list, as in exec: ["op", "read", "op://team/segment/key"]`
+		}
 		return "the elements between brackets, as in " + name + ": […]"
 	default:
 		return s.String()

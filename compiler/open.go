@@ -1,0 +1,212 @@
+package compiler
+
+import (
+	"regexp"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// openAutomations reports what keeps CUE from telling which automations a package
+// has: conditions, loops and names that depend on what has no value. CUE leaves
+// the automations out that depend on it, as if they were gone.
+func (p *explained) openAutomations(err error) {
+	at := valuePath{"automations"}
+	named := false
+	for _, e := range cueerrors.Errors(err) {
+		format, _ := e.Msg()
+		places := p.authorPlaces(e)
+		f := finding{path: at, exact: true, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value"}}
+		switch {
+		case strings.HasPrefix(format, "key value of dynamic field"):
+			label := p.labelAt(places)
+			if label == nil {
+				p.cueErrors(e, nil)
+				break
+			}
+			named = true
+			f.position = label.Pos()
+			f.Message, f.Help = "the name of an automation has no value: what it is made of is still open", "give all that it is made of a value"
+			p.addAt(f, label)
+		case strings.HasPrefix(format, "invalid interpolation") && named:
+		case strings.HasPrefix(format, "incomplete"), strings.HasPrefix(format, "non-concrete"):
+			clause := p.openClause(places)
+			if clause == nil {
+				p.cueErrors(e, nil)
+				break
+			}
+			src := p.index.sourceOf(clause.Pos())
+			f.Message = src.covered(p.index.nodeRange(clause)) + " has no value: the automations that depend on it would be left out"
+			f.Help = "give it a value, or a default, as in *true | bool"
+			for _, pos := range places {
+				if declared := p.index.sourceOf(pos); !contains(clause, &ast.Ident{NamePos: pos}) {
+					f.Related = append(f.Related, diagnostic.Related{Message: "declared here", File: declared.name,
+						Range: contentRange(declared.content, pos.Offset(), tokenEnd(declared.content, pos.Offset()))})
+				}
+			}
+			p.addAt(f, clause)
+		default:
+			p.cueErrors(e, nil)
+		}
+	}
+}
+
+// addAt keeps a finding, with its place at a node.
+func (p *explained) addAt(f finding, n ast.Node) {
+	d := f.Diagnostic
+	d.Path, d.File, d.Range = f.path.String(), p.index.sourceOf(n.Pos()).name, p.index.nodeRange(n)
+	p.found = append(p.found, d)
+}
+
+// labelAt returns the label of a field, computed, that one of some places is in.
+func (p *explained) labelAt(places []token.Pos) ast.Label {
+	var found ast.Label
+	for _, pos := range places {
+		ast.Walk(p.index.sourceOf(pos).syntax, func(n ast.Node) bool {
+			field, ok := n.(*ast.Field)
+			if !ok || found != nil {
+				return found == nil
+			}
+			switch field.Label.(type) {
+			case *ast.Interpolation, *ast.ParenExpr:
+				if contains(field.Label, &ast.Ident{NamePos: pos}) {
+					found = field.Label
+				}
+			}
+			return true
+		}, nil)
+	}
+	return found
+}
+
+// openClause returns the condition of a comprehension that depends on what is
+// declared at one of some places.
+func (p *explained) openClause(places []token.Pos) ast.Expr {
+	var found ast.Expr
+	for _, s := range p.index.sources {
+		ast.Walk(s.syntax, func(n ast.Node) bool {
+			clause, ok := n.(*ast.IfClause)
+			if !ok || found != nil {
+				return found == nil
+			}
+			for _, pos := range places {
+				if contains(clause.Condition, &ast.Ident{NamePos: pos}) {
+					found = clause.Condition
+				}
+			}
+			ast.Walk(clause.Condition, func(n ast.Node) bool {
+				if e, ok := n.(ast.Expr); ok {
+					for _, declared := range p.declarations(e) {
+						for _, pos := range places {
+							if contains(declared, &ast.Ident{NamePos: pos}) {
+								found = clause.Condition
+							}
+						}
+					}
+				}
+				return true
+			}, nil)
+			return true
+		}, nil)
+	}
+	return found
+}
+
+// declarations are the values of the fields that a reference refers to.
+func (p *explained) declarations(e ast.Expr) []ast.Expr {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return p.index.definitions(e)
+	case *ast.SelectorExpr:
+		var out []ast.Expr
+		for _, s := range p.index.picked(e, 0) {
+			out = append(out, s.value)
+		}
+		return out
+	}
+	return nil
+}
+
+// lackingElement finds the element that lacks a field which a loop reads of each:
+// a field of nearly that name in it is what is wrong, else the element.
+func (p *explained) lackingElement(f *finding, id *ast.Ident, label string) bool {
+	var source ast.Expr
+	for _, s := range p.index.sources {
+		ast.Walk(s.syntax, func(n ast.Node) bool {
+			if clause, ok := n.(*ast.ForClause); ok && ast.Node(clause.Value) == id.Node {
+				source = clause.Source
+			}
+			return true
+		}, nil)
+	}
+	if source == nil {
+		return false
+	}
+	var lacking []ast.Expr
+	elements := p.index.elements(source, 0)
+	for _, e := range elements {
+		if len(p.index.descend(e, label, 0)) == 0 {
+			lacking = append(lacking, e)
+		}
+	}
+	if len(lacking) == 0 || len(lacking) == len(elements) {
+		return false
+	}
+	e := lacking[0]
+	f.Message = "this element has no field " + label + ", which the loop reads of each"
+	f.Help = "add " + label + " to it, or read it only where it is"
+	f.File, f.Range = p.index.sourceOf(e.Pos()).name, p.index.nodeRange(e)
+	near := nearest(label, p.index.labels(e, 0))
+	if sites := p.index.descend(e, near, 0); near != "" && len(sites) == 1 && sites[0].field != nil {
+		f.Code, f.Message = "unknown-field", "the loop reads the field "+label+" of each element, and this one has "+near
+		f.Range, f.Suggestion, f.Help = p.index.nodeRange(sites[0].field.Label), label, didYouMean(label)
+		if _, plain := sites[0].field.Label.(*ast.Ident); plain {
+			f.Fix = edit(f.File, f.Range, label, label)
+		}
+	}
+	return true
+}
+
+// elements lists what a loop over an expression goes through, as far as it is
+// written as a list or a struct.
+func (x *index) elements(e ast.Expr, depth int) []ast.Expr {
+	if depth > maxDepth {
+		return nil
+	}
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return x.elements(e.X, depth)
+	case *ast.BinaryExpr:
+		return append(x.elements(e.X, depth+1), x.elements(e.Y, depth+1)...)
+	case *ast.ListLit:
+		return e.Elts
+	case *ast.StructLit:
+		var out []ast.Expr
+		for _, d := range e.Elts {
+			if field, ok := d.(*ast.Field); ok {
+				out = append(out, field.Value)
+			}
+		}
+		return out
+	case *ast.Ident:
+		var out []ast.Expr
+		for _, def := range x.definitions(e) {
+			out = append(out, x.elements(def, depth+1)...)
+		}
+		return out
+	case *ast.SelectorExpr:
+		var out []ast.Expr
+		for _, s := range x.picked(e, depth+1) {
+			out = append(out, s.index.elements(s.value, depth+1)...)
+		}
+		return out
+	}
+	return nil
+}
+
+// hiddenName is a hidden field as CUE shows it, with its package.
+var hiddenName = regexp.MustCompile(`(_#?[\pL\pN_$]*)\([^()\s]*:[\pL\pN_$]+\)`)
