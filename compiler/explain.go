@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -500,6 +501,11 @@ func (p *explained) incomplete(v cue.Value, at valuePath) {
 		return
 	}
 	sites := p.index.sites(at)
+	for _, pos := range append([]token.Pos{v.Pos()}, positionsOf(sites)...) {
+		if p.templateField(pos, typeName(v), at) {
+			return
+		}
+	}
 	p.add(f, v.Pos())
 	// The declaration asks for a value; the automation is where one is missing.
 	if len(at) < 3 || at[0] != "automations" || len(sites) == 0 {
@@ -565,16 +571,100 @@ func (p *explained) missingArgument(id *ast.Ident, needed string, at valuePath) 
 		f.Message = "an automation has no field " + strconv.Quote(bare)
 		f.Code, f.repair = "unknown-field", &repair{how: rename, text: id.Name}
 	}
-	d := p.index.place(f, p.positions[whole.String()])
-	if src := p.index.sourceOf(id.Pos()); src != nil {
-		d.Related = append(d.Related, diagnostic.Related{Message: "used here", File: src.name, Range: p.index.nodeRange(id)})
+	p.addOnce(p.index.place(f, p.positions[whole.String()]), id)
+	return true
+}
+
+func positionsOf(sites []site) []token.Pos {
+	var out []token.Pos
+	for _, s := range sites {
+		out = append(out, s.value.Pos())
+	}
+	return out
+}
+
+// addOnce keeps a finding about what is used somewhere, unless there is one already.
+func (p *explained) addOnce(d diagnostic.Diagnostic, use ast.Node) {
+	if src := p.index.sourceOf(use.Pos()); src != nil {
+		d.Related = append(d.Related, diagnostic.Related{Message: usedHere, File: src.name, Range: p.index.nodeRange(use)})
 	}
 	if !slices.ContainsFunc(p.found, func(o diagnostic.Diagnostic) bool {
 		return o.Path == d.Path && o.Message == d.Message
 	}) {
 		p.found = append(p.found, d)
 	}
-	return true
+}
+
+// templateField reports, once, that an automation does not set a field that a
+// template makes it of, as in (#Template & {in: "A"}).out; false if it is not made
+// like that.
+func (p *explained) templateField(pos token.Pos, needed string, at valuePath) bool {
+	src := p.index.sourceOf(pos)
+	if src == nil || len(at) < 3 || at[0] != "automations" {
+		return false
+	}
+	id, ok := siteAt(src.syntax, pos).value.(*ast.Ident)
+	if !ok {
+		return false
+	}
+	for _, s := range p.index.sites(at[:2]) {
+		sel, ok := s.value.(*ast.SelectorExpr)
+		if !ok {
+			continue
+		}
+		template, given := templateCall(sel.X)
+		names := fieldNames(sel.X)
+		if template == "" || slices.Contains(names, id.Name) || !slices.Contains(p.index.labels(sel.X, 0), id.Name) {
+			continue
+		}
+		f := finding{path: at[:2], Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", Path: at[:2].String(),
+			Message: template + " needs " + id.Name + ": " + needed, Help: "add " + id.Name + ": ... to what is between the braces"}}
+		node := ast.Node(sel.X)
+		for _, st := range given {
+			for _, d := range st.Elts {
+				field, ok := d.(*ast.Field)
+				if !ok {
+					continue
+				}
+				if label, ok := fieldLabel(field); ok && nearest(id.Name, []string{label}) != "" {
+					node = field.Label
+					f.Code, f.Message = "unknown-field", template+" has no field "+strconv.Quote(label)
+					f.Suggestion, f.Help = id.Name, didYouMean(id.Name)
+				}
+			}
+		}
+		if own := p.index.sourceOf(node.Pos()); own != nil {
+			d := f.Diagnostic
+			d.File, d.Range = own.name, p.index.nodeRange(node)
+			if _, plain := node.(*ast.Ident); plain && f.Suggestion != "" {
+				d.Fix = edit(d.File, d.Range, f.Suggestion, f.Suggestion)
+			}
+			p.addOnce(d, id)
+			return true
+		}
+	}
+	return false
+}
+
+// templateCall returns the definition's name and the structs of a conjunction of
+// the two, "" if it is none.
+func templateCall(e ast.Expr) (template string, given []*ast.StructLit) {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return templateCall(e.X)
+	case *ast.BinaryExpr:
+		left, more := templateCall(e.X)
+		right, rest := templateCall(e.Y)
+		return cmp.Or(left, right), append(more, rest...)
+	case *ast.StructLit:
+		return "", []*ast.StructLit{e}
+	case *ast.Ident:
+		return e.Name, nil
+	case *ast.SelectorExpr:
+		label, _, _ := ast.LabelName(e.Sel)
+		return label, nil
+	}
+	return "", nil
 }
 
 // alternativesOf lists what a value may be if that is one of several literals.

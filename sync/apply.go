@@ -45,6 +45,9 @@ type ApplyOptions struct {
 // When ctx is cancelled nothing new is started either; calls in flight are
 // finished, so that their outcome is known.
 //
+// On a [SecretCarrier] a secret that is created is reported on after the
+// automations, as done if one that has it was written.
+//
 // On a [Confirmer] the first automation is created before anything else is
 // changed, to see whether the platform's list shows it. If it does not, nothing
 // more is done.
@@ -76,6 +79,7 @@ func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOp
 		r.putSecrets(ctx)
 		r.change(ctx)
 		r.confirm(ctx)
+		r.carrySecrets(ctx)
 		r.deleteSecrets(ctx)
 		r.settle(ctx)
 	}
@@ -101,14 +105,43 @@ type run struct {
 // errNotStarted marks a change that nothing was asked of the platform for.
 var errNotStarted = errors.New("not started")
 
-// putSecrets stores the secrets that are created or rotated.
+// putSecrets stores the secrets that are created or rotated. What an automation
+// is to carry counts as done until carrySecrets.
 func (r *run) putSecrets(ctx context.Context) {
 	r.each(len(r.plan.Secrets), func(i int) {
 		s := r.plan.Secrets[i]
-		if s.Action != Delete {
-			r.finishSecret(i, r.do(ctx, r.secretTask(s), func(t task) error { return r.putSecret(ctx, t, s.Name) }))
+		if s.Action == Delete {
+			return
 		}
+		t := r.secretTask(s)
+		t.carried = r.carried(s)
+		r.finishSecret(i, r.do(ctx, t, func(t task) error { return r.putSecret(ctx, t, s.Name) }))
 	})
+}
+
+// carried reports whether a secret is stored only with the automations that the
+// plan writes.
+func (r *run) carried(s SecretChange) bool {
+	_, carrier := r.platform.(SecretCarrier)
+	return carrier && s.Action == Create
+}
+
+// carrySecrets reports on the secrets that automations carry.
+func (r *run) carrySecrets(ctx context.Context) {
+	for i, s := range r.plan.Secrets {
+		if !r.carried(s) || r.result.Secrets[i].Outcome != Done {
+			continue
+		}
+		written := slices.ContainsFunc(r.result.Changes, func(c ChangeResult) bool {
+			return slices.Contains(s.UsedBy, c.Key) && (c.Outcome == Done || c.Outcome == AlreadyThere)
+		})
+		r.finishSecret(i, r.do(context.WithoutCancel(ctx), r.secretTask(s), func(task) error {
+			if !written {
+				return fmt.Errorf("%w: no automation that has the secret %s was written", errNotStarted, s.Name)
+			}
+			return nil
+		}))
+	}
 }
 
 // change carries out the changes of automations.
@@ -119,7 +152,7 @@ func (r *run) change(ctx context.Context) {
 	}
 	one := func(i int) {
 		c := r.plan.Changes[i]
-		t := task{Event: Event{Action: c.Action, Key: c.Key}, subject: c.Key, settled: new(bool)}
+		t := changeTask(c)
 		err := r.do(ctx, t, func(t task) error {
 			want := r.desired[c.Key]
 			if c.Action == Delete {
@@ -135,6 +168,9 @@ func (r *run) change(ctx context.Context) {
 		r.result.Changes[i] = ChangeResult{
 			Key: c.Key, Action: c.Action, Reason: c.Reason,
 			Outcome: outcome(err), Settled: err == nil && *t.settled, Err: err, Error: text(err),
+		}
+		if err == nil && *t.found {
+			r.result.Changes[i].Outcome = AlreadyThere
 		}
 	}
 	done := make([]bool, len(r.plan.Changes))
@@ -272,12 +308,20 @@ type task struct {
 	Event          // its action and its key or secret
 	subject string // what it is in an error
 	settled *bool  // set when the work turned out to be done after an error
+	found   *bool  // set when somebody else turned out to have done it
+	carried bool   // it is not done before an automation is: no event yet
+}
+
+func changeTask(c Change) task {
+	return newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
 }
 
 func (r *run) secretTask(s SecretChange) task {
-	return task{
-		Event: Event{Action: s.Action, Secret: s.Name}, subject: "secret " + s.Name, settled: new(bool),
-	}
+	return newTask(Event{Action: s.Action, Secret: s.Name}, "secret "+s.Name)
+}
+
+func newTask(e Event, subject string) task {
+	return task{Event: e, subject: subject, settled: new(bool), found: new(bool)}
 }
 
 // do runs f as one change, unless nothing new is to be started, and reports on
@@ -290,7 +334,12 @@ func (r *run) do(ctx context.Context, t task, f func(task) error) error {
 		err = f(t)
 	}
 	if err == nil {
-		r.emit(t, EventDone, nil, 0)
+		switch {
+		case *t.found:
+			r.emit(t, EventFound, nil, 0)
+		case !t.carried:
+			r.emit(t, EventDone, nil, 0)
+		}
 		return nil
 	}
 	err = &ChangeError{Subject: t.subject, Action: t.Action, Target: r.plan.Target, Err: err}

@@ -124,6 +124,111 @@ func TestApplyGivesUpAfterSoManyTriesAndTheNextApplyHeals(t *testing.T) {
 	}
 }
 
+// A carrier is a platform whose automations carry their secrets.
+type carrier struct{ *memory }
+
+func (carrier) CarriesSecrets() {}
+
+// A secret that automations carry is there as soon as one of them is, and not
+// before.
+func TestASecretIsCreatedWithTheAutomationThatCarriesIt(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		refused string // keys with this prefix
+		outcome Outcome
+		events  []string
+	}{
+		{"all are written", "none", Done, []string{"done growth/a", "done growth/b", "done S"}},
+		{"one is written", "growth/a", Done, []string{"failed growth/a", "done growth/b", "done S"}},
+		{"none is written", "growth/", NotStarted, []string{"failed growth/a", "failed growth/b"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newMemory()
+			in := desired(makeAutomation("growth/a", 1, "S"), makeAutomation("growth/b", 1, "S"))
+			plan := mustPlan(t, carrier{m}, in)
+			m.fault = func(_ int, call, key string) *fault {
+				if call == "create" && strings.HasPrefix(key, test.refused) {
+					return faults["400 before"]
+				}
+				return nil
+			}
+			var events []string
+			result, _ := Apply(t.Context(), carrier{m}, plan, in, ApplyOptions{Parallelism: 1, Calls: quick, Progress: func(e Event) {
+				if e.Kind != EventStarted {
+					events = append(events, fmt.Sprintf("%s %s%s", e.Kind, e.Key, e.Secret))
+				}
+			}})
+			if got := result.Secrets[0]; got.Outcome != test.outcome {
+				t.Errorf("the secret is %s (%s), want %s", got.Outcome, got.Error, test.outcome)
+			}
+			if diff := cmp.Diff(test.events, events); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			heal(t, m, in)
+		})
+	}
+}
+
+// A secret that can't be put is not reported on twice, and keeps what needs it
+// from being written.
+func TestACarriedSecretThatFails(t *testing.T) {
+	m := newMemory()
+	in := desired(makeAutomation("growth/a", 1, "S"))
+	plan := mustPlan(t, carrier{m}, in)
+	m.fault = func(_ int, call, _ string) *fault {
+		if call == "putSecret" {
+			return faults["400 before"]
+		}
+		return nil
+	}
+	failed := 0
+	result, _ := Apply(t.Context(), carrier{m}, plan, in, ApplyOptions{Calls: quick, Progress: func(e Event) {
+		if e.Kind == EventFailed {
+			failed++
+		}
+	}})
+	if got := result.Secrets[0].Outcome; got != Failed || failed != 1 || m.count("create") != 0 {
+		t.Errorf("the secret is %s after %d events, and there were %d creates", got, failed, m.count("create"))
+	}
+	heal(t, m, in)
+}
+
+// What somebody else has created in the meantime is as it is wanted, and was not
+// created by this apply; what a lost answer was about was.
+func TestACreateThatFindsItDone(t *testing.T) {
+	for name, created := range map[string]bool{"by somebody else": false, "by itself": true} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemory()
+			in := desired(makeAutomation("growth/a", 1))
+			plan := mustPlan(t, m, in)
+			if created {
+				m.fault = func(_ int, call, _ string) *fault {
+					if call == "create" && m.count("create") == 1 {
+						return faults["timeout late"]
+					}
+					return nil
+				}
+			} else {
+				apply(t, m, in)
+			}
+			var last Event
+			result, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick, Progress: func(e Event) { last = e }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, event, count := AlreadyThere, EventFound, 0
+			if created {
+				want, event, count = Done, EventDone, 1
+			}
+			if got := result.Changes[0].Outcome; got != want || last.Kind != event || result.Count(Create) != count {
+				t.Errorf("outcome %s, last event %s, %d created; want %s, %s, %d", got, last.Kind, result.Count(Create), want, event, count)
+			}
+			m.fault = nil
+			checkSettled(t, m, in)
+		})
+	}
+}
+
 func TestApplyNeverDeletesASecretThatSomethingStillNeeds(t *testing.T) {
 	m, in := scene(t)
 	plan := mustPlan(t, m, in)

@@ -57,9 +57,9 @@ func (e *BatchError) Unwrap() error { return e.Err }
 func (r *run) batch(ctx context.Context, p Batcher) {
 	tasks := make([]task, 0, len(r.plan.Changes))
 	for _, c := range r.plan.Changes {
-		tasks = append(tasks, task{Event: Event{Action: c.Action, Key: c.Key}, subject: c.Key, settled: new(bool)})
+		tasks = append(tasks, changeTask(c))
 	}
-	whole := task{subject: "the batch", settled: new(bool)}
+	whole := newTask(Event{}, "the batch")
 	kept, err := r.stillNeeded(ctx, whole)
 	b := r.newBatch(kept)
 	if err == nil && !b.empty() {

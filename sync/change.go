@@ -41,6 +41,8 @@ type write struct {
 	plannedID string
 	// doubtful is set once a create has failed: it may take effect even later.
 	doubtful bool
+	// taken is set while the key is known to be somebody else's doing.
+	taken bool
 }
 
 // try writes once, and a second time at once where a create has left something
@@ -49,6 +51,7 @@ func (w *write) try(ctx context.Context) (again bool, err error) {
 	for range 2 {
 		creating := w.base == nil
 		err = w.send(ctx)
+		w.taken = creating && !w.doubtful && KindOf(err) == Exists
 		if err == nil && !(w.plannedID == "" && w.doubtful) {
 			return false, nil
 		}
@@ -111,7 +114,7 @@ func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (aga
 	}
 	kept := found[0]
 	if err == nil || matches(w.hash, kept) {
-		*w.settled = err != nil
+		*w.found, *w.settled = w.taken, err != nil && !w.taken
 		return false, nil
 	}
 	untouched := w.base != nil && w.base.ID == kept.ID && w.base.Revision == kept.Revision

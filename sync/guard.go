@@ -38,11 +38,14 @@ type Block struct {
 // A BlockedError is what [Apply] returns for a plan that has blocks.
 type BlockedError struct{ Blocks []Block }
 
-// Error gives every block's message and remedy.
+// String gives the message and the remedy.
+func (b Block) String() string { return b.Message + "; " + b.Remedy }
+
+// Error gives every block, one a line.
 func (e *BlockedError) Error() string {
 	texts := make([]string, len(e.Blocks))
 	for i, b := range e.Blocks {
-		texts[i] = b.Message + "; " + b.Remedy
+		texts[i] = b.String()
 	}
 	return strings.Join(texts, "\n")
 }

@@ -91,6 +91,17 @@ type Confirmer interface {
 	Confirm(ctx context.Context, project string, keys []string) (map[string]error, error)
 }
 
+// A SecretCarrier is a [Platform] without a place of its own for secrets: each
+// automation carries the values that it needs. [Platform.PutSecret] then writes
+// those that are there again, and the first value of a secret is stored only
+// with an automation that has it.
+type SecretCarrier interface {
+	Platform
+
+	// CarriesSecrets does nothing; to have it is to say so.
+	CarriesSecrets()
+}
+
 // Stored is an automation as a platform holds it.
 type Stored struct {
 	// ID is the platform's own identifier.

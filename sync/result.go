@@ -12,6 +12,9 @@ type Outcome string
 const (
 	// Done: the platform is as the change wants it.
 	Done Outcome = "done"
+	// AlreadyThere: so it is, and a create had nothing left to do. Somebody else
+	// has applied the same since the plan.
+	AlreadyThere Outcome = "already there"
 	// Failed: it is not, or that can't be told. The next plan shows which.
 	Failed Outcome = "failed"
 	// NotStarted: nothing was asked of the platform.
@@ -44,7 +47,7 @@ type ChangeResult struct {
 	// Settled is set where the platform answered with an error, or not at all,
 	// and had done the work.
 	Settled bool `json:"settled,omitempty"`
-	// Err says why the outcome is not [Done]; Error is its text.
+	// Err says why the change was not carried out; Error is its text.
 	Err   error  `json:"-"`
 	Error string `json:"error,omitempty"`
 }
@@ -156,6 +159,7 @@ const (
 	EventStarted  EventKind = "started"
 	EventRetrying EventKind = "retrying"
 	EventDone     EventKind = "done"
+	EventFound    EventKind = "found" // with the outcome [AlreadyThere]
 	EventFailed   EventKind = "failed"
 )
 

@@ -100,7 +100,7 @@ func (t *terminal) fireValues(ctx context.Context, project *compiler.Project, ki
 	if file == "" {
 		return json.Marshal(project.Catalog.Samples(kind))
 	}
-	values, err := t.readValues(ctx, file)
+	values, err := t.readValues(ctx, file, project.Catalog)
 	if err != nil {
 		return nil, err
 	}

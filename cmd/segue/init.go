@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,8 +20,9 @@ import (
 )
 
 const initHelp = `Init makes a project that compiles: segue.cue, a first automation, and a copy of
-the schema under cue.mod/pkg for editors and plain cue. A project that is there
-already keeps all of its files; its copy of the schema is renewed.
+the schema under cue.mod/pkg for editors and plain cue. A folder with CUE files
+gets no automation. A project that is there already keeps all of its files; its
+copy of the schema is renewed.
 
 EXAMPLES:
    segue init growth
@@ -91,11 +93,16 @@ func (t *terminal) initProject(dir string) error {
 	} else if err != nil {
 		return fmt.Errorf("can't make a project in %s: %w", dir, cause(err))
 	}
+	if !existed {
+		if err := t.outside(dir); err != nil {
+			return err
+		}
+	}
 	type file struct{ name, content string }
 	files := []file{{"cue.mod/module.cue", compiler.ModuleFile("segue.example/" + name)}}
 	if !existed {
 		// An example would be in the way of files that are there.
-		if _, err := os.Stat(filepath.Join(dir, "growth")); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, "growth")); errors.Is(err, fs.ErrNotExist) && !hasSource(dir) {
 			files = append(files, file{"growth/activation.cue", automationTemplate})
 		}
 		// segue.cue comes last: it is what makes the folder a project.
@@ -113,19 +120,99 @@ func (t *terminal) initProject(dir string) error {
 		t.printf("The schema in %s is that of this segue (%s). Nothing else was changed.\n", path.Join(filepath.ToSlash(dir), "cue.mod"), schema.Version())
 		return nil
 	}
-	t.printf("Made the project %q in %s.\n", name, dir)
+	there := *t
+	there.dir = t.typed(dir)
+	t.printf("Made the project %q in %s.\n", name, cmp.Or(there.dir, "this folder"))
 	if !ignored(dir) {
 		t.printf("Add .segue/ to .gitignore: it is for the embedded platform's data and the key of its secrets.\n")
 	}
-	there := *t
-	switch {
-	case filepath.IsAbs(dir):
-		there.dir = dir
-	case dir != ".":
-		there.dir = filepath.Join(t.dir, dir)
-	}
 	t.printf("\nTry next:\n  %s\n  SEGMENT_WRITE_KEY=... %s\n", there.command("vet"), there.command("plan"))
 	return nil
+}
+
+// typed is a folder as a person would name it here, "" for the current one.
+func (t *terminal) typed(dir string) string {
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(t.dir, dir)
+	}
+	if dir == "." {
+		return ""
+	}
+	return dir
+}
+
+// outside makes sure that a new project takes no folder out of one above.
+func (t *terminal) outside(dir string) error {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	above := projectAbove(resolved(abs))
+	if above == "" {
+		return nil
+	}
+	rel, err := filepath.Rel(resolved(here), above)
+	if err != nil {
+		return err
+	}
+	there := *t
+	there.dir = t.typed(rel)
+	return fmt.Errorf("%s is in the project of %s, and a project of its own would take it out of that one; run `%s` to renew that project's schema, or make a new project outside of it",
+		cmp.Or(t.typed(dir), "this folder"), filepath.ToSlash(filepath.Join(there.dir, "segue.cue")), there.command("init"))
+}
+
+// resolved follows the links in a full path as far as it exists.
+func resolved(name string) string {
+	real, err := filepath.EvalSymlinks(name)
+	switch parent := filepath.Dir(name); {
+	case err == nil:
+		return real
+	case parent == name:
+		return name
+	default:
+		return filepath.Join(resolved(parent), filepath.Base(name))
+	}
+}
+
+// projectAbove returns the nearest folder above that is a project, up to the root
+// of the Git repository, "" if there is none.
+func projectAbove(dir string) string {
+	for !exists(filepath.Join(dir, ".git")) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		if exists(filepath.Join(dir, "segue.cue")) {
+			return dir
+		}
+	}
+	return ""
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// hasSource reports whether a new project would have CUE files from the start.
+func hasSource(dir string) bool {
+	found := false
+	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == dir {
+			return nil // vet tells what can't be read
+		}
+		ignored := strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_")
+		switch {
+		case d.IsDir() && (ignored || d.Name() == "cue.mod" || exists(filepath.Join(name, "segue.cue")) || exists(filepath.Join(name, "cue.mod"))):
+			return fs.SkipDir
+		case !d.IsDir() && !ignored && filepath.Ext(name) == ".cue":
+			found = true
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return found
 }
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)

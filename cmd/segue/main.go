@@ -17,6 +17,7 @@ import (
 
 	"github.com/seguehq/segue/compiler"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/sync"
 )
 
 // The exit statuses.
@@ -157,9 +158,25 @@ func (t *terminal) finish(err error) int {
 	default:
 		red := color.New(color.FgRed, color.Bold)
 		t.paint(red, t.stderr)
-		fmt.Fprintf(t.stderr, "%s %s\n", red.Sprint("error:"), printableLines(err.Error()))
+		for _, text := range errorTexts(err) {
+			fmt.Fprintf(t.stderr, "%s %s\n", red.Sprint("error:"), printableLines(text))
+		}
 		return statusFailed
 	}
+}
+
+// errorTexts are the errors that a command ended with, each of which may be
+// several lines: every guard that stops a plan is one.
+func errorTexts(err error) []string {
+	var blocked *sync.BlockedError
+	if !errors.As(err, &blocked) {
+		return []string{err.Error()}
+	}
+	var texts []string
+	for _, b := range blocked.Blocks {
+		texts = append(texts, b.String())
+	}
+	return texts
 }
 
 // findings shows the findings for people, and returns the error for the exit

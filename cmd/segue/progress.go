@@ -65,7 +65,7 @@ func (p *progress) event(e engine.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e.Kind {
-	case engine.EventDone:
+	case engine.EventDone, engine.EventFound:
 		p.count++
 	case engine.EventFailed:
 		p.count++
@@ -94,6 +94,8 @@ func eventText(e engine.Event) string {
 		return fmt.Sprintf("%s: %s failed", subject, e.Action)
 	case engine.EventDone:
 		return fmt.Sprintf("%s: %s", subject, pastTense(e.Action))
+	case engine.EventFound:
+		return subject + ": already there"
 	default:
 		return ""
 	}

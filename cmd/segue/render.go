@@ -49,11 +49,8 @@ func renderCommand(t *terminal) *cli.Command {
 			}
 			values := result.Project.Catalog.Samples(a.Trigger.Kind)
 			if file := c.String("data"); file != "" {
-				given, err := t.readValues(c.Context, file)
+				given, err := t.readValues(c.Context, file, result.Project.Catalog)
 				if err != nil {
-					return err
-				}
-				if err := known(given, result.Project.Catalog, inputName(file)); err != nil {
 					return err
 				}
 				maps.Copy(values, given)
@@ -100,8 +97,9 @@ func known(values map[string]any, catalog automation.Catalog, file string) error
 	return nil
 }
 
-// readValues reads a JSON object from a file, or from the standard input for "-".
-func (t *terminal) readValues(ctx context.Context, file string) (map[string]any, error) {
+// readValues reads a JSON object of values for placeholders of the catalog from a
+// file, or from the standard input for "-".
+func (t *terminal) readValues(ctx context.Context, file string, catalog automation.Catalog) (map[string]any, error) {
 	content, err := t.readInput(ctx, file)
 	if err != nil {
 		return nil, err
@@ -119,7 +117,7 @@ func (t *terminal) readValues(ctx context.Context, file string) (map[string]any,
 	if values == nil {
 		return nil, fmt.Errorf(`%s: want a JSON object of values, such as {"userId": "u1"}`, shown)
 	}
-	return values, nil
+	return values, known(values, catalog, shown)
 }
 
 func (t *terminal) readInput(ctx context.Context, file string) ([]byte, error) {

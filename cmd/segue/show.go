@@ -121,7 +121,7 @@ func (t *terminal) showResult(r *sync.Result) {
 		}
 	}
 	t.printf("Applied to %s: %d created, %d updated, %d deleted, %d unchanged%s.\n", r.Target,
-		r.Count(sync.Create), r.Count(sync.Update), r.Count(sync.Delete), r.Unchanged, secretCount(secrets, " changed"))
+		r.Count(sync.Create), r.Count(sync.Update), r.Count(sync.Delete), r.Unchanged+r.CountOutcome(sync.AlreadyThere), secretCount(secrets, " changed"))
 }
 
 // failures says what was not done: why, for each that failed, and how many

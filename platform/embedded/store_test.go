@@ -106,9 +106,9 @@ func TestOpenRefuses(t *testing.T) {
 			t.Cleanup(func() { tx.Rollback(); db.Close() })
 		}, "is in use by another process"},
 		"a lost key": {func(t *testing.T, p string) { withSecret(t, p); os.Remove(p + ".key") },
-			"platform.db.key is missing, and without it the 1 stored secrets can't be read"},
+			"platform.db.key is missing, and without it the stored secret can't be read"},
 		"a wrong key": {func(t *testing.T, p string) { withSecret(t, p); write(t, p+".key", strings.Repeat("ab", 32)) },
-			"is not the key that the 1 stored secrets were encrypted with"},
+			"is not the key of the stored secret; restore"},
 		"half a key":       {func(t *testing.T, p string) { withSecret(t, p); write(t, p+".key", "abcd") }, "is not a key (64 hex digits)"},
 		"a key for all":    {func(t *testing.T, p string) { withSecret(t, p); os.Chmod(p+".key", 0o644) }, "mode 0644); run: chmod 600"},
 		"a file as folder": {func(t *testing.T, p string) { os.RemoveAll(filepath.Dir(p)); write(t, filepath.Dir(p), "x") }, "create its folder"},

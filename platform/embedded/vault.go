@@ -92,8 +92,8 @@ func unlock(ctx context.Context, tx *sql.Tx, file, shown string) (*vault, error)
 	key, err := readKey(file, shown)
 	if errors.Is(err, fs.ErrNotExist) {
 		if secrets > 0 {
-			return nil, keyError(fmt.Sprintf("%s is missing, and without it the %d stored secrets can't be read; restore it from a backup, "+
-				"or remove the data file too and apply again", shown, secrets))
+			return nil, keyError(fmt.Sprintf("%s is missing, and without it %s can't be read; restore it from a backup, "+
+				"or remove the data file too and apply again", shown, theStored(secrets)))
 		}
 		key, err = createKey(file, shown)
 	}
@@ -109,13 +109,21 @@ func unlock(ctx context.Context, tx *sql.Tx, file, shown string) (*vault, error)
 			return v, nil
 		}
 		if secrets > 0 {
-			return nil, keyError(fmt.Sprintf("%s is not the key that the %d stored secrets were encrypted with; restore the right one from a backup, "+
-				"or remove the data file and apply again", shown, secrets))
+			return nil, keyError(fmt.Sprintf("%s is not the key of %s; restore the right one from a backup, "+
+				"or remove the data file and apply again", shown, theStored(secrets)))
 		}
 	}
 	nonce, sealed = v.seal(checkProject, checkName, checkText)
 	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO key_check (one, nonce, ciphertext) VALUES (1, ?, ?)", nonce, sealed)
 	return v, err
+}
+
+// theStored counts secrets that are stored.
+func theStored(secrets int) string {
+	if secrets == 1 {
+		return "the stored secret"
+	}
+	return fmt.Sprintf("the %d stored secrets", secrets)
 }
 
 func readKey(file, shown string) ([]byte, error) {

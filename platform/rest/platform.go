@@ -49,6 +49,7 @@ type Options struct {
 // as well if the description has lists of triggers.
 type Client interface {
 	sync.Confirmer
+	sync.SecretCarrier
 	io.Closer
 }
 

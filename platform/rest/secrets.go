@@ -296,6 +296,9 @@ func (p *platform) rewrite(ctx context.Context, it item, name, print string) err
 	return err
 }
 
+// CarriesSecrets implements [sync.SecretCarrier].
+func (p *platform) CarriesSecrets() {}
+
 // DeleteSecret implements [sync.Platform]. A secret goes with the automations
 // that have it.
 func (p *platform) DeleteSecret(_ context.Context, project, name string) error {
