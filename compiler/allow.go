@@ -12,11 +12,21 @@ import (
 // codes are kept in pending.
 func (m *message) silence() {
 	allow, _ := m.raw["allow"].(map[string]any)
+	meant := func(name string) { // it has a finding that says how to allow it
+		m.found = slices.DeleteFunc(m.found, func(f finding) bool { return f.Code == name && f.Severity == diagnostic.Warning })
+	}
+	list, _ := m.raw["allow"].([]any)
+	for _, name := range list {
+		if name, ok := name.(string); ok {
+			meant(name)
+		}
+	}
 	for _, name := range sorted(allow) {
 		at := m.at.with("allow", name)
 		code, known := codeOf(name)
 		if !known {
 			m.unknownCode(name, allow, at)
+			meant(m.found[len(m.found)-1].Suggestion)
 			continue
 		}
 		before := len(m.found)

@@ -204,7 +204,15 @@ func (r *resolver) address(d ast.Decl) (*ast.Field, []ast.Decl) {
 func (r *resolver) strayValues() {
 	ast.Walk(r.src.syntax, func(n ast.Node) bool {
 		st, ok := n.(*ast.StructLit)
-		if !ok || !slices.ContainsFunc(st.Elts, func(d ast.Decl) bool { _, field := d.(*ast.Field); return field }) {
+		if !ok {
+			return true
+		}
+		if len(st.Elts) > 1 && !slices.ContainsFunc(st.Elts, func(d ast.Decl) bool { return !isLiteral(d) }) {
+			r.bare[st] = true
+			r.report("wrong-type", st, "a list stands between [ and ]", "write [ and ] in place of { and }")
+			return false
+		}
+		if !slices.ContainsFunc(st.Elts, func(d ast.Decl) bool { _, field := d.(*ast.Field); return field }) {
 			return true
 		}
 		for i, d := range st.Elts {
@@ -255,6 +263,16 @@ func (r *resolver) assignments(used map[ast.Node]bool) {
 		r.altered = true
 		return true
 	}, nil)
+}
+
+// isLiteral reports whether a declaration is a literal by itself.
+func isLiteral(d ast.Decl) bool {
+	embed, ok := d.(*ast.EmbedDecl)
+	if !ok {
+		return false
+	}
+	_, ok = embed.Expr.(*ast.BasicLit)
+	return ok
 }
 
 // lastFieldBefore is the innermost field of the last declaration; nil if that is

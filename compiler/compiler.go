@@ -197,7 +197,8 @@ func once(list diagnostic.List) diagnostic.List {
 }
 
 // withoutChoice leaves out that a value is none of those that are allowed where
-// it is told that it has two values.
+// it is told that it has two values, and that it is of another type than elsewhere
+// where it is told that its type is wrong.
 func withoutChoice(list diagnostic.List) diagnostic.List {
 	type value struct{ key, path string }
 	twice := map[value]bool{}
@@ -206,8 +207,14 @@ func withoutChoice(list diagnostic.List) diagnostic.List {
 			twice[value{d.Key, d.Path}] = true
 		}
 	}
+	wrong := map[value]bool{}
+	for _, d := range list {
+		if d.Code == "wrong-type" {
+			wrong[value{d.Key, d.Path}] = true
+		}
+	}
 	return slices.DeleteFunc(list, func(d diagnostic.Diagnostic) bool {
-		return d.Code == "invalid-value" && twice[value{d.Key, d.Path}]
+		return d.Code == "invalid-value" && twice[value{d.Key, d.Path}] || d.Code == "property-type" && wrong[value{d.Key, d.Path}]
 	})
 }
 
@@ -241,7 +248,7 @@ func sameMistake(a, b diagnostic.Diagnostic) bool {
 		}
 		return message
 	}
-	return (a.Key != b.Key || aboutText[a.Code] || aboutUse[a.Code]) && plain(a) == plain(b)
+	return plain(a) == plain(b)
 }
 
 // matching returns the folders that one of the patterns names.

@@ -374,7 +374,7 @@ func TestFoldersThatAreLeftOut(t *testing.T) {
 		".git/a.cue":          identify("git", "a"),
 		"cue.mod/usr/x/a.cue": identify("x", "a"),
 		"other/segue.cue":     defaultProject,
-		"other/a.cue":         identify("other", "a"),
+		"other/shared.cue":    "package other\n",
 		"growth/_a.cue":       identify("growth", "b"),
 		"growth/a_test.cue":   identify("growth", "c"),
 		"growth/a_tool.cue":   identify("growth", "d"),
@@ -382,6 +382,21 @@ func TestFoldersThatAreLeftOut(t *testing.T) {
 	})
 	if got := keys(result); !slices.Equal(got, []string{"growth/a"}) || len(result.Diagnostics) > 0 {
 		t.Errorf("automations %q; findings\n%s", got, show(result.Diagnostics))
+	}
+}
+
+// A folder with automations that becomes a project or a module of its own would
+// have them deleted.
+func TestNestedProjects(t *testing.T) {
+	for _, own := range []string{"segue.cue", "cue.mod/module.cue"} {
+		result := compile(t, map[string]string{
+			"growth/a.cue":       identify("growth", "a"),
+			"other/" + own:       defaultProject,
+			"other/team/b/a.cue": identify("b", "a"),
+		})
+		if len(result.Diagnostics) != 1 || result.Diagnostics[0].Code != "nested-project" || result.Diagnostics[0].File != "other/"+own {
+			t.Errorf("findings\n%s", show(result.Diagnostics))
+		}
 	}
 }
 

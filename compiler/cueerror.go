@@ -72,6 +72,15 @@ func (p *explained) cueErrors(err error, at valuePath) {
 		}
 		seen[key] = true
 		places := p.authorPlaces(e)
+		if f.Code == "missing-field" && f.path.name() == "" && len(f.path) > 0 {
+			continue // an automation that is only a constraint, of which there is a finding
+		}
+		if format, _ := e.Msg(); strings.HasPrefix(format, "incomplete") || strings.HasPrefix(format, "non-concrete") {
+			if clause := p.openClause(places); clause != nil {
+				p.openCondition(f, clause, places)
+				continue
+			}
+		}
 		if p.requiredArgument(e, f.path, places) || at != nil && f.Code == "missing-value" && p.waits(at) {
 			continue
 		}

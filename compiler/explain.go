@@ -497,6 +497,28 @@ func (p *explained) incomplete(v cue.Value, at valuePath) {
 	if options := alternativesOf(v); len(options) > 0 {
 		f.Message, f.Help = at.name()+" has no value: it may be "+oneOf(options), "choose one of them"
 	}
+	for _, s := range p.index.sites(at) {
+		if option := markedDefault(s.value); option != nil && p.index.sourceOf(s.value.Pos()) != nil {
+			text := p.index.sourceOf(option.Pos()).covered(p.index.nodeRange(option))
+			f.Message = at.name() + " has two defaults, this one and that of the schema, so that neither counts"
+			f.Help = "write " + labelSelector(at[len(at)-1].(string)).String() + ": " + text
+			f.position, f.exact = s.value.Pos(), true
+			p.add(f, s.value.Pos())
+			return
+		}
+	}
+	if len(at) == 3 && at[0] == "placeholders" && at[2] == "type" {
+		for _, s := range p.index.sites(at) {
+			if id, ok := s.value.(*ast.Ident); ok && predeclared(id.Name) {
+				f.Code, f.Message = "wrong-type", at.name()+" must be a text, got "+id.Name+" without quotes"
+				f.Suggestion = strconv.Quote(strings.TrimPrefix(id.Name, "__"))
+				if id.Name == "bool" {
+					f.Suggestion = `"boolean"`
+				}
+				f.Help = "write " + f.Suggestion
+			}
+		}
+	}
 	if id := p.argument(v.Pos()); id != nil && p.missingArgument(id, typeName(v), at) {
 		return
 	}
@@ -573,6 +595,26 @@ func (p *explained) missingArgument(id *ast.Ident, needed string, at valuePath) 
 	}
 	p.addOnce(p.index.place(f, p.positions[whole.String()]), id)
 	return true
+}
+
+// markedDefault returns what a disjunction has as its default, nil if it has none.
+func markedDefault(e ast.Expr) ast.Expr {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return markedDefault(e.X)
+	case *ast.BinaryExpr:
+		if e.Op == token.OR {
+			if option := markedDefault(e.X); option != nil {
+				return option
+			}
+			return markedDefault(e.Y)
+		}
+	case *ast.UnaryExpr:
+		if e.Op == token.MUL {
+			return e.X
+		}
+	}
+	return nil
 }
 
 func positionsOf(sites []site) []token.Pos {

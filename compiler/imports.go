@@ -80,6 +80,8 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 		}
 	case strings.HasPrefix(name, schema.ModulePath):
 		d.Help = "segue's packages are " + oneOf(schema.Packages()) + " under " + schema.ModulePath
+	case own == nil && strings.Contains(strings.SplitN(name, "/", 2)[0], "."):
+		d.Help = "the project has no cue.mod/module.cue, which would say what its packages are called: run segue init"
 	default:
 		d.Help = "import a package of the project, of CUE's standard library, or of segue's schema"
 	}

@@ -53,6 +53,9 @@ type index struct {
 	// not among the files.
 	importedIndex func(*ast.ImportSpec) *index
 	members       map[string]*members
+	// written has the lengths of names as they are written that another one stands
+	// in for, in bytes.
+	written map[ast.Node]int
 	// references are the nodes that identifiers refer to, and selected the names
 	// of selectors; nil until they are asked for.
 	references map[ast.Node]bool
@@ -63,7 +66,7 @@ type index struct {
 const maxDepth = 16
 
 func newIndex(sources []*source) *index {
-	x := &index{sources: sources, top: map[string][]ast.Expr{}}
+	x := &index{sources: sources, top: map[string][]ast.Expr{}, written: map[ast.Node]int{}}
 	for _, s := range sources {
 		for _, d := range s.syntax.Decls {
 			if f, ok := d.(*ast.Field); ok {
@@ -466,6 +469,13 @@ func literalPart(e ast.Expr) ast.Expr {
 
 // nodeRange is the range of a node in the author's files.
 func (x *index) nodeRange(n ast.Node) diagnostic.Range {
+	last := n
+	if sel, ok := n.(*ast.SelectorExpr); ok {
+		last = sel.Sel
+	}
+	if length, ok := x.written[last]; ok {
+		return rangeOf(n.Pos(), last.Pos().Add(length))
+	}
 	lit, ok := n.(*ast.BasicLit)
 	src := x.sourceOf(n.Pos())
 	if !ok || src == nil || !strings.Contains(lit.Value, "\n") {

@@ -39,20 +39,26 @@ func (p *explained) openAutomations(err error) {
 				p.cueErrors(e, nil)
 				break
 			}
-			src := p.index.sourceOf(clause.Pos())
-			f.Message = src.covered(p.index.nodeRange(clause)) + " has no value: the automations that depend on it would be left out"
-			f.Help = "give it a value, or a default, as in *true | bool"
-			for _, pos := range places {
-				if declared := p.index.sourceOf(pos); !contains(clause, &ast.Ident{NamePos: pos}) {
-					f.Related = append(f.Related, diagnostic.Related{Message: "declared here", File: declared.name,
-						Range: contentRange(declared.content, pos.Offset(), tokenEnd(declared.content, pos.Offset()))})
-				}
-			}
-			p.addAt(f, clause)
+			p.openCondition(f, clause, places)
 		default:
 			p.cueErrors(e, nil)
 		}
 	}
+}
+
+// openCondition reports a condition that has no value.
+func (p *explained) openCondition(f finding, clause ast.Expr, places []token.Pos) {
+	src := p.index.sourceOf(clause.Pos())
+	f.Severity, f.Code = diagnostic.Error, "missing-value"
+	f.Message = src.covered(p.index.nodeRange(clause)) + " has no value: what depends on it would be left out"
+	f.Help = "give it a value, or a default where it is declared"
+	for _, pos := range places {
+		if declared := p.index.sourceOf(pos); !contains(clause, &ast.Ident{NamePos: pos}) {
+			f.Related = append(f.Related, diagnostic.Related{Message: "declared here", File: declared.name,
+				Range: contentRange(declared.content, pos.Offset(), tokenEnd(declared.content, pos.Offset()))})
+		}
+	}
+	p.addAt(f, clause)
 }
 
 // addAt keeps a finding, with its place at a node.

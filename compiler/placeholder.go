@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -235,6 +236,9 @@ func (c *checker) suits(v string, ref automation.Reference, lone bool, s *shape,
 		case len(s.consts) > 0 && s.orLone:
 			w := c.report("invalid-value", p, atValue, "%s must be %s, or one placeholder by itself: %q", p.name(), s, v)
 			w.Help = "let one placeholder be the whole value, without a cast"
+		case s.pattern != nil && !s.pattern.MatchString(v) && !s.orLone:
+			w := c.report("invalid-value", p, atValue, "%s can't hold a placeholder", p.name())
+			w.Help = cmp.Or(patternHelp(p), "write a fixed text")
 		case s.pattern != nil && !s.pattern.MatchString(v):
 			w := c.report("invalid-value", p, atValue, "%s can't hold a placeholder with a text around it: %q", p.name(), v)
 			w.Help = "let one placeholder be the whole value, without a cast"

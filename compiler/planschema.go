@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,8 +68,16 @@ func (r *planReader) fileProblem(help, format string, args ...any) {
 // jsonProblem reports a mistake within the plan's JSON file.
 func (r *planReader) jsonProblem(name string, err error, help string) {
 	first := cueerrors.Errors(err)[0]
+	filename := filepath.Join(r.loader.root, filepath.FromSlash(name))
+	text := strings.ReplaceAll(plainMessage(first), filename, name)
+	if content, err := os.ReadFile(filename); err == nil {
+		var any json.RawMessage
+		if err := json.Unmarshal(content, &any); err != nil {
+			text = "it is no JSON: " + err.Error()
+		}
+	}
 	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "broken-plan", File: name,
-		Message: "the tracking plan can't be read: " + strings.TrimPrefix(plainMessage(first), "invalid JSON for file "), Help: help}
+		Message: "the tracking plan can't be read: " + text, Help: help}
 	for _, pos := range cueerrors.Positions(first) {
 		if r.loader.relative(pos.Filename()) == name {
 			d.Range = rangeOf(pos, pos)

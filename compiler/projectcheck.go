@@ -2,14 +2,17 @@ package compiler
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
 	"cuelang.org/go/cue/ast"
 	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/mod/modfile"
 
 	"github.com/seguehq/segue/automation"
@@ -62,6 +65,12 @@ func checkProject(c *checker, raw, described map[string]any) {
 		checkBase(c, target, "url", at)
 		checkTimeout(c, target["timeout"], at.with("timeout"))
 		checkPlatform(c, target, described, at)
+	}
+	for name := range object(raw, "secrets") {
+		if pattern := shapeOf("automation.#Secret").fields["secret"].shape.pattern; pattern != nil && !pattern.MatchString(name) {
+			w := c.report("invalid-value", valuePath{"secrets", name}, atLabel, "%q can't be the name of a secret", name)
+			w.Help = "use letters, digits and underscores, as in SEGMENT_WRITE_KEY"
+		}
 	}
 	for name, v := range object(raw, "placeholders") {
 		at := valuePath{"placeholders", name}
@@ -127,9 +136,27 @@ func checkSample(c *checker, v any, at valuePath) {
 	default:
 		return // its shape says so
 	}
+	if _, typed := entry["type"]; !typed || entry["type"] == string(automation.StringValue) {
+		if want := typeOfSample(sample); want != automation.StringValue {
+			w := c.report("wrong-type", at, atValue, "%s is %s, and the placeholder's values are texts", at, describe(sample))
+			w.Help = fmt.Sprintf("write type: %q; or, if its values are texts, write the sample with quotes", want)
+			return
+		}
+	}
 	if kind != anyShape {
 		c.value(sample, &shape{kind: kind}, at)
 	}
+}
+
+// typeOfSample is the type of a placeholder of which a value is a sample.
+func typeOfSample(sample any) automation.ValueType {
+	switch sample.(type) {
+	case json.Number:
+		return automation.NumberValue
+	case bool:
+		return automation.BooleanValue
+	}
+	return automation.StringValue
 }
 
 // packageClause reports segue.cue with a package clause.
@@ -145,6 +172,8 @@ func (p *explained) packageClause() {
 		}
 	}
 }
+
+var languageVersion = regexp.MustCompile(`\bversion:[ \t]*("[^"\n]*")`)
 
 // moduleFinding says what is wrong with the module file, nil if it is right or
 // there is none.
@@ -162,7 +191,15 @@ func moduleFinding(root string) *diagnostic.Diagnostic {
 	if len(content) > 0 {
 		d.Range = contentRange(content, 0, tokenEnd(content, 0))
 	}
+	if _, broken := parser.ParseFile(name, content); broken != nil {
+		m := complaintOf(content, broken)
+		d.Message, d.Help, d.Suggestion, d.Range = m.message, m.help, m.suggestion, contentRange(content, m.from, m.to)
+		return d
+	}
 	if list := cueerrors.Errors(err); len(list) > 0 {
+		if at := languageVersion.FindSubmatchIndex(content); at != nil && strings.Contains(plainMessage(list[0]), "language version") {
+			d.Range = contentRange(content, at[2], at[3])
+		}
 		d.Message += ": " + strings.TrimPrefix(shown(plainMessage(list[0])), "invalid module file "+name+": ")
 		for _, pos := range cueerrors.Positions(list[0]) {
 			if pos.Filename() == name {

@@ -151,6 +151,14 @@ func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
 		}
 		return
 	}
+	if sel, ok := f.Value.(*ast.SelectorExpr); ok && r.project {
+		if id, ok := sel.X.(*ast.Ident); ok && id.Name == label {
+			written := r.src.covered(r.index.nodeRange(sel))
+			d := r.report("unknown-field", f.Label, "segue.cue has no field "+label+": its schema stands by itself", "write "+written+" without "+label+":")
+			d.Suggestion = written
+			return
+		}
+	}
 	r.report("import-name", spec, "the import has the name of a field of the file, "+label,
 		"import the package under another name, as in import segue "+strconv.Quote(importPath(spec)))
 }
@@ -227,7 +235,9 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 		switch near, defined := r.definition(n, x); {
 		case defined:
 		case near != "":
+			length := n.Sel.End().Offset() - n.Sel.Pos().Offset()
 			n.Sel = &ast.Ident{NamePos: n.Sel.Pos(), Name: near}
+			r.index.written[n.Sel] = length
 			r.mended[n] = true
 		default:
 			c.Replace(r.hole(n))
@@ -414,6 +424,7 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 		if len(near) > 2 && slices.Contains(variables, near) || r.certainReference(id, near) {
 			r.fix(d, id, near)
 			right := &ast.Ident{NamePos: id.NamePos, Name: near}
+			r.index.written[right] = len(id.Name)
 			if spec != nil {
 				right.Node = spec
 			}

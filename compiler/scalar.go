@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/seguehq/segue/automation"
 )
 
 // scalar checks a text, number, boolean, time, date or null.
@@ -165,6 +167,9 @@ func (c *checker) text(v string, s *shape, p valuePath) {
 	if strings.ContainsAny(v, "{}%<[:$@｛") && c.template(v, s, p) {
 		return
 	}
+	if c.missesBraces(v, p) || c.blankEvent(v, p) {
+		return
+	}
 	switch s.kind {
 	case numberShape, integerShape, booleanShape:
 		c.wrongType(v, s, p)
@@ -173,6 +178,36 @@ func (c *checker) text(v string, s *shape, p valuePath) {
 	case textShape:
 		c.content(v, s, p)
 	}
+}
+
+// missesBraces reports an id that is word for word the name of a placeholder:
+// every message would have the same.
+func (c *checker) missesBraces(v string, p valuePath) bool {
+	entry, known := c.catalog[v]
+	if !c.templates || !known || v == strings.ToLower(v) || entry.Type != automation.StringValue || len(p) < 2 || p[len(p)-2] != "payload" {
+		return false
+	}
+	if label, _ := p[len(p)-1].(string); !strings.HasSuffix(label, "Id") {
+		return false
+	}
+	w := c.report("malformed-placeholder", p, atValue, "%s would be the same in every message: the braces of the placeholder %s are missing", p.name(), v)
+	w.Suggestion = automation.Reference{Name: v}.String()
+	w.Help = fmt.Sprintf("write %q", w.Suggestion)
+	w.repair = &repair{how: replace, text: strconv.Quote(w.Suggestion), shared: true}
+	return true
+}
+
+// blankEvent reports the name of an event with blanks around it, or several in
+// one place: for Segment that is another event.
+func (c *checker) blankEvent(v string, p valuePath) bool {
+	plain := strings.Join(strings.Fields(v), " ")
+	if !c.templates || plain == v || plain == "" || len(p) < 2 || p[len(p)-2] != "payload" || p[len(p)-1] != "event" {
+		return false
+	}
+	w := c.report("stray-blanks", p, atValue, "%s has blanks that are not meant to be there: %q", p.name(), v)
+	w.Suggestion, w.Help = plain, fmt.Sprintf("write %q", plain)
+	w.repair = &repair{how: replace, text: strconv.Quote(plain), shared: true}
+	return true
 }
 
 // content checks a text without placeholders against what is asked of it.

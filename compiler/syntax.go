@@ -46,7 +46,7 @@ type complaint struct {
 var (
 	foundToken    = regexp.MustCompile(`found '([^']*)'( .*)?$`)
 	hyphenName    = regexp.MustCompile(`[\pL\pN_$]+(-[\pL\pN_$]+)+$`)
-	assignment    = regexp.MustCompile(`^[ \t]*(?:[\pL\pN_$"-]+:[ \t]*)*[\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
+	assignment    = regexp.MustCompile(`^[ \t]*(?:[#\pL\pN_$"-]+:[ \t]*)*[#\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
 	firstWord     = regexp.MustCompile(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
 	hashComment   = regexp.MustCompile(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
 	leadingWord   = regexp.MustCompile(`^\x{FEFF}?[ \t]*\pL+`)
@@ -400,6 +400,8 @@ func (m *complaint) usual() bool {
 	case strings.TrimSpace(string(line)) == "import" && strings.HasPrefix(rest, `"`):
 		m.to, m.from = m.from-1, m.from-len(strings.TrimLeft(string(line), " \t"))
 		m.say("an import stands before all fields", "move it up, below the package clause")
+	case m.dottedName(string(line)), m.wordsWithoutQuotes(string(line)):
+	case m.documentMark(first), m.importFirst():
 	case packageClause.Match(line):
 		m.say("a package's name is made of letters, digits and _", "correct the name")
 	case m.misspeltPackage(first), m.assigned(), m.clause(string(line)):
@@ -408,6 +410,67 @@ func (m *complaint) usual() bool {
 	}
 	return true
 }
+
+// dottedName recognizes trigger.pattern: "x" for trigger: pattern: "x".
+func (m *complaint) dottedName(line string) bool {
+	name := dotted.FindString(line)
+	if name == "" || !strings.HasPrefix(string(m.content[m.from:]), ":") {
+		return false
+	}
+	m.to, m.from = m.from, m.from-len(name)
+	m.suggestion = strings.ReplaceAll(name, ".", ": ")
+	m.say("a field within a field is not written with a dot", "write "+m.suggestion+": ...")
+	return true
+}
+
+var dotted = regexp.MustCompile(`[\pL_$][\pL\pN_$]*(?:\.[\pL_$][\pL\pN_$]*)+$`)
+
+// wordsWithoutQuotes recognizes a text of several words that lacks its quotes, or
+// the first one.
+func (m *complaint) wordsWithoutQuotes(line string) bool {
+	at := wordBefore.FindStringSubmatchIndex(line)
+	if at == nil || !strings.Contains(m.message, "missing ','") {
+		return false
+	}
+	start := m.from - len(line) + at[2]
+	text := wordsAhead.FindString(string(m.content[start:lineEnd(m.content, start)]))
+	if start+len(text) <= m.from {
+		return false
+	}
+	m.from, m.to = start, start+len(text)
+	words := strings.TrimRight(text, "\" \t")
+	m.suggestion = strconv.Quote(words)
+	m.say("a text stands between quotes", "write "+m.suggestion)
+	return true
+}
+
+var (
+	wordBefore = regexp.MustCompile(`:[ \t]*([\pL][\pL\pN_'’-]*)[ \t]+$`)
+	wordsAhead = regexp.MustCompile(`^[\pL][\pL\pN_'’.!?/()&+ \t-]*"?`)
+)
+
+// documentMark recognizes the line with which YAML starts a document.
+func (m *complaint) documentMark(first string) bool {
+	if strings.TrimRight(first, " \t\r") != "---" || bytes.Count(m.content[:m.from], []byte("\n")) > 1 {
+		return false
+	}
+	m.from, m.to = 0, len("---")
+	m.say("this line is YAML's", "remove it: a file starts with its package clause")
+	return true
+}
+
+// importFirst recognizes a package clause behind an import.
+func (m *complaint) importFirst() bool {
+	at := lateClause.FindSubmatchIndex(m.content)
+	if at == nil || m.from < at[2] || m.from > at[3] {
+		return false
+	}
+	m.from, m.to = at[2], at[3]
+	m.say("the package clause comes before the imports", "move it to the first line")
+	return true
+}
+
+var lateClause = regexp.MustCompile(`(?m)^\s*import\b[^{}]*?\n[ \t]*(package[ \t]+[\pL\pN_]+)`)
 
 // interpolation finds one that is not closed before what looks like the next text.
 func (m *complaint) interpolation() bool {

@@ -110,7 +110,11 @@ func placeholderOf(v any) (automation.Placeholder, bool) {
 		Triggers: []automation.TriggerKind{automation.Pattern, automation.Journey}}
 	c := &checker{}
 	c.value(v, shapeOf("placeholder.#Placeholder"), nil)
-	return p, len(c.found) == 0 && reread(v, &p)
+	ok := len(c.found) == 0 && reread(v, &p)
+	if entry, _ := v.(map[string]any); ok && p.Type == automation.StringValue {
+		p.Type = typeOfSample(entry["sample"]) // there is a finding that the type is missing
+	}
+	return p, ok
 }
 
 // reread reads decoded JSON into something else. It reports whether all of v is
