@@ -275,7 +275,7 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading)
 		}
 		if failure == nil {
 			// CUE leaves out what is under a condition or a name that is still open.
-			if failure = openStruct(value, automations); failure != nil {
+			if failure = openStruct(value, automations, inst.Files); failure != nil {
 				clean = false
 			}
 		}
@@ -309,15 +309,29 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading)
 	return out, e.explain(&out, failure, candidates)
 }
 
-// openStruct returns why fields of a package, or automations of it, are missing for
+// openStruct returns why automations of a package, or all of them, are missing for
 // now: they depend on a condition, a loop or a name that has no value.
-func openStruct(pkg, automations cue.Value) error {
+func openStruct(pkg, automations cue.Value, files []*ast.File) error {
 	if automations.Exists() {
 		if err := automations.Err(); err != nil {
 			return err
 		}
 	}
+	if !slices.ContainsFunc(files, automationsInClause) {
+		return nil // what else may be missing is no automation
+	}
 	return pkg.Err()
+}
+
+// automationsInClause reports whether a file has automations in a comprehension.
+func automationsInClause(f *ast.File) bool {
+	return slices.ContainsFunc(f.Decls, func(d ast.Decl) bool {
+		c, ok := d.(*ast.Comprehension)
+		if !ok {
+			return false
+		}
+		return slices.Contains(fieldNames(c.Value), "automations")
+	})
 }
 
 // misspeltAutomations reports a package without automations that has a field of
@@ -485,7 +499,7 @@ func (p *explained) addAll(found []finding, key string, position token.Pos) {
 func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map[string]candidate) {
 	automations := value.LookupPath(valueSelector("automations"))
 	if !automations.Exists() {
-		if err := value.Err(); err != nil && !p.damaged() && value.Validate() == nil {
+		if err := openStruct(value, automations, p.files()); err != nil && !p.damaged() && value.Validate() == nil {
 			p.openAutomations(err)
 		}
 		return
@@ -500,7 +514,7 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 		}
 		return
 	}
-	if err := openStruct(value, automations); err != nil && !p.damaged() && value.Validate() == nil {
+	if err := openStruct(value, automations, p.files()); err != nil && !p.damaged() && value.Validate() == nil {
 		p.openAutomations(err)
 	}
 	h := p.heritage()

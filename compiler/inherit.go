@@ -67,11 +67,16 @@ func (x *index) names(field string) []string {
 }
 
 func (p *explained) heritage() heritage {
+	return heritageOf(filepath.Join(p.loader.root, filepath.FromSlash(p.dir)), p.files())
+}
+
+// files are those of the package, as they are written.
+func (p *explained) files() []*ast.File {
 	var files []*ast.File
 	for _, s := range p.index.sources {
 		files = append(files, s.syntax)
 	}
-	return heritageOf(filepath.Join(p.loader.root, filepath.FromSlash(p.dir)), files)
+	return files
 }
 
 // declaredTwice reports automations that are declared in the package's folder

@@ -137,7 +137,11 @@ func (m *message) check(accepted bool) {
 		w.Help = "write automation.#Identify, automation.#Group, automation.#Track or automation.#HTTP & {...}"
 		return
 	}
-	if other := m.otherCall(); other != "" {
+	other := ""
+	if !accepted { // else nothing is missing, and there is nothing too much
+		other = m.otherCall()
+	}
+	if other != "" {
 		w := m.report("wrong-type", m.at, atCall, "the fields are those of %s, not of %s", callWords[other], callWords[m.call])
 		w.Suggestion = "automation." + callDefinitions[other]
 		w.Help = "use " + w.Suggestion

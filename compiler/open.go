@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
@@ -167,6 +168,9 @@ func (p *explained) lackingElement(f *finding, id *ast.Ident, label string) bool
 	f.Help = "add " + label + " to it, or read it only where it is"
 	f.File, f.Range = p.index.sourceOf(e.Pos()).name, p.index.nodeRange(e)
 	near := nearest(label, p.index.labels(e, 0))
+	if slices.ContainsFunc(elements, func(o ast.Expr) bool { return o != e && slices.Contains(p.index.labels(o, 0), near) }) {
+		near = "" // others have both
+	}
 	if sites := p.index.descend(e, near, 0); near != "" && len(sites) == 1 && sites[0].field != nil {
 		f.Code, f.Message = "unknown-field", "the loop reads the field "+label+" of each element, and this one has "+near
 		f.Range, f.Suggestion, f.Help = p.index.nodeRange(sites[0].field.Label), label, didYouMean(label)

@@ -167,7 +167,7 @@ func (c *checker) text(v string, s *shape, p valuePath) {
 	if strings.ContainsAny(v, "{}%<[:$@｛") && c.template(v, s, p) {
 		return
 	}
-	if c.missesBraces(v, p) || c.blankEvent(v, p) {
+	if s.kind == textShape && (c.missesBraces(v, p) || c.blankEvent(v, p)) {
 		return
 	}
 	switch s.kind {

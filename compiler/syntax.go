@@ -429,13 +429,17 @@ var dotted = regexp.MustCompile(`[\pL_$][\pL\pN_$]*(?:\.[\pL_$][\pL\pN_$]*)+$`)
 // the first one.
 func (m *complaint) wordsWithoutQuotes(line string) bool {
 	at := wordBefore.FindStringSubmatchIndex(line)
-	if at == nil || !strings.Contains(m.message, "missing ','") {
+	if at == nil || !strings.Contains(m.message, "missing ','") || strings.HasPrefix(string(m.content[m.from:]), `"`) {
 		return false
 	}
 	start := m.from - len(line) + at[2]
 	text := wordsAhead.FindString(string(m.content[start:lineEnd(m.content, start)]))
-	if start+len(text) <= m.from {
-		return false
+	after := strings.TrimLeft(string(m.content[start+len(text):lineEnd(m.content, start)]), " \t")
+	if start+len(text) <= m.from || strings.HasPrefix(after, ":") {
+		return false // it is the name of the next field
+	}
+	if fields := strings.Fields(text); truthWords[fields[0]] != "" || predeclared(fields[0]) || slices.Contains([]string{"and", "or", "in"}, fields[1]) {
+		return false // an expression, as others write it
 	}
 	m.from, m.to = start, start+len(text)
 	words := strings.TrimRight(text, "\" \t")
