@@ -380,11 +380,6 @@ func (r *testRun) unknownAutomations(findings diagnostic.List) {
 	}
 }
 
-// isTestFile reports whether a file is for segue test only.
-func isTestFile(name string) bool {
-	return strings.HasSuffix(name, "_test.cue") && !ignoredName(path.Base(name))
-}
-
 // testFileClause reads no more of a test file than which package it belongs to:
 // nothing that stands in it, right or wrong, concerns a run without tests.
 func testFileClause(name string, src any) *ast.File {

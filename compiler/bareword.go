@@ -120,6 +120,12 @@ func (r *resolver) commas() {
 		}
 		return decls
 	}
+	r.eachBlock(mend)
+}
+
+// eachBlock lets a function change what is declared in the file, and in each of
+// its structs.
+func (r *resolver) eachBlock(mend func([]ast.Decl) []ast.Decl) {
 	ast.Walk(r.src.syntax, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.File:
@@ -165,15 +171,7 @@ func (r *resolver) bareAddresses() {
 		}
 		return decls
 	}
-	ast.Walk(r.src.syntax, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.File:
-			n.Decls = mend(n.Decls)
-		case *ast.StructLit:
-			n.Elts = mend(n.Elts)
-		}
-		return true
-	}, nil)
+	r.eachBlock(mend)
 }
 
 var addressText = regexp.MustCompile(`^https?://[^\s"\\,]+`)

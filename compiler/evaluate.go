@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -158,70 +157,6 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, err
 	return out, nil
 }
 
-// testFiles are the files of a package that has no others than those for segue
-// test, nil if it has.
-func testFiles(inst *build.Instance) []string {
-	var tests []string
-	for _, f := range slices.Concat(inst.BuildFiles, inst.IgnoredFiles, inst.OrphanedFiles, inst.UnknownFiles, inst.InvalidFiles) {
-		switch {
-		case isTestFile(f.Filename):
-			tests = append(tests, f.Filename)
-		case isSource(filepath.Base(f.Filename)) && slices.Contains(inst.BuildFiles, f):
-			return nil
-		}
-	}
-	return tests
-}
-
-// strayTests reports files with tests that belong to a package of which there is
-// nothing else in the folder. Where a file does not say its package, that is told.
-func (e *evaluation) strayTests(dir string, files []string) (diagnostic.List, error) {
-	x, err := e.explainer()
-	if err != nil {
-		return nil, err
-	}
-	sources, err := x.sourceFiles(dir)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, name := range sources {
-		if isTestFile(name) {
-			continue
-		}
-		s, broken, err := x.read(path.Join(dir, name))
-		if err != nil {
-			return nil, err
-		}
-		if s.syntax.PackageName() == "" || broken != nil && packageIdent(s.syntax) == nil {
-			return nil, nil
-		}
-		names = append(names, s.syntax.PackageName())
-	}
-	var out diagnostic.List
-	for _, file := range files {
-		s, _, err := x.read(e.loader.relative(file))
-		if err != nil {
-			return nil, err
-		}
-		clause := packageIdent(s.syntax)
-		if clause == nil {
-			continue
-		}
-		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "no-package", File: s.name, Range: rangeOf(clause.Pos(), clause.End()),
-			Message: "the folder has no package " + clause.Name + " that these tests could be of", Help: "declare its automations, or remove the file"}
-		if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 0 {
-			d.Help = "its package is " + oneOf(names)
-		}
-		if near := nearest(clause.Name, names); near != "" || len(names) == 1 {
-			d.Suggestion = cmp.Or(near, oneOf(names))
-			d.Help = didYouMean("package " + d.Suggestion)
-		}
-		out = append(out, d)
-	}
-	return out, nil
-}
-
 // unnamed explains the files of a folder that do not say which package they
 // belong to.
 func (e *evaluation) unnamed(dir string, inst *build.Instance) (diagnostic.List, error) {
@@ -307,31 +242,6 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading)
 		return out, nil
 	}
 	return out, e.explain(&out, failure, candidates)
-}
-
-// openStruct returns why automations of a package, or all of them, are missing for
-// now: they depend on a condition, a loop or a name that has no value.
-func openStruct(pkg, automations cue.Value, files []*ast.File) error {
-	if automations.Exists() {
-		if err := automations.Err(); err != nil {
-			return err
-		}
-	}
-	if !slices.ContainsFunc(files, automationsInClause) {
-		return nil // what else may be missing is no automation
-	}
-	return pkg.Err()
-}
-
-// automationsInClause reports whether a file has automations in a comprehension.
-func automationsInClause(f *ast.File) bool {
-	return slices.ContainsFunc(f.Decls, func(d ast.Decl) bool {
-		c, ok := d.(*ast.Comprehension)
-		if !ok {
-			return false
-		}
-		return slices.Contains(fieldNames(c.Value), "automations")
-	})
 }
 
 // misspeltAutomations reports a package without automations that has a field of

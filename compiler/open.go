@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
@@ -181,42 +182,30 @@ func (p *explained) lackingElement(f *finding, id *ast.Ident, label string) bool
 	return true
 }
 
-// elements lists what a loop over an expression goes through, as far as it is
-// written as a list or a struct.
-func (x *index) elements(e ast.Expr, depth int) []ast.Expr {
-	if depth > maxDepth {
-		return nil
-	}
-	switch e := e.(type) {
-	case *ast.ParenExpr:
-		return x.elements(e.X, depth)
-	case *ast.BinaryExpr:
-		return append(x.elements(e.X, depth+1), x.elements(e.Y, depth+1)...)
-	case *ast.ListLit:
-		return e.Elts
-	case *ast.StructLit:
-		var out []ast.Expr
-		for _, d := range e.Elts {
-			if field, ok := d.(*ast.Field); ok {
-				out = append(out, field.Value)
-			}
-		}
-		return out
-	case *ast.Ident:
-		var out []ast.Expr
-		for _, def := range x.definitions(e) {
-			out = append(out, x.elements(def, depth+1)...)
-		}
-		return out
-	case *ast.SelectorExpr:
-		var out []ast.Expr
-		for _, s := range x.picked(e, depth+1) {
-			out = append(out, s.index.elements(s.value, depth+1)...)
-		}
-		return out
-	}
-	return nil
-}
-
 // hiddenName is a hidden field as CUE shows it, with its package.
 var hiddenName = regexp.MustCompile(`(_#?[\pL\pN_$]*)\([^()\s]*:[\pL\pN_$]+\)`)
+
+// openStruct returns why automations of a package, or all of them, are missing for
+// now: they depend on a condition, a loop or a name that has no value.
+func openStruct(pkg, automations cue.Value, files []*ast.File) error {
+	if automations.Exists() {
+		if err := automations.Err(); err != nil {
+			return err
+		}
+	}
+	if !slices.ContainsFunc(files, automationsInClause) {
+		return nil // what else may be missing is no automation
+	}
+	return pkg.Err()
+}
+
+// automationsInClause reports whether a file has automations in a comprehension.
+func automationsInClause(f *ast.File) bool {
+	return slices.ContainsFunc(f.Decls, func(d ast.Decl) bool {
+		c, ok := d.(*ast.Comprehension)
+		if !ok {
+			return false
+		}
+		return slices.Contains(fieldNames(c.Value), "automations")
+	})
+}

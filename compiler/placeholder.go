@@ -43,11 +43,15 @@ func (c *checker) template(v string, s *shape, p valuePath) bool {
 	}
 	if m := castOutside.FindStringSubmatchIndex(v); m != nil && len(malformed) == 0 && castOf(v[m[4]:m[5]]) != "" {
 		whole := t.References()[0]
-		whole.Cast = automation.Cast(castOf(v[m[4]:m[5]]))
+		if s.kind != textShape {
+			whole.Cast = automation.Cast(castOf(v[m[4]:m[5]]))
+		}
 		w := c.report("malformed-placeholder", p, atValue, "the cast stands behind the braces: it would be sent as it stands")
 		partOf(w, v, m[2], len(v)-m[2])
 		w.Suggestion, w.Help = whole.String(), fmt.Sprintf("write %q", whole.String())
-		w.repair = &repair{how: rewrite, text: whole.String(), shared: true}
+		if c.fits(whole.String(), s, p) {
+			w.repair = &repair{how: rewrite, text: whole.String(), shared: true}
+		}
 		return true
 	}
 	known := true

@@ -1,0 +1,315 @@
+package compiler
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// rawOpen converts a value that may still be several.
+func (p *explained) rawOpen(v cue.Value, at valuePath) any {
+	switch {
+	case p.draft || p.partial(at):
+		return broken{} // others set it, or it stands for what was taken out
+	case p.refersToItself(v, at):
+		return broken{}
+	case p.waits(at):
+		return broken{}
+	case v.IncompleteKind() == cue.TopKind:
+		return unset{}
+	}
+	p.incomplete(v, at)
+	return broken{}
+}
+
+// waits reports whether a value of an automation is made of another one of the
+// same automation that has no value, which has a finding of its own.
+func (p *explained) waits(at valuePath) bool {
+	if len(at) < 3 || at[0] != "automations" {
+		return false
+	}
+	waits := false
+	whole := p.index.sites(at[:2])
+	for _, s := range p.index.sites(at) {
+		ast.Walk(s.value, func(n ast.Node) bool {
+			id, ok := n.(*ast.Ident)
+			if !ok || id.Node == nil || id.Name == "" || strings.HasPrefix(id.Name, "#") || strings.HasPrefix(id.Name, "_") {
+				return true
+			}
+			value, ok := id.Node.(ast.Expr)
+			if field, isField := id.Node.(*ast.Field); isField {
+				value, ok = field.Value, true
+			}
+			if lit, literal := value.(*ast.BasicLit); !ok || literal && lit.Kind != token.ILLEGAL || value == s.value {
+				return true
+			}
+			waits = waits || slices.ContainsFunc(whole, func(w site) bool { return contains(w.value, value) })
+			return true
+		}, nil)
+	}
+	return waits
+}
+
+// incomplete reports a value that says what it may be but not what it is.
+func (p *explained) incomplete(v cue.Value, at valuePath) {
+	f := finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value"}}
+	f.Message, f.Help = at.name()+" has no value: "+typeName(v)+" is needed", "give it a value"
+	if options := alternativesOf(v); len(options) > 0 {
+		f.Message, f.Help = at.name()+" has no value: it may be "+oneOf(options), "choose one of them"
+	}
+	for _, s := range p.index.sites(at) {
+		if option := markedDefault(s.value); option != nil && p.index.sourceOf(s.value.Pos()) != nil {
+			text := p.index.sourceOf(option.Pos()).covered(p.index.nodeRange(option))
+			f.Message = at.name() + " has two defaults, this one and that of the schema, so that neither counts"
+			f.Help = "write " + labelSelector(at[len(at)-1].(string)).String() + ": " + text
+			f.position, f.exact = s.value.Pos(), true
+			p.add(f, s.value.Pos())
+			return
+		}
+	}
+	if len(at) == 3 && at[0] == "placeholders" && at[2] == "type" {
+		for _, s := range p.index.sites(at) {
+			if id, ok := s.value.(*ast.Ident); ok && predeclared(id.Name) {
+				f.Code, f.Message = "wrong-type", at.name()+" must be a text, got "+id.Name+" without quotes"
+				f.Suggestion = strconv.Quote(strings.TrimPrefix(id.Name, "__"))
+				if id.Name == "bool" {
+					f.Suggestion = `"boolean"`
+				}
+				f.Help = "write " + f.Suggestion
+			}
+		}
+	}
+	if id := p.argument(v.Pos()); id != nil && p.missingArgument(id, typeName(v), at) {
+		return
+	}
+	sites := p.index.sites(at)
+	for _, pos := range append([]token.Pos{v.Pos()}, positionsOf(sites)...) {
+		if p.templateField(pos, typeName(v), at) {
+			return
+		}
+	}
+	p.add(f, v.Pos())
+	// The declaration asks for a value; the automation is where one is missing.
+	if len(at) < 3 || at[0] != "automations" || len(sites) == 0 {
+		return
+	}
+	d := &p.found[len(p.found)-1]
+	automation := p.index.sites(at[:2])
+	for up := at; len(automation) > 0 && len(up) > 1; up = up[:len(up)-1] {
+		whole, own := automation[len(automation)-1].value, p.index.sites(up)
+		if len(own) == 0 || len(up) > 2 && !contains(whole, own[len(own)-1].value) {
+			continue
+		}
+		if len(up) < len(at) {
+			d.Related = append(d.Related, diagnostic.Related{Message: "declared here", File: d.File, Range: d.Range})
+			p.index.at(d, finding{spot: atLabel}, own[len(own)-1])
+		}
+		return
+	}
+}
+
+// argument returns the reference at a position if it is one to a definition's
+// argument, such as #team, which automations that build on the definition set.
+func (p *explained) argument(pos token.Pos) *ast.Ident {
+	src := p.index.sourceOf(pos)
+	if src == nil {
+		return nil
+	}
+	id, ok := siteAt(src.syntax, pos).value.(*ast.Ident) // the field's, or the one there
+	if !ok || !strings.HasPrefix(id.Name, "#") || topField(src.syntax.Decls, id.Name) != nil {
+		return nil
+	}
+	return id
+}
+
+// missingArgument reports, once, that an automation does not set an argument of
+// a definition that it builds on; false if it is no automation's.
+func (p *explained) missingArgument(id *ast.Ident, needed string, at valuePath) bool {
+	if len(at) < 3 || at[0] != "automations" {
+		return false
+	}
+	whole := at[:2]
+	f := finding{path: whole, spot: atLabel, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value",
+		Message: id.Name + " has no value: " + needed + " is needed",
+		Help:    "the definition asks for it: add " + id.Name + ": ..."}}
+	var own []string
+	bare := ""
+	for _, s := range p.index.sites(whole) {
+		for _, label := range fieldNames(s.value) {
+			switch {
+			case strings.HasPrefix(label, "#"):
+				own = append(own, label)
+			case "#"+label == id.Name:
+				bare = label
+			}
+		}
+	}
+	if near := nearest(id.Name, own); near != "" {
+		f.path, f.Suggestion, f.Help = whole.with(near), id.Name, didYouMean(id.Name)
+		f.Message = "the definition has no argument " + near
+		f.Code, f.repair = "unknown-field", &repair{how: rename, text: id.Name}
+	} else if bare != "" && !slices.ContainsFunc(sorted(callShapes()), func(call string) bool { return automationField(call, bare) }) {
+		f.path, f.Suggestion, f.Help = whole.with(bare), id.Name, didYouMean(id.Name)
+		f.Message = "an automation has no field " + strconv.Quote(bare)
+		f.Code, f.repair = "unknown-field", &repair{how: rename, text: id.Name}
+	}
+	p.addOnce(p.index.place(f, p.positions[whole.String()]), id)
+	return true
+}
+
+// markedDefault returns what a disjunction has as its default, nil if it has none.
+func markedDefault(e ast.Expr) ast.Expr {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return markedDefault(e.X)
+	case *ast.BinaryExpr:
+		if e.Op == token.OR {
+			if option := markedDefault(e.X); option != nil {
+				return option
+			}
+			return markedDefault(e.Y)
+		}
+	case *ast.UnaryExpr:
+		if e.Op == token.MUL {
+			return e.X
+		}
+	}
+	return nil
+}
+
+func positionsOf(sites []site) []token.Pos {
+	var out []token.Pos
+	for _, s := range sites {
+		out = append(out, s.value.Pos())
+	}
+	return out
+}
+
+// addOnce keeps a finding about what is used somewhere, unless there is one already.
+func (p *explained) addOnce(d diagnostic.Diagnostic, use ast.Node) {
+	if src := p.index.sourceOf(use.Pos()); src != nil {
+		d.Related = append(d.Related, diagnostic.Related{Message: usedHere, File: src.name, Range: p.index.nodeRange(use)})
+	}
+	if !slices.ContainsFunc(p.found, func(o diagnostic.Diagnostic) bool {
+		return o.Path == d.Path && o.Message == d.Message
+	}) {
+		p.found = append(p.found, d)
+	}
+}
+
+// templateField reports, once, that an automation does not set a field that a
+// template makes it of, as in (#Template & {in: "A"}).out; false if it is not made
+// like that.
+func (p *explained) templateField(pos token.Pos, needed string, at valuePath) bool {
+	src := p.index.sourceOf(pos)
+	if src == nil || len(at) < 3 || at[0] != "automations" {
+		return false
+	}
+	id, ok := siteAt(src.syntax, pos).value.(*ast.Ident)
+	if !ok {
+		return false
+	}
+	for _, s := range p.index.sites(at[:2]) {
+		sel, ok := s.value.(*ast.SelectorExpr)
+		if !ok {
+			continue
+		}
+		template, given := templateCall(sel.X)
+		names := fieldNames(sel.X)
+		if template == "" || slices.Contains(names, id.Name) || !slices.Contains(p.index.labels(sel.X, 0), id.Name) {
+			continue
+		}
+		f := finding{path: at[:2], Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", Path: at[:2].String(),
+			Message: template + " needs " + id.Name + ": " + needed, Help: "add " + id.Name + ": ... to what is between the braces"}}
+		node := ast.Node(sel.X)
+		for _, st := range given {
+			for _, d := range st.Elts {
+				field, ok := d.(*ast.Field)
+				if !ok {
+					continue
+				}
+				if label, ok := fieldLabel(field); ok && nearest(id.Name, []string{label}) != "" {
+					node = field.Label
+					f.Code, f.Message = "unknown-field", template+" has no field "+strconv.Quote(label)
+					f.Suggestion, f.Help = id.Name, didYouMean(id.Name)
+				}
+			}
+		}
+		if own := p.index.sourceOf(node.Pos()); own != nil {
+			d := f.Diagnostic
+			d.File, d.Range = own.name, p.index.nodeRange(node)
+			if _, plain := node.(*ast.Ident); plain && f.Suggestion != "" {
+				d.Fix = edit(d.File, d.Range, f.Suggestion, f.Suggestion)
+			}
+			p.addOnce(d, id)
+			return true
+		}
+	}
+	return false
+}
+
+// templateCall returns the definition's name and the structs of a conjunction of
+// the two, "" if it is none.
+func templateCall(e ast.Expr) (template string, given []*ast.StructLit) {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return templateCall(e.X)
+	case *ast.BinaryExpr:
+		left, more := templateCall(e.X)
+		right, rest := templateCall(e.Y)
+		return cmp.Or(left, right), append(more, rest...)
+	case *ast.StructLit:
+		return "", []*ast.StructLit{e}
+	case *ast.Ident:
+		return e.Name, nil
+	case *ast.SelectorExpr:
+		label, _, _ := ast.LabelName(e.Sel)
+		return label, nil
+	}
+	return "", nil
+}
+
+// alternativesOf lists what a value may be if that is one of several literals.
+func alternativesOf(v cue.Value) []string {
+	op, args := v.Eval().Expr()
+	if op != cue.OrOp {
+		return nil
+	}
+	var out []string
+	for _, arg := range args {
+		b, err := arg.MarshalJSON()
+		if err != nil {
+			return nil
+		}
+		out = append(out, string(b))
+	}
+	return out
+}
+
+// typeName says in words what a value without a value may be.
+func typeName(v cue.Value) string {
+	var words []string
+	kind := v.IncompleteKind()
+	for _, k := range []struct {
+		kind cue.Kind
+		word string
+	}{
+		{cue.NumberKind, "a number"}, {cue.IntKind, "a whole number"}, {cue.FloatKind, "a number"}, {cue.StringKind, "a text"},
+		{cue.BoolKind, "true or false"}, {cue.ListKind, "a list"}, {cue.StructKind, "a struct"}, {cue.NullKind, "null"},
+	} {
+		if kind&k.kind == k.kind {
+			words, kind = append(words, k.word), kind&^k.kind
+		}
+	}
+	if len(words) == 0 {
+		return "a value"
+	}
+	return oneOf(words)
+}

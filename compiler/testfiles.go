@@ -1,0 +1,82 @@
+package compiler
+
+import (
+	"cmp"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/build"
+
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// testFiles are the files of a package that has no others than those for segue
+// test, nil if it has.
+func testFiles(inst *build.Instance) []string {
+	var tests []string
+	for _, f := range slices.Concat(inst.BuildFiles, inst.IgnoredFiles, inst.OrphanedFiles, inst.UnknownFiles, inst.InvalidFiles) {
+		switch {
+		case isTestFile(f.Filename):
+			tests = append(tests, f.Filename)
+		case isSource(filepath.Base(f.Filename)) && slices.Contains(inst.BuildFiles, f):
+			return nil
+		}
+	}
+	return tests
+}
+
+// strayTests reports files with tests that belong to a package of which there is
+// nothing else in the folder. Where a file does not say its package, that is told.
+func (e *evaluation) strayTests(dir string, files []string) (diagnostic.List, error) {
+	x, err := e.explainer()
+	if err != nil {
+		return nil, err
+	}
+	sources, err := x.sourceFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, name := range sources {
+		if isTestFile(name) {
+			continue
+		}
+		s, broken, err := x.read(path.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		if s.syntax.PackageName() == "" || broken != nil && packageIdent(s.syntax) == nil {
+			return nil, nil
+		}
+		names = append(names, s.syntax.PackageName())
+	}
+	var out diagnostic.List
+	for _, file := range files {
+		s, _, err := x.read(e.loader.relative(file))
+		if err != nil {
+			return nil, err
+		}
+		clause := packageIdent(s.syntax)
+		if clause == nil {
+			continue
+		}
+		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "no-package", File: s.name, Range: rangeOf(clause.Pos(), clause.End()),
+			Message: "the folder has no package " + clause.Name + " that these tests could be of", Help: "declare its automations, or remove the file"}
+		if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 0 {
+			d.Help = "its package is " + oneOf(names)
+		}
+		if near := nearest(clause.Name, names); near != "" || len(names) == 1 {
+			d.Suggestion = cmp.Or(near, oneOf(names))
+			d.Help = didYouMean("package " + d.Suggestion)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// isTestFile reports whether a file is for segue test only.
+func isTestFile(name string) bool {
+	return strings.HasSuffix(name, "_test.cue") && !ignoredName(path.Base(name))
+}
