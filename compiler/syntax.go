@@ -97,6 +97,7 @@ func (m *complaint) word() {
 	case strings.HasPrefix(raw, "illegal character"):
 		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "), "remove it, or put it into a text between quotes")
 	case strings.Contains(raw, "maximum nesting depth"):
+		m.lost = true
 		m.say("values are nested more than 10000 deep", "take them apart")
 	case letAndField.MatchString(raw):
 		m.letAndField(letAndField.FindStringSubmatch(raw)[1])
