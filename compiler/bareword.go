@@ -228,8 +228,10 @@ func (r *resolver) strayValues() {
 				what, named = "a text", `"…"`
 			}
 			f := r.report("wrong-type", lit, what+" stands among fields, and has no name", "give it a name, as in name: "+named+"; or remove it")
-			if before := lastFieldBefore(st.Elts[:i]); before != nil {
-				f.Confidential = holdsCredential(pathLabels(pathAt(r.src.syntax, before.Value.Pos()).String()))
+			if i > 0 {
+				if before := lastField(st.Elts[i-1]); before != nil {
+					f.Confidential = holdsCredential(pathLabels(pathAt(r.src.syntax, before.Value.Pos()).String()))
+				}
 			}
 			if i > 0 && lit.Kind == token.INT {
 				if whole, ok := lastValue(st.Elts[i-1]).(*ast.BasicLit); ok && whole.Kind == token.INT && whole.Pos().Line() == lit.Pos().Line() {
@@ -271,15 +273,6 @@ func isLiteral(d ast.Decl) bool {
 	}
 	_, ok = embed.Expr.(*ast.BasicLit)
 	return ok
-}
-
-// lastFieldBefore is the innermost field of the last declaration; nil if that is
-// no field.
-func lastFieldBefore(decls []ast.Decl) *ast.Field {
-	if len(decls) == 0 {
-		return nil
-	}
-	return lastField(decls[len(decls)-1])
 }
 
 // lastValue is the value of a field, or of the field in it if it has no braces.

@@ -409,9 +409,7 @@ func (p *explained) addAll(found []finding, key string, position token.Pos) {
 func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map[string]candidate) {
 	automations := value.LookupPath(valueSelector("automations"))
 	if !automations.Exists() {
-		if err := openStruct(value, automations, p.files()); err != nil && !p.damaged() && value.Validate() == nil {
-			p.openAutomations(err)
-		}
+		p.explainOpen(value, automations)
 		return
 	}
 	fields, err := fieldsOf(automations)
@@ -424,9 +422,7 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 		}
 		return
 	}
-	if err := openStruct(value, automations, p.files()); err != nil && !p.damaged() && value.Validate() == nil {
-		p.openAutomations(err)
-	}
+	p.explainOpen(value, automations)
 	h := p.heritage()
 	for fields.Next() {
 		name := labelOf(fields)

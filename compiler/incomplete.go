@@ -64,7 +64,8 @@ func (p *explained) incomplete(v cue.Value, at valuePath) {
 	if options := alternativesOf(v); len(options) > 0 {
 		f.Message, f.Help = at.name()+" has no value: it may be "+oneOf(options), "choose one of them"
 	}
-	for _, s := range p.index.sites(at) {
+	sites := p.index.sites(at)
+	for _, s := range sites {
 		if option := markedDefault(s.value); option != nil && p.index.sourceOf(s.value.Pos()) != nil {
 			text := p.index.sourceOf(option.Pos()).covered(p.index.nodeRange(option))
 			f.Message = at.name() + " has two defaults, this one and that of the schema, so that neither counts"
@@ -75,7 +76,7 @@ func (p *explained) incomplete(v cue.Value, at valuePath) {
 		}
 	}
 	if len(at) == 3 && at[0] == "placeholders" && at[2] == "type" {
-		for _, s := range p.index.sites(at) {
+		for _, s := range sites {
 			if id, ok := s.value.(*ast.Ident); ok && predeclared(id.Name) {
 				f.Code, f.Message = "wrong-type", at.name()+" must be a text, got "+id.Name+" without quotes"
 				f.Suggestion = strconv.Quote(strings.TrimPrefix(id.Name, "__"))
@@ -89,7 +90,6 @@ func (p *explained) incomplete(v cue.Value, at valuePath) {
 	if id := p.argument(v.Pos()); id != nil && p.missingArgument(id, typeName(v), at) {
 		return
 	}
-	sites := p.index.sites(at)
 	for _, pos := range append([]token.Pos{v.Pos()}, positionsOf(sites)...) {
 		if p.templateField(pos, typeName(v), at) {
 			return

@@ -13,6 +13,14 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
+// explainOpen reports why automations are missing, unless that may follow from
+// what has a finding.
+func (p *explained) explainOpen(pkg, automations cue.Value) {
+	if err := openStruct(pkg, automations, p.files()); err != nil && !p.damaged() && pkg.Validate() == nil {
+		p.openAutomations(err)
+	}
+}
+
 // openAutomations reports what keeps CUE from telling which automations a package
 // has: conditions, loops and names that depend on what has no value. CUE leaves
 // the automations out that depend on it, as if they were gone.
@@ -22,7 +30,7 @@ func (p *explained) openAutomations(err error) {
 	for _, e := range cueerrors.Errors(err) {
 		format, _ := e.Msg()
 		places := p.authorPlaces(e)
-		f := finding{path: at, exact: true, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value"}}
+		f := finding{path: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value"}}
 		switch {
 		case strings.HasPrefix(format, "key value of dynamic field"):
 			label := p.labelAt(places)
@@ -31,7 +39,6 @@ func (p *explained) openAutomations(err error) {
 				break
 			}
 			named = true
-			f.position = label.Pos()
 			f.Message, f.Help = "the name of an automation has no value: what it is made of is still open", "give all that it is made of a value"
 			p.addAt(f, label)
 		case strings.HasPrefix(format, "invalid interpolation") && named:
@@ -157,7 +164,7 @@ func (p *explained) lackingElement(f *finding, id *ast.Ident, label string) bool
 	var lacking []ast.Expr
 	elements := p.index.elements(source, 0)
 	for _, e := range elements {
-		if len(p.index.descend(e, label, 0)) == 0 {
+		if _, written := e.(*ast.StructLit); written && len(p.index.descend(e, label, 0)) == 0 {
 			lacking = append(lacking, e)
 		}
 	}
