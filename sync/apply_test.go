@@ -23,7 +23,7 @@ func scene(t *testing.T) (*memory, Desired) {
 		makeAutomation("growth/delete", 1, "DROPPED"),
 	))
 	other := makeAutomation("growth/update", 9)
-	m.put("", Marker{"other", other.Key, other.Hash()}, other)
+	m.put("", Marker{Project: "other", Key: other.Key, Hash: other.Hash()}, other)
 	m.calls = nil
 	return m, desired(
 		makeAutomation("growth/same", 1, "KEPT"),

@@ -36,8 +36,9 @@ type Batch struct {
 
 // A BatchUpdate replaces one stored automation, as [Platform.Update] does.
 type BatchUpdate struct {
-	Old Stored
-	New automation.Automation
+	Old  Stored
+	Next Marker
+	New  automation.Automation
 }
 
 // A BatchError says which change is to blame for a batch that was not made.
@@ -142,7 +143,9 @@ func (r *run) newBatch(kept map[string]string) Batch {
 		case Delete:
 			b.Deletes = append(b.Deletes, c.Base.stored(r.plan.Project, c.Key))
 		default:
-			b.Updates = append(b.Updates, BatchUpdate{Old: c.Base.stored(r.plan.Project, c.Key), New: r.desired[c.Key]})
+			b.Updates = append(b.Updates, BatchUpdate{
+				Old: c.Base.stored(r.plan.Project, c.Key), Next: MarkerOf(r.plan.Project, r.desired[c.Key]), New: r.desired[c.Key],
+			})
 		}
 	}
 	for _, s := range r.plan.Secrets {

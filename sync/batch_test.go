@@ -37,10 +37,10 @@ func (m batcher) Batch(ctx context.Context, project string, b Batch) error {
 			delete(m.stored, old.ID)
 		}
 		for _, u := range b.Updates {
-			m.put(u.Old.ID, Marker{project, u.New.Key, u.New.Hash()}, u.New)
+			m.put(u.Old.ID, Marker{Project: project, Key: u.New.Key, Hash: u.New.Hash()}, u.New)
 		}
 		for _, a := range b.Creates {
-			m.put("", Marker{project, a.Key, a.Hash()}, a)
+			m.put("", Marker{Project: project, Key: a.Key, Hash: a.Hash()}, a)
 		}
 		if m.secrets[project] == nil {
 			m.secrets[project] = map[string]string{}
@@ -175,7 +175,7 @@ func TestABatchThatWasOvertakenChangesNothing(t *testing.T) {
 			return "growth/delete"
 		},
 		"created": func(m *memory) string {
-			m.put("", Marker{"growth", "growth/create", "x"}, edited)
+			m.put("", Marker{Project: "growth", Key: "growth/create", Hash: "x"}, edited)
 			return "growth/create"
 		},
 	} {
@@ -233,7 +233,7 @@ func TestABatchKeepsASecretThatOthersNeed(t *testing.T) {
 	m, in := scene(t)
 	plan := mustPlan(t, m, in)
 	added := makeAutomation("growth/added-since", 1, "DROPPED")
-	m.put("", Marker{"growth", added.Key, added.Hash()}, added)
+	m.put("", Marker{Project: "growth", Key: added.Key, Hash: added.Hash()}, added)
 	result, err := Apply(t.Context(), batcher{m}, plan, in, ApplyOptions{Calls: quick})
 	if err == nil || !strings.Contains(err.Error(), "growth/added-since may still need it") {
 		t.Errorf("error = %v", err)

@@ -91,7 +91,7 @@ func (w *write) send(ctx context.Context) error {
 		if w.base == nil {
 			_, err = w.platform.Create(ctx, w.plan.Project, w.want)
 		} else {
-			_, err = w.platform.Update(ctx, *w.base, w.want)
+			_, err = w.platform.Update(ctx, *w.base, MarkerOf(w.plan.Project, w.want), w.want)
 		}
 		return err
 	})

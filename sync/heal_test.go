@@ -130,7 +130,7 @@ func (h *history) drift() {
 		case 2:
 			h.m.put(s.ID, Marker{}, s.Automation) // not ours any more
 		case 3:
-			h.m.put(s.ID, Marker{"growth", s.Marker.Key, "sha256:0"}, s.Automation)
+			h.m.put(s.ID, Marker{Project: "growth", Key: s.Marker.Key, Hash: "sha256:0"}, s.Automation)
 		default:
 			h.m.put(s.ID, s.Marker, makeAutomation(s.Marker.Key, h.IntN(6)))
 		}
@@ -181,7 +181,7 @@ func TestAnyHistoryIsHealedByTheNextApply(t *testing.T) {
 			}
 			h.m.unique = seed%2 == 0
 			foreign := makeAutomation("growth/a01", 7)
-			h.m.put("", Marker{"other", foreign.Key, foreign.Hash()}, foreign)
+			h.m.put("", Marker{Project: "other", Key: foreign.Key, Hash: foreign.Hash()}, foreign)
 			for range 8 {
 				for range h.IntN(6) {
 					h.edit()

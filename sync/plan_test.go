@@ -43,7 +43,7 @@ func TestPlanTellsWhyAnUpdateIsNeeded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMemory()
-			s := m.put("", Marker{"growth", key, tt.applied.Hash()}, tt.actual)
+			s := m.put("", Marker{Project: "growth", Key: key, Hash: tt.applied.Hash()}, tt.actual)
 			plan := mustPlan(t, m, desired(tt.want))
 			if tt.reason == "" {
 				if !plan.Empty() || !cmp.Equal(plan.Unchanged, []string{key}) {
@@ -87,7 +87,7 @@ func TestPlanGoesByTheMarkersKeyNotTheContents(t *testing.T) {
 	a := makeAutomation("growth/a", 1)
 	content := a
 	content.Key = "" // a platform that keeps the key in the marker alone
-	m.put("", Marker{"growth", "growth/a", a.Hash()}, content)
+	m.put("", Marker{Project: "growth", Key: "growth/a", Hash: a.Hash()}, content)
 	if plan := mustPlan(t, m, desired(a)); !plan.Empty() {
 		t.Errorf("plan = %+v, want no changes", plan)
 	}
@@ -96,7 +96,7 @@ func TestPlanGoesByTheMarkersKeyNotTheContents(t *testing.T) {
 func TestPlanCountsAnAutomationThatIsListedTwiceOnce(t *testing.T) {
 	m := newMemory()
 	a := makeAutomation("growth/a", 1)
-	s := m.put("", Marker{"growth", a.Key, a.Hash()}, a)
+	s := m.put("", Marker{Project: "growth", Key: a.Key, Hash: a.Hash()}, a)
 	if got := len(groupByKey("growth", []Stored{s, s})["growth/a"]); got != 1 {
 		t.Errorf("groupByKey counts %d, want 1", got)
 	}
@@ -124,7 +124,7 @@ func TestPlanDeletesDuplicatesButOne(t *testing.T) {
 			m := newMemory()
 			m.unique = false
 			for _, s := range tt.stored {
-				m.put("", Marker{"growth", key, s.applied.Hash()}, s.actual)
+				m.put("", Marker{Project: "growth", Key: key, Hash: s.applied.Hash()}, s.actual)
 			}
 			in := desired(tt.want...)
 			plan, err := MakePlan(t.Context(), m, in, PlanOptions{AllowMassDelete: len(tt.want) == 0})
@@ -167,7 +167,7 @@ func TestPlanKeepsOrphansAndTheirSecrets(t *testing.T) {
 	m.secrets["growth"]["STRAY"] = "x"
 	edited := old
 	edited.Action.Headers = nil
-	m.put(m.find("growth", "growth/old")[0].ID, Marker{"growth", "growth/old", old.Hash()}, edited)
+	m.put(m.find("growth", "growth/old")[0].ID, Marker{Project: "growth", Key: "growth/old", Hash: old.Hash()}, edited)
 	if plan, err = MakePlan(t.Context(), m, in, opts); err != nil || len(plan.Secrets) > 0 {
 		t.Errorf("secret changes beside an edited orphan = %+v, %v; want none", plan.Secrets, err)
 	}
@@ -343,7 +343,7 @@ func TestVerifyNamesWhatHasMoved(t *testing.T) {
 	m.put(s.ID, s.Marker, s.Automation)
 	delete(m.stored, m.find("growth", "growth/deleted")[0].ID)
 	a := makeAutomation("growth/new", 7)
-	m.put("", Marker{"growth", a.Key, a.Hash()}, a)
+	m.put("", Marker{Project: "growth", Key: a.Key, Hash: a.Hash()}, a)
 	err := Verify(t.Context(), m, plan, quick)
 	want := "the plan is stale: growth/changed was changed; growth/deleted was deleted; growth/new is there by now; plan again"
 	if err == nil || err.Error() != want {

@@ -177,16 +177,16 @@ func storedOf(a storedAutomation) sync.Stored {
 
 // Create implements [sync.Platform].
 func (p *Platform) Create(ctx context.Context, project string, a automation.Automation) (sync.Stored, error) {
-	return p.write(ctx, call{method: "POST", path: "/v1/automations"}, project, a)
+	return p.write(ctx, call{method: "POST", path: "/v1/automations"}, sync.MarkerOf(project, a), a)
 }
 
 // Update implements [sync.Platform].
-func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
-	return p.write(ctx, call{method: "PUT", path: "/v1/automations/" + url.PathEscape(old.ID), revision: old.Revision}, old.Marker.Project, a)
+func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
+	return p.write(ctx, call{method: "PUT", path: "/v1/automations/" + url.PathEscape(old.ID), revision: old.Revision}, next, a)
 }
 
-func (p *Platform) write(ctx context.Context, c call, project string, a automation.Automation) (sync.Stored, error) {
-	marker, err := json.Marshal(sync.Marker{Project: project, Key: a.Key, Hash: a.Hash()})
+func (p *Platform) write(ctx context.Context, c call, m sync.Marker, a automation.Automation) (sync.Stored, error) {
+	marker, err := json.Marshal(m)
 	if err != nil {
 		return sync.Stored{}, fmt.Errorf("encode the marker: %w", err)
 	}

@@ -413,7 +413,7 @@ func (p *Platform) current(ctx context.Context, old sync.Stored) (*workflow, rec
 // Update implements [sync.Platform]. The workflow is read and compared before
 // it is written: n8n has no conditional update. One that is archived is
 // replaced by a new one, since the API can't fetch it back.
-func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
+func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
 	w, r, err := p.current(ctx, old)
 	if err != nil {
 		return sync.Stored{}, err
@@ -425,16 +425,16 @@ func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Aut
 		}
 		return p.Create(ctx, r.Project, a)
 	}
-	next := record{Marker: sync.Marker{Project: r.Project, Key: a.Key, Hash: a.Hash()}, Protect: a.Protect}
+	wanted := record{Marker: next, Protect: a.Protect}
 	rebuild := func(w *workflow, auth *authRecord) (*workflow, record, error) {
-		next.Auth = auth
-		out, err := build(a, next, p.source)
+		wanted.Auth = auth
+		out, err := build(a, wanted, p.source)
 		if err != nil {
-			return nil, next, refused(err)
+			return nil, wanted, refused(err)
 		}
 		out.ID = w.ID
 		out.keepLayout(w)
-		return out, next, nil
+		return out, wanted, nil
 	}
 	secret := secretHeaders(a.Action)
 	inPlace := func(auth *authRecord) error {

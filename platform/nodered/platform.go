@@ -136,7 +136,7 @@ func (p *Platform) Create(ctx context.Context, project string, a automation.Auto
 }
 
 // Update implements [sync.Platform].
-func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
+func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
 	var made sync.Stored
 	err := p.edit(ctx, old.Marker.Project, func(e *edit) (err error) {
 		made, err = e.update(old, a)

@@ -196,7 +196,7 @@ func stored(items []item) []sync.Stored {
 }
 
 // Update implements [sync.Platform].
-func (p *platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
+func (p *platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
 	made, err := p.update(ctx, old.Marker.Project, old.ID, p.rewritten.actual(old.ID, old.Revision), a, a.Hash())
 	if err == nil {
 		p.rewritten.forget(old.ID)

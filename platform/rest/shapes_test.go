@@ -270,7 +270,7 @@ func requireRefusals(t *testing.T, p sync.Platform, server *shelf) {
 	}
 	old := all[3]
 	server.touch(3, "By hand")
-	_, err = p.Update(t.Context(), old, old.Automation)
+	_, err = p.Update(t.Context(), old, sync.MarkerOf(old.Marker.Project, old.Automation), old.Automation)
 	if sync.KindOf(err) != sync.Conflict {
 		t.Errorf("update of an old revision: %v", err)
 	}
