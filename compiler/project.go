@@ -280,7 +280,12 @@ func loadProject(root string) (*Project, diagnostic.List, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	maps.Copy(catalog, p.Catalog)
+	for name, entry := range p.Catalog {
+		length := value.LookupPath(cue.MakePath(cue.Str("placeholders"), cue.Str(name), cue.Str("maxLength")))
+		_, isDefault := length.Default()
+		entry.Declared = !isDefault // else it is the schema's
+		catalog[name] = entry
+	}
 	p.Catalog = catalog
 	return p, findings, nil
 }

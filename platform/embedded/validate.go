@@ -52,6 +52,14 @@ func checkAutomation(a automation.Automation) error {
 			return invalid("action.payload: %v", err)
 		}
 	}
+	for name, p := range a.Placeholders {
+		switch {
+		case !automation.ValidName(name):
+			return invalid("placeholders: %s is not a placeholder's name", quoted(name))
+		case p.MaxLength <= 0:
+			return invalid("placeholders: maxLength of %s must be a number above 0", name)
+		}
+	}
 	return nil
 }
 
