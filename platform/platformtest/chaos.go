@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	gosync "sync"
 	"testing"
 
@@ -46,8 +48,6 @@ func (m *Mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // People work on a platform by its own editor's API, beside segue.
 type People struct {
-	// Platform is the package's name, for [Require].
-	Platform string
 	// Open returns the platform, which sends its requests by the transport.
 	Open func(t testing.TB, transport http.RoundTripper) sync.Platform
 	// Acts are what they do.
@@ -243,4 +243,21 @@ func (c *chaos) requireTheirs() {
 			c.t.Errorf("%s, which is not the project's own, has changed\nfrom %s\nto   %s", id, content, now)
 		}
 	}
+}
+
+// seedVariable holds the seed of a [Chaos] that is to be repeated.
+const seedVariable = "SEGUE_TEST_SEED"
+
+// Seed returns a new seed, or the one in SEGUE_TEST_SEED.
+func Seed(t testing.TB) uint64 {
+	t.Helper()
+	text := os.Getenv(seedVariable)
+	if text == "" {
+		return rand.Uint64()
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", seedVariable, err)
+	}
+	return seed
 }
