@@ -74,7 +74,7 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	if opts.Dir == "" {
 		opts.Dir = "."
 	}
-	project, findings, err := openProject(opts.Dir, opts.Limits)
+	project, findings, err := openProject(ctx, opts.Dir, opts.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -96,14 +96,9 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 			return nil, err
 		}
 	}
-	strict, err := newLoader(project.Dir, schema.Files())
-	if err != nil {
-		return nil, err
-	}
+	strict := newLoader(project.disk, schema.Files())
 	strict.tests = tests != nil
-	if differs, err := strict.vendoredDiffers(); err != nil {
-		return nil, err
-	} else if differs {
+	if strict.vendoredDiffers() {
 		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
 			Severity: diagnostic.Warning, Code: "schema-version", File: schema.VendorDir,
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
@@ -112,9 +107,6 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	dirs, err := strict.packageDirs()
 	if err != nil {
 		return nil, err
-	}
-	for _, d := range strict.aside {
-		result.Diagnostics = append(result.Diagnostics, d)
 	}
 	if dirs, err = matching(dirs, opts.Patterns); err != nil {
 		return nil, err
@@ -134,7 +126,7 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	}
 	result.Diagnostics = append(result.Diagnostics, unexplained...)
 	if e.sourceless.Load() {
-		d, err := noSource(project.Dir)
+		d, err := noSource(project.disk)
 		if err != nil {
 			return nil, err
 		}
@@ -166,11 +158,15 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	if result.Diagnostics, err = e.compare(all, result.Diagnostics, len(opts.Patterns) > 0); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // a package that did not come is no finding then
+	}
+	result.Diagnostics = append(result.Diagnostics, project.disk.findings()...)
 	withoutClashes(result.Diagnostics)
 	result.Diagnostics.Sort()
 	result.Diagnostics = once(byOrigin(withoutChoice(result.Diagnostics)))
 	result.Diagnostics.Sort()
-	conceal(project.Dir, result.Diagnostics)
+	conceal(project.disk, result.Diagnostics)
 	return result, nil
 }
 

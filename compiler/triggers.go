@@ -40,22 +40,22 @@ type triggerNames map[automation.TriggerKind][]string
 
 // loadTriggers reads the package of triggers, if the project has one. What is
 // wrong with it is found when it is evaluated as a package.
-func loadTriggers(root string) triggerNames {
-	dir := filepath.Join(root, path.Dir(TriggersFile))
-	entries, err := os.ReadDir(dir)
+func loadTriggers(disk *workspace) triggerNames {
+	dir := path.Dir(TriggersFile)
+	entries, err := disk.readDir(dir)
 	if err != nil {
 		return nil
 	}
 	var known triggerNames
 	for _, entry := range entries {
-		name := filepath.Join(dir, entry.Name())
 		if !isSource(entry.Name()) {
 			continue
 		}
-		if _, unfit := unfit(name); unfit {
+		content, err := disk.read(path.Join(dir, entry.Name()))
+		if err != nil {
 			return nil
 		}
-		f, err := parser.ParseFile(name, nil)
+		f, err := parser.ParseFile(entry.Name(), content)
 		if err != nil {
 			return nil
 		}

@@ -52,7 +52,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	project, name, target, err := t.target(c.String("target"))
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return err
 	}
