@@ -38,6 +38,7 @@ var codes = []Code{
 	{Name: "event-name", Severity: diagnostic.Warning},
 	{Name: "event-spelling", Severity: diagnostic.Warning, comparing: true},
 	{Name: "file-condition", Severity: diagnostic.Error},
+	{Name: "file-name", Severity: diagnostic.Error},
 	{Name: "file-too-large", Severity: diagnostic.Error},
 	{Name: "folder-name", Severity: diagnostic.Error},
 	{Name: "header-case", Severity: diagnostic.Warning},

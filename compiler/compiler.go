@@ -70,7 +70,16 @@ type Result struct {
 func Compile(ctx context.Context, opts Options) (*Result, error) { return compile(ctx, opts, nil) }
 
 // compile compiles a project, and gives what comes out to tests unless it is nil.
+// When ctx is done, what could not be had is not a finding.
 func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error) {
+	result, err := compileAll(ctx, opts, tests)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return result, err
+}
+
+func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, error) {
 	if opts.Dir == "" {
 		opts.Dir = "."
 	}
@@ -158,14 +167,12 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	if result.Diagnostics, err = e.compare(all, result.Diagnostics, len(opts.Patterns) > 0); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err // a package that did not come is no finding then
-	}
 	result.Diagnostics = append(result.Diagnostics, project.disk.findings()...)
 	withoutClashes(result.Diagnostics)
 	result.Diagnostics.Sort()
 	result.Diagnostics = once(byOrigin(withoutChoice(result.Diagnostics)))
 	result.Diagnostics.Sort()
+	withinFiles(project.disk, result.Diagnostics)
 	conceal(project.disk, result.Diagnostics)
 	return result, nil
 }

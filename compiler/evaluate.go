@@ -91,8 +91,8 @@ func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]eva
 	group.SetLimit(workers)
 	for i, chunk := range chunks {
 		group.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
 			var err error
 			results[i], err = e.chunk(ctx, chunk)
@@ -125,8 +125,8 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, err
 	cueContext := cuecontext.New()
 	files := e.loader.reading()
 	for _, inst := range e.loader.packages(dirs, files.parse) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 		dir := e.loader.relative(inst.Dir)
 		work.on(dir, e.loader.sizes[dir])
@@ -340,7 +340,7 @@ func (e *evaluation) explain(out *evaluated, failure error, candidates []candida
 			out.refused, out.awaits = failure, p.awaits
 		}
 	}
-	if failure != nil && len(p.awaits) == 0 && len(p.found) == 0 {
+	if failure != nil && len(p.awaits) == 0 && len(p.found) == 0 && e.project.disk.modules.failure() == nil {
 		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.dir, failure)
 	}
 	out.diagnostics = append(out.diagnostics, p.found...)
@@ -376,7 +376,7 @@ func (e *evaluation) unexplained(packages []evaluated) (diagnostic.List, error) 
 		if err != nil {
 			return nil, err
 		}
-		if opened.cueErrors(p.refused, nil); !opened.found.HasErrors() {
+		if opened.cueErrors(p.refused, nil); !opened.found.HasErrors() && e.project.disk.modules.failure() == nil {
 			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", p.dir, p.refused)
 		}
 		out = append(out, opened.found...)

@@ -76,7 +76,9 @@ type explained struct {
 	// circular are the values that are made of themselves and have a finding, with
 	// the path of the automation that it is about.
 	circular map[ast.Expr]string
-	found    diagnostic.List
+	// unembedded are the places of the @embed attributes that have a finding.
+	unembedded map[int]bool
+	found      diagnostic.List
 	// positions are CUE's, by path, of the values that were converted, partials
 	// the paths of structs that may have more fields than can be seen.
 	positions map[string]token.Pos
@@ -88,7 +90,7 @@ type explained struct {
 // references and imports that lead nowhere, become findings.
 func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 	p := &explained{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{},
-		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]string{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
+		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]string{}, positions: map[string]token.Pos{}, partials: map[string]bool{}, unembedded: map[int]bool{}}
 	var sources []*source
 	folder := path.Clean(dir)
 	for {
@@ -258,6 +260,7 @@ func (p *explained) evaluate() cue.Value {
 	if p.resolve(); p.refused {
 		return cue.Value{}
 	}
+	p.embeds()
 	used := map[*explained]bool{}
 	parse := func(name string, src any, cfg parser.Config) (*ast.File, error) {
 		if f, ok := p.patched[name]; ok {

@@ -52,6 +52,9 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 	if clean && !strings.HasPrefix(plain, ".") && r.importable(plain) {
 		return true
 	}
+	if clean && !isStandard(plain) && r.loader.disk.modules.failure() != nil {
+		return false // of which the module file has the finding
+	}
 	d := r.report("unknown-import", spec.Path, "there is no package "+spec.Path.Value+" to import", "")
 	known := slices.Clone(standardPackages)
 	for _, pkg := range schema.Packages() {

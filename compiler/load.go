@@ -140,6 +140,9 @@ func (l *loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
 			if e.Type()&fs.ModeSymlink != 0 {
 				l.linked(name)
 			}
+		case !loadable(e.Name()):
+			l.disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-name", File: name,
+				Message: "the file has a colon or a backslash in its name, which CUE can't take, and nothing in it is used", Help: "rename it"})
 		case !isSource(e.Name()):
 			l.disk.setAside(name) // CUE opens it for its package clause
 		case name != projectFile:
@@ -179,8 +182,10 @@ func (l *loader) linked(name string) {
 		finding("this is a link to nothing: if it is meant to be a folder, its automations are missing", "remove the link, or correct it")
 	case !info.IsDir():
 		// A file of another kind is read where it is embedded, or not at all.
+	case err != nil && refusalOf(err).Message == outside().Message:
+		finding("this is a link to a folder outside of the project, and nothing outside of it is read", "put the folder itself in its place")
 	case err != nil:
-		finding("this is a link to a folder outside of the project, and the automations in it are not read", "put the folder itself in its place")
+		finding(refusalOf(err).Message, "remove the link")
 	case l.holdsSource(name):
 		finding("this is a link to a folder, and the automations in it are not read by this name", "remove the link, or put the folder itself in its place")
 	}

@@ -281,7 +281,6 @@ func (d dataFS) Open(name string) (fs.File, error) {
 	}
 	content, err := d.disk.read(own)
 	if err != nil {
-		d.disk.embedFailed(own, err)
 		return nil, err
 	}
 	return &openFile{info: fileInfo{name: path.Base(name), size: int64(len(content))}, content: bytes.NewReader(content)}, nil

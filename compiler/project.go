@@ -214,10 +214,11 @@ func openProject(ctx context.Context, dir string, limits Limits) (*Project, diag
 	work := dog.begin([]string{projectFile}, 0)
 	defer work.end()
 	project, findings, err := loadProject(disk)
-	if interrupted := ctx.Err(); interrupted != nil {
-		return nil, nil, interrupted
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
 	}
 	findings = append(findings, disk.findings()...)
+	withinFiles(disk, findings)
 	conceal(disk, findings)
 	return project, findings, err
 }
@@ -360,6 +361,9 @@ func explainProject(disk *workspace, failure error, value cue.Value, raw map[str
 	if failure != nil && !pkg.found.HasErrors() {
 		pkg.cueErrors(failure, nil)
 		pkg.refineMappings(0)
+	}
+	if failure != nil && !pkg.found.HasErrors() {
+		pkg.found = append(pkg.found, disk.findings()...) // a module did not come
 	}
 	for i := range pkg.found {
 		if strings.HasPrefix(pkg.found[i].File, "cue.mod/") {

@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/mod/modconfig"
 	"cuelang.org/go/mod/modfile"
 	"cuelang.org/go/mod/modregistry"
@@ -53,7 +55,7 @@ func newRegistry(ctx context.Context) *registry {
 		return modconfig.NewRegistry(&modconfig.Config{Transport: registryTransport()})
 	}
 	r.patient = sync.OnceValue(func() context.Context {
-		patient, cancel := context.WithTimeoutCause(ctx, registryPatience, errors.New("it did not answer in time"))
+		patient, cancel := context.WithTimeoutCause(ctx, registryPatience, fmt.Errorf("it did not answer within %v", registryPatience))
 		context.AfterFunc(patient, cancel)
 		return patient
 	})
@@ -64,7 +66,6 @@ func newRegistry(ctx context.Context) *registry {
 func registryTransport() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: registryPatience / 3}).DialContext
-	t.ResponseHeaderTimeout = registryPatience / 2
 	return t
 }
 
@@ -168,6 +169,14 @@ func (r *registry) fail(about string, err error) {
 	if r.failed == nil {
 		r.failed = &registryFailure{module: about, err: err}
 	}
+}
+
+// causes reports whether CUE's error is that a module did not come.
+func (r *registry) causes(err error) bool {
+	failure := r.failure()
+	return failure != nil && slices.ContainsFunc(cueerrors.Errors(err), func(e cueerrors.Error) bool {
+		return strings.Contains(e.Error(), failure.Error())
+	})
 }
 
 // finding says that a module did not come, nil if all did that were asked for.

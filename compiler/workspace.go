@@ -47,8 +47,6 @@ type workspace struct {
 	mu sync.Mutex
 	// aside are the files and folders that are not read, by name, with the reason.
 	aside map[string]diagnostic.Diagnostic
-	// notEmbedded is why a file could not be embedded, by name.
-	notEmbedded map[string]*refusal
 	// told are those whose findings were taken.
 	told map[string]bool
 }
@@ -61,7 +59,7 @@ func openWorkspace(ctx context.Context, dir string) (*workspace, error) {
 		return nil, fmt.Errorf("can't open the project: %w", err)
 	}
 	return &workspace{dir: dir, stage: filepath.Join(filepath.VolumeName(dir)+string(filepath.Separator), "segue-"+rand.Text()), root: root, modules: newRegistry(ctx),
-		aside: map[string]diagnostic.Diagnostic{}, notEmbedded: map[string]*refusal{}, told: map[string]bool{}}, nil
+		aside: map[string]diagnostic.Diagnostic{}, told: map[string]bool{}}, nil
 }
 
 // A refusal is why something is not read: an error to CUE, a finding to people.
@@ -348,21 +346,6 @@ func (w *workspace) isAside(name string) bool {
 	defer w.mu.Unlock()
 	_, aside := w.aside[name]
 	return aside
-}
-
-// embedFailed remembers why a file could not be embedded: CUE only says that it
-// does not exist.
-func (w *workspace) embedFailed(name string, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.notEmbedded[name] = refusalOf(err)
-}
-
-// embedFailure is why a file could not be embedded, nil if that is not known.
-func (w *workspace) embedFailure(name string) *refusal {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.notEmbedded[name]
 }
 
 // findings are those about what was put aside since they were last asked for, and

@@ -81,7 +81,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if len(triggers) == 0 {
 		return fmt.Errorf("%s lists no patterns and no journeys; nothing was written", name)
 	}
-	changed, err := compiler.WriteTriggers(project.Dir, triggers)
+	changed, err := compiler.WriteTriggers(c.Context, project.Dir, triggers)
 	if err != nil {
 		return err
 	}
