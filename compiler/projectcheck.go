@@ -2,10 +2,10 @@ package compiler
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -181,9 +181,15 @@ var languageVersion = regexp.MustCompile(`\bversion:[ \t]*("[^"\n]*")`)
 
 // moduleFinding says what is wrong with the module file, nil if it is right or
 // there is none.
-func moduleFinding(root string) *diagnostic.Diagnostic {
-	const name = "cue.mod/module.cue"
-	content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+func moduleFinding(disk *workspace) *diagnostic.Diagnostic {
+	for _, name := range []string{moduleFile, localModuleFile} {
+		if _, err := disk.read(name); err != nil && (disk.exists(name) || !errors.Is(err, fs.ErrNotExist)) {
+			d := unreadableFolder(name, err)
+			return &d
+		}
+	}
+	const name = moduleFile
+	content, err := disk.read(name)
 	if err != nil {
 		return nil
 	}

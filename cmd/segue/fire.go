@@ -56,7 +56,7 @@ func (t *terminal) fire(c *cli.Context) error {
 	if file == "" && !dryRun {
 		return errors.New("give the values with --data FILE, or use --dry-run to see the requests for the samples")
 	}
-	project, name, target, err := t.target(c.String("target"))
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func beforeChanges(ctx context.Context, err error) error {
 }
 
 func (t *terminal) connectTarget(ctx context.Context, name string, use connectionUse) (*session, error) {
-	project, name, target, err := t.target(name)
+	project, name, target, err := t.target(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func (t *terminal) connectTarget(ctx context.Context, name string, use connectio
 }
 
 // target reads the project file and picks a target.
-func (t *terminal) target(name string) (*compiler.Project, string, compiler.Target, error) {
-	project, findings, err := compiler.LoadProject(".", t.limits())
+func (t *terminal) target(ctx context.Context, name string) (*compiler.Project, string, compiler.Target, error) {
+	project, findings, err := compiler.LoadProject(ctx, ".", t.limits())
 	if err != nil {
 		return nil, "", compiler.Target{}, err
 	}
