@@ -20,10 +20,6 @@ const masked = redacted
 // it is a word or a value of its own: so short a text is part of many others.
 const shortSecret = 6
 
-// telling is the length from which on a secret that is no word is hidden in
-// all that segue prints, and not only in what comes from outside.
-const telling = 8
-
 // A Mask hides secrets in texts that come from outside: the errors, names and
 // ids of a platform or of a proxy before it, or an endpoint's answer. It knows
 // a secret as it is, in Base64 at any place of a longer text, in hex, and with
@@ -122,9 +118,22 @@ func formsOf(value string) []maskForm {
 }
 
 // isTelling reports whether a text is so long, and so unlike a word, that it is
-// in no text by chance.
+// in no other text by chance: it has a digit, a symbol or a capital letter in its
+// middle, or is longer than words are.
 func isTelling(value string) bool {
-	return len(value) >= telling && strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsLower(r) && r != ' ' && r != '-' && r != '_' })
+	const longestWord = 24
+	if utf8.RuneCountInString(value) < shortSecret {
+		return false
+	}
+	if len(value) > longestWord && !strings.Contains(value, " ") {
+		return true
+	}
+	for i, r := range value {
+		if isWord := unicode.IsLower(r) || r == ' ' || r == '-' || r == '_' || i == 0 && unicode.IsUpper(r); !isWord {
+			return true
+		}
+	}
+	return false
 }
 
 // Reach is how many bytes beyond its cut a text must be known, so that a secret
@@ -149,9 +158,9 @@ func (m *Mask) Start(text string, limit int) string {
 	return out
 }
 
-// HideTelling hides the secrets that are no words: at least eight characters,
-// not all of them lower-case letters. It is for all that is printed, where a
-// secret such as "development" may well be a word of the text.
+// HideTelling hides the secrets that can't be taken for words, such as
+// "development", which a text may well have for another reason. It is for all
+// that is printed.
 func (m *Mask) HideTelling(text string) string {
 	out, _ := m.hide(text, len(text), true)
 	return out

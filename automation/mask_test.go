@@ -150,7 +150,7 @@ func TestMaskKeepsJSONValid(t *testing.T) {
 func TestMaskOfWordsInWhatIsPrinted(t *testing.T) {
 	m := NewMask(NewSecret("automation"), NewSecret("abc123"), NewSecret("WKsecretVALUE99x"))
 	const text = "1 automation, abc123, WKsecretVALUE99x"
-	if got, want := m.HideTelling(text), "1 automation, abc123, (secret)"; got != want {
+	if got, want := m.HideTelling(text), "1 automation, (secret), (secret)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got, want := m.Hide(text), "1 (secret), (secret), (secret)"; got != want {

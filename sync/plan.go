@@ -37,6 +37,9 @@ type PlanOptions struct {
 	// KeepOrphans leaves automations alone that the code does not have any
 	// more, and lists them as orphaned. By default they are deleted.
 	KeepOrphans bool
+	// NoSecrets makes a plan without the values of secrets: whether one would be
+	// rotated stays unknown.
+	NoSecrets bool
 	// Calls says how the platform is read.
 	Calls
 }
@@ -56,6 +59,9 @@ type Plan struct {
 	Changes []Change `json:"changes"`
 	// Secrets is sorted by name.
 	Secrets []SecretChange `json:"secrets"`
+	// SecretsUnknown says that the plan was made without the values of secrets:
+	// which of them would be rotated is not known.
+	SecretsUnknown bool `json:"secretsUnknown,omitempty"`
 	// Unchanged lists the keys whose automations are as the code wants them.
 	Unchanged []string `json:"unchanged"`
 	// Orphaned lists the keys that the code does not have any more and that
@@ -154,6 +160,9 @@ func (p *Plan) Count(a Action) int {
 // A plan with [Plan.Blocks] is returned like any other: it can be shown but not
 // applied.
 func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*Plan, error) {
+	if opts.NoSecrets {
+		in.Secrets = in.unknownSecrets()
+	}
 	desired, err := in.byKey()
 	if err != nil {
 		return nil, err
@@ -166,8 +175,12 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 		return nil, fmt.Errorf("list automations on %s: %w", in.Target, err)
 	}
 	want := in.usedSecrets()
+	known := want
+	if opts.NoSecrets {
+		known = nil
+	}
 	secrets, err := read(ctx, ctx, calls, reading{timeout: calls.Timeout, again: temporary}, func(ctx context.Context) (map[string]SecretState, error) {
-		return p.Secrets(ctx, in.Project, want)
+		return p.Secrets(ctx, in.Project, known)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compare secrets on %s: %w", in.Target, err)
@@ -175,7 +188,7 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 
 	plan := &Plan{
 		Format: PlanFormat, Project: in.Project, Target: in.Target, Code: in.digest(),
-		Changes: []Change{}, Secrets: []SecretChange{}, Unchanged: []string{},
+		Changes: []Change{}, Secrets: []SecretChange{}, Unchanged: []string{}, SecretsUnknown: opts.NoSecrets && len(want) > 0,
 	}
 	actual := groupByKey(in.Project, stored)
 	var orphans []Stored

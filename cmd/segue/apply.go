@@ -24,12 +24,12 @@ EXAMPLES:
 func applyCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "make a target match the project", Description: applyHelp,
-		Flags: []cli.Flag{
+		Flags: append(trustFlags(),
 			targetFlag(),
 			massDeleteFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
 			&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
-		},
+		),
 		Action: func(c *cli.Context) error { return t.apply(c) },
 	}
 }
@@ -41,7 +41,7 @@ func (t *terminal) apply(c *cli.Context) error {
 	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
 		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
 	}
-	s, err := t.open(c.Context, c.String("target"), toWrite)
+	s, err := t.open(c, toWrite)
 	if err != nil {
 		return err
 	}

@@ -30,13 +30,13 @@ EXAMPLES:
 func fireCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "fire", Usage: "make a trigger happen", Description: fireHelp,
-		Flags: []cli.Flag{
+		Flags: append(trustFlags(),
 			&cli.StringFlag{Name: "kind", Usage: "the trigger's `KIND`: pattern or journey"},
 			&cli.StringFlag{Name: "name", Usage: "the trigger's `NAME`"},
 			&cli.StringFlag{Name: "data", Usage: "take the placeholders' values from `FILE`, a JSON object"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "show the requests and send nothing"},
 			targetFlag(),
-		},
+		),
 		Action: func(c *cli.Context) error { return t.fire(c) },
 	}
 }
@@ -67,7 +67,7 @@ func (t *terminal) fire(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := resolver(project).Resolve(c.Context, credentialUse(name, target))
+	secrets, err := t.secrets(c, project, credentialUse(name, target))
 	if err != nil {
 		return beforeChanges(c.Context, err)
 	}
@@ -75,7 +75,10 @@ func (t *terminal) fire(c *cli.Context) error {
 	if dryRun {
 		use = toRead
 	}
-	platform, err := connectEmbedded(c.Context, project, target, secrets, use)
+	if err := checkSecrecy(name, target, secrets); err != nil {
+		return err
+	}
+	platform, err := t.connectEmbedded(c.Context, project, target, secrets, use)
 	if err != nil {
 		return err
 	}

@@ -12,20 +12,26 @@ const planHelp = `Plan compares the project with a target and prints what apply 
 changes nothing. With --detailed-exitcode, the exit status is 0 if there is
 nothing to change and 2 if there is.
 
+Without the values of secrets, plan shows all but whether one of them would be
+rotated: with --no-secrets, and also where none of the automations' secrets is in
+the environment. A pull request from a fork has none.
+
 EXAMPLES:
    segue plan
    segue plan --target local --detailed-exitcode
-   segue plan --format json`
+   segue plan --format json
+   segue plan --no-secrets`
 
 func planCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "print what apply would change", Description: planHelp,
-		Flags: []cli.Flag{
+		Flags: append(trustFlags(),
 			targetFlag(),
 			massDeleteFlag(),
+			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "end with status 2 if there are changes"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
-		},
+		),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -34,7 +40,7 @@ func planCommand(t *terminal) *cli.Command {
 			if err := oneOfFormats(format, "text", "json"); err != nil {
 				return err
 			}
-			s, err := t.open(c.Context, c.String("target"), toRead)
+			s, err := t.open(c, toRead)
 			if err != nil {
 				return err
 			}
@@ -52,6 +58,9 @@ func planCommand(t *terminal) *cli.Command {
 				}
 			} else {
 				t.showPlan(plan)
+				if plan.SecretsUnknown {
+					t.printf("No secrets were given: whether one of them would be rotated is not known.\n")
+				}
 			}
 			switch {
 			case len(plan.Blocks) > 0:

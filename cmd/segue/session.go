@@ -22,13 +22,15 @@ type session struct {
 	desired  sync.Desired
 	target   compiler.Target
 	platform connection
+	// noSecrets says that the values of secrets are not at hand.
+	noSecrets bool
 }
 
 // open compiles the project, finds the secrets and connects to the target. The
 // platform must be closed.
-func (t *terminal) open(ctx context.Context, name string, use connectionUse) (*session, error) {
-	s, err := t.connectTarget(ctx, name, use)
-	return s, beforeChanges(ctx, err)
+func (t *terminal) open(c *cli.Context, use connectionUse) (*session, error) {
+	s, err := t.connectTarget(c, use)
+	return s, beforeChanges(c.Context, err)
 }
 
 // beforeChanges is the error of what has changed nothing so far.
@@ -39,27 +41,31 @@ func beforeChanges(ctx context.Context, err error) error {
 	return err
 }
 
-func (t *terminal) connectTarget(ctx context.Context, name string, use connectionUse) (*session, error) {
-	project, name, target, err := t.target(name)
+func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, error) {
+	project, name, target, err := t.target(c.String("target"))
 	if err != nil {
 		return nil, err
 	}
-	result, err := t.compile(ctx, name)
+	result, err := t.compile(c.Context, name)
 	if err != nil {
 		return nil, err
 	}
-	uses := append(sync.SecretUses(result.Document.Automations), credentialUse(name, target)...)
-	secrets, err := resolver(project).Resolve(ctx, uses)
+	uses := sync.SecretUses(result.Document.Automations)
+	noSecrets := c.Bool("no-secrets") || use == toRead && noneGiven(project, uses)
+	if noSecrets {
+		uses = nil
+	}
+	secrets, err := t.secrets(c, project, append(uses, credentialUse(name, target)...))
 	if err != nil {
 		return nil, err
 	}
-	platform, err := connect(ctx, project, target, secrets, use)
+	platform, err := t.connect(c.Context, project, name, target, secrets, use)
 	if err != nil {
 		return nil, err
 	}
 	return &session{
 		desired: sync.Desired{Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets},
-		target:  target, platform: platform,
+		target:  target, platform: platform, noSecrets: noSecrets,
 	}, nil
 }
 
@@ -85,11 +91,6 @@ func (t *terminal) projectError(err error) error {
 	return err
 }
 
-// resolver finds secrets where the project says.
-func resolver(project *compiler.Project) sync.SecretResolver {
-	return sync.SecretResolver{Dir: project.Dir, Sources: project.Secrets}
-}
-
 // How often a request is made before segue gives up on it. Somebody waits for a
 // plan, and nothing is lost without it. Within segue nothing passes by itself
 // but another process's lock, which the platform waits for by itself.
@@ -105,7 +106,7 @@ func (s *session) plan(ctx context.Context, allowMassDelete bool) (*sync.Plan, e
 		calls.Tries = planTries
 	}
 	plan, err := sync.MakePlan(ctx, s.platform, s.desired, sync.PlanOptions{
-		AllowMassDelete: allowMassDelete, KeepOrphans: !s.target.Prune, Calls: calls,
+		AllowMassDelete: allowMassDelete, KeepOrphans: !s.target.Prune, NoSecrets: s.noSecrets, Calls: calls,
 	})
 	return plan, beforeChanges(ctx, err)
 }

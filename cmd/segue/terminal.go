@@ -14,6 +14,7 @@ import (
 	"github.com/fatih/color"
 	"github.com/mattn/go-isatty"
 
+	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -22,6 +23,8 @@ type terminal struct {
 	stdin  io.Reader
 	stdout *output
 	stderr io.Writer
+	// mask has the secrets that were looked up: nothing shows them.
+	mask *automation.Mask
 	// dir is what -C was given, for commands that are shown to people.
 	dir string
 	// start is the folder that the process was started in.
@@ -31,19 +34,25 @@ type terminal struct {
 func newTerminal(stdin io.Reader, stdout, stderr io.Writer) *terminal {
 	// Where the folder is gone, only the commands that need it fail.
 	start, _ := os.Getwd()
-	return &terminal{stdin: stdin, stdout: &output{to: stdout}, stderr: stderr, start: start}
+	mask := &automation.Mask{}
+	return &terminal{stdin: stdin, stdout: &output{to: stdout, mask: mask}, stderr: &output{to: stderr, mask: mask}, mask: mask, start: start}
 }
 
-// An output keeps the first error of writing to it: what prints seldom asks.
+// An output keeps the first error of writing to it: what prints seldom asks. It
+// is the last to hide secrets, after those who know what they print.
 type output struct {
-	to  io.Writer
-	err error
+	to   io.Writer
+	mask *automation.Mask
+	err  error
 }
 
 func (o *output) Write(b []byte) (int, error) {
-	n, err := o.to.Write(b)
+	n, err := o.to.Write([]byte(o.mask.HideTelling(string(b))))
 	if o.err == nil {
 		o.err = err
+	}
+	if err == nil {
+		n = len(b)
 	}
 	return n, err
 }
