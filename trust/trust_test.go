@@ -125,7 +125,7 @@ func TestGrantsAreTheUsersAlone(t *testing.T) {
 func TestAnAskIsShownAsItIs(t *testing.T) {
 	for want, command := range map[string][]string{
 		`sops -d --extract "[\"crm\"]" secrets.yaml`: {"sops", "-d", "--extract", `["crm"]`, "secrets.yaml"},
-		`sh -c "true \x1b[2K\r# harmless\nrm"`:     {"sh", "-c", "true \x1b[2K\r# harmless\nrm"},
+		`sh -c "true \x1b[2K\r# harmless\nrm"`:       {"sh", "-c", "true \x1b[2K\r# harmless\nrm"},
 		`"\u202egnp.exe" "\u200b" "\u3164" ""`:       {"\u202egnp.exe", "\u200b", "\u3164", ""},
 		`"/bin/s\u04bb"`:                             {"/bin/s\u04bb"}, // looks like sh
 	} {
