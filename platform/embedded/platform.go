@@ -70,7 +70,8 @@ func NewClient(baseURL string, token automation.Secret, options ClientOptions) (
 // LocalOptions say how a platform works in-process.
 type LocalOptions struct {
 	// NoCreate leaves a file that is missing as it is. The platform is then an
-	// empty one, and what is written to it is gone when it is closed.
+	// empty one. Where the file or its folder can't be written, the platform is a
+	// copy. In both cases, what is written is gone when it is closed.
 	NoCreate bool
 	Delivery DeliveryOptions
 	// Logger gets what the platform would log if it were served; nil for none.
@@ -95,6 +96,14 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 		file, discard = filepath.Join(dir, filepath.Base(path)), func() error { return os.RemoveAll(dir) }
 	}
 	store, err := Open(ctx, file)
+	if options.NoCreate && isUnwritable(err) {
+		var copyErr error
+		if store, discard, copyErr = openCopy(ctx, path); copyErr == nil {
+			err = nil
+		} else {
+			err = errors.Join(err, copyErr)
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(err, discard())
 	}
