@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -90,7 +92,7 @@ func (t *terminal) approve(ctx context.Context, target string) error {
 	if !interactive(t.stdin) {
 		return errors.New("apply asks before it changes anything, and there is no terminal to ask on; use --auto-approve")
 	}
-	yes, err := t.confirm(ctx, fmt.Sprintf("\nApply this to %s?", target))
+	yes, err := t.confirm(ctx, fmt.Sprintf("\nApply this to %s?", diagnostic.Printable(target)))
 	if err != nil {
 		return err
 	}
@@ -104,7 +106,8 @@ func (t *terminal) approve(ctx context.Context, target string) error {
 // none does.
 func fireExample(automations []automation.Automation, target string) []string {
 	for _, a := range automations {
-		if a.Enabled {
+		// No shell can give a NUL to a program.
+		if a.Enabled && !strings.Contains(a.Trigger.Name, "\x00") {
 			words := []string{"platform", "fire", "--kind", string(a.Trigger.Kind), "--name", a.Trigger.Name}
 			if target != "" {
 				words = append(words, "--target", target)

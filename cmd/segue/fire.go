@@ -124,10 +124,10 @@ func (t *terminal) showPreviews(o embedded.Occurrence, previews []embedded.Previ
 		if i > 0 {
 			t.printf("\n")
 		}
-		t.printf("%s\n", t.faint("# "+printableLines(p.Automation.Key)))
+		t.printf("%s\n", t.faint("# "+diagnostic.Printable(p.Automation.Key)))
 		if p.Request == nil {
 			failed++
-			t.printf("can't be rendered: %s\n", printableLines(p.Error))
+			t.printf("can't be rendered: %s\n", diagnostic.Printable(p.Error))
 			continue
 		}
 		t.showRequest(p.Request.Method, p.Request.URL, p.Request.Headers, nil, []byte(p.Request.Body))
@@ -149,9 +149,9 @@ func (t *terminal) showDeliveries(o embedded.Occurrence, deliveries []embedded.D
 		if d.Request != nil {
 			where = ", " + d.Request.Method + " " + d.Request.URL
 		}
-		t.printf("%s: %s%s (%s)\n", printableLines(d.Automation.Key), d.Status, printableLines(where), diagnostic.Plural(len(d.Attempts), "attempt"))
+		t.printf("%s: %s%s (%s)\n", diagnostic.Printable(d.Automation.Key), d.Status, diagnostic.Printable(where), diagnostic.Plural(len(d.Attempts), "attempt"))
 		if d.Request != nil && d.Request.Body != "" {
-			t.printf("  %s\n", printableLines(d.Request.Body))
+			t.printf("  %s\n", diagnostic.Printable(d.Request.Body))
 		}
 		if d.Status != embedded.Delivered {
 			failed = append(failed, d.Automation.Key+": "+d.Error)

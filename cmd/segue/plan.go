@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -50,12 +52,14 @@ func planCommand(t *terminal) *cli.Command {
 				return err
 			}
 			if format == "json" {
-				e := json.NewEncoder(t.stdout)
+				var b bytes.Buffer
+				e := json.NewEncoder(&b)
 				e.SetEscapeHTML(false)
 				e.SetIndent("", "  ")
 				if err := e.Encode(plan); err != nil {
 					return err
 				}
+				t.printf("%s", diagnostic.EscapeJSON(b.Bytes()))
 			} else {
 				t.showPlan(plan)
 				if plan.SecretsUnknown {

@@ -18,22 +18,22 @@ import (
 // showPlan prints a plan for people.
 func (t *terminal) showPlan(p *sync.Plan) {
 	for _, key := range p.Orphaned {
-		t.printf("%s is gone from the code and stays on %s, which does not prune.\n", printableLines(key), p.Target)
+		t.printf("%s is gone from the code and stays on %s, which does not prune.\n", diagnostic.Printable(key), diagnostic.Printable(p.Target))
 	}
 	if p.Empty() {
-		t.printf("No changes: %s is as the code wants it (%s).\n", p.Target, diagnostic.Plural(len(p.Unchanged), "automation"))
+		t.printf("No changes: %s is as the code wants it (%s).\n", diagnostic.Printable(p.Target), diagnostic.Plural(len(p.Unchanged), "automation"))
 		return
 	}
 	for _, c := range p.Changes {
-		t.showChange(c.Action, printableLines(c.Key), reasonText(c))
+		t.showChange(c.Action, diagnostic.Printable(c.Key), reasonText(c))
 		for _, d := range c.Differences {
-			t.printf("    %s: %s → %s\n", printableLines(d.Path), jsonText(d.Before), jsonText(d.After))
+			t.printf("    %s: %s → %s\n", diagnostic.Printable(d.Path), jsonText(d.Before), jsonText(d.After))
 		}
 	}
 	for _, s := range p.Secrets {
-		t.showChange(s.Action, "secret "+s.Name, usedBy(s))
+		t.showChange(s.Action, "secret "+diagnostic.Printable(s.Name), usedBy(s))
 	}
-	t.printf("\nPlan for %s: %d to create, %d to update, %d to delete, %d unchanged%s.\n", p.Target,
+	t.printf("\nPlan for %s: %d to create, %d to update, %d to delete, %d unchanged%s.\n", diagnostic.Printable(p.Target),
 		p.Count(sync.Create), p.Count(sync.Update), p.Count(sync.Delete), len(p.Unchanged), secretCount(len(p.Secrets), " to change"))
 }
 
@@ -51,7 +51,7 @@ func usedBy(s sync.SecretChange) string {
 	case 0:
 		return "nothing uses it any more"
 	case 1:
-		return "used by " + printableLines(s.UsedBy[0])
+		return "used by " + diagnostic.Printable(s.UsedBy[0])
 	default:
 		return "used by " + diagnostic.Plural(len(s.UsedBy), "automation")
 	}
@@ -109,7 +109,7 @@ func jsonText(v json.RawMessage) string {
 	if v == nil {
 		return "(none)"
 	}
-	return printableLines(string(v))
+	return diagnostic.Printable(string(v))
 }
 
 // showResult prints what was done.
@@ -120,7 +120,7 @@ func (t *terminal) showResult(r *sync.Result) {
 			secrets++
 		}
 	}
-	t.printf("Applied to %s: %d created, %d updated, %d deleted, %d unchanged%s.\n", r.Target,
+	t.printf("Applied to %s: %d created, %d updated, %d deleted, %d unchanged%s.\n", diagnostic.Printable(r.Target),
 		r.Count(sync.Create), r.Count(sync.Update), r.Count(sync.Delete), r.Unchanged+r.CountOutcome(sync.AlreadyThere), secretCount(secrets, " changed"))
 }
 
@@ -168,15 +168,15 @@ func failures(r *sync.Result) string {
 // showRequest prints a request as it goes over the wire, but for secrets. value
 // gives the rendered value of a header that has none.
 func (t *terminal) showRequest(method, url string, headers map[string]automation.Header, value func(string) string, body []byte) {
-	t.printf("%s %s\n", method, printableLines(url))
+	t.printf("%s %s\n", diagnostic.Printable(method), diagnostic.Printable(url))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		shown := headers[name].String()
 		if len(headers[name].SecretNames()) == 0 && value != nil {
 			shown = value(name)
 		}
-		t.printf("%s: %s\n", name, printableLines(shown))
+		t.printf("%s: %s\n", diagnostic.Printable(name), diagnostic.Printable(shown))
 	}
 	if len(body) > 0 {
-		t.printf("\n%s", automation.Indent(body))
+		t.printf("\n%s", diagnostic.EscapeJSON(automation.Indent(body)))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fatih/color"
 	"github.com/mattn/go-isatty"
@@ -109,11 +110,35 @@ func shellWord(w string) string {
 	switch {
 	case plainWord.MatchString(w):
 		return w
+	case diagnostic.Printable(w) != w:
+		return escapedWord(w)
 	case !strings.ContainsAny(w, "\"$`\\!"):
 		return `"` + w + `"`
 	default:
 		return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 	}
+}
+
+// escapedWord writes a word with escapes for what can't be shown, as bash and zsh
+// read it: byte by byte, which holds in every locale.
+func escapedWord(w string) string {
+	var b strings.Builder
+	b.WriteString("$'")
+	for i, r := range w {
+		_, size := utf8.DecodeRuneInString(w[i:])
+		switch c := w[i : i+size]; {
+		case r == '\\' || r == '\'':
+			b.WriteString(`\` + c)
+		case diagnostic.Printable(c) == c:
+			b.WriteString(c)
+		default:
+			for _, code := range []byte(c) {
+				fmt.Fprintf(&b, `\x%02x`, code)
+			}
+		}
+	}
+	b.WriteByte('\'')
+	return b.String()
 }
 
 // confirm asks a question that only "yes" or "y" answers.

@@ -89,7 +89,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if !changed {
 		verb = "There is nothing new in"
 	}
-	t.printf("%s %s: %s of %s.\n", verb, compiler.TriggersFile, diagnostic.Plural(len(triggers), "trigger"), name)
+	t.printf("%s %s: %s of %s.\n", verb, compiler.TriggersFile, diagnostic.Plural(len(triggers), "trigger"), diagnostic.Printable(name))
 	return nil
 }
 

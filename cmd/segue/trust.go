@@ -13,6 +13,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 	"github.com/seguehq/segue/trust"
 )
@@ -137,7 +138,7 @@ func (t *terminal) askForTrust(ctx context.Context, project *compiler.Project, u
 			does, question = "wants to read a file outside of its folder", "Let it, now and whenever this project wants just this?"
 		}
 		fmt.Fprintf(t.stderr, "The project in %s %s, for the secret %s:\n\n  %s\n\n%s.\n",
-			printableLines(a.Project), does, a.Secret, a, printableLines(usedAt(where[a.Secret])))
+			diagnostic.Printable(a.Project), does, a.Secret, a, diagnostic.Printable(usedAt(where[a.Secret])))
 		yes, err := t.confirm(ctx, question)
 		if err != nil {
 			return err
@@ -146,7 +147,7 @@ func (t *terminal) askForTrust(ctx context.Context, project *compiler.Project, u
 			return errors.New("nothing was run, read or sent; segue needs the secret " + a.Secret)
 		}
 		if err := errors.Join(grantsErr, grants.Add(a)); err != nil {
-			fmt.Fprintf(t.stderr, "segue can't remember that: %s\n", printableLines(err.Error()))
+			fmt.Fprintf(t.stderr, "segue can't remember that: %s\n", diagnostic.Printable(err.Error()))
 		}
 	}
 	return nil
