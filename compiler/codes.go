@@ -73,6 +73,7 @@ var codes = []Code{
 	{Name: "personal-data", Severity: diagnostic.Warning},
 	{Name: "placeholder-not-provided", Severity: diagnostic.Error},
 	{Name: "placeholder-type", Severity: diagnostic.Error},
+	{Name: "plain-http", Severity: diagnostic.Error},
 	{Name: "planned-type", Severity: diagnostic.Error},
 	{Name: "platform-mapping", Severity: diagnostic.Error},
 	{Name: "project-package", Severity: diagnostic.Error},

@@ -108,6 +108,9 @@ func checkBase(c *checker, of any, field string, at valuePath) {
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		w := c.report("invalid-url", at, atValue, "%s can't have a query or a fragment: a path is added to it: %q", at, v)
 		w.Help = "end it with the path"
+	case field == "endpoint" && automation.ReadableOnTheWay(v):
+		w := c.report("plain-http", at, atValue, "the source's write key would be sent to %s over plain HTTP, which others can read on its way", u.Host)
+		w.Help = "write https://; only this machine itself, as localhost, gets secrets over plain HTTP"
 	}
 }
 

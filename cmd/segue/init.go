@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
 
@@ -118,12 +119,12 @@ func (t *terminal) initProject(ctx context.Context, dir string) error {
 		return err
 	}
 	if existed {
-		t.printf("The schema in %s is that of this segue (%s). Nothing else was changed.\n", path.Join(filepath.ToSlash(dir), "cue.mod"), schema.Version())
+		t.printf("The schema in %s is that of this segue (%s). Nothing else was changed.\n", diagnostic.Printable(path.Join(filepath.ToSlash(dir), "cue.mod")), schema.Version())
 		return nil
 	}
 	there := *t
 	there.dir = t.typed(dir)
-	t.printf("Made the project %q in %s.\n", name, cmp.Or(there.dir, "this folder"))
+	t.printf("Made the project %q in %s.\n", name, diagnostic.Printable(cmp.Or(there.dir, "this folder")))
 	if !ignored(dir) {
 		t.printf("Add .segue/ to .gitignore: it is for the embedded platform's data and the key of its secrets.\n")
 	}
