@@ -135,6 +135,9 @@ func (t *terminal) showChange(a sync.Action, subject, reason string) {
 
 // usedBy says what a secret is for.
 func usedBy(s sync.SecretChange) string {
+	if s.Project != "" {
+		return "stored under the project's former name"
+	}
 	switch len(s.UsedBy) {
 	case 0:
 		return "nothing uses it any more"
