@@ -273,7 +273,11 @@ func failures(r *sync.Result) string {
 		note(sync.Failed, r.Unsettled)
 	}
 	const most = 20
-	lines := []string{fmt.Sprintf("%d failed, %d not started; apply again to take it from there", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))}
+	what := fmt.Sprintf("%d failed, %d not started; apply again to take it from there", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))
+	if n := len(r.Altered); n > 0 && n == r.CountOutcome(sync.Failed) && r.CountOutcome(sync.NotStarted) == 0 {
+		what = notAre(n) + " stored as the code says; see above for what to write instead"
+	}
+	lines := []string{what}
 	lines = append(lines, failed[:min(most, len(failed))]...)
 	if len(failed) > most {
 		lines = append(lines, fmt.Sprintf("and %d more failed", len(failed)-most))
