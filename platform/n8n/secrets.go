@@ -31,6 +31,9 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 	leftovers := prj.leftovers
 	p.mu.Unlock()
 
+	for _, value := range want {
+		p.mask.Add(value)
+	}
 	states := map[string]sync.SecretState{}
 	see := func(name string, same bool) {
 		_, wanted := want[name]
@@ -74,6 +77,7 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 // call takes it from there. A secret that no workflow uses yet is kept in
 // memory for the first one that does.
 func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
+	p.mask.Add(value)
 	p.mu.Lock()
 	prj := p.project(project)
 	prj.values[name], prj.put[name] = value, true
