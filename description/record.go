@@ -14,6 +14,14 @@ type Record struct {
 	Project string `json:"project"`
 	Key     string `json:"key"`
 	Hash    string `json:"hash"`
+	// Made is the hash of what the platform has made of that, "" if it has stored
+	// what it was sent.
+	Made string `json:"made,omitempty"`
+	// ID is the identifier of the object that the marker was written for: a copy has
+	// another one. It is not known before the object is there, so that a new one has
+	// a Nonce alone, which is different for each create.
+	ID      string `json:"id,omitempty"`
+	Nonce   string `json:"nonce,omitempty"`
 	Protect bool   `json:"protect,omitempty"`
 	// Placeholders are the automation's: they say what its values have to keep to.
 	Placeholders map[string]automation.PlaceholderLimit `json:"placeholders,omitempty"`

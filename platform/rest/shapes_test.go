@@ -393,8 +393,11 @@ func TestFingerprints(t *testing.T) {
 		t.Errorf("%d fingerprints of one secret: each costs time at every plan", len(prints))
 	}
 	// Two projects with the same value have nothing in common.
-	other := in
+	other := wanted(3)
 	other.Project = "other"
+	for i := range other.Automations {
+		other.Automations[i].Key = "other/" + other.Automations[i].Key
+	}
 	apply(t, client(t, d, server.URL, rest.Options{}), other)
 	for _, r := range server.rules {
 		record, _ := d.Record(map[string]any{"notes": r.fields["notes"]})
