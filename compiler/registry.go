@@ -174,6 +174,9 @@ func ask[T any](r *registry, about string, question func(context.Context) (T, er
 	if timeout := net.Error(nil); errors.As(a.err, &timeout) && timeout.Timeout() {
 		a.err = fmt.Errorf("it did not answer within %v", registrySilence)
 	}
+	if errors.Is(a.err, modregistry.ErrNotFound) {
+		a.err = errors.New("it has no such module")
+	}
 	if a.err != nil {
 		r.fail(about, a.err)
 	}
@@ -189,12 +192,8 @@ func (r *registry) failure() error {
 	return r.failed.err
 }
 
-// fail remembers that the registry is of no use. That it does not have a module
-// is an answer.
+// fail remembers that a module did not come.
 func (r *registry) fail(about string, err error) {
-	if errors.Is(err, modregistry.ErrNotFound) {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.failed == nil {
@@ -219,7 +218,7 @@ func (r *registry) finding(w *workspace) *diagnostic.Diagnostic {
 		return nil
 	}
 	d := &diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "module-unavailable", File: moduleFile,
-		Message: fmt.Sprintf("the module %s can't be had from the module registry: %v", failed.module, failed.err),
+		Message: fmt.Sprintf("the module registry does not provide %s: %s", failed.module, strings.TrimPrefix(failed.err.Error(), "module "+failed.module+": ")),
 		Help:    "see that the registry can be reached (CUE_REGISTRY names it), or remove the module from deps if nothing imports it"}
 	path, _, _ := strings.Cut(failed.module, "@")
 	if content, err := w.read(moduleFile); err == nil {
