@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -22,8 +25,8 @@ type session struct {
 	desired  sync.Desired
 	target   compiler.Target
 	platform connection
-	// noSecrets says that the values of secrets are not at hand.
-	noSecrets bool
+	// noSecrets says that the values of secrets are not at hand, and why.
+	noSecrets string
 }
 
 // open compiles the project, finds the secrets and connects to the target. The
@@ -51,8 +54,14 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 		return nil, err
 	}
 	uses := sync.SecretUses(result.Document.Automations)
-	noSecrets := c.Bool("no-secrets") || use == toRead && noneGiven(project, uses)
-	if noSecrets {
+	noSecrets := ""
+	switch {
+	case c.Bool("no-secrets"):
+		noSecrets = "No secrets were looked up"
+	case use == toRead && noneGiven(project, uses):
+		noSecrets = "No secrets were given, and apply needs them: " + strings.Join(slices.Sorted(maps.Keys(usesOf(uses))), ", ")
+	}
+	if noSecrets != "" {
 		uses = nil
 	}
 	secrets, err := t.secrets(c, project, append(uses, credentialUse(name, target)...))
@@ -106,7 +115,7 @@ func (s *session) plan(ctx context.Context, allowMassDelete bool) (*sync.Plan, e
 		calls.Tries = planTries
 	}
 	plan, err := sync.MakePlan(ctx, s.platform, s.desired, sync.PlanOptions{
-		AllowMassDelete: allowMassDelete, KeepOrphans: !s.target.Prune, NoSecrets: s.noSecrets, Calls: calls,
+		AllowMassDelete: allowMassDelete, KeepOrphans: !s.target.Prune, NoSecrets: s.noSecrets != "", Calls: calls,
 	})
 	return plan, beforeChanges(ctx, err)
 }

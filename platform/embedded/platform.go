@@ -157,6 +157,10 @@ func (p *Platform) list(ctx context.Context, query url.Values) ([]sync.Stored, e
 		if _, err := p.call(ctx, call{method: "GET", path: "/v1/automations", query: query, out: &page}); err != nil {
 			return nil, err
 		}
+		if page.Automations == nil {
+			// What has no list is not an empty one: a plan would create everything.
+			return nil, p.strange("it answered with JSON, and without automations")
+		}
 		for _, a := range page.Automations {
 			// The filter is checked again: an automation of someone else must
 			// never come into a plan.
