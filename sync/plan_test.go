@@ -349,3 +349,34 @@ func TestVerifyNamesWhatHasMoved(t *testing.T) {
 		t.Errorf("error = %v\nwant %s", err, want)
 	}
 }
+
+func TestPlanWithoutSecretsSaysAllButWhatWouldBeRotated(t *testing.T) {
+	m := newMemory()
+	kept, gone := makeAutomation("growth/a", 1, "KEPT", "ROTATED"), makeAutomation("growth/b", 1, "GONE")
+	apply(t, m, desired(kept, gone))
+	in := desired(makeAutomation("growth/a", 2, "KEPT", "ROTATED"), makeAutomation("growth/c", 1, "NEW"))
+	in.Secrets["ROTATED"] = automation.NewSecret("another value")
+	with := mustPlan(t, m, in)
+
+	values := in.Secrets
+	in.Secrets = nil
+	plan, err := MakePlan(t.Context(), m, in, PlanOptions{NoSecrets: true, Calls: quick})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(with.Changes, plan.Changes); diff != "" {
+		t.Errorf("changes (-with secrets +without):\n%s", diff)
+	}
+	want := []SecretChange{{Name: "GONE", Action: Delete}, {Name: "NEW", Action: Create, UsedBy: []string{"growth/c"}}}
+	if diff := cmp.Diff(want, plan.Secrets); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+	if !plan.SecretsUnknown || with.SecretsUnknown {
+		t.Errorf("SecretsUnknown is %v without secrets and %v with", plan.SecretsUnknown, with.SecretsUnknown)
+	}
+	before := len(m.calls)
+	in.Secrets = values
+	if _, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick}); err == nil || len(m.calls) != before {
+		t.Errorf("such a plan was applied: %v", err)
+	}
+}
