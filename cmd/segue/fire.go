@@ -128,6 +128,10 @@ func (t *terminal) showPreviews(o embedded.Occurrence, previews []embedded.Previ
 			continue
 		}
 		t.showRequest(p.Request.Method, p.Request.URL, p.Request.Headers, nil, []byte(p.Request.Body))
+		if p.Error != "" {
+			failed++
+			t.printf("would not be sent: %s\n", printableLines(p.Error))
+		}
 	}
 	t.printf("\nNothing was sent: %s would be.\n", diagnostic.Plural(len(previews)-failed, "request"))
 	if failed > 0 {

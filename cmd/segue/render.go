@@ -21,7 +21,9 @@ import (
 const renderHelp = `Render prints the request that an automation would send, with its placeholders
 filled in: from the catalog's samples, or from a JSON object of values in a file
 (- for the standard input). Values that the file leaves out come from the
-samples. Secrets are not looked up and not shown.
+samples. Secrets are not looked up and not shown. A request that no platform would
+send, because Segment would drop it or a value is longer than its placeholder
+allows, is an error that gives the reason.
 
 EXAMPLES:
    segue render growth/account-activated
@@ -62,6 +64,9 @@ func renderCommand(t *terminal) *cli.Command {
 				return fmt.Errorf("%s: %w", a.Key, err)
 			}
 			t.showRequest(r.Method, r.URL, a.Action.Headers, r.Header.Get, r.Body)
+			if err := a.CheckMessage(r, values); err != nil {
+				return fmt.Errorf("%s: the request would not be sent: %w", a.Key, err)
+			}
 			return nil
 		},
 	}
