@@ -17,7 +17,11 @@ import (
 
 // stored returns a workflow in canonical terms.
 func (w *workflow) stored(r record) sync.Stored {
-	return sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: w.automation(r)}
+	s := sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: w.automation(r)}
+	if w.unfinished && s.Marker.Hash == s.Automation.Hash() {
+		s.Marker.Hash = "" // so that an update writes the marker with the ID
+	}
+	return s
 }
 
 // revision identifies what segue cares for in a workflow by content: a move on
