@@ -14,11 +14,10 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// What people do to a credential by hand shows in no workflow. n8n 2 lists
-// credentials, with the time of their last change, and segue never changes one.
-// n8n 1 tells no more than whether there is one: somewhere else than to a project
-// that is there, a credential can't be moved, and n8n looks for the credential
-// before it looks for the project.
+// What people do to a credential by hand shows in no workflow. n8n 2 tells when a
+// credential was last changed, and segue never changes one. n8n 1 tells no more than
+// whether there is one: a credential can't be moved to a project that does not
+// exist, and n8n looks for the credential before it looks for the project.
 
 // An inspection is what n8n tells of a project's credentials.
 type inspection struct {
@@ -100,7 +99,7 @@ func (p *Platform) inspect(ctx context.Context, prj *project) (*inspection, erro
 	if len(i.names) == 0 {
 		return i, nil
 	}
-	err := p.listCredentials(ctx, i)
+	err := p.readCredentials(ctx, i)
 	if denied(err) {
 		err = p.probeCredentials(ctx, i)
 	}
@@ -117,34 +116,19 @@ func denied(err error) bool {
 	return errors.As(err, &e) && (e.Status == http.StatusForbidden || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotFound)
 }
 
-// listCredentials looks for the credentials in n8n 2's list.
-func (p *Platform) listCredentials(ctx context.Context, i *inspection) error {
-	missing := maps.Clone(i.names)
-	query := url.Values{"limit": {fmt.Sprint(pageSize)}}
-	for {
-		var page struct {
-			Data []struct {
-				ID                   string
-				CreatedAt, UpdatedAt time.Time
-			}
-			NextCursor *string
-		}
-		if err := p.do(ctx, call{method: "GET", path: "/credentials", query: query, out: &page}); err != nil {
+// readCredentials asks n8n 2 for each credential.
+func (p *Platform) readCredentials(ctx context.Context, i *inspection) error {
+	for _, id := range slices.Sorted(maps.Keys(i.names)) {
+		var c struct{ CreatedAt, UpdatedAt time.Time }
+		err := p.do(ctx, call{method: "GET", path: "/credentials/" + url.PathEscape(id), out: &c})
+		switch {
+		case err != nil && sync.KindOf(err) == sync.NotFound:
+			i.byHand[id] = "was deleted"
+		case err != nil:
 			return err
+		case c.UpdatedAt.Sub(c.CreatedAt) > byHandAge:
+			i.byHand[id] = "was edited"
 		}
-		for _, c := range page.Data {
-			delete(missing, c.ID)
-			if i.names[c.ID] != "" && c.UpdatedAt.Sub(c.CreatedAt) > byHandAge {
-				i.byHand[c.ID] = "was edited"
-			}
-		}
-		if page.NextCursor == nil || *page.NextCursor == "" || len(page.Data) == 0 {
-			break
-		}
-		query.Set("cursor", *page.NextCursor)
-	}
-	for id := range missing {
-		i.byHand[id] = "was deleted"
 	}
 	i.seesEdits, i.seesDeletes = true, true
 	return nil

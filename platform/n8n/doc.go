@@ -45,12 +45,11 @@
 // All headers of an automation that hold secrets are in one credential of type
 // "Multiple Headers Auth", which the workflows with the same headers share, and
 // whose values n8n shows to nobody. The API can create and delete credentials,
-// but not read or change them, and in n8n 1 not list them. So a credential's ID is
+// but not change them or read their values. So a credential's ID is
 // known from the workflows that use it, and what its values are, from fingerprints
 // in their notes: scrypt, with a salt of its own for each credential. A rotation
 // makes a new credential, moves the workflows over, and deletes the old one. What
-// people do to a credential by hand, n8n 2 tells by its list, and n8n 1 only if it
-// was deleted.
+// people do to a credential by hand, n8n 2 tells, and n8n 1 only if it was deleted.
 //
 // No credential is lost on the way, whenever segue or n8n are killed, and
 // whoever else applies at the same time. While credentials come or go there is

@@ -104,7 +104,7 @@ func (p *Platform) Lock(ctx context.Context, project string, l sync.Lease) error
 			return err
 		}
 	}
-	length := l.Until.Sub(l.Since)
+	length := min(l.Until.Sub(l.Since), time.Until(l.Until).Round(time.Second)) // it may have been waited for
 	if ok {
 		length = held.length
 	}
