@@ -13,12 +13,11 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// maxEvent is the size of an event that Segment takes: 32 KB, as its HTTP API's
-// documentation has it. Larger ones are rejected.
-const maxEvent = 32 << 10
-
-// maxMessageID is the longest messageId: Segment wants it below 100 characters.
-const maxMessageID = 99
+// The limits that Segment sets on an event.
+const (
+	maxEvent     = automation.MaxMessageBytes
+	maxMessageID = automation.MaxMessageIDLength
+)
 
 // A message is one automation that is checked: the decoded value, and what has
 // been learnt of it.
@@ -162,6 +161,7 @@ func (m *message) check(accepted bool) {
 	m.findSource()
 	m.checkURL()
 	m.checkHeaders()
+	m.checkSecrecy()
 	m.found = withoutEchoes(m.found)
 	slices.SortStableFunc(m.found, byPlace)
 }
@@ -341,9 +341,14 @@ func (m *message) semantic(payload any, s, event *shape, at valuePath) {
 	}
 }
 
-// checkSize checks the limits on what Segment takes: of the fixed part for
-// certain, and of the longest values for a warning.
+// checkSize checks how deep a payload is, and the limits on what Segment takes: of
+// the fixed part for certain, and of the longest values for a warning.
 func (m *message) checkSize(payload any, at valuePath) {
+	if depth := depthOf(payload); depth > automation.DeepestPayload {
+		w := m.report("too-large", at, atLabel, "the payload is nested %d deep, of at most %d", depth, automation.DeepestPayload)
+		w.Help = "take it apart"
+		return
+	}
 	if m.call == "http" {
 		return
 	}
@@ -364,6 +369,25 @@ func (m *message) checkSize(payload any, at valuePath) {
 	if _, longest := m.size(id); longest-len(`""`) > maxMessageID {
 		w := m.report("may-be-too-long", at.with("messageId"), atValue, "with the longest values of its placeholders messageId has %d characters, and Segment takes fewer than 100", longest-len(`""`))
 		w.Severity, w.Help = diagnostic.Warning, "use shorter placeholders, or lower their maxLength in segue.cue if their values are never that long"
+	}
+}
+
+// depthOf returns how many objects and lists are within each other.
+func depthOf(v any) int {
+	most := 0
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			most = max(most, depthOf(e))
+		}
+		return most + 1
+	case map[string]any:
+		for _, e := range v {
+			most = max(most, depthOf(e))
+		}
+		return most + 1
+	default:
+		return 0
 	}
 }
 

@@ -15,6 +15,8 @@ type Record struct {
 	Key     string `json:"key"`
 	Hash    string `json:"hash"`
 	Protect bool   `json:"protect,omitempty"`
+	// Placeholders are the automation's: they say what its values have to keep to.
+	Placeholders map[string]automation.PlaceholderLimit `json:"placeholders,omitempty"`
 	// Headers are those that are more than a text: the platform holds what they
 	// come to, which does not tell what they were.
 	Headers map[string]automation.Header `json:"headers,omitempty"`
@@ -25,7 +27,7 @@ type Record struct {
 
 // RecordOf returns the record of an automation, without what its secrets need.
 func RecordOf(project string, a automation.Automation, hash string) Record {
-	r := Record{Project: project, Key: a.Key, Hash: hash, Protect: a.Protect}
+	r := Record{Project: project, Key: a.Key, Hash: hash, Protect: a.Protect, Placeholders: a.Placeholders}
 	for name, h := range a.Action.Headers {
 		if h.Scheme != "" || h.Value.Secret != "" {
 			if r.Headers == nil {
@@ -106,7 +108,7 @@ const hiddenHeader = "(hidden)"
 // marker says.
 func (p *Platform) Restore(c Content, r Record) automation.Automation {
 	a := c.Automation
-	a.Key, a.Protect = r.Key, r.Protect
+	a.Key, a.Protect, a.Placeholders = r.Key, r.Protect, r.Placeholders
 	a.Action.Headers = map[string]automation.Header{}
 	for name, value := range c.Headers {
 		text := hiddenHeader

@@ -22,13 +22,15 @@ type session struct {
 	desired  sync.Desired
 	target   compiler.Target
 	platform connection
+	// noSecrets says that the values of secrets are not at hand.
+	noSecrets bool
 }
 
 // open compiles the project, finds the secrets and connects to the target. The
 // platform must be closed.
-func (t *terminal) open(ctx context.Context, name string, use connectionUse) (*session, error) {
-	s, err := t.connectTarget(ctx, name, use)
-	return s, beforeChanges(ctx, err)
+func (t *terminal) open(c *cli.Context, use connectionUse) (*session, error) {
+	s, err := t.connectTarget(c, use)
+	return s, beforeChanges(c.Context, err)
 }
 
 // beforeChanges is the error of what has changed nothing so far.
@@ -39,33 +41,39 @@ func beforeChanges(ctx context.Context, err error) error {
 	return err
 }
 
-func (t *terminal) connectTarget(ctx context.Context, name string, use connectionUse) (*session, error) {
-	project, name, target, err := t.target(name)
+func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, error) {
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return nil, err
 	}
-	result, err := t.compile(ctx, name)
+	result, err := t.compile(c.Context, name)
 	if err != nil {
 		return nil, err
 	}
-	uses := append(sync.SecretUses(result.Document.Automations), credentialUse(name, target)...)
-	secrets, err := resolver(project).Resolve(ctx, uses)
+	uses := sync.SecretUses(result.Document.Automations)
+	noSecrets := c.Bool("no-secrets") || use == toRead && noneGiven(project, uses)
+	if noSecrets {
+		uses = nil
+	}
+	secrets, err := t.secrets(c, project, append(uses, credentialUse(name, target)...))
 	if err != nil {
 		return nil, err
 	}
-	platform, err := connect(ctx, project, target, secrets, use)
+	platform, err := t.connect(c.Context, project, name, target, secrets, use)
 	if err != nil {
 		return nil, err
 	}
 	return &session{
-		desired: sync.Desired{Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets},
-		target:  target, platform: platform,
+		desired: sync.Desired{
+			Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets, Former: project.Moved.Project,
+		},
+		target: target, platform: platform, noSecrets: noSecrets,
 	}, nil
 }
 
 // target reads the project file and picks a target.
-func (t *terminal) target(name string) (*compiler.Project, string, compiler.Target, error) {
-	project, findings, err := compiler.LoadProject(".", t.limits())
+func (t *terminal) target(ctx context.Context, name string) (*compiler.Project, string, compiler.Target, error) {
+	project, findings, err := compiler.LoadProject(ctx, ".", t.limits())
 	if err != nil {
 		return nil, "", compiler.Target{}, err
 	}
@@ -85,11 +93,6 @@ func (t *terminal) projectError(err error) error {
 	return err
 }
 
-// resolver finds secrets where the project says.
-func resolver(project *compiler.Project) sync.SecretResolver {
-	return sync.SecretResolver{Dir: project.Dir, Sources: project.Secrets}
-}
-
 // How often a request is made before segue gives up on it. Somebody waits for a
 // plan, and nothing is lost without it. Within segue nothing passes by itself
 // but another process's lock, which the platform waits for by itself.
@@ -98,15 +101,32 @@ const (
 	localTries = 2
 )
 
-// plan compares the project with the target.
-func (s *session) plan(ctx context.Context, allowMassDelete bool) (*sync.Plan, error) {
-	calls := s.calls()
-	if calls.Tries == 0 {
-		calls.Tries = planTries
+// planFlags say what a plan may do.
+func planFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "allow-mass-delete", Usage: "allow a plan that deletes all automations, or more than half of ten or more"},
+		&cli.BoolFlag{Name: "second-project", Usage: "allow the first apply of a project beside another one that has the same keys on the target"},
+		&cli.BoolFlag{Name: "adopt", Usage: "take over what is on the target already where an automation is to be: who holds its endpoint, or a copy of it"},
+		&cli.StringSliceFlag{Name: "replace", Usage: "write the automation with this `KEY` again, changed or not; may be given several times"},
+		&cli.BoolFlag{Name: "replace-secrets", Usage: "store every secret again, changed or not"},
 	}
-	plan, err := sync.MakePlan(ctx, s.platform, s.desired, sync.PlanOptions{
-		AllowMassDelete: allowMassDelete, KeepOrphans: !s.target.Prune, Calls: calls,
-	})
+}
+
+// planOptions reads the planFlags.
+func planOptions(c *cli.Context) sync.PlanOptions {
+	return sync.PlanOptions{
+		AllowMassDelete: c.Bool("allow-mass-delete"), AllowSecondProject: c.Bool("second-project"),
+		Adopt: c.Bool("adopt"), Replace: c.StringSlice("replace"), ReplaceSecrets: c.Bool("replace-secrets"),
+	}
+}
+
+// plan compares the project with the target.
+func (s *session) plan(ctx context.Context, options sync.PlanOptions) (*sync.Plan, error) {
+	options.Calls, options.KeepOrphans, options.NoSecrets = s.calls(), !s.target.Prune, s.noSecrets
+	if options.Tries == 0 {
+		options.Tries = planTries
+	}
+	plan, err := sync.MakePlan(ctx, s.platform, s.desired, options)
 	return plan, beforeChanges(ctx, err)
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -33,12 +34,16 @@ type Platform struct {
 	base  *url.URL
 	place string // for messages: a URL without credentials, or a file
 	token automation.Secret
+	mask  *automation.Mask
 	http  *http.Client
 	limit time.Duration
 	close func() error
 }
 
-var _ sync.Platform = (*Platform)(nil)
+var (
+	_ sync.Surveyor = (*Platform)(nil)
+	_ sync.Locker   = (*Platform)(nil)
+)
 
 // ClientOptions say how a served platform is reached.
 type ClientOptions struct {
@@ -46,6 +51,9 @@ type ClientOptions struct {
 	Timeout time.Duration
 	// Transport sends the requests; nil for one like [http.DefaultTransport].
 	Transport http.RoundTripper
+	// Mask hides secrets in the platform's answers. The platform adds those that it
+	// gets to know; nil for a mask of its own.
+	Mask *automation.Mask
 }
 
 // NewClient returns the platform that is served at an http or https URL, such as
@@ -60,16 +68,14 @@ func NewClient(baseURL string, token automation.Secret, options ClientOptions) (
 		return nil, errors.New("the platform's token holds a line break or another control character")
 	}
 	base := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
-	if options.Transport == nil {
-		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
-	}
 	return newPlatform(base, base.String(), token, options), nil
 }
 
 // LocalOptions say how a platform works in-process.
 type LocalOptions struct {
 	// NoCreate leaves a file that is missing as it is. The platform is then an
-	// empty one, and what is written to it is gone when it is closed.
+	// empty one. Where the file or its folder can't be written, the platform is a
+	// copy. In both cases, what is written is gone when it is closed.
 	NoCreate bool
 	Delivery DeliveryOptions
 	// Logger gets what the platform would log if it were served; nil for none.
@@ -94,6 +100,14 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 		file, discard = filepath.Join(dir, filepath.Base(path)), func() error { return os.RemoveAll(dir) }
 	}
 	store, err := Open(ctx, file)
+	if options.NoCreate && isUnwritable(err) {
+		var copyErr error
+		if store, discard, copyErr = openCopy(ctx, path); copyErr == nil {
+			err = nil
+		} else {
+			err = errors.Join(err, copyErr)
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(err, discard())
 	}
@@ -111,10 +125,12 @@ func newPlatform(base *url.URL, place string, token automation.Secret, options C
 	if options.Timeout <= 0 {
 		options.Timeout = 30 * time.Second
 	}
-	p := &Platform{base: base, place: place, token: token, limit: options.Timeout, http: &http.Client{
-		Transport:     options.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	mask := options.Mask
+	if mask == nil {
+		mask = &automation.Mask{}
+	}
+	mask.Add(token)
+	p := &Platform{base: base, place: place, token: token, mask: mask, limit: options.Timeout, http: reach.NewClient(options.Transport, mask)}
 	p.close = func() error {
 		p.http.CloseIdleConnections()
 		return nil
@@ -139,27 +155,70 @@ func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored
 
 func (p *Platform) list(ctx context.Context, query url.Values) ([]sync.Stored, error) {
 	var all []sync.Stored
+	err := p.pages(ctx, query, func(a storedAutomation) {
+		// The filter is checked again: an automation of someone else must never
+		// come into a plan.
+		if a.Marker != nil && a.Marker.Project == query.Get("project") {
+			all = append(all, storedOf(a))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// pages reads all pages of a list.
+func (p *Platform) pages(ctx context.Context, query url.Values, each func(storedAutomation)) error {
 	query.Set("limit", fmt.Sprint(pageLimit))
 	for {
 		var page automationPage
 		if _, err := p.call(ctx, call{method: "GET", path: "/v1/automations", query: query, out: &page}); err != nil {
-			return nil, err
+			return err
 		}
 		for _, a := range page.Automations {
-			// The filter is checked again: an automation of someone else must
-			// never come into a plan.
-			if a.Marker != nil && a.Marker.Project == query.Get("project") {
-				all = append(all, storedOf(a))
-			}
+			each(a)
 		}
 		if page.NextCursor == "" {
-			return all, nil
+			return nil
 		}
 		if page.NextCursor == query.Get("cursor") {
-			return nil, p.strange("the list of automations does not end")
+			return p.strange("the list of automations does not end")
 		}
 		query.Set("cursor", page.NextCursor)
 	}
+}
+
+// Survey implements [sync.Surveyor]. The key of an automation stays in its content
+// where its marker has been removed: until it is taken over, its trigger would set
+// off two automations of that key.
+func (p *Platform) Survey(ctx context.Context, project string, keys []string) (sync.Survey, error) {
+	var survey sync.Survey
+	own := map[string]bool{}
+	err := p.pages(ctx, url.Values{}, func(a storedAutomation) {
+		o := sync.Other{Stored: storedOf(a), Kind: sync.Unmarked}
+		if a.Marker != nil {
+			if a.Marker.Project == project {
+				own[a.Marker.Key] = true
+				return
+			}
+			o.Kind = sync.Foreign
+		} else if !slices.Contains(keys, o.Automation.Key) {
+			return
+		}
+		o.Title = fmt.Sprintf("automation %s (%s)", quoted(o.Automation.Name), o.ID)
+		o.Endpoint = fmt.Sprintf("the %s %s", o.Automation.Trigger.Kind, quoted(o.Automation.Trigger.Name))
+		survey.Others = append(survey.Others, o)
+	})
+	if err != nil {
+		return sync.Survey{}, err
+	}
+	for i, o := range survey.Others {
+		if o.Kind == sync.Unmarked && !own[o.Automation.Key] {
+			survey.Others[i].Takes = o.Automation.Key
+		}
+	}
+	return survey, nil
 }
 
 func storedOf(a storedAutomation) sync.Stored {
@@ -209,6 +268,7 @@ func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
 func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
 	in := comparison{Project: project, Values: map[string]string{}}
 	for name, value := range want {
+		p.mask.Add(value)
 		in.Values[name] = value.Reveal()
 	}
 	var out compared
@@ -231,6 +291,7 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 
 // PutSecret implements [sync.Platform].
 func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
+	p.mask.Add(value)
 	_, err := p.call(ctx, call{method: "PUT", path: secretPath(project, name), in: secretBody{value.Reveal()}})
 	return err
 }
@@ -311,7 +372,7 @@ func (p *Platform) call(ctx context.Context, c call) (int, error) {
 		return res.StatusCode, nil
 	}
 	if err := json.Unmarshal(answer, c.out); err != nil || !isJSON(res.Header) {
-		return 0, p.strange("it answered " + start(answer))
+		return 0, p.strange("it answered " + p.start(answer))
 	}
 	return res.StatusCode, nil
 }
@@ -334,7 +395,7 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 	if known {
 		e.Message = printable(said.Detail)
 	} else {
-		e.Message = p.place + " is probably not a segue platform; check the url: it answered " + start(answer)
+		e.Message = p.place + " is probably not a segue platform; check the url: it answered " + p.start(answer)
 	}
 	switch code := res.StatusCode; {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
@@ -348,7 +409,7 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 	case code == http.StatusTooManyRequests || code >= 500:
 		e.Kind = sync.Temporary
 		if !known {
-			e.Message = p.place + " failed: it answered " + start(answer)
+			e.Message = p.place + " failed: it answered " + p.start(answer)
 		}
 	case code >= 300 && code < 400:
 		if location, err := res.Location(); err == nil {
@@ -362,6 +423,10 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 		e.Kind = sync.Exists
 	case code == http.StatusPreconditionFailed:
 		e.Kind = sync.Conflict
+	case said.Code == "leased" && said.Lease != nil:
+		e.Err = &sync.HeldError{Lease: *said.Lease}
+	case said.Code == "no-such-path":
+		e.Err = errNoSuchPath
 	}
 	return e
 }
@@ -373,11 +438,11 @@ func isJSON(h http.Header) bool {
 }
 
 // start quotes the beginning of an answer.
-func start(answer []byte) string {
+func (p *Platform) start(answer []byte) string {
 	if len(answer) == 0 {
 		return "nothing"
 	}
-	return quoted(strings.TrimSpace(string(answer[:min(len(answer), 1024)])))
+	return quoted(strings.TrimSpace(p.mask.Start(string(answer), 1024)))
 }
 
 // printable replaces what could disturb a terminal.

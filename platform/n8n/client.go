@@ -167,7 +167,7 @@ func (p *Platform) settings(ctx context.Context) (started bool, version string) 
 func (p *Platform) strange(status int, answer []byte) error {
 	said := "nothing"
 	if len(answer) > 0 {
-		said = strconv.Quote(p.printable(string(answer[:min(len(answer), 120)])))
+		said = strconv.Quote(p.printable(p.mask.Start(string(answer), 120)))
 	}
 	return &sync.Error{Kind: sync.Refused, Status: status, Message: p.base + " is probably not an n8n; check the target's url: it answered " + said}
 }
@@ -252,9 +252,7 @@ func retryAfter(h http.Header) time.Duration {
 // printable replaces what could disturb a terminal, and every secret that the
 // platform knows: n8n may quote what it was sent.
 func (p *Platform) printable(s string) string {
-	for _, secret := range p.knownSecrets() {
-		s = strings.ReplaceAll(s, secret, "(secret)")
-	}
+	s = p.mask.Hide(s)
 	const most = 1000
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"

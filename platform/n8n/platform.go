@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/reach"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -53,6 +54,9 @@ type Options struct {
 	Timeout time.Duration
 	// Transport sends the requests; nil for one like [http.DefaultTransport].
 	Transport http.RoundTripper
+	// Mask hides secrets in the platform's answers. The platform adds those that it
+	// gets to know; nil for a mask of its own.
+	Mask *automation.Mask
 	// Source says in each workflow's note where its source is, for example
 	// "https://github.com/acme/automations". It is part of no automation: if it
 	// changes, a note changes with the next update of its workflow.
@@ -69,6 +73,7 @@ type Platform struct {
 	id      string // no other has it
 	base    string // without a slash at the end
 	apiKey  automation.Secret
+	mask    *automation.Mask
 	http    *http.Client
 	timeout time.Duration
 	source  string
@@ -113,17 +118,16 @@ func New(baseURL string, apiKey automation.Secret, options Options) (*Platform, 
 	if options.Timeout <= 0 {
 		options.Timeout = 30 * time.Second
 	}
-	if options.Transport == nil {
-		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	mask := options.Mask
+	if mask == nil {
+		mask = &automation.Mask{}
 	}
+	mask.Add(apiKey)
 	base := url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
 	p := &Platform{
 		id: rand.Text(), base: base.String(), apiKey: apiKey, timeout: options.Timeout, source: options.Source, lookup: options.Secrets,
-		writes: make(chan struct{}, options.Parallelism), projects: map[string]*project{}, gone: map[string]bool{}, buried: map[string]bool{}, leases: map[string]heldLease{},
-		http: &http.Client{
-			Transport:     options.Transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		writes: make(chan struct{}, options.Parallelism), projects: map[string]*project{}, gone: map[string]bool{}, buried: map[string]bool{},
+		leases: map[string]heldLease{}, mask: mask, http: reach.NewClient(options.Transport, mask),
 	}
 	return p, nil
 }
@@ -571,20 +575,4 @@ func (p *Platform) deleteWorkflow(ctx context.Context, w *workflow) error {
 
 func refused(err error) error {
 	return &sync.Error{Kind: sync.Refused, Message: err.Error(), Err: err}
-}
-
-// knownSecrets returns the values that must not be shown, longest first.
-func (p *Platform) knownSecrets() []string {
-	all := []string{p.apiKey.Reveal()}
-	p.mu.Lock()
-	for _, prj := range p.projects {
-		for _, v := range prj.values {
-			if s := v.Reveal(); len(s) > 3 {
-				all = append(all, s)
-			}
-		}
-	}
-	p.mu.Unlock()
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
-	return all
 }

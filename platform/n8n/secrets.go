@@ -35,6 +35,9 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 		return nil, err
 	}
 
+	for _, value := range want {
+		p.mask.Add(value)
+	}
 	states := map[string]sync.SecretState{}
 	see := func(name string, same bool) {
 		_, wanted := want[name]
@@ -79,6 +82,7 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 // off, the next call takes it from there. A secret that no workflow uses yet is
 // kept in memory for the first one that does.
 func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
+	p.mask.Add(value)
 	p.mu.Lock()
 	prj := p.project(project)
 	prj.values[name], prj.put[name] = value, true
