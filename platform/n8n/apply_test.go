@@ -27,7 +27,7 @@ var patient = sync.Calls{Tries: 300, BackOff: func() backoff.BackOff {
 // apply makes the platform as wanted, 8 changes at a time.
 func apply(t testing.TB, p sync.Platform, in sync.Desired) {
 	t.Helper()
-	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: patient, AllowMassDelete: true})
+	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true, Calls: patient, AllowMassDelete: true})
 	if err != nil {
 		t.Fatalf("plan: %v", err)
 	}
@@ -183,7 +183,7 @@ func TestApplyAfterSegueWasKilled(t *testing.T) {
 			}
 			mortal := &dying{left: points + 1}
 			p := s.platform(Options{Transport: mortal})
-			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: calls, AllowMassDelete: true})
+			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true, Calls: calls, AllowMassDelete: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -249,7 +249,7 @@ func (s *server) testTwoApplies(t *testing.T) {
 		for i, in := range []sync.Desired{step.one, step.other} {
 			p := s.platform(Options{})
 			both.Go(func() {
-				plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: patient, AllowMassDelete: true})
+				plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true, Calls: patient, AllowMassDelete: true})
 				if err == nil {
 					_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
 				}
@@ -433,7 +433,7 @@ func TestParallelWritesComeRightInTheEnd(t *testing.T) {
 	for _, in := range []sync.Desired{in, changed(in)} {
 		applies := 0
 		for ; applies < 10; applies++ {
-			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: patient})
+			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true, Calls: patient})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -470,7 +470,7 @@ func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
 	}
 	counted := &counter{}
 	start := time.Now()
-	plan, err := sync.MakePlan(t.Context(), s.platform(Options{Transport: counted}), in, sync.PlanOptions{})
+	plan, err := sync.MakePlan(t.Context(), s.platform(Options{Transport: counted}), in, sync.PlanOptions{AllowSecondProject: true})
 	if err != nil {
 		t.Fatal(err)
 	}

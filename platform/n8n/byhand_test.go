@@ -54,7 +54,7 @@ func TestCredentialDeletedByHand(t *testing.T) {
 	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), credential+") was deleted in n8n; an apply puts a new one in its place") {
 		t.Errorf("the survey warns of %q, %v", survey.Warnings, err)
 	}
-	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 	if err != nil {
 		t.Fatal(err)
 	}

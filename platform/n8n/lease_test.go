@@ -32,6 +32,7 @@ func TestLease(t *testing.T) {
 	s := startServer(t)
 	t.Run("of several that want it at once, one has it at most", s.testLeaseRace)
 	t.Run("who has it is told, and it is no automation", s.testLeaseTold)
+	t.Run("two applies at once leave each automation once, all of one version", s.testAppliesWithLease)
 	t.Run("it is renewed", s.testLeaseRenewed)
 	t.Run("one that is killed at any point is in nobody's way for longer than its lease", s.testLeaseKilled)
 	t.Run("an answer that is lost", s.testLeaseAnswerLost)
@@ -128,6 +129,48 @@ func (s *server) testLeaseTold(t *testing.T) {
 	}
 	if err := other.Lock(t.Context(), "told", lease("ben")); err != nil {
 		t.Errorf("after an unlock: %v", err)
+	}
+}
+
+func (s *server) testAppliesWithLease(t *testing.T) {
+	versions := []sync.Desired{platformtest.Hundred("leased", "https://example.com"), platformtest.Hundred("leased", "https://example.com")}
+	var both gosync.WaitGroup
+	for i := range versions {
+		in := &versions[i]
+		in.Automations, in.Secrets = in.Automations[:8], platformtest.Secret("abc123")
+		for j := range in.Automations {
+			in.Automations[j].Name += fmt.Sprintf(", version %d", i)
+		}
+		both.Go(func() {
+			p := s.platform(Options{})
+			ctx, held, err := sync.TakeLease(t.Context(), p, in.Project, sync.LeaseOptions{
+				Holder: fmt.Sprintf("apply %d", i), Wait: 10 * time.Minute, Pause: 100 * time.Millisecond, Calls: patient})
+			if err != nil {
+				t.Errorf("apply %d: %v", i, err)
+				return
+			}
+			plan, err := sync.MakePlan(ctx, p, *in, sync.PlanOptions{AllowSecondProject: true, Calls: patient})
+			if err == nil {
+				_, err = sync.Apply(ctx, p, plan, *in, sync.ApplyOptions{Calls: patient})
+			}
+			if err := errors.Join(err, held.Release()); err != nil {
+				t.Errorf("apply %d: %v", i, err)
+			}
+		})
+	}
+	both.Wait()
+	stored, err := s.platform(Options{}).List(t.Context(), "leased")
+	if err != nil || len(stored) != len(versions[0].Automations) {
+		t.Fatalf("%d automations are there, %v; want %d", len(stored), err, len(versions[0].Automations))
+	}
+	last := 0
+	if strings.HasSuffix(stored[0].Automation.Name, "version 1") {
+		last = 1
+	}
+	platformtest.RequireExactly(t, s.platform(Options{}), versions[last])
+	s.requireUsed(t, "leased")
+	if left := s.leaseNames(t, "leased"); len(left) > 0 {
+		t.Errorf("the workflows %q are left", left)
 	}
 }
 

@@ -32,24 +32,26 @@ func markUnfinished(all []workflow) {
 	for i := range all {
 		w := &all[i]
 		r, ok := w.record()
-		key := r.Project + "\n" + r.Key
+		key, nonce := r.Project+"\n"+r.Key, "nonce "+r.Nonce
 		switch {
 		case !ok:
 			continue
 		case r.ID != "":
-			finished[key] = finished[key] || r.ID == w.ID
+			if r.ID == w.ID {
+				finished[key], finished[nonce] = true, true
+			}
 			continue
 		case !w.hasEndpointOf(r), r.Nonce != "" && (w.enabled() || w.Archived || w.TriggerCount > 0):
 			continue
 		case r.Nonce != "":
-			key = "nonce " + r.Nonce
+			key = nonce
 		}
 		if first := oldest[key]; first == nil || w.before(first) {
 			oldest[key] = w
 		}
 	}
 	for key, w := range oldest {
-		// Beside one that segue has made since, it is a copy of an old one.
+		// Beside one that has its ID since, it is a copy.
 		w.unfinished = !finished[key]
 	}
 }

@@ -311,7 +311,7 @@ func TestWorkflowsOfAnOlderSegue(t *testing.T) {
 		before[id] = s.raw(t, id)
 	}
 	for _, step := range []string{"the first", "the second"} {
-		plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{})
+		plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{AllowSecondProject: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -362,7 +362,7 @@ func TestArchivedOriginal(t *testing.T) {
 	}
 	all := s.strings(t, "SELECT id FROM workflow_entity")
 	p := s.platform(Options{})
-	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +383,7 @@ func TestArchivedOriginal(t *testing.T) {
 		mortal := &dying{left: points}
 		p := s.platform(Options{Transport: mortal})
 		calls := sync.Calls{Tries: 1}
-		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: calls})
+		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true, Calls: calls})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,9 +25,10 @@ func (w *workflow) stored(r record) sync.Stored {
 }
 
 // revision identifies what segue cares for in a workflow by content: a move on
-// the canvas, or another credential with the same headers, is no change.
+// the canvas, or another credential with the same headers, is no change, and
+// neither is that its ID was noted.
 func (w *workflow) revision(r record) string {
-	r.Auth = nil
+	r.Auth, r.ID, r.Nonce = nil, "", ""
 	b, err := canonical(map[string]any{
 		"record": r, "name": w.Name, "enabled": w.enabled(), "unpublished": w.unpublished(), "archived": w.Archived,
 		"nodes": contents(w.Nodes), "connections": w.Connections, "credential": w.usesItsCredential(),

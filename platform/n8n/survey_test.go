@@ -114,7 +114,7 @@ func TestTakenWebhookPaths(t *testing.T) {
 			before, all := s.raw(t, id), s.strings(t, "SELECT id FROM workflow_entity ORDER BY id")
 			if test.refused {
 				p := s.platform(Options{})
-				plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+				plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 				if err != nil {
 					t.Fatal(err)
 				}
