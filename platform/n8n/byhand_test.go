@@ -32,7 +32,10 @@ func (s *server) editCredential(t testing.TB, id string) {
 // next apply makes another one.
 func TestCredentialDeletedByHand(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	eachRelease(t, testCredentialDeleted)
+}
+
+func testCredentialDeleted(t *testing.T, s *server) {
 	recorder := platformtest.StartRecorder(t)
 	in := two("by-hand", "abc123")
 	for i := range in.Automations {
@@ -64,6 +67,44 @@ func TestCredentialDeletedByHand(t *testing.T) {
 	apply(t, p, in)
 	platformtest.RequireExactly(t, s.platform(Options{}), in)
 	s.requireUsed(t, in.Project)
+	s.requireCredentials(t, in.Project, 1)
+	s.firesWith(t, recorder, in, "Basic YWJjMTIzOg==")
+}
+
+// Somebody edits a credential of segue's in n8n 2, which tells when that was.
+func TestCredentialEditedByHandIsNoticed(t *testing.T) {
+	t.Parallel()
+	s := startRelease(t, newest)
+	recorder := platformtest.StartRecorder(t)
+	in := one("noticed", recorder.URL)
+	apply(t, s.platform(Options{}), in)
+	platformtest.RequireExactly(t, s.platform(Options{}), in)
+	found, err := s.platform(Options{}).Find(t.Context(), in.Project, in.Automations[0].Key)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	credential := s.credentialOf(t, found[0].ID)
+	created := s.strings(t, "SELECT createdAt FROM credentials_entity WHERE id = ?", credential)
+	for { // n8n's clock must show that it is later
+		s.editCredential(t, credential)
+		if late := s.strings(t, "SELECT id FROM credentials_entity WHERE id = ? AND julianday(updatedAt) - julianday(createdAt) > 2.0/86400", credential); len(late) > 0 {
+			break
+		}
+	}
+	s.firesWith(t, recorder, in, "edited")
+	survey, err := s.platform(Options{}).Survey(t.Context(), in.Project, nil)
+	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), credential+") was edited in n8n; an apply puts a new one in its place") {
+		t.Errorf("the survey warns of %q, %v; the credential was made at %s", survey.Warnings, err, created)
+	}
+	plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{AllowSecondProject: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Changes) != 0 || len(plan.Secrets) != 1 || plan.Secrets[0].Action != sync.Rotate {
+		t.Errorf("the plan has %+v and %+v, want a rotation", plan.Changes, plan.Secrets)
+	}
+	apply(t, s.platform(Options{}), in)
+	platformtest.RequireExactly(t, s.platform(Options{}), in)
 	s.requireCredentials(t, in.Project, 1)
 	s.firesWith(t, recorder, in, "Basic YWJjMTIzOg==")
 }

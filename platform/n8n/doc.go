@@ -4,7 +4,7 @@
 //	platform, err := n8n.New("https://n8n.example.com", apiKey, n8n.Options{})
 //	plan, err := sync.MakePlan(ctx, platform, desired, sync.PlanOptions{})
 //
-// An automation is one workflow of five nodes:
+// An automation is one workflow:
 //
 //	Managed by segue   a sticky note for people, with segue's record in its last line
 //	Trigger            a webhook: POST /webhook/segue/<project>/<key>, which takes a flat
@@ -12,10 +12,15 @@
 //	Request            the automation's request, field by field, as the author wrote it
 //	Fill in            code that is the same in every workflow, and puts the values in
 //	Send               the HTTP request
+//	Outcome            a switch: it was sent, it is to be sent again, or it failed
+//	Pause              before it is sent again
+//	Sent               the answer 200
+//	Not sent           the answer 415, 422 or 502, with the reason
+//	Failed             an error, so that n8n counts the execution as failed
 //
 // Values and what authors write are data to n8n all the way: neither is ever
-// part of an expression or of code. The webhook answers once the message was
-// sent, and with status 500 if it was not.
+// part of an expression or of code. The webhook answers once it is known what came
+// of the message: 200 if its endpoint took it, else with the reason.
 //
 // People may edit a workflow in n8n's editor. It is read back into canonical
 // terms, so that a plan shows what they changed: in "Request" field by field,
@@ -64,6 +69,13 @@
 // [Platform.PutSecret] keeps it in memory.
 //
 // # Limits
+//
+// n8n's API does not tell its version. The first page of its editor does, where it
+// is to be had.
+//
+// n8n 2 publishes a workflow a moment after it has confirmed that, and the API does
+// not tell whether it is done. It refuses to delete what is published: segue
+// unpublishes it before.
 //
 // The API has no conditional update. [Platform.Update] and [Platform.Delete]
 // read the workflow and compare it before they write; an edit in the few

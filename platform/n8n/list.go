@@ -72,6 +72,7 @@ func (p *Platform) makeListing(ctx context.Context, mine *listing, before chan s
 	start := p.seq
 	p.mu.Unlock()
 	mine.all, mine.err = p.listAll(ctx)
+	p.markWithdrawn(mine.all)
 	if mine.err == nil {
 		markUnfinished(mine.all)
 		p.refresh(mine.all, start)

@@ -123,8 +123,9 @@ func (s *server) importFile(t testing.TB, w map[string]any) {
 // command runs a command of n8n's command line, beside the server.
 func (s *server) command(t testing.TB, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "node", append([]string{filepath.Join(program.Install(t), "node_modules", "n8n", "bin", "n8n")}, args...)...)
-	cmd.Dir, cmd.Env = s.data, append(os.Environ(), "N8N_USER_FOLDER="+s.data, "N8N_ENCRYPTION_KEY=segue-test", "N8N_DIAGNOSTICS_ENABLED=false", "N8N_RUNNERS_ENABLED=false")
+	node, path := s.release.program.NodeJS(t)
+	cmd := exec.CommandContext(t.Context(), node, append([]string{filepath.Join(s.release.program.Install(t), "node_modules", "n8n", "bin", "n8n")}, args...)...)
+	cmd.Dir, cmd.Env = s.data, append(append(os.Environ(), path...), "N8N_USER_FOLDER="+s.data, "N8N_ENCRYPTION_KEY=segue-test", "N8N_DIAGNOSTICS_ENABLED=false", "N8N_RUNNERS_ENABLED=false")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("n8n %q: %v\n%s", args, err, out)
 	}
@@ -315,8 +316,8 @@ func TestWorkflowsOfAnOlderSegue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if step == "the first" && (len(plan.Changes) != 1 || plan.Changes[0].Reason != sync.MarkerOnly || plan.Changes[0].Base.ID != found[0].ID) {
-			t.Errorf("the plan has %+v, want an update of the marker", plan.Changes)
+		if step == "the first" && (len(plan.Changes) != 1 || plan.Changes[0].Reason != sync.Outdated || plan.Changes[0].Base.ID != found[0].ID) {
+			t.Errorf("the plan has %+v, want an update of one that is outdated", plan.Changes)
 		}
 		apply(t, s.platform(Options{}), in)
 		platformtest.RequireExactly(t, s.platform(Options{}), in)

@@ -20,9 +20,6 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Versions says which n8n this package is made for.
-const Versions = "n8n 1.123 or a later 1.x"
-
 // DefaultParallelism is how many writing requests n8n gets at a time, and what
 // a target on n8n should use for its changes.
 //
@@ -82,6 +79,9 @@ type Platform struct {
 	prints  fingerprints
 	pages   lister
 	clock   atomic.Int64 // how far n8n's clock is ahead, as a [time.Duration]
+	// withdrawn has a [withdrawal] for each workflow that was unpublished in order
+	// to be deleted, by ID.
+	withdrawn gosync.Map
 
 	mu       gosync.Mutex // guards what is below, and the projects' fields
 	projects map[string]*project
@@ -286,6 +286,10 @@ func (p *Platform) create(ctx context.Context, a automation.Automation, r record
 	}
 	out.unfinished = true
 	p.note(&out)
+	r, ok := out.record()
+	if !ok {
+		return nil, &sync.Error{Kind: sync.Refused, Message: "n8n did not keep segue's note in the workflow " + out.ID + "; use " + Versions}
+	}
 	r.ID = out.ID
 	next := out.writable(nil)
 	next.ID = out.ID
@@ -368,7 +372,11 @@ var foreignKey = regexp.MustCompile(`(?i)foreign key constraint`)
 // version is not in the history.
 func noVersion(err error) bool {
 	var e *sync.Error
-	return errors.As(err, &e) && e.Status == http.StatusBadRequest && foreignKey.MatchString(e.Message)
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Status == http.StatusBadRequest && foreignKey.MatchString(e.Message) || // n8n 1
+		e.Status == http.StatusNotFound && e.Message == "Version not found" // n8n 2
 }
 
 // renewVersion stores a workflow once more, as a new version. n8n makes one if
@@ -388,11 +396,15 @@ func (p *Platform) renewVersion(ctx context.Context, w *workflow) error {
 // automation's trigger should.
 var errPathTaken = errors.New("the webhook path is taken")
 
+// pathIsTaken is in what n8n 1 and n8n 2 say if another workflow listens at a
+// webhook path.
+var pathIsTaken = regexp.MustCompile(`is already taken|conflict with one of the webhooks`)
+
 // explainPath names the workflow that already listens at a webhook path, if
 // that is what the error is about.
 func (p *Platform) explainPath(ctx context.Context, w *workflow, err error) error {
 	var e *sync.Error
-	if !errors.As(err, &e) || !strings.Contains(e.Message, "is already taken") {
+	if !errors.As(err, &e) || !pathIsTaken.MatchString(e.Message) {
 		return err
 	}
 	mine, _ := w.record()
@@ -434,6 +446,9 @@ func (p *Platform) current(ctx context.Context, old sync.Stored) (*workflow, rec
 	}
 	if err != nil {
 		return nil, record{}, err
+	}
+	if v, ok := p.withdrawn.Load(w.ID); ok {
+		w.withdrawn = v.(withdrawal)
 	}
 	r, _ := w.record()
 	switch {
@@ -563,7 +578,7 @@ func (p *Platform) release(ctx context.Context, prj *project, w *workflow, r rec
 }
 
 func (p *Platform) deleteWorkflow(ctx context.Context, w *workflow) error {
-	if err := p.write(ctx, call{method: "DELETE", path: "/workflows/" + url.PathEscape(w.ID)}); err != nil {
+	if err := p.erase(ctx, w); err != nil {
 		if sync.KindOf(err) != sync.NotFound {
 			p.note(w) // it is there, as far as is known
 		}

@@ -80,7 +80,7 @@ func (p *Platform) others(all []workflow, project string, keys []string) []sync.
 		}
 		o.Stored = w.stored(r)
 		if !marked {
-			o.Stored.Automation = w.automation(record{Marker: sync.Marker{Project: project, Key: o.Takes}})
+			o.Stored.Automation, _ = w.automation(record{Marker: sync.Marker{Project: project, Key: o.Takes}})
 		}
 		others = append(others, o)
 	}

@@ -23,6 +23,11 @@ const (
 	requestID, requestName = "segue-request", "Request"
 	fillID, fillName       = "segue-fill", "Fill in"
 	sendID, sendName       = "segue-send", "Send"
+	outcomeID, outcomeName = "segue-outcome", "Outcome"
+	pauseID, pauseName     = "segue-pause", "Pause"
+	sentID, sentName       = "segue-sent", "Sent"
+	notSentID, notSentName = "segue-not-sent", "Not sent"
+	failedID, failedName   = "segue-failed", "Failed"
 )
 
 // noteType is the type of a sticky note.
@@ -35,10 +40,13 @@ const webhookType = "n8n-nodes-base.webhook"
 // and whose values n8n shows to nobody, not even to the credential's owner.
 const credentialType = "httpMultipleHeadersAuth"
 
-// fillCode is the code of the node "Fill in".
+// requestCode is the part of the code of the node "Fill in" that is about n8n.
 //
 //go:embed request.js
-var fillCode string
+var requestCode string
+
+// fillCode is all of that code: it is the same in every workflow.
+var fillCode = requestCode + "\n" + automation.MessageCheck
 
 // A workflow is what n8n stores, as far as segue has to do with it.
 type workflow struct {
@@ -66,6 +74,8 @@ type workflow struct {
 
 	// unfinished says that it is segue's own, and its note has no ID yet.
 	unfinished bool
+	// withdrawn is set if a delete has unpublished it.
+	withdrawn withdrawal
 }
 
 // A sharing says since when a workflow belongs to a project of n8n's, or to
@@ -190,6 +200,10 @@ type record struct {
 	Protect bool `json:"protect,omitempty"`
 	// Auth is the credential that the workflow uses, nil for none.
 	Auth *authRecord `json:"auth,omitempty"`
+	// Layout and Frame are what [layout] and [workflow.frame] were when segue wrote
+	// the workflow.
+	Layout string `json:"layout,omitempty"`
+	Frame  string `json:"frame,omitempty"`
 }
 
 // An authRecord describes a credential.
@@ -288,43 +302,100 @@ func build(a automation.Automation, r record, source string) (*workflow, error) 
 	if !plainSegments.MatchString(r.Project + "/" + a.Key) {
 		return nil, fmt.Errorf("the project %q and the key %q make no path for a webhook", r.Project, a.Key)
 	}
+	w, err := assemble(a, r)
+	if err != nil {
+		return nil, err
+	}
+	r.Layout, r.Frame = layout(), w.frame()
+	w.setRecord(r, source)
+	return w, nil
+}
+
+// assemble makes all of a workflow but the text of its note.
+func assemble(a automation.Automation, r record) (*workflow, error) {
 	fields, err := requestFields(a)
 	if err != nil {
 		return nil, err
 	}
-	send := sendParameters(a.Action)
 	w := &workflow{
 		Name: a.Name,
 		Nodes: []node{
 			newNode(noteID, noteName, noteType, 1, 0, 0, map[string]any{
-				"content": note(r, source), "height": 340, "width": 520, "color": 4}),
+				"height": 340, "width": 520, "color": 4}),
 			newNode(triggerID, triggerName, webhookType, 2, 0, 400, map[string]any{
-				"httpMethod": "POST", "path": webhookPath(r.Project, a.Key), "responseMode": "lastNode",
-				"responseData": "noData", "options": map[string]any{"rawBody": true}}),
+				"httpMethod": "POST", "path": webhookPath(r.Project, a.Key), "responseMode": "responseNode",
+				"options": map[string]any{"rawBody": true}}),
 			newNode(requestID, requestName, "n8n-nodes-base.set", 3.4, 220, 400, map[string]any{
 				"assignments": map[string]any{"assignments": fields}, "options": map[string]any{}}),
 			newNode(fillID, fillName, "n8n-nodes-base.code", 2, 440, 400, map[string]any{"jsCode": fillCode}),
-			newNode(sendID, sendName, "n8n-nodes-base.httpRequest", 4.2, 660, 400, send),
+			newNode(sendID, sendName, "n8n-nodes-base.httpRequest", 4.2, 660, 400, sendParameters(a.Action)),
+			newNode(outcomeID, outcomeName, "n8n-nodes-base.switch", 3.2, 880, 400, map[string]any{
+				"mode": "expression", "numberOutputs": 3, "output": outcomeExpression}),
+			newNode(pauseID, pauseName, "n8n-nodes-base.wait", 1.1, 880, 200, map[string]any{"amount": pauseExpression}),
+			newNode(sentID, sentName, "n8n-nodes-base.respondToWebhook", 1.1, 1100, 300, map[string]any{
+				"respondWith": "noData", "options": map[string]any{"responseCode": 200}}),
+			newNode(notSentID, notSentName, "n8n-nodes-base.respondToWebhook", 1.1, 1100, 500, map[string]any{
+				"respondWith": "json", "responseBody": reasonExpression, "options": map[string]any{"responseCode": statusExpression}}),
+			newNode(failedID, failedName, "n8n-nodes-base.stopAndError", 1, 1320, 500, map[string]any{
+				"errorMessage": failureExpression}),
 		},
-		Connections: map[string]any{},
-		Settings:    map[string]any{"executionOrder": "v1"},
+		Connections: map[string]any{
+			triggerName: outputs(requestName),
+			requestName: outputs(fillName),
+			fillName:    outputs(sendName, notSentName),
+			sendName:    outputs(outcomeName),
+			outcomeName: outputs(sentName, pauseName, notSentName),
+			pauseName:   outputs(fillName),
+			notSentName: outputs(failedName),
+		},
+		Settings: map[string]any{"executionOrder": "v1"},
 	}
-	for i, name := range []string{triggerName, requestName, fillName} {
-		next := []string{requestName, fillName, sendName}[i]
-		w.Connections[name] = map[string]any{"main": []any{[]any{map[string]any{"node": next, "type": "main", "index": 0}}}}
-	}
-	w.Nodes[1]["webhookId"] = webhookID(r.Project, a.Key)
-	w.Nodes[4].setCredential(r.Auth.ref())
+	w.node(triggerID)["webhookId"] = webhookID(r.Project, a.Key)
+	w.node(pauseID)["webhookId"] = nodeUUID("pause", r.Project, a.Key) // n8n gives it one if it has none
+	w.node(fillID)["onError"] = "continueErrorOutput"
+	w.node(sendID)["onError"] = "continueRegularOutput"
+	w.node(sendID).setCredential(r.Auth.ref())
 	return w, nil
 }
+
+// outputs connects each output of a node to the input of the node with the name.
+func outputs(names ...string) map[string]any {
+	all := make([]any, len(names))
+	for i, name := range names {
+		all[i] = []any{map[string]any{"node": name, "type": "main", "index": 0}}
+	}
+	return map[string]any{"main": all}
+}
+
+// tries is how often a message is sent at most. The first pause is of one second,
+// and each is twice as long as the one before.
+const tries = 4
+
+// The expressions that judge what came of a try: $json is the answer, or has the
+// error of a request without one. What may pass is tried again: no answer, 408,
+// 429 and 5xx.
+var (
+	outcomeExpression = fmt.Sprintf("={{ $json.statusCode >= 200 && $json.statusCode < 300 ? 0 : "+
+		"$runIndex < %d && (!$json.statusCode || $json.statusCode === 408 || $json.statusCode === 429 || $json.statusCode >= 500) ? 1 : 2 }}", tries-1)
+	pauseExpression  = "={{ 2 ** $runIndex }}"
+	statusExpression = "={{ $json.error?.refused ?? 502 }}"
+	// It quotes nothing of an error: that may hold what was sent.
+	reason = "$json.error?.reason ?? ($json.statusCode ? `the endpoint answered ${$json.statusCode}` : " +
+		"`the endpoint gave no answer${$json.error?.code ? ` (${$json.error.code})` : ''}`)"
+	reasonExpression  = "={{ JSON.stringify({ error: " + reason + " }) }}"
+	failureExpression = "={{ $('" + notSentName + "').first().json.error?.reason ?? 'the message was not sent' }}"
+)
 
 func newNode(id, name, kind string, version float64, x, y int, parameters map[string]any) node {
 	return node{"id": id, "name": name, "type": kind, "typeVersion": version, "position": []any{x, y}, "parameters": parameters}
 }
 
 // webhookID is the UUID that n8n wants of a webhook whose path is as given.
-func webhookID(project, key string) string {
-	sum := sha256.Sum256([]byte("segue webhook\n" + project + "\n" + key))
+func webhookID(project, key string) string { return nodeUUID("webhook", project, key) }
+
+// nodeUUID is a UUID for a node of an automation's workflow.
+func nodeUUID(sort, project, key string) string {
+	sum := sha256.Sum256([]byte("segue " + sort + "\n" + project + "\n" + key))
 	sum[6] = sum[6]&0x0f | 0x80 // version 8, a custom one
 	sum[8] = sum[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
@@ -359,6 +430,13 @@ func requestFields(a automation.Automation) ([]any, error) {
 	if a.Action.Payload != nil {
 		add("payload", string(automation.Indent(a.Action.Payload)))
 	}
+	if len(a.Placeholders) > 0 {
+		limits, marshalErr := marshal(a.Placeholders)
+		if marshalErr != nil {
+			return nil, marshalErr
+		}
+		add("placeholders", string(limits))
+	}
 	return fields, err
 }
 
@@ -377,7 +455,12 @@ func sendParameters(r automation.Request) map[string]any {
 	p := map[string]any{
 		"method": methodExpression, "url": urlExpression,
 		"sendHeaders": true, "specifyHeaders": "json", "jsonHeaders": "={{ $json.headers }}",
-		"options": map[string]any{"redirect": map[string]any{"redirect": map[string]any{"followRedirects": false}}},
+		"options": map[string]any{
+			"redirect": map[string]any{"redirect": map[string]any{"followRedirects": false}},
+			// Whatever the answer is, the node "Outcome" judges it.
+			"response": map[string]any{"response": map[string]any{"fullResponse": true, "neverError": true}},
+			"timeout":  10000,
+		},
 	}
 	if len(secretHeaders(r)) > 0 {
 		p["authentication"], p["nodeCredentialType"] = "predefinedCredentialType", credentialType
@@ -433,11 +516,12 @@ var nodeFields = []string{
 	"retryOnFail", "maxTries", "waitBetweenTries", "continueOnFail", "onError", "position", "parameters", "credentials",
 }
 
-// keepLayout gives nodes the positions, sizes and notes that they have in old.
+// keepLayout gives nodes the positions, sizes, notes and tries that they have in
+// old.
 func (w *workflow) keepLayout(old *workflow) {
 	for _, n := range w.Nodes {
 		was := old.node(n.text("id"))
-		for _, field := range []string{"position", "notes", "notesInFlow"} {
+		for _, field := range []string{"position", "notes", "notesInFlow", "retryOnFail", "maxTries", "waitBetweenTries"} {
 			if v, ok := was[field]; ok {
 				n[field] = v
 			}
