@@ -112,6 +112,7 @@ func (p *Platform) send(ctx context.Context, c call) (*http.Response, []byte, er
 		return nil, nil, err
 	}
 	defer res.Body.Close()
+	p.setClock(res.Header)
 	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
 	if err == nil && len(answer) > answerLimit {
 		err = &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("n8n at %s answers with more than %d MiB", p.base, answerLimit>>20)}

@@ -92,7 +92,7 @@ func TestEditsByHand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.edit(t, find().ID, test.edit)
-			plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{})
+			plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{AllowSecondProject: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,7 +126,7 @@ func TestEditsByHand(t *testing.T) {
 	t.Run("a workflow that was archived is replaced", func(t *testing.T) {
 		archived := find()
 		s.rest(t, "POST", "/rest/workflows/"+archived.ID+"/archive", nil, nil)
-		plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{})
+		plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{AllowSecondProject: true})
 		if err != nil || len(plan.Changes) != 1 {
 			t.Fatalf("the plan has %+v, %v", plan, err)
 		}

@@ -18,13 +18,14 @@ import (
 // stored returns a workflow in canonical terms.
 func (w *workflow) stored(r record) sync.Stored {
 	a, outdated := w.automation(r)
-	return sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: a, Outdated: outdated}
+	return sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: a, Outdated: outdated || w.unfinished}
 }
 
 // revision identifies what segue cares for in a workflow by content: a move on
-// the canvas, or another credential with the same headers, is no change.
+// the canvas, or another credential with the same headers, is no change, and
+// neither is that its ID was noted.
 func (w *workflow) revision(r record) string {
-	r.Auth = nil
+	r.Auth, r.ID, r.Nonce = nil, "", ""
 	b, err := canonical(map[string]any{
 		"record": r, "name": w.Name, "enabled": w.enabled(), "unpublished": w.unpublished(), "archived": w.Archived,
 		"nodes": contents(w.Nodes), "connections": w.Connections, "credential": w.usesItsCredential(),
