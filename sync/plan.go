@@ -93,6 +93,9 @@ const (
 	// MarkerOnly: the content is as desired, but the marker tells of another
 	// one. Only the marker is written.
 	MarkerOnly Reason = "marker"
+	// Outdated: an older version of segue has written it, and the platform lacks
+	// something for it. The content is as desired.
+	Outdated Reason = "outdated"
 	// Removed: the code does not have it any more.
 	Removed Reason = "removed"
 	// Duplicate: the platform holds another automation of the same key, and
@@ -236,6 +239,8 @@ func (p *Plan) drop(key string, reason Reason, copies []Stored) {
 func updateReason(want string, s Stored) Reason {
 	actual, applied := s.Automation.Hash(), s.Marker.Hash
 	switch {
+	case actual == want && applied == want && s.Outdated:
+		return Outdated
 	case actual == want && applied == want:
 		return ""
 	case actual == want:

@@ -75,6 +75,8 @@ func reasonText(c sync.Change) string {
 		return "the code has changed, and it was changed on the platform too"
 	case sync.MarkerOnly:
 		return "only the record of what was applied"
+	case sync.Outdated:
+		return "an older version of segue wrote it, in another form"
 	case sync.Removed:
 		return "it is gone from the code"
 	case sync.Duplicate:
