@@ -2,7 +2,6 @@ package nodered
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -274,6 +273,18 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func survey(t *testing.T, p *Platform, project string, keys ...string) sync.Survey {
+	t.Helper()
+	if _, err := p.List(t.Context(), project); err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.Survey(t.Context(), project, keys)
+	if err != nil {
+		t.Fatalf("survey: %v", err)
+	}
+	return s
+}
+
 func TestATakenEndpointIsRefused(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -299,7 +310,7 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 		t.Errorf("error = %v", err)
 	}
 
-	// An endpoint that somebody makes later shows in the next plan.
+	// An endpoint that is there shows in a survey.
 	in.Automations = []automation.Automation{a}
 	apply(t, p, in)
 	for url, taken := range map[string]bool{"/segue/:a/:b/:c": true, "/*": true, "/segue/:a": false, "": false} {
@@ -310,24 +321,31 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 			n["url"] = url
 			return true
 		})
-		plan := plan(t, p, in)
-		if plan.Empty() == taken {
+		if plan := plan(t, p, in); !plan.Empty() {
 			t.Errorf("beside %s, a plan has the changes %+v", url, plan.Changes)
 		}
+		others := survey(t, p, "growth", a.Key).Others
 		if !taken {
+			if len(others) > 0 {
+				t.Errorf("beside %s, a survey has %+v", url, others)
+			}
 			continue
 		}
-		want := fmt.Sprintf(`its endpoint is taken by flow "Orders", which has %q`, url)
-		var before string
-		if err := json.Unmarshal(plan.Changes[0].Differences[0].Before, &before); err != nil || !strings.Contains(before, want) {
-			t.Errorf("before = %q, want %q", before, want)
+		if len(others) != 1 || others[0].Kind != sync.Unmarked || others[0].Takes != a.Key ||
+			others[0].Title != `flow "Orders" (`+flow+`)` || others[0].Endpoint != "POST "+url {
+			t.Errorf("beside %s, a survey has %+v", url, others)
 		}
-		if plan.Changes[0].Reason != sync.Drifted {
-			t.Errorf("reason = %v", plan.Changes[0].Reason)
-		}
-		_, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
-		if want := fmt.Sprintf(`is taken by flow "Orders", which has %q, and is not this automation's`, url); err == nil || !strings.Contains(err.Error(), want) {
+		in.Automations[0].Name += "."
+		_, err := sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
+		if want := fmt.Sprintf(`is taken by flow "Orders" (%s), which has %q, and is not this automation's`, flow, url); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want %s", err, want)
+		}
+		// Nobody's flow is taken over because it has the endpoint.
+		b := a
+		b.Key = "growth/b"
+		_, err = p.Update(t.Context(), others[0].Stored, sync.MarkerOf("growth", b), b)
+		if want := "can't be taken over: it is not one that segue has written"; sync.KindOf(err) != sync.Refused || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("adopt: %v, want %s", err, want)
 		}
 		// What is switched off takes nothing.
 		r.change(t, func(n node) bool {
@@ -374,8 +392,8 @@ func TestWhatAnEndpointTakes(t *testing.T) {
 				project, key = "growth", "A001"
 			}
 			status, _ := r.request(t, "POST", path, nil, nil)
-			if got := c.endpoints().taker(project, key, "ours") != ""; got != (status == 200) {
-				t.Errorf("POST %s with the endpoint %s: %d, and it is taken: %t", path, url, status, got)
+			if takers, _ := c.endpoints().holders(project, key, "ours"); (len(takers) > 0) != (status == 200) {
+				t.Errorf("POST %s with the endpoint %s: %d, and it is taken by %v", path, url, status, takers)
 			}
 		}
 	}

@@ -19,6 +19,9 @@ import (
 // A tabMarker is the record in a tab's info.
 type tabMarker struct {
 	sync.Marker
+	// ID is that of the tab that the marker was written for: what a person has
+	// copied has another. Older versions of segue have written none.
+	ID      string             `json:"id,omitempty"`
 	Trigger automation.Trigger `json:"trigger"`
 	Protect bool               `json:"protect,omitempty"`
 	// Writes counts what segue has written there.
@@ -29,7 +32,9 @@ type tabMarker struct {
 type requestJSON struct {
 	Headers map[string]automation.Header `json:"headers"`
 	Method  string                       `json:"method"`
-	URL     string                       `json:"url"`
+	// Placeholders are in it because values are checked by them.
+	Placeholders map[string]automation.PlaceholderLimit `json:"placeholders,omitempty"`
+	URL          string                                 `json:"url"`
 }
 
 // The nodes on a tab, by their part. The order is that of the message.
@@ -40,6 +45,14 @@ const (
 	sendPart     = "send"
 	answerPart   = "answer"
 )
+
+// What the template nodes fill in, by which a copy's are known.
+const (
+	requestField = "segue." + requestPart
+	payloadField = "segue." + payloadPart
+)
+
+var parts = []string{endpointPart, requestPart, payloadPart, sendPart, answerPart}
 
 // partID is the ID of a node, which belongs to the tab or subflow for good.
 func partID(container, part string) string {
@@ -70,7 +83,7 @@ func sourceFolder(key string) string {
 
 // tabNodes makes the nodes of an automation, the tab first.
 func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
-	request, err := encode(requestJSON{Headers: a.Action.Headers, Method: a.Action.Method, URL: a.Action.URL})
+	request, err := encode(requestJSON{Headers: a.Action.Headers, Method: a.Action.Method, Placeholders: a.Placeholders, URL: a.Action.URL})
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +114,12 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 	}
 	nodes := []node{
 		{"id": id, "type": "tab", "label": a.Name, "disabled": !a.Enabled, "info": info, "env": []any{}},
-		place(endpointPart, "http in", requestPart, node{"url": url, "method": "post", "upload": false, "skipBodyParsing": false, "swaggerDoc": ""}),
+		// The body is read in the subflow, where numbers keep their digits. Older
+		// versions of segue have left that to Node-RED.
+		place(endpointPart, "http in", requestPart, node{"url": url, "method": "post", "upload": false, "skipBodyParsing": m.ID != "", "swaggerDoc": "",
+			// Each write changes it, so that Node-RED restarts the node, whatever has
+			// become of its route.
+			"info": fmt.Sprintf("Written by segue, for the %s time.", ordinal(m.Writes))}),
 	}
 	next := sendPart
 	if a.Action.Payload != nil {
@@ -117,24 +135,40 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 	), nil
 }
 
-// A tab is a flow that carries a marker.
+// ordinal writes a number as people count: 1st, 2nd, 3rd, 4th.
+func ordinal(n int) string {
+	suffix := "th"
+	if tens := n / 10 % 10; tens != 1 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return fmt.Sprint(n) + suffix
+}
+
+// A tab is a flow of segue's own.
 type tab struct {
 	entry
 	marker tabMarker
 }
 
-// tabs returns the flows of a project.
+// tabs returns the flows that are a project's own.
 func (c *config) tabs(project string) []tab {
 	var found []tab
 	for _, e := range c.entries {
-		if m := e.marker; m != nil && m.Project == project && m.Key != "" {
+		if m := e.marker; e.own && m.Project == project {
 			found = append(found, tab{entry: e, marker: *m})
 		}
 	}
 	return found
 }
 
-// tab returns the flow of a project with an ID.
+// tab returns the flow with an ID, if it is the project's own.
 func (c *config) tab(project, id string) (tab, bool) {
 	tabs := c.tabs(project)
 	i := slices.IndexFunc(tabs, func(t tab) bool { return t.id == id })
@@ -161,7 +195,7 @@ func isDecoration(kind string) bool { return kind == "comment" || kind == "group
 // stored reads an automation back in canonical terms. A flow whose nodes are
 // not those that segue makes of what is read, because somebody has changed what
 // canonical terms can't express, gets a kind of action that says so.
-func stored(t tab, on []entry, shared subflow, all endpoints) sync.Stored {
+func stored(t tab, on []entry, shared subflow) sync.Stored {
 	was := t.node()
 	disabled, _ := was["disabled"].(bool)
 	a := automation.Automation{
@@ -174,26 +208,27 @@ func stored(t tab, on []entry, shared subflow, all endpoints) sync.Stored {
 			byID[e.id] = e.node()
 		}
 	}
-	if n, ok := byID[partID(t.id, requestPart)]; ok {
-		readRequest(n.text("template"), &a.Action)
-	}
-	if n, ok := byID[partID(t.id, payloadPart)]; ok {
-		a.Action.Payload = readPayload(n.text("template"))
-	}
+	readParts(byID[partID(t.id, requestPart)], byID[partID(t.id, payloadPart)], &a)
 	edited := editedParts(t, a, byID)
 	if !shared.intact {
 		edited = append(edited, "the subflow segue: "+t.marker.Project)
 	}
-	if a.Enabled {
-		// An apply can't put it right, and says what to do.
-		if taker := all.taker(t.marker.Project, t.marker.Key, t.id); taker != "" {
-			edited = append(edited, "its endpoint is taken by "+taker)
-		}
-	}
 	if len(edited) > 0 {
 		a.Action.Kind += " (changed by hand: " + strings.Join(edited, ", ") + ")"
 	}
-	return sync.Stored{ID: t.id, Revision: revision(t.entry, on), Marker: t.marker.Marker, Automation: a}
+	return sync.Stored{ID: t.id, Revision: revision(t.entry, on), Marker: t.marker.Marker, Automation: a,
+		Outdated: t.marker.ID == "" || !shared.latest}
+}
+
+// readParts reads the template nodes of the request and the payload, as far as
+// they are there.
+func readParts(request, payload node, a *automation.Automation) {
+	if request != nil {
+		readRequest(request.text("template"), a)
+	}
+	if payload != nil {
+		a.Action.Payload = readPayload(payload.text("template"))
+	}
 }
 
 // editedParts names the nodes that are not as segue makes them of a.
@@ -223,17 +258,19 @@ func editedParts(t tab, a automation.Automation, byID map[string]node) []string 
 }
 
 // readRequest reads the request's template node as far as it can be read.
-func readRequest(text string, r *automation.Request) {
+func readRequest(text string, a *automation.Automation) {
 	var fields struct {
-		Headers map[string]json.RawMessage
-		Method  string
-		URL     string
+		Headers      map[string]json.RawMessage
+		Method       string
+		Placeholders map[string]automation.PlaceholderLimit
+		URL          string
 	}
+	r := &a.Action
 	if json.Unmarshal([]byte(text), &fields) != nil {
 		r.URL = text // the difference shows it
 		return
 	}
-	r.Method, r.URL = fields.Method, fields.URL
+	r.Method, r.URL, a.Placeholders = fields.Method, fields.URL, fields.Placeholders
 	for name, raw := range fields.Headers {
 		var h automation.Header
 		if json.Unmarshal(raw, &h) != nil {
