@@ -39,6 +39,8 @@ type Project struct {
 	// Catalog holds the placeholders that automations can use: the built-in
 	// ones and the project's own.
 	Catalog automation.Catalog `json:"placeholders"`
+	// Moved holds former names.
+	Moved Moved `json:"moved"`
 	// Platforms are the platforms that segue.cue describes, by name.
 	Platforms map[string]*description.Platform `json:"-"`
 	// plan is the tracking plan, nil if the project has none.
@@ -48,6 +50,12 @@ type Project struct {
 	// unsure is what is not known of the project because segue.cue has errors, nil
 	// if it has none.
 	unsure *unsure
+}
+
+// Moved holds former names, under which things may still be on a platform.
+type Moved struct {
+	// Project is the project's former name, "" for none.
+	Project string `json:"project"`
 }
 
 // A Source is a Segment HTTP API source.

@@ -49,6 +49,10 @@ func checkProject(c *checker, raw, described map[string]any) {
 	if name, ok := raw["defaultTarget"].(string); ok {
 		refer(name, targets, "target", valuePath{"defaultTarget"}, atValue)
 	}
+	if former, ok := object(raw, "moved")["project"].(string); ok && former == raw["project"] {
+		w := c.report("invalid-value", valuePath{"moved", "project"}, atValue, "%q is the project's name now, not a former one", former)
+		w.Help = "write the name that the project had before, or leave it out"
+	}
 	for _, name := range sorted(sources) {
 		checkBase(c, sources[name], "endpoint", valuePath{"sources", name})
 	}

@@ -214,15 +214,19 @@ func checkResult(t *testing.T, plan *Plan, result *Result, err error) {
 		t.Fatalf("no result: %v", err)
 	}
 	done := result.CountOutcome(Done)
-	all := done + result.CountOutcome(Failed) + result.CountOutcome(NotStarted)
-	if all != len(plan.Changes)+len(plan.Secrets) {
-		t.Errorf("%d outcomes of %d changes", all, len(plan.Changes)+len(plan.Secrets))
+	all := done + result.CountOutcome(AlreadyThere) + result.CountOutcome(Failed) + result.CountOutcome(NotStarted)
+	changes := len(plan.Changes) + len(plan.Secrets)
+	if result.Unsettled != nil {
+		changes++ // it counts as one that failed
 	}
-	if (err == nil) != (done == all) {
+	if all != changes {
+		t.Errorf("%d outcomes of %d changes", all, changes)
+	}
+	if done += result.CountOutcome(AlreadyThere); (err == nil) != (done == all) {
 		t.Errorf("error = %v with %d of %d changes done", err, done, all)
 	}
 	for i, c := range result.Changes {
-		if c.Key != plan.Changes[i].Key || (c.Outcome == Done) != (c.Err == nil) {
+		if c.Key != plan.Changes[i].Key || (c.Outcome == Done || c.Outcome == AlreadyThere) != (c.Err == nil) {
 			t.Errorf("outcome of %s = %+v", plan.Changes[i].Key, c)
 		}
 	}

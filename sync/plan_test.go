@@ -121,7 +121,8 @@ func TestPlanCountsAnAutomationThatIsListedTwiceOnce(t *testing.T) {
 
 func TestPlanDeletesDuplicatesButOne(t *testing.T) {
 	const key = "growth/a"
-	v1, v2, v3 := makeAutomation(key, 1), makeAutomation(key, 2), makeAutomation(key, 3)
+	v1, v2, off := makeAutomation(key, 1), makeAutomation(key, 2), makeAutomation(key, 1)
+	off.Enabled = false
 	type stored struct{ applied, actual automation.Automation }
 	one, two := stored{v1, v1}, stored{v2, v2}
 	for _, tt := range []struct {
@@ -130,11 +131,9 @@ func TestPlanDeletesDuplicatesButOne(t *testing.T) {
 		want    []automation.Automation
 		changes string
 	}{
-		{"the one that is as wanted stays", []stored{one, two, two}, []automation.Automation{v2}, "delete id0001 duplicate, delete id0003 duplicate"},
-		{"with the marker, if there is one", []stored{{v1, v2}, two}, []automation.Automation{v2}, "delete id0001 duplicate"},
-		{"without, if there is none", []stored{one, {v1, v2}}, []automation.Automation{v2}, "update id0002 marker, delete id0001 duplicate"},
-		{"else the one that nobody has edited", []stored{{v1, v3}, one}, []automation.Automation{v2}, "update id0002 code, delete id0001 duplicate"},
-		{"else the one with the lowest ID", []stored{one, one}, []automation.Automation{v2}, "update id0001 code, delete id0002 duplicate"},
+		{"the one with the lowest ID stays", []stored{one, one}, []automation.Automation{v2}, "update id0001 code, delete id0002 duplicate"},
+		{"whatever the code wants", []stored{one, two, two}, []automation.Automation{v2}, "update id0001 code, delete id0002 duplicate, delete id0003 duplicate"},
+		{"unless it is off", []stored{{off, off}, one}, []automation.Automation{v1}, "delete id0001 duplicate"},
 		{"none stays of a removed key", []stored{one, two}, nil, "delete id0001 removed, delete id0002 duplicate"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -201,9 +200,9 @@ func TestPlanShowsSecretChangesWithoutValues(t *testing.T) {
 	in.Secrets["UNUSED"] = automation.NewSecret("hunter2-unused")
 	plan := mustPlan(t, m, in)
 	want := []SecretChange{
-		{"ADDED", Create, []string{"growth/a"}},
-		{"DROPPED", Delete, nil},
-		{"ROTATED", Rotate, []string{"growth/a"}},
+		{Name: "ADDED", Action: Create, UsedBy: []string{"growth/a"}},
+		{Name: "DROPPED", Action: Delete},
+		{Name: "ROTATED", Action: Rotate, UsedBy: []string{"growth/a"}},
 	}
 	if diff := cmp.Diff(want, plan.Secrets); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)

@@ -20,12 +20,11 @@ EXAMPLES:
 func planCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "print what apply would change", Description: planHelp,
-		Flags: []cli.Flag{
+		Flags: append(planFlags(),
 			targetFlag(),
-			massDeleteFlag(),
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "end with status 2 if there are changes"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
-		},
+		),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -39,7 +38,7 @@ func planCommand(t *terminal) *cli.Command {
 				return err
 			}
 			defer s.platform.Close()
-			plan, err := s.plan(c.Context, c.Bool("allow-mass-delete"))
+			plan, err := s.plan(c.Context, planOptions(c))
 			if err != nil {
 				return err
 			}
@@ -62,8 +61,4 @@ func planCommand(t *terminal) *cli.Command {
 			return nil
 		},
 	}
-}
-
-func massDeleteFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "allow-mass-delete", Usage: "allow a plan that deletes all automations, or more than half of ten or more"}
 }
