@@ -3,11 +3,13 @@ package nodered
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -293,15 +295,25 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 		node{"id": "00000000000000a2", "type": "http in", "z": flow, "url": "segue/growth/Team-1/a001/", "method": "post", "wires": []any{}})
 	in := platformtest.Hundred("growth", "https://example.com")
 	before := r.flows(t)
-	_, err := sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
-	if err == nil || !strings.Contains(err.Error(), `team-1/a001: create on test`) ||
-		!strings.Contains(err.Error(), `POST /segue/growth/team-1/a001 is taken by flow "Orders"`) {
+	err := p.Batch(t.Context(), "growth", sync.Batch{PutSecrets: in.Secrets, Creates: in.Automations})
+	var blamed *sync.BatchError
+	if !errors.As(err, &blamed) || blamed.Key != "team-1/a001" || sync.KindOf(err) != sync.Refused ||
+		!strings.Contains(err.Error(), `POST /segue/growth/team-1/a001 is taken by flow "Orders" (`+flow+`)`) {
 		t.Errorf("error = %v", err)
 	}
 	if len(r.flows(t)) != len(before) {
 		t.Error("something was written")
 	}
+	// One that is refused stops none of the others.
+	_, err = sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
+	if err == nil || !strings.Contains(err.Error(), `team-1/a001: create on test`) || !strings.Contains(err.Error(), `is held by flow "Orders" (`+flow+`)`) {
+		t.Errorf("error = %v", err)
+	}
+	if stored, err := p.List(t.Context(), "growth"); err != nil || len(stored) != 99 {
+		t.Errorf("%d automations, %v; want 99", len(stored), err)
+	}
 	// Node-RED makes no difference between these either.
+	in.Project = "shop"
 	in.Automations = in.Automations[2:4]
 	a := in.Automations[0]
 	in.Automations[0].Key, in.Automations[1].Key = "growth/same", "growth/Same"
@@ -311,7 +323,7 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 	}
 
 	// An endpoint that is there shows in a survey.
-	in.Automations = []automation.Automation{a}
+	in.Project, in.Automations = "office", []automation.Automation{a}
 	apply(t, p, in)
 	for url, taken := range map[string]bool{"/segue/:a/:b/:c": true, "/*": true, "/segue/:a": false, "": false} {
 		r.change(t, func(n node) bool {
@@ -324,7 +336,7 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 		if plan := plan(t, p, in); !plan.Empty() {
 			t.Errorf("beside %s, a plan has the changes %+v", url, plan.Changes)
 		}
-		others := survey(t, p, "growth", a.Key).Others
+		others := slices.DeleteFunc(survey(t, p, "office", a.Key).Others, func(o sync.Other) bool { return o.Kind == sync.Foreign })
 		if !taken {
 			if len(others) > 0 {
 				t.Errorf("beside %s, a survey has %+v", url, others)
@@ -337,13 +349,13 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 		}
 		in.Automations[0].Name += "."
 		_, err := sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
-		if want := fmt.Sprintf(`is taken by flow "Orders" (%s), which has %q, and is not this automation's`, flow, url); err == nil || !strings.Contains(err.Error(), want) {
+		if want := fmt.Sprintf(`POST %s is held by flow "Orders" (%s)`, url, flow); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want %s", err, want)
 		}
 		// Nobody's flow is taken over because it has the endpoint.
 		b := a
 		b.Key = "growth/b"
-		_, err = p.Update(t.Context(), others[0].Stored, sync.MarkerOf("growth", b), b)
+		_, err = p.Update(t.Context(), others[0].Stored, sync.MarkerOf("office", b), b)
 		if want := "can't be taken over: it is not one that segue has written"; sync.KindOf(err) != sync.Refused || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("adopt: %v, want %s", err, want)
 		}

@@ -48,21 +48,34 @@ func (c *config) endpoints() endpoints {
 	return all
 }
 
-// active returns the endpoints that are switched on, whatever their method.
+// active returns the endpoints that are switched on, whatever their method, with
+// their paths as Node-RED makes them out.
 func active(entries []entry) []entry {
-	off := map[string]bool{}
+	tabs := map[string]entry{}
 	for _, e := range entries {
-		if e.kind == "tab" && e.off {
-			off[e.id] = true
+		if e.kind == "tab" {
+			tabs[e.id] = e
 		}
 	}
 	var on []entry
 	for _, e := range entries {
-		if e.kind == endpointKind && e.url != "" && !e.off && !off[e.z] {
+		if t := tabs[e.z]; e.kind == endpointKind && e.url != "" && !e.off && !t.off {
+			e.url = t.pathOf(e)
 			on = append(on, e)
 		}
 	}
 	return on
+}
+
+// pathOf is the path of an endpoint on the tab.
+func (t entry) pathOf(e entry) string {
+	switch {
+	case e.url != pathReference:
+		return e.url
+	case t.own:
+		return endpointPath(t.marker.Project, t.marker.Key)
+	}
+	return copyPath(e.z)
 }
 
 // plainPath is how endpoints are compared.
@@ -121,8 +134,8 @@ func (c *config) restartRoutes() {
 	for i := range c.entries {
 		e := &c.entries[i]
 		was, running := before[e.id]
-		_, stays := after[e.id]
-		e.restart = running && stays && routes[e.route()] && bytes.Equal(was, e.raw)
+		now, stays := after[e.id]
+		e.restart = running && stays && routes[now.route()] && bytes.Equal(was, e.raw)
 	}
 }
 

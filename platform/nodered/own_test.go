@@ -51,6 +51,15 @@ func (r *nodeRED) copyFlow(t testing.TB, id string, edit func(node)) string {
 	return fresh[id]
 }
 
+// withPath gives a copy the path of an automation of the project growth.
+func withPath(key string) func(node) {
+	return func(n node) {
+		if n.text("type") == endpointKind {
+			n["url"] = endpointPath("growth", key)
+		}
+	}
+}
+
 // flowOf returns the raw nodes of a flow, one a line.
 func (r *nodeRED) flowOf(t testing.TB, id string) string {
 	t.Helper()
@@ -115,7 +124,12 @@ func TestACopyIsNobodys(t *testing.T) {
 		title    string // "" for that of the original
 		endpoint string
 	}{
-		"as it is": {nil, "", "POST /segue/growth/" + key},
+		"as it is": {nil, "", "POST /segue-copies/"},
+		"with the path of the original": {func(n node) {
+			if n.text("type") == endpointKind {
+				n["url"] = endpointPath("growth", key)
+			}
+		}, "", "POST /segue/growth/" + key},
 		"with a name and a path of its own": {func(n node) {
 			switch n.text("type") {
 			case "tab":
@@ -128,12 +142,12 @@ func TestACopyIsNobodys(t *testing.T) {
 			if n.text("type") == "tab" {
 				n["disabled"] = true
 			}
-		}, "", "POST /segue/growth/" + key + ", switched off"},
+		}, "", "POST /segue-copies/, switched off"},
 		"with another request": {func(n node) {
 			if n.text("field") == requestField {
 				n["template"] = `{"method":"GET","url":"http://127.0.0.1:9","headers":{}}`
 			}
-		}, "", "POST /segue/growth/" + key},
+		}, "", "POST /segue-copies/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mine := r.copyFlow(t, id, tt.edit)
@@ -149,7 +163,8 @@ func TestACopyIsNobodys(t *testing.T) {
 			if title == "" {
 				title = in.Automations[0].Name
 			}
-			if want := fmt.Sprintf("flow %q (%s)", title, mine); o.Kind != sync.Copy || o.Takes != "" || o.ID != mine || o.Title != want || o.Endpoint != tt.endpoint {
+			if want := fmt.Sprintf("flow %q (%s)", title, mine); o.Kind != sync.Copy || o.Takes != "" || o.ID != mine || o.Title != want ||
+				o.Endpoint != strings.Replace(tt.endpoint, copyPath(""), copyPath(mine), 1) {
 				t.Errorf("other = %+v", o)
 			}
 			in.Automations[0].Name += "."
@@ -193,7 +208,7 @@ func TestACopyInFrontTakesTheEndpoint(t *testing.T) {
 	key := in.Automations[0].Key
 	apply(t, p, in)
 	id := first(t, p, "growth", key).ID
-	mine := r.copyFlow(t, id, nil)
+	mine := r.copyFlow(t, id, withPath(key))
 	all := r.flows(t)
 	slices.SortStableFunc(all, func(a, b json.RawMessage) int {
 		of := func(raw json.RawMessage) int {
@@ -210,7 +225,7 @@ func TestACopyInFrontTakesTheEndpoint(t *testing.T) {
 	}
 	in.Automations[0].Name += "."
 	_, err := sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
-	if want := fmt.Sprintf("is taken by flow %q (%s)", "Automation "+key, mine); err == nil || !strings.Contains(err.Error(), want) {
+	if want := fmt.Sprintf("is held by flow %q (%s)", "Automation "+key, mine); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error = %v, want %s", err, want)
 	}
 }
@@ -282,6 +297,7 @@ func TestEndpointsOfOnePath(t *testing.T) {
 		return r.copyFlow(t, id, func(n node) {
 			if n.text("type") == "tab" {
 				n["info"] = strings.Replace(n.text("info"), `"id":"`+id+`"`, `"id":"`+n.id()+`"`, 1)
+				n["env"] = []any{pathIn(n.id(), endpointPath("growth", key))}
 			}
 		})
 	}
@@ -300,6 +316,17 @@ func TestEndpointsOfOnePath(t *testing.T) {
 	t.Run("a person deletes a copy", func(t *testing.T) {
 		id = first(t, p, "growth", key).ID
 		mine := r.copyFlow(t, id, nil)
+		r.settle(t)
+		// It has a path of its own, and its going does no harm to the original.
+		if status, b := r.request(t, "POST", copyPath(mine), nil, map[string]any{"userId": "u1"}); status != 200 {
+			t.Errorf("the copy answers %d: %s", status, b)
+		}
+		recorder.Next(t)
+		r.removeFlow(t, mine)
+		r.mustFire(t, recorder, "growth", key)
+	})
+	t.Run("a person deletes a copy that was given the path", func(t *testing.T) {
+		mine := r.copyFlow(t, id, withPath(key))
 		warned := func() bool {
 			return slices.ContainsFunc(survey(t, p, "growth", key).Warnings, func(w string) bool {
 				return strings.Contains(w, mine) && strings.Contains(w, "--replace "+key)
@@ -322,6 +349,7 @@ func TestEndpointsOfOnePath(t *testing.T) {
 	})
 	t.Run("the automation goes, and a person's flow of its path stays", func(t *testing.T) {
 		mine := r.copyFlow(t, first(t, p, "growth", key).ID, func(n node) {
+			withPath(key)(n)
 			switch n.text("type") {
 			case "tab":
 				n["info"] = ""

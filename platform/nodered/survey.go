@@ -130,7 +130,7 @@ func holds(e entry, on []entry) string {
 		if n.kind != endpointKind || n.url == "" {
 			continue
 		}
-		endpoint := strings.ToUpper(printable(n.method)) + " /" + strings.TrimPrefix(printable(n.url), "/")
+		endpoint := strings.ToUpper(printable(n.method)) + " /" + strings.TrimPrefix(printable(e.pathOf(n)), "/")
 		if n.off || e.off {
 			endpoint += ", switched off"
 		}

@@ -70,6 +70,24 @@ func newID() string {
 // endpointPath is what an automation's endpoint is called.
 func endpointPath(project, key string) string { return "/segue/" + project + "/" + key }
 
+// pathVariable is a variable of the flow, which the path of its endpoint is taken
+// from. It is that of the automation in the very flow that segue has written, and
+// another in any flow that a person makes of it: of two endpoints with the same
+// path Node-RED forgets both when one is stopped.
+const pathVariable = "SEGUE_PATH"
+
+// pathReference is the path of an endpoint that refers to the variable.
+const pathReference = "${" + pathVariable + "}"
+
+// copyPath is what the endpoint of a copy is called.
+func copyPath(id string) string { return "/segue-copies/" + id }
+
+// pathIn is the variable for the flow with an ID. Its value is in JSONata.
+func pathIn(id, path string) node {
+	return node{"name": pathVariable, "type": "jsonata",
+		"value": fmt.Sprintf(`$env("NR_FLOW_ID") = %q ? %q : %q & $env("NR_FLOW_ID")`, id, path, copyPath(""))}
+}
+
 var pathPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
 
 // sourceFolder says where an automation's source is in its project: a key is the
@@ -88,11 +106,20 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 		return nil, err
 	}
 	url := endpointPath(m.Project, m.Key)
+	endpoint, env := node{"url": url, "method": "post", "upload": false, "skipBodyParsing": false, "swaggerDoc": ""}, []any{}
+	if m.ID != "" { // older versions of segue leave the path and the body to Node-RED
+		endpoint["url"], env = pathReference, []any{pathIn(id, url)}
+		// The body is read in the subflow, where numbers keep their digits.
+		endpoint["skipBodyParsing"] = true
+		// Each write changes it, so that Node-RED restarts the node, whatever has
+		// become of its route.
+		endpoint["info"] = fmt.Sprintf("Written by segue, for the %s time.", ordinal(m.Writes))
+	}
 	info, err := infoOf(fmt.Sprintf("This flow is managed in Git, by [segue](https://github.com/seguehq/segue). "+
 		"Do not edit it here: the next `segue apply` puts back what the code says.\n\n"+
 		"- project: `%s`\n- source: `automations: \"%s\"` in %s\n- key: `%s`\n\n"+
 		"It starts at `POST %s`, below Node-RED's httpNodeRoot, with a JSON object of placeholder values. "+
-		"Its request and payload are in the nodes of these names.", m.Project, path.Base(m.Key), sourceFolder(m.Key), m.Key, url), m)
+		"Its request and payload are in the nodes of these names. A copy of this flow starts at a path of its own, `%s`.", m.Project, path.Base(m.Key), sourceFolder(m.Key), m.Key, url, copyPath("<ID of the flow>")), m)
 	if err != nil {
 		return nil, err
 	}
@@ -113,13 +140,8 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 			"template": strings.TrimSuffix(string(automation.Indent(text)), "\n"), "output": "json"})
 	}
 	nodes := []node{
-		{"id": id, "type": "tab", "label": a.Name, "disabled": !a.Enabled, "info": info, "env": []any{}},
-		// The body is read in the subflow, where numbers keep their digits. Older
-		// versions of segue have left that to Node-RED.
-		place(endpointPart, "http in", requestPart, node{"url": url, "method": "post", "upload": false, "skipBodyParsing": m.ID != "", "swaggerDoc": "",
-			// Each write changes it, so that Node-RED restarts the node, whatever has
-			// become of its route.
-			"info": fmt.Sprintf("Written by segue, for the %s time.", ordinal(m.Writes))}),
+		{"id": id, "type": "tab", "label": a.Name, "disabled": !a.Enabled, "info": info, "env": env},
+		place(endpointPart, endpointKind, requestPart, endpoint),
 	}
 	next := sendPart
 	if a.Action.Payload != nil {
@@ -238,6 +260,9 @@ func editedParts(t tab, a automation.Automation, byID map[string]node) []string 
 		return []string{"its request can't be read"}
 	}
 	var edited []string
+	if !hasAll(list(t.node()["env"]), want[0]["env"].([]any)) {
+		edited = append(edited, "the flow's variable "+pathVariable)
+	}
 	for _, w := range want[1:] {
 		got, ok := byID[w.id()]
 		if text := got.text("template"); w.text("type") == "template" && text != "" {
@@ -255,6 +280,16 @@ func editedParts(t tab, a automation.Automation, byID map[string]node) []string 
 		edited = append(edited, fmt.Sprintf("%d nodes more", len(byID)))
 	}
 	return edited
+}
+
+// hasAll reports whether variables are among those of a flow.
+func hasAll(got []node, want []any) bool {
+	for _, w := range want {
+		if !slices.ContainsFunc(got, func(g node) bool { return sameValue("", w, g) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // readRequest reads the request's template node as far as it can be read.
