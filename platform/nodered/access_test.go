@@ -323,6 +323,7 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 	}
 
 	// An endpoint that is there shows in a survey.
+	a.Key = "growth/alone"
 	in.Project, in.Automations = "office", []automation.Automation{a}
 	apply(t, p, in)
 	for url, taken := range map[string]bool{"/segue/:a/:b/:c": true, "/*": true, "/segue/:a": false, "": false} {

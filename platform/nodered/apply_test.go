@@ -439,7 +439,7 @@ func TestEditsByHand(t *testing.T) {
 			return n.id() == id
 		})
 		_, err := sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
-		if err == nil || !strings.Contains(err.Error(), key+": create") || !strings.Contains(err.Error(), "/segue/growth/"+key+" is taken by flow") {
+		if err == nil || !strings.Contains(err.Error(), key+": create") || !strings.Contains(err.Error(), "/segue/growth/"+key+" is held by flow") {
 			t.Errorf("error = %v", err)
 		}
 		// It is still segue's by its nodes, and can be taken back.

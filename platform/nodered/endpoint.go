@@ -69,13 +69,10 @@ func active(entries []entry) []entry {
 
 // pathOf is the path of an endpoint on the tab.
 func (t entry) pathOf(e entry) string {
-	switch {
-	case e.url != pathReference:
+	if e.url != pathReference || t.path == "" {
 		return e.url
-	case t.own:
-		return endpointPath(t.marker.Project, t.marker.Key)
 	}
-	return copyPath(e.z)
+	return t.path
 }
 
 // plainPath is how endpoints are compared.

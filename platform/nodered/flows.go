@@ -31,6 +31,7 @@ type entry struct {
 	method   string
 	field    string // that a template fills in
 	off      bool   // it is switched off
+	path     string // of the endpoints on a tab that refer to its variable
 	// marker is that of a tab, nil if it has none.
 	marker *tabMarker
 	// own says that the marker was written for this very tab. The marker of a tab
@@ -54,6 +55,15 @@ func readEntry(raw json.RawMessage) entry {
 		return b
 	}
 	e := entry{raw: raw, off: flag("d") || flag("disabled"), id: text("id"), kind: text("type"), z: text("z"), info: text("info"), url: text("url"), method: text("method"), field: text("field")}
+	if e.kind == "tab" {
+		var variables []struct{ Name, Type, Value string }
+		_ = json.Unmarshal(fields["env"], &variables) // odd ones are not segue's
+		for _, v := range variables {
+			if v.Name == pathVariable {
+				e.path = pathFor(e.id, v.Type, v.Value)
+			}
+		}
+	}
 	if m := (tabMarker{}); e.kind == "tab" && markerIn(e.info, &m) && m.Project != "" && m.Key != "" {
 		e.marker, e.own = &m, m.ID == e.id
 	}

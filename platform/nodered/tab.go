@@ -157,6 +157,22 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 	), nil
 }
 
+var pathValue = regexp.MustCompile(`^\$env\("NR_FLOW_ID"\) = "([^"]*)" \? "([^"]*)" : `)
+
+// pathFor is the path that the variable has in the flow with an ID, "" if that
+// can't be told.
+func pathFor(id, kind, value string) string {
+	switch m := pathValue.FindStringSubmatch(value); {
+	case kind == "str":
+		return value
+	case kind != "jsonata" || m == nil:
+		return ""
+	case m[1] == id:
+		return m[2]
+	}
+	return copyPath(id)
+}
+
 // ordinal writes a number as people count: 1st, 2nd, 3rd, 4th.
 func ordinal(n int) string {
 	suffix := "th"
