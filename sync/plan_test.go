@@ -64,6 +64,23 @@ func TestPlanTellsWhyAnUpdateIsNeeded(t *testing.T) {
 	}
 }
 
+// What an older version of segue has written in a form that lacks something is
+// written again, and nobody is said to have changed it.
+func TestPlanWritesAgainWhatIsOutdated(t *testing.T) {
+	v1, v2 := makeAutomation("growth/a", 1), makeAutomation("growth/a", 2)
+	for reason, want := range map[Reason]automation.Automation{Outdated: v1, CodeChanged: v2} {
+		m := newMemory()
+		s := m.put("", MarkerOf("growth", v1), v1)
+		s.Outdated = true
+		m.stored[s.ID] = s
+		plan := mustPlan(t, m, desired(want))
+		if len(plan.Changes) != 1 || plan.Changes[0].Reason != reason || plan.Changes[0].Action != Update {
+			t.Errorf("changes = %+v, want an update because of %s", plan.Changes, reason)
+		}
+		heal(t, m, desired(want))
+	}
+}
+
 func TestPlanLeavesWhatIsNotTheProjectsOwn(t *testing.T) {
 	m := newMemory()
 	a := makeAutomation("growth/a", 1)
