@@ -9,7 +9,9 @@
 // The work runs along these stages, each in a file of its own:
 //
 //	project.go   segue.cue: sources, targets, placeholders (unsure.go: with mistakes in it)
+//	workspace.go what is read of the disk: regular files of the project's folder
 //	load.go      which folders hold packages; the schema takes its place
+//	overlay.go   all that CUE's loader gets, so that it opens nothing itself
 //	evaluate.go  packages to values, in parallel, with bounded memory
 //	check.go     a value against its shape and the placeholder catalog
 //	message.go   one Segment message or request: URL, headers, size

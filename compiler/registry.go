@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -43,8 +42,6 @@ type registry struct {
 	mu sync.Mutex
 	// failed is the first failure of the registry itself.
 	failed *registryFailure
-	// folders are where the modules are that were fetched.
-	folders []string
 }
 
 // A registryFailure is a module that did not come.
@@ -105,44 +102,17 @@ func (r *registry) ModFile(_ context.Context, m module.Version) (*modfile.File, 
 // Fetch returns where the files of a module are, and gets them if they are not
 // there.
 func (r *registry) Fetch(_ context.Context, m module.Version) (module.SourceLoc, error) {
-	loc, err := ask(r, m.String(), func(ctx context.Context) (module.SourceLoc, error) { return r.client.Fetch(ctx, m) })
-	r.keep(loc)
-	return loc, err
+	return ask(r, m.String(), func(ctx context.Context) (module.SourceLoc, error) { return r.client.Fetch(ctx, m) })
 }
 
 // FetchFromCache returns where the files of a module are, if they are there.
 func (r *registry) FetchFromCache(m module.Version) (module.SourceLoc, error) {
-	loc, err := r.client.FetchFromCache(m)
-	r.keep(loc)
-	return loc, err
+	return r.client.FetchFromCache(m)
 }
 
 // ModuleVersions lists the versions of a module.
 func (r *registry) ModuleVersions(_ context.Context, path string) ([]string, error) {
 	return ask(r, path, func(ctx context.Context) ([]string, error) { return r.client.ModuleVersions(ctx, path) })
-}
-
-// keep remembers where a module is.
-func (r *registry) keep(loc module.SourceLoc) {
-	fsys, ok := loc.FS.(module.OSRootFS)
-	if !ok {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.folders = append(r.folders, fsys.OSRoot())
-}
-
-// holds reports whether a full path is in a module that was fetched.
-func (r *registry) holds(full string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, dir := range r.folders {
-		if full == dir || strings.HasPrefix(full, dir+string(os.PathSeparator)) {
-			return true
-		}
-	}
-	return false
 }
 
 // ask puts a question to the registry. Who waits for another process's lock on the

@@ -183,13 +183,16 @@ func prepareFile(full, path string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s: create: %w", path, cause(err))
 	}
+	switch stat, err := os.Stat(full); { // before it is opened: a pipe waits for somebody
+	case err == nil && stat.IsDir():
+		return fmt.Errorf("%s is a folder; a platform's data is a file, such as %s", path, filepath.Join(path, "platform.db"))
+	case err == nil && !stat.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file, and not a platform's data; name another file", path)
+	}
 	if f, err = os.Open(full); err != nil {
 		return fmt.Errorf("%s: open: %w", path, cause(err))
 	}
 	defer f.Close()
-	if stat, err := f.Stat(); err == nil && stat.IsDir() {
-		return fmt.Errorf("%s is a folder; a platform's data is a file, such as %s", path, filepath.Join(path, "platform.db"))
-	}
 	// The file's header: https://www.sqlite.org/fileformat.html#the_database_header
 	header := make([]byte, 100)
 	switch n, err := io.ReadFull(f, header); {

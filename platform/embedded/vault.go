@@ -127,6 +127,9 @@ func theStored(secrets int) string {
 }
 
 func readKey(file, shown string) ([]byte, error) {
+	if stat, err := os.Stat(file); err == nil && !stat.Mode().IsRegular() { // a pipe waits for somebody
+		return nil, keyError(fmt.Sprintf("%s is not a regular file; restore the key from a backup, or remove it if no secrets are stored", shown))
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, keyFileError{shown, err}
