@@ -11,7 +11,10 @@
 // The package imports nothing else of segue.
 package automation
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // APIVersion names the layout of a [Document]. A reader refuses a document of
 // another version.
@@ -40,11 +43,23 @@ type Automation struct {
 	Key string `json:"key"`
 	// Name is what people see on the platform.
 	Name string `json:"name"`
+	// Placeholders says more of the placeholders that the automation uses, by name:
+	// of those for which the project's code has declared something that a platform
+	// has to keep to.
+	Placeholders map[string]PlaceholderLimit `json:"placeholders,omitempty"`
 	// Protect makes a plan that would delete the automation fail. It is stored
 	// on the platform, so that it still holds after the code is gone.
 	Protect bool `json:"protect,omitempty"`
 	// Trigger is what sets the automation off.
 	Trigger Trigger `json:"trigger"`
+}
+
+// A PlaceholderLimit is what a platform has to keep to when it fills a placeholder
+// in.
+type PlaceholderLimit struct {
+	// MaxLength is the value's longest length, in bytes of JSON text without the
+	// quotes of a string. A longer value is refused, and nothing is sent.
+	MaxLength int `json:"maxLength"`
 }
 
 // A TriggerKind says what sort of thing sets an automation off.
@@ -82,6 +97,46 @@ type Request struct {
 	Payload json.RawMessage `json:"payload,omitempty"`
 	// URL is absolute. Placeholders may stand in its path and query.
 	URL string `json:"url"`
+}
+
+// PlaceholderNames returns the names of the placeholders that the request uses,
+// sorted, each once. Malformed ones are left out.
+func (r Request) PlaceholderNames() []string {
+	var names []string
+	add := func(text string) {
+		t, _ := ParseTemplate(text)
+		for _, ref := range t.References() {
+			names = append(names, ref.Name)
+		}
+	}
+	add(r.URL)
+	for _, h := range r.Headers {
+		if h.Scheme == "" && h.Value.Secret == "" { // credentials hold no placeholders
+			add(h.Value.Text)
+		}
+	}
+	var payload any
+	if r.Payload != nil && json.Unmarshal(r.Payload, &payload) == nil {
+		eachString(payload, add)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// eachString calls f with every string in decoded JSON that is not a field's name.
+func eachString(v any, f func(string)) {
+	switch v := v.(type) {
+	case string:
+		f(v)
+	case []any:
+		for _, e := range v {
+			eachString(e, f)
+		}
+	case map[string]any:
+		for _, e := range v {
+			eachString(e, f)
+		}
+	}
 }
 
 // A Header is the value of one HTTP header: a text that may hold placeholders,

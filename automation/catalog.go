@@ -23,6 +23,10 @@ type Placeholder struct {
 	Triggers []TriggerKind `json:"triggers"`
 	// MaxLength is the value's longest length, in bytes of JSON text.
 	MaxLength int `json:"maxLength"`
+	// Declared says that the project's code declares MaxLength: a longer value is
+	// then refused when an automation fires. The catalog's own lengths are
+	// estimates.
+	Declared bool `json:"-"`
 	// Sample is an example: a string, a number or a boolean.
 	Sample any `json:"sample"`
 	// Description is a sentence for people.

@@ -221,7 +221,9 @@ func renderURL(raw string, values map[string]any) (string, error) {
 		i++
 		before += t.texts[i]
 		if query {
-			return url.QueryEscape(s), nil
+			// A space is %20, which every server reads as one: "+" is a space in
+			// a form only.
+			return strings.ReplaceAll(url.QueryEscape(s), "+", "%20"), nil
 		}
 		if s == "" || s == "." || s == ".." {
 			return "", errors.New(`is empty, "." or "..", which would change the URL's path`)

@@ -33,7 +33,7 @@ func TestRenderRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "https://h.example/v1/a%2Fb%20c%3F&?q=O%22Neil%5Cn%7B%7Bx%7D%7D+%24%7B%7D+%7B%7B%7B+%5C+%C3%A9%F0%9F%98%80&r=a%2Fb+c%3F%26"; got.URL != want {
+	if want := "https://h.example/v1/a%2Fb%20c%3F&?q=O%22Neil%5Cn%7B%7Bx%7D%7D%20%24%7B%7D%20%7B%7B%7B%20%5C%20%C3%A9%F0%9F%98%80&r=a%2Fb%20c%3F%26"; got.URL != want {
 		t.Errorf("URL = %s\nwant  %s", got.URL, want)
 	}
 	headers := map[string]string{}

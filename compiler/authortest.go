@@ -201,14 +201,19 @@ func (r *testRun) add(v cue.Value, m *message, a *automation.Automation, dir, pk
 	r.tested = append(r.tested, t)
 }
 
-// render fills in values, and samples where there are none.
-func (t *tested) render(values map[string]any) (automation.Rendered, error) {
+// render fills in values, and samples where there are none. The request is refused
+// if it can be rendered and must not be sent.
+func (t *tested) render(values map[string]any) (rendered automation.Rendered, refused, err error) {
 	all := t.message.catalog.Samples(t.automation.Trigger.Kind)
 	for name, v := range values {
 		all[name] = v
 	}
 	// Secrets are not needed for what is compared.
-	return t.automation.Action.Render(all, func(string) (automation.Secret, bool) { return automation.Secret{}, true })
+	rendered, err = t.automation.Action.Render(all, func(string) (automation.Secret, bool) { return automation.Secret{}, true })
+	if err == nil {
+		refused = t.automation.CheckMessage(rendered, all)
+	}
+	return rendered, refused, err
 }
 
 // run runs one test.
@@ -219,18 +224,22 @@ func (t *tested) run(test cue.Value, at valuePath) []TestProblem {
 			return []TestProblem{{Message: "values must be known: " + err.Error(), path: at.with("values")}}
 		}
 	}
-	rendered, failure := t.render(values)
+	rendered, refused, failure := t.render(values)
+	told := "the values can't be filled in: "
+	if refused != nil {
+		failure, told = refused, "the message would not be sent: "
+	}
 	if want, err := test.LookupPath(valueSelector("expectError")).String(); err == nil {
 		switch {
 		case failure == nil:
-			return []TestProblem{{Message: "the values can be filled in, and the test expects that they can't", Want: jsonText(want), path: at.with("expectError")}}
+			return []TestProblem{{Message: "the values can be filled in and sent, and the test expects that they can't", Want: jsonText(want), path: at.with("expectError")}}
 		case !strings.Contains(failure.Error(), want):
-			return []TestProblem{{Message: "the values can't be filled in, but for another reason", Want: jsonText(want), Got: jsonText(failure.Error()), path: at.with("expectError")}}
+			return []TestProblem{{Message: "the values can't be filled in or sent, but for another reason", Want: jsonText(want), Got: jsonText(failure.Error()), path: at.with("expectError")}}
 		}
 		return nil
 	}
 	if failure != nil {
-		return []TestProblem{{Message: "the values can't be filled in: " + failure.Error(), path: at}}
+		return []TestProblem{{Message: told + failure.Error(), path: at}}
 	}
 	var problems []TestProblem
 	if want, err := test.LookupPath(valueSelector("expectURL")).String(); err == nil && want != rendered.URL {
@@ -533,10 +542,7 @@ func withoutBraces(v any) any {
 
 // placeProblems finds the places of the problems and of the tests that have any.
 func placeProblems(project *Project, all []*tested) error {
-	x, err := newExplainer(project.Dir, project.Catalog, nil)
-	if err != nil {
-		return err
-	}
+	x := newExplainer(project.disk, project.Catalog, nil)
 	x.loader.tests = true
 	opened := map[string]*explained{}
 	for _, t := range all {
@@ -548,6 +554,7 @@ func placeProblems(project *Project, all []*tested) error {
 			id := t.dir + "\x00" + t.pkg
 			p := opened[id]
 			if p == nil {
+				var err error
 				if p, err = x.open(t.dir, t.pkg, nil); err != nil {
 					return err
 				}

@@ -25,6 +25,7 @@ func (m *message) emit() (*automation.Automation, error) {
 	payload, ok := m.raw["payload"]
 	if !ok {
 		delete(a.Action.Headers, "Content-Type")
+		a.Placeholders = m.limits(a.Action)
 		return a, nil
 	}
 	b, err := json.Marshal(canonicalTemplates(payload))
@@ -34,7 +35,23 @@ func (m *message) emit() (*automation.Automation, error) {
 	if a.Action.Payload, err = automation.CanonicalPayload(b); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.key, err)
 	}
+	a.Placeholders = m.limits(a.Action)
 	return a, nil
+}
+
+// limits returns what the project declares of the placeholders that a request
+// uses, nil for nothing.
+func (m *message) limits(r automation.Request) map[string]automation.PlaceholderLimit {
+	var limits map[string]automation.PlaceholderLimit
+	for _, name := range r.PlaceholderNames() {
+		if entry := m.catalog[name]; entry.Declared {
+			if limits == nil {
+				limits = map[string]automation.PlaceholderLimit{}
+			}
+			limits[name] = automation.PlaceholderLimit{MaxLength: entry.MaxLength}
+		}
+	}
+	return limits
 }
 
 // canonicalTemplates writes all placeholders of a value in their canonical form.

@@ -1,9 +1,11 @@
 package compiler
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/literal"
@@ -460,6 +462,67 @@ func rangeOf(from, to token.Pos) diagnostic.Range {
 		r.End = diagnostic.Position{Line: to.Line(), Column: to.Column()}
 	}
 	return r
+}
+
+// withinFiles cuts the ranges of findings at the ends of files and lines.
+func withinFiles(disk *workspace, found diagnostic.List) {
+	lines := func() func(string) [][]byte {
+		var last string
+		var known [][]byte
+		return func(file string) [][]byte {
+			if file != last {
+				content, err := disk.read(file)
+				if known = nil; err == nil {
+					known = bytes.Split(content, []byte("\n"))
+				}
+				last = file
+			}
+			return known
+		}
+	}
+	own, others := lines(), lines() // findings are in order of their files
+	for i := range found {
+		d := &found[i]
+		d.Range = within(own(d.File), d.Range)
+		for j := range d.Related {
+			r := &d.Related[j]
+			r.Range = within(others(r.File), r.Range)
+		}
+	}
+}
+
+// within cuts a range at the end of its file and of its lines, where CUE has places
+// behind those. A line break is a part of its line. A range that is then empty is that
+// of the last character.
+func within(lines [][]byte, r diagnostic.Range) diagnostic.Range {
+	if r == (diagnostic.Range{}) || len(lines) == 0 {
+		return r
+	}
+	cut := func(p diagnostic.Position) diagnostic.Position {
+		last := len(lines[len(lines)-1]) + 1
+		switch {
+		case p.Line > len(lines), p.Line == len(lines) && p.Column > last:
+			return diagnostic.Position{Line: len(lines), Column: last}
+		case p.Line < len(lines):
+			p.Column = min(p.Column, len(lines[p.Line-1])+2)
+		}
+		return p
+	}
+	c := diagnostic.Range{Start: cut(r.Start), End: cut(r.End)}
+	if c == r || c.Start.Line < c.End.Line || c.Start.Line == c.End.Line && c.Start.Column < c.End.Column {
+		return c
+	}
+	at := c.End
+	switch {
+	case at.Column > 1:
+		line := lines[at.Line-1]
+		_, size := utf8.DecodeLastRune(line[:min(at.Column-1, len(line))])
+		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line, Column: at.Column - max(size, 1)}, End: at}
+	case at.Line > 1:
+		end := len(lines[at.Line-2]) + 1
+		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line - 1, Column: end}, End: diagnostic.Position{Line: at.Line - 1, Column: end + 1}}
+	}
+	return diagnostic.Range{} // the file is empty
 }
 
 // sourceOf returns the author's file that a position is in.

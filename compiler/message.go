@@ -13,12 +13,11 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// maxEvent is the size of an event that Segment takes: 32 KB, as its HTTP API's
-// documentation has it. Larger ones are rejected.
-const maxEvent = 32 << 10
-
-// maxMessageID is the longest messageId: Segment wants it below 100 characters.
-const maxMessageID = 99
+// The limits that Segment sets on an event.
+const (
+	maxEvent     = automation.MaxMessageBytes
+	maxMessageID = automation.MaxMessageIDLength
+)
 
 // A message is one automation that is checked: the decoded value, and what has
 // been learnt of it.

@@ -2,10 +2,10 @@ package compiler
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -48,6 +48,10 @@ func checkProject(c *checker, raw, described map[string]any) {
 	}
 	if name, ok := raw["defaultTarget"].(string); ok {
 		refer(name, targets, "target", valuePath{"defaultTarget"}, atValue)
+	}
+	if former, ok := object(raw, "moved")["project"].(string); ok && former == raw["project"] {
+		w := c.report("invalid-value", valuePath{"moved", "project"}, atValue, "%q is the project's name now, not a former one", former)
+		w.Help = "write the name that the project had before, or leave it out"
 	}
 	for _, name := range sorted(sources) {
 		checkBase(c, sources[name], "endpoint", valuePath{"sources", name})
@@ -180,9 +184,15 @@ var languageVersion = regexp.MustCompile(`\bversion:[ \t]*("[^"\n]*")`)
 
 // moduleFinding says what is wrong with the module file, nil if it is right or
 // there is none.
-func moduleFinding(root string) *diagnostic.Diagnostic {
-	const name = "cue.mod/module.cue"
-	content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+func moduleFinding(disk *workspace) *diagnostic.Diagnostic {
+	for _, name := range []string{moduleFile, localModuleFile} {
+		if _, err := disk.read(name); err != nil && (disk.exists(name) || !errors.Is(err, fs.ErrNotExist)) {
+			d := unreadableFolder(name, err)
+			return &d
+		}
+	}
+	const name = moduleFile
+	content, err := disk.read(name)
 	if err != nil {
 		return nil
 	}

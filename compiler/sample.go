@@ -57,10 +57,7 @@ const samplesPerContext = 500
 
 // checkSamples renders every automation with the samples and checks the result.
 func checkSamples(ctx context.Context, project *Project, all []*tested) error {
-	l, err := newLoader(project.Dir, concreteFiles())
-	if err != nil {
-		return err
-	}
+	l := newLoader(project.disk, concreteFiles())
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for chunk := range slices.Chunk(all, samplesPerContext) {
@@ -85,13 +82,19 @@ func checkSamples(ctx context.Context, project *Project, all []*tested) error {
 
 // sample says what is wrong with the message that the samples make.
 func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
-	rendered, err := t.render(nil)
+	rendered, refused, err := t.render(nil)
 	at := valuePath{"automations", t.name}
 	if err != nil {
 		return []TestProblem{{Message: "the samples can't be filled in: " + err.Error(), path: at}}
 	}
+	refusal := func() []TestProblem {
+		if refused == nil {
+			return nil
+		}
+		return []TestProblem{{Message: "the samples make a message that would not be sent: " + refused.Error(), path: at}}
+	}
 	if t.message.call == "http" {
-		return nil // its body is not a message of Segment's
+		return refusal() // the schema has no shape for its body
 	}
 	body := decoded(rendered.Body)
 	var problems []TestProblem
@@ -115,6 +118,9 @@ func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 		if !slices.ContainsFunc(problems, func(q TestProblem) bool { return q.Field == p.Field }) {
 			problems = append(problems, p)
 		}
+	}
+	if len(problems) == 0 {
+		return refusal()
 	}
 	return problems
 }

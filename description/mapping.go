@@ -116,7 +116,8 @@ func HeaderText(h automation.Header, secret automation.SecretLookup) (string, er
 
 // Content is what decode gives of an object.
 type Content struct {
-	// Automation has no key, is not protected, and has no headers.
+	// Automation has the key that decode gives, if any; it is not protected, and has
+	// no headers.
 	Automation automation.Automation
 	// Headers are texts, nil for one whose value is hidden.
 	Headers map[string]*string
@@ -124,6 +125,7 @@ type Content struct {
 
 // content is decode's output.
 type content struct {
+	Key     string             `json:"key"`
 	Name    string             `json:"name"`
 	Enabled *bool              `json:"enabled"`
 	Trigger automation.Trigger `json:"trigger"`
@@ -152,10 +154,43 @@ func (p *Platform) Decode(object any) (Content, error) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return Content{}, typeError(err)
 	}
+	return c.result()
+}
+
+// DecodeParts returns what can be read of an object that Decode can't read as a
+// whole, because the platform has changed or dropped a part of it: all else is as
+// Decode would give it.
+func (p *Platform) DecodeParts(object any) Content {
+	p.mapping.lock.Lock()
+	defer p.mapping.lock.Unlock()
+	var c content
+	c.Enabled = new(bool)
+	v, err := fill(p.mapping.decode, map[string]any{"object": object})
+	if err != nil {
+		return Content{}
+	}
+	for path, into := range map[string]any{
+		"name": &c.Name, "enabled": c.Enabled, "trigger.kind": &c.Trigger.Kind, "trigger.name": &c.Trigger.Name,
+		"action.method": &c.Action.Method, "action.url": &c.Action.URL, "action.headers": &c.Action.Headers, "action.payload": &c.Action.Payload,
+	} {
+		at := v.LookupPath(cue.ParsePath("automation." + path))
+		if b, err := at.MarshalJSON(); err == nil {
+			_ = json.Unmarshal(b, into) // what does not fit is left out
+		}
+	}
+	out, err := c.result()
+	if err != nil {
+		return Content{}
+	}
+	return out
+}
+
+// result returns the content in canonical terms.
+func (c content) result() (out Content, err error) {
 	if c.Enabled == nil {
 		return Content{}, errors.New("decode gives no automation.enabled")
 	}
-	out := Content{Headers: map[string]*string{}, Automation: automation.Automation{Name: c.Name, Enabled: *c.Enabled, Trigger: c.Trigger,
+	out = Content{Headers: map[string]*string{}, Automation: automation.Automation{Key: c.Key, Name: c.Name, Enabled: *c.Enabled, Trigger: c.Trigger,
 		Action: automation.Request{Kind: automation.KindHTTPRequest, Method: c.Action.Method, URL: c.Action.URL}}}
 	for name, value := range c.Action.Headers {
 		out.Headers[textproto.CanonicalMIMEHeaderKey(name)] = value

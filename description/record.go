@@ -14,7 +14,17 @@ type Record struct {
 	Project string `json:"project"`
 	Key     string `json:"key"`
 	Hash    string `json:"hash"`
+	// Made is the hash of what the platform has made of that, "" if it has stored
+	// what it was sent.
+	Made string `json:"made,omitempty"`
+	// ID is the identifier of the object that the marker was written for: a copy has
+	// another one. It is not known before the object is there, so that a new one has
+	// a Nonce alone, which is different for each create.
+	ID      string `json:"id,omitempty"`
+	Nonce   string `json:"nonce,omitempty"`
 	Protect bool   `json:"protect,omitempty"`
+	// Placeholders are the automation's: they say what its values have to keep to.
+	Placeholders map[string]automation.PlaceholderLimit `json:"placeholders,omitempty"`
 	// Headers are those that are more than a text: the platform holds what they
 	// come to, which does not tell what they were.
 	Headers map[string]automation.Header `json:"headers,omitempty"`
@@ -25,7 +35,7 @@ type Record struct {
 
 // RecordOf returns the record of an automation, without what its secrets need.
 func RecordOf(project string, a automation.Automation, hash string) Record {
-	r := Record{Project: project, Key: a.Key, Hash: hash, Protect: a.Protect}
+	r := Record{Project: project, Key: a.Key, Hash: hash, Protect: a.Protect, Placeholders: a.Placeholders}
 	for name, h := range a.Action.Headers {
 		if h.Scheme != "" || h.Value.Secret != "" {
 			if r.Headers == nil {
@@ -106,7 +116,7 @@ const hiddenHeader = "(hidden)"
 // marker says.
 func (p *Platform) Restore(c Content, r Record) automation.Automation {
 	a := c.Automation
-	a.Key, a.Protect = r.Key, r.Protect
+	a.Key, a.Protect, a.Placeholders = r.Key, r.Protect, r.Placeholders
 	a.Action.Headers = map[string]automation.Header{}
 	for name, value := range c.Headers {
 		text := hiddenHeader

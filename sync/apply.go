@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,9 +31,12 @@ type ApplyOptions struct {
 }
 
 // Apply carries a plan out: secrets are stored first, then automations are
-// created, updated and deleted, then secrets are deleted that nothing on the
-// platform needs any more, and a [Settler] settles. In must be what the plan was
-// made of.
+// created and updated, then others are deleted, then secrets are deleted that
+// nothing on the platform needs any more. All that was written is looked at once
+// more, and a [Settler] settles. In must be what the plan was made of.
+//
+// What is deleted because something else takes its place stays until that is
+// there, so that an apply that is cut off leaves one that fires.
 //
 // It returns no result, and has changed nothing, with a [*BlockedError] for a
 // plan that has blocks and a [*StaleError] for one that was made of other
@@ -40,7 +44,8 @@ type ApplyOptions struct {
 // [Result.Err]: one failure does not stop the rest, except that nothing new is
 // started once the platform refuses the credentials.
 //
-// On a [Batcher] all of it is one write: either everything is done or nothing.
+// On a [Batcher] all of it is one write. A change that the platform refuses is
+// left out of it, and reported as failed.
 //
 // When ctx is cancelled nothing new is started either; calls in flight are
 // finished, so that their outcome is known.
@@ -75,12 +80,14 @@ func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOp
 	}
 	if b, ok := p.(Batcher); ok {
 		r.batch(ctx, b)
+		r.review(ctx)
 	} else {
 		r.putSecrets(ctx)
 		r.change(ctx)
 		r.confirm(ctx)
 		r.carrySecrets(ctx)
 		r.deleteSecrets(ctx)
+		r.review(ctx)
 		r.settle(ctx)
 	}
 	return r.result, r.result.Err()
@@ -100,6 +107,16 @@ type run struct {
 	confirmed atomic.Bool
 
 	progress stdsync.Mutex // serialises calls of opts.Progress
+}
+
+// errTaken is why a change is refused whose endpoint or name somebody else holds.
+func errTaken(b *Bystander) error {
+	what := "what it needs"
+	if b.Endpoint != "" {
+		what = b.Endpoint
+	}
+	return &Error{Kind: Refused, Message: what + " is held by " + b.Title +
+		", which is not this project's; change or delete that one there, or take it over with --adopt"}
 }
 
 // errNotStarted marks a change that nothing was asked of the platform for.
@@ -153,20 +170,28 @@ func (r *run) change(ctx context.Context) {
 	one := func(i int) {
 		c := r.plan.Changes[i]
 		t := changeTask(c)
-		err := r.do(ctx, t, func(t task) error {
-			want := r.desired[c.Key]
+		id := ""
+		err := r.do(ctx, t, func(t task) (err error) {
+			if c.Taken != nil {
+				return errTaken(c.Taken)
+			}
 			if c.Action == Delete {
+				if err := r.mayDelete(ctx, t, c); err != nil {
+					return err
+				}
 				return r.delete(ctx, t, c.Base.stored(r.plan.Project, c.Key))
 			}
+			want := r.desired[c.Key]
 			for _, name := range want.SecretNames() {
 				if missing[name] {
 					return fmt.Errorf("%w: the secret %s could not be stored", errNotStarted, name)
 				}
 			}
-			return r.put(ctx, t, c, want)
+			id, err = r.put(ctx, t, c, want)
+			return err
 		})
 		r.result.Changes[i] = ChangeResult{
-			Key: c.Key, Action: c.Action, Reason: c.Reason,
+			Key: c.Key, Action: c.Action, Reason: c.Reason, ID: id,
 			Outcome: outcome(err), Settled: err == nil && *t.settled, Err: err, Error: text(err),
 		}
 		if err == nil && *t.found {
@@ -182,11 +207,38 @@ func (r *run) change(ctx context.Context) {
 			}
 		}
 	}
-	r.each(len(r.plan.Changes), func(i int) {
-		if !done[i] {
-			one(i)
+	for _, deleting := range []bool{false, true} {
+		r.each(len(r.plan.Changes), func(i int) {
+			if !done[i] && deleting == (r.plan.Changes[i].Action == Delete) {
+				one(i)
+			}
+		})
+	}
+}
+
+// mayDelete returns why an automation has to stay: what is to take its place, or is
+// the copy that stays, is not there. All else has been written by now.
+func (r *run) mayDelete(ctx context.Context, t task, c Change) error {
+	for i, other := range r.plan.Changes {
+		if other.Action == Delete {
+			continue // it may be under way
 		}
-	})
+		switch o := r.result.Changes[i].Outcome; {
+		case o != Failed && o != NotStarted:
+		case other.Key == c.After:
+			return fmt.Errorf("%w: %s, which seems to take its place, is not there", errNotStarted, other.Key)
+		case other.Key == c.Key:
+			return fmt.Errorf("%w: the copy that is to stay could not be written", errNotStarted)
+		}
+	}
+	if c.Kept == "" {
+		return nil
+	}
+	found, err := r.find(ctx, t, r.plan.Project, c.Key)
+	if err == nil && !slices.ContainsFunc(found, func(s Stored) bool { return s.ID == c.Kept }) {
+		return fmt.Errorf("%w: the copy that was to stay, %s, is gone", errNotStarted, c.Kept)
+	}
+	return err
 }
 
 // confirm looks whether the platform's list shows what was written, where that
@@ -221,10 +273,7 @@ func (r *run) confirm(ctx context.Context) {
 		if cause == nil || c.Action == Delete || c.Outcome != Done {
 			continue
 		}
-		c.Outcome, c.Settled = Failed, false
-		c.Err = &ChangeError{Subject: c.Key, Action: c.Action, Target: r.plan.Target, Err: cause}
-		c.Error = text(c.Err)
-		r.emit(task{Event: Event{Action: c.Action, Key: c.Key}}, EventFailed, c.Err, 0)
+		r.fail(c, cause)
 	}
 }
 
@@ -236,10 +285,13 @@ func (r *run) deleteSecrets(ctx context.Context) {
 	if first < 0 {
 		return
 	}
-	var there []Stored
+	there := map[string][]Stored{}
 	var listErr error
-	if ctx.Err() == nil {
-		there, listErr = r.list(ctx, r.secretTask(r.plan.Secrets[first]))
+	for _, s := range r.plan.Secrets[first:] {
+		project := cmp.Or(s.Project, r.plan.Project)
+		if _, listed := there[project]; !listed && s.Action == Delete && ctx.Err() == nil && listErr == nil {
+			there[project], listErr = r.list(ctx, r.secretTask(s), project)
+		}
 	}
 	r.each(len(r.plan.Secrets), func(i int) {
 		s := r.plan.Secrets[i]
@@ -250,10 +302,11 @@ func (r *run) deleteSecrets(ctx context.Context) {
 			if listErr != nil {
 				return fmt.Errorf("%w: can't tell whether it is still needed: %w", errNotStarted, listErr)
 			}
-			if keys := needing(s.Name, owned(r.plan.Project, there)); len(keys) > 0 {
+			project := cmp.Or(s.Project, r.plan.Project)
+			if keys := needing(s.Name, owned(project, there[project])); len(keys) > 0 {
 				return fmt.Errorf("%w: %s may still need it", errNotStarted, keys[0])
 			}
-			return r.deleteSecret(ctx, t, s.Name)
+			return r.deleteSecret(ctx, t, project, s.Name)
 		}))
 	})
 }
@@ -273,12 +326,31 @@ func (r *run) settle(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
 		defer cancel()
 		err := s.Settle(ctx, r.plan.Project)
+		if former := r.former(); err == nil && former != "" {
+			err = s.Settle(ctx, former)
+		}
 		return err != nil && mayPass(err), err
 	})
 	if err != nil {
-		r.result.Unsettled = fmt.Errorf("put in order what is left on %s: %w", r.plan.Target, err)
-		r.result.UnsettledError = r.result.Unsettled.Error()
+		r.unsettled(fmt.Errorf("put in order what is left on %s: %w", r.plan.Target, err))
 	}
+}
+
+// unsettled reports what is wrong with the apply as a whole, the first that is.
+func (r *run) unsettled(err error) {
+	if r.result.Unsettled == nil {
+		r.result.Unsettled, r.result.UnsettledError = err, err.Error()
+	}
+}
+
+// former returns the project's former name if the plan takes anything over from it.
+func (r *run) former() string {
+	for _, c := range r.plan.Changes {
+		if c.Base != nil && c.Base.Kind == Foreign {
+			return c.Base.Project
+		}
+	}
+	return ""
 }
 
 // owned returns the automations that carry a marker of the project.

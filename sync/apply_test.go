@@ -23,7 +23,7 @@ func scene(t *testing.T) (*memory, Desired) {
 		makeAutomation("growth/delete", 1, "DROPPED"),
 	))
 	other := makeAutomation("growth/update", 9)
-	m.put("", Marker{"other", other.Key, other.Hash()}, other)
+	m.put("", Marker{Project: "other", Key: other.Key, Hash: other.Hash()}, other)
 	m.calls = nil
 	return m, desired(
 		makeAutomation("growth/same", 1, "KEPT"),
@@ -353,8 +353,8 @@ func TestApplyOrdersAndReportsItsSteps(t *testing.T) {
 	want := []string{
 		"started create ADDED", "done create ADDED",
 		"started create growth/create", "retrying create growth/create", "done create growth/create",
-		"started delete growth/delete", "done delete growth/delete",
 		"started update growth/update", "done update growth/update",
+		"started delete growth/delete", "done delete growth/delete",
 		"started delete DROPPED", "done delete DROPPED",
 	}
 	if diff := cmp.Diff(want, events); diff != "" {
@@ -362,7 +362,7 @@ func TestApplyOrdersAndReportsItsSteps(t *testing.T) {
 	}
 	calls := []string{
 		"putSecret ADDED", "create growth/create", "find growth/create", "create growth/create", "find growth/create",
-		"delete growth/delete", "update growth/update", "list growth", "deleteSecret DROPPED",
+		"update growth/update", "delete growth/delete", "list growth", "deleteSecret DROPPED", "list growth",
 	}
 	if diff := cmp.Diff(calls, m.calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,9 @@ type Batch struct {
 
 // A BatchUpdate replaces one stored automation, as [Platform.Update] does.
 type BatchUpdate struct {
-	Old Stored
-	New automation.Automation
+	Old  Stored
+	Next Marker
+	New  automation.Automation
 }
 
 // A BatchError says which change is to blame for a batch that was not made.
@@ -53,7 +55,8 @@ func (e *BatchError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *BatchError) Unwrap() error { return e.Err }
 
-// batch carries the whole plan out in one write.
+// batch carries the plan out in one write, without the changes that the platform
+// refuses.
 func (r *run) batch(ctx context.Context, p Batcher) {
 	tasks := make([]task, 0, len(r.plan.Changes))
 	for _, c := range r.plan.Changes {
@@ -61,31 +64,39 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 	}
 	whole := newTask(Event{}, "the batch")
 	kept, err := r.stillNeeded(ctx, whole)
-	b := r.newBatch(kept)
-	if err == nil && !b.empty() {
+	left := r.leftOut()
+	if b := r.newBatch(kept, left); err == nil && !b.empty() {
 		for i := range tasks {
 			r.emit(tasks[i], EventStarted, nil, 0)
 		}
-		err = r.persist(ctx, whole, func() (bool, error) {
-			// One write does the work of many.
-			callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
-			defer cancel()
-			err := p.Batch(callCtx, r.plan.Project, b)
-			if err == nil {
-				return false, nil
+		for {
+			err = r.persist(ctx, whole, func() (bool, error) {
+				// One write does the work of many.
+				callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
+				defer cancel()
+				err := p.Batch(callCtx, r.plan.Project, b)
+				if err == nil {
+					return false, nil
+				}
+				return r.judgeBatch(ctx, whole, b, left, err)
+			})
+			culprit := r.culprit(err)
+			if culprit == nil || left[culprit.Key] != nil || ctx.Err() != nil {
+				break
 			}
-			return r.judgeBatch(ctx, whole, b, err)
-		})
+			// Nothing was written. The others need not wait for this one.
+			left[culprit.Key] = culprit.Err
+			r.leaveOutDeletes(left)
+			if b, err = r.newBatch(kept, left), nil; b.empty() {
+				break
+			}
+		}
 	}
 
-	var culprit *BatchError
-	if errors.As(err, &culprit) && !slices.ContainsFunc(r.plan.Changes, func(c Change) bool { return c.Key == culprit.Key }) {
-		culprit = nil
-	}
 	for i, c := range r.plan.Changes {
 		err := r.do(context.WithoutCancel(ctx), tasks[i], func(task) error {
-			if culprit != nil && culprit.Key != c.Key {
-				return fmt.Errorf("%w: nothing was changed, because of %s", errNotStarted, culprit.Key)
+			if cause := left[c.Key]; cause != nil {
+				return cause
 			}
 			return err
 		})
@@ -95,61 +106,116 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 		}
 	}
 	for i, s := range r.plan.Secrets {
-		r.finishSecret(i, r.do(context.WithoutCancel(ctx), r.secretTask(s), func(task) error {
+		r.finishSecret(i, r.do(context.WithoutCancel(ctx), r.secretTask(s), func(t task) error {
+			keptFor := kept[s.stored(r.plan.Project)]
 			switch {
-			case culprit != nil:
-				return fmt.Errorf("%w: nothing was changed, because of %s", errNotStarted, culprit.Key)
-			case err == nil && kept[s.Name] != "":
-				return fmt.Errorf("%w: %s may still need it", errNotStarted, kept[s.Name])
+			case err == nil && keptFor != "":
+				return fmt.Errorf("%w: %s may still need it", errNotStarted, keptFor)
+			case err == nil && s.Project != "":
+				return r.deleteSecret(ctx, t, s.Project, s.Name) // a batch is about one project
 			}
 			return err
 		}))
 	}
 }
 
-// stillNeeded returns the secrets that the plan would delete and that an
-// automation may need which is none of the plan's, by name, with its key.
-func (r *run) stillNeeded(ctx context.Context, t task) (map[string]string, error) {
+// culprit returns which change of the plan the platform refuses, nil if that is not
+// what the error is about.
+func (r *run) culprit(err error) *BatchError {
+	var e *BatchError
+	if !errors.As(err, &e) || hasKind(err, Unauthorized) || KindOf(e.Err) == Temporary ||
+		!slices.ContainsFunc(r.plan.Changes, func(c Change) bool { return c.Key == e.Key }) {
+		return nil
+	}
+	return e
+}
+
+// leftOut returns why changes are left out of the batch that the plan knows to be
+// refused, by key.
+func (r *run) leftOut() map[string]error {
+	left := map[string]error{}
+	for _, c := range r.plan.Changes {
+		if c.Taken != nil {
+			left[c.Key] = errTaken(c.Taken)
+		}
+	}
+	r.leaveOutDeletes(left)
+	return left
+}
+
+// leaveOutDeletes leaves what is to be replaced by a change that is left out.
+func (r *run) leaveOutDeletes(left map[string]error) {
+	for _, c := range r.plan.Changes {
+		if c.After != "" && left[c.After] != nil && left[c.Key] == nil {
+			left[c.Key] = fmt.Errorf("%w: %s, which seems to take its place, is not there", errNotStarted, c.After)
+		}
+	}
+}
+
+// A storedSecret is a secret of a project.
+type storedSecret struct{ project, name string }
+
+// stored returns which secret the change is about.
+func (s SecretChange) stored(project string) storedSecret {
+	return storedSecret{cmp.Or(s.Project, project), s.Name}
+}
+
+// stillNeeded returns the secrets that the plan would delete and that an automation
+// may need that is not in the plan, with the automation's key.
+func (r *run) stillNeeded(ctx context.Context, t task) (map[storedSecret]string, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
 	}
 	if !slices.ContainsFunc(r.plan.Secrets, func(s SecretChange) bool { return s.Action == Delete }) {
 		return nil, nil
 	}
-	there, err := r.list(ctx, t)
-	if err != nil {
-		return nil, fmt.Errorf("%w: can't tell which secrets are still needed: %w", errNotStarted, err)
-	}
-	there = slices.DeleteFunc(owned(r.plan.Project, there), func(s Stored) bool {
-		return slices.ContainsFunc(r.plan.Changes, func(c Change) bool { return c.Base != nil && c.Base.ID == s.ID })
-	})
-	kept := map[string]string{}
+	there := map[string][]Stored{}
+	kept := map[storedSecret]string{}
 	for _, s := range r.plan.Secrets {
-		if keys := needing(s.Name, there); s.Action == Delete && len(keys) > 0 {
-			kept[s.Name] = keys[0]
+		if s.Action != Delete {
+			continue
+		}
+		secret := s.stored(r.plan.Project)
+		if _, listed := there[secret.project]; !listed {
+			all, err := r.list(ctx, t, secret.project)
+			if err != nil {
+				return nil, fmt.Errorf("%w: can't tell which secrets are still needed: %w", errNotStarted, err)
+			}
+			there[secret.project] = slices.DeleteFunc(owned(secret.project, all), func(s Stored) bool {
+				return slices.ContainsFunc(r.plan.Changes, func(c Change) bool { return c.Base != nil && c.Base.ID == s.ID && c.Taken == nil })
+			})
+		}
+		if keys := needing(s.Name, there[secret.project]); len(keys) > 0 {
+			kept[secret] = keys[0]
 		}
 	}
 	return kept, nil
 }
 
-// newBatch returns the plan's changes, without the secrets that are kept.
-func (r *run) newBatch(kept map[string]string) Batch {
+// newBatch returns the plan's changes, without those that are left out and the
+// secrets that are kept.
+func (r *run) newBatch(kept map[storedSecret]string, left map[string]error) Batch {
 	b := Batch{PutSecrets: map[string]automation.Secret{}}
 	for _, c := range r.plan.Changes {
+		if left[c.Key] != nil {
+			continue
+		}
 		switch c.Action {
 		case Create:
 			b.Creates = append(b.Creates, r.desired[c.Key])
 		case Delete:
 			b.Deletes = append(b.Deletes, c.Base.stored(r.plan.Project, c.Key))
 		default:
-			b.Updates = append(b.Updates, BatchUpdate{Old: c.Base.stored(r.plan.Project, c.Key), New: r.desired[c.Key]})
+			b.Updates = append(b.Updates, BatchUpdate{
+				Old: c.Base.stored(r.plan.Project, c.Key), Next: MarkerOf(r.plan.Project, r.desired[c.Key]), New: r.desired[c.Key],
+			})
 		}
 	}
 	for _, s := range r.plan.Secrets {
 		switch {
 		case s.Action != Delete:
 			b.PutSecrets[s.Name] = r.secrets[s.Name]
-		case kept[s.Name] == "":
+		case kept[s.stored(r.plan.Project)] == "" && s.Project == "":
 			b.DeleteSecrets = append(b.DeleteSecrets, s.Name)
 		}
 	}
@@ -170,12 +236,12 @@ const (
 )
 
 // judgeBatch decides how to go on after a failed batch by what is there.
-func (r *run) judgeBatch(ctx context.Context, t task, b Batch, err error) (again bool, _ error) {
-	stored, lookErr := r.list(ctx, t)
+func (r *run) judgeBatch(ctx context.Context, t task, b Batch, left map[string]error, err error) (again bool, _ error) {
+	stored, lookErr := r.list(ctx, t, r.plan.Project)
 	if lookErr != nil {
 		return false, unknown(err, lookErr)
 	}
-	states, lookErr := r.storedSecrets(ctx, t, b.PutSecrets)
+	states, lookErr := r.storedSecrets(ctx, t, r.plan.Project, b.PutSecrets)
 	if lookErr != nil {
 		return false, unknown(err, lookErr)
 	}
@@ -185,6 +251,9 @@ func (r *run) judgeBatch(ctx context.Context, t task, b Batch, err error) (again
 		byID[s.ID] = s
 	}
 	for _, c := range r.plan.Changes {
+		if left[c.Key] != nil {
+			continue
+		}
 		p, what := r.progressOf(c, byKey[c.Key], byID)
 		count[p]++
 		if p == overtaken {
@@ -230,6 +299,8 @@ func (r *run) progressOf(c Change, copies []Stored, byID map[string]Stored) (pro
 	}
 	now, there := byID[c.Base.ID]
 	switch {
+	case !there && c.Base.Kind != "":
+		return pending, "" // it is still whose it was, and the platform says if it has changed
 	case !there && c.Action == Delete:
 		return achieved, ""
 	case !there:
@@ -243,8 +314,8 @@ func (r *run) progressOf(c Change, copies []Stored, byID map[string]Stored) (pro
 	}
 }
 
-// list returns what is on the platform.
-func (r *run) list(ctx context.Context, t task) ([]Stored, error) {
+// list returns what a project has on the platform.
+func (r *run) list(ctx context.Context, t task, project string) ([]Stored, error) {
 	return lookup(ctx, r, t, listTimeouts*r.opts.Timeout,
-		func(ctx context.Context) ([]Stored, error) { return r.platform.List(ctx, r.plan.Project) })
+		func(ctx context.Context) ([]Stored, error) { return r.platform.List(ctx, project) })
 }

@@ -17,15 +17,17 @@ func changedSince(what string, cause error) error {
 	return &Error{Kind: Conflict, Message: what + " on the platform since the plan; plan again", Err: cause}
 }
 
-// put creates or updates an automation so that it is as wanted.
-func (r *run) put(ctx context.Context, t task, c Change, want automation.Automation) error {
+// put creates or updates an automation so that it is as wanted. It returns the ID,
+// "" where that is not known.
+func (r *run) put(ctx context.Context, t task, c Change, want automation.Automation) (string, error) {
 	r.emit(t, EventStarted, nil, 0)
 	w := &write{run: r, task: t, want: want, hash: want.Hash()}
 	if c.Base != nil {
 		base := c.Base.stored(r.plan.Project, c.Key)
-		w.base, w.plannedID = &base, base.ID
+		w.base, w.plannedID, w.takesOver = &base, base.ID, c.Base.Kind != ""
 	}
-	return r.persist(ctx, t, func() (bool, error) { return w.try(ctx) })
+	err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) })
+	return w.id, err
 }
 
 // A write is an automation on its way to the platform.
@@ -39,6 +41,10 @@ type write struct {
 	base *Stored
 	// plannedID is the ID that the plan tells to update, "" for a create.
 	plannedID string
+	// id is that of the automation as it was written or found, "" for not yet.
+	id string
+	// takesOver is set where that is not the project's own yet.
+	takesOver bool
 	// doubtful is set once a create has failed: it may take effect even later.
 	doubtful bool
 	// taken is set while the key is known to be somebody else's doing.
@@ -56,7 +62,7 @@ func (w *write) try(ctx context.Context) (again bool, err error) {
 			return false, nil
 		}
 		w.doubtful = w.doubtful || creating
-		found, lookErr := w.find(ctx, w.task, w.want.Key)
+		found, lookErr := w.find(ctx, w.task, w.plan.Project, w.want.Key)
 		switch {
 		case err == nil && lookErr != nil:
 			return false, nil // it is stored; a second copy is the next plan's to find
@@ -79,7 +85,8 @@ func (w *write) send(ctx context.Context) error {
 	confirmer, ok := w.platform.(Confirmer)
 	if ok && w.base == nil && (w.doubtful || !w.confirmed.Load()) {
 		err := w.callFor(ctx, 2*listTimeouts*w.opts.Timeout, func(ctx context.Context) error {
-			_, err := confirmer.CreateConfirmed(ctx, w.plan.Project, w.want)
+			made, err := confirmer.CreateConfirmed(ctx, w.plan.Project, w.want)
+			w.id = made.ID
 			return err
 		})
 		if err == nil {
@@ -88,11 +95,13 @@ func (w *write) send(ctx context.Context) error {
 		return err
 	}
 	return w.call(ctx, func(ctx context.Context) (err error) {
+		var made Stored
 		if w.base == nil {
-			_, err = w.platform.Create(ctx, w.plan.Project, w.want)
+			made, err = w.platform.Create(ctx, w.plan.Project, w.want)
 		} else {
-			_, err = w.platform.Update(ctx, *w.base, w.want)
+			made, err = w.platform.Update(ctx, *w.base, MarkerOf(w.plan.Project, w.want), w.want)
 		}
+		w.id = made.ID
 		return err
 	})
 }
@@ -106,13 +115,14 @@ func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (aga
 	}
 	// Of several copies, which only a create that took effect late can leave,
 	// every run picks the same.
-	found = preferred(found, w.hash)
+	found = preferred(found, w.plan.Project)
 	for _, extra := range found[1:] {
 		if dropErr := w.remove(ctx, w.task, extra); dropErr != nil {
 			return false, fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, dropErr)
 		}
 	}
 	kept := found[0]
+	w.id = kept.ID
 	if err == nil || matches(w.hash, kept) {
 		*w.found, *w.settled = w.taken, err != nil && !w.taken
 		return false, nil
@@ -128,7 +138,12 @@ func (w *write) judgeUpdate(found []Stored, err error) (again bool, _ error) {
 	if i < 0 {
 		i = slices.IndexFunc(found, func(s Stored) bool { return matches(w.hash, s) })
 	}
-	if i < 0 {
+	switch kind := KindOf(err); {
+	case i < 0 && w.takesOver && kind != NotFound && kind != Conflict:
+		return mayPass(err), err // it is still whose it was
+	case i < 0 && w.takesOver && kind == Conflict:
+		return false, changedSince("changed", err)
+	case i < 0:
 		return false, changedSince("deleted", err)
 	}
 	now := found[i]
@@ -161,7 +176,7 @@ func (r *run) remove(ctx context.Context, t task, old Stored) error {
 		if err == nil {
 			return false, nil
 		}
-		found, lookErr := r.find(ctx, t, old.Marker.Key)
+		found, lookErr := r.find(ctx, t, old.Marker.Project, old.Marker.Key)
 		if lookErr != nil {
 			return false, unknown(err, lookErr)
 		}
@@ -189,7 +204,7 @@ func (r *run) putSecret(ctx context.Context, t task, name string) error {
 		if err == nil {
 			return false, nil
 		}
-		stored, lookErr := r.storedSecrets(ctx, t, map[string]automation.Secret{name: value})
+		stored, lookErr := r.storedSecrets(ctx, t, r.plan.Project, map[string]automation.Secret{name: value})
 		if lookErr != nil {
 			return false, unknown(err, lookErr)
 		}
@@ -203,16 +218,16 @@ func (r *run) putSecret(ctx context.Context, t task, name string) error {
 }
 
 // deleteSecret deletes a secret.
-func (r *run) deleteSecret(ctx context.Context, t task, name string) error {
+func (r *run) deleteSecret(ctx context.Context, t task, project, name string) error {
 	r.emit(t, EventStarted, nil, 0)
 	return r.persist(ctx, t, func() (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error {
-			return r.platform.DeleteSecret(ctx, r.plan.Project, name)
+			return r.platform.DeleteSecret(ctx, project, name)
 		})
 		if err == nil {
 			return false, nil
 		}
-		stored, lookErr := r.storedSecrets(ctx, t, nil)
+		stored, lookErr := r.storedSecrets(ctx, t, project, nil)
 		if lookErr != nil {
 			return false, unknown(err, lookErr)
 		}
@@ -253,17 +268,17 @@ func (r *run) callFor(ctx context.Context, timeout time.Duration, f func(context
 	return f(ctx)
 }
 
-// find returns the automations that carry the marker of the key.
-func (r *run) find(ctx context.Context, t task, key string) ([]Stored, error) {
+// find returns the automations of a project that have the key.
+func (r *run) find(ctx context.Context, t task, project, key string) ([]Stored, error) {
 	found, err := lookup(ctx, r, t, r.opts.Timeout, func(ctx context.Context) ([]Stored, error) {
-		return r.platform.Find(ctx, r.plan.Project, key)
+		return r.platform.Find(ctx, project, key)
 	})
-	return groupByKey(r.plan.Project, found)[key], err
+	return groupByKey(project, found)[key], err
 }
 
-func (r *run) storedSecrets(ctx context.Context, t task, want map[string]automation.Secret) (map[string]SecretState, error) {
+func (r *run) storedSecrets(ctx context.Context, t task, project string, want map[string]automation.Secret) (map[string]SecretState, error) {
 	return lookup(ctx, r, t, r.opts.Timeout, func(ctx context.Context) (map[string]SecretState, error) {
-		return r.platform.Secrets(ctx, r.plan.Project, want)
+		return r.platform.Secrets(ctx, project, want)
 	})
 }
 

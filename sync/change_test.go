@@ -56,7 +56,7 @@ func TestACancelledCreateDoesNotGoOnToUpdate(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	m.fault = meddle("create", nil, func() {
 		old := makeAutomation("growth/a", 1)
-		m.put("", Marker{"growth", old.Key, old.Hash()}, old)
+		m.put("", Marker{Project: "growth", Key: old.Key, Hash: old.Hash()}, old)
 		cancel()
 	})
 	if _, err := Apply(ctx, m, plan, in, ApplyOptions{Calls: quick}); err == nil || m.count("update") != 0 {
@@ -200,11 +200,17 @@ func TestApplyMeetsSomebodyElse(t *testing.T) {
 		},
 		{
 			name: "an update to what it already is succeeds", stored: one(v1), want: one(v2), op: "update",
-			write: func(m *memory) { s := m.find("growth", key)[0]; m.put(s.ID, Marker{"growth", key, v2.Hash()}, v2) },
+			write: func(m *memory) {
+				s := m.find("growth", key)[0]
+				m.put(s.ID, Marker{Project: "growth", Key: key, Hash: v2.Hash()}, v2)
+			},
 		},
 		{
 			name: "half of an own update is completed", stored: one(v1), want: one(v2), op: "update", fault: faults["503 before"],
-			write: func(m *memory) { s := m.find("growth", key)[0]; m.put(s.ID, Marker{"growth", key, v2.Hash()}, v1) },
+			write: func(m *memory) {
+				s := m.find("growth", key)[0]
+				m.put(s.ID, Marker{Project: "growth", Key: key, Hash: v2.Hash()}, v1)
+			},
 		},
 		{
 			name: "an update of what was deleted is refused", stored: one(v1), want: one(v2), op: "update",
@@ -215,7 +221,7 @@ func TestApplyMeetsSomebodyElse(t *testing.T) {
 			name: "an update of what was replaced by the same succeeds", stored: one(v1), want: one(v2), op: "update",
 			write: func(m *memory) {
 				delete(m.stored, m.find("growth", key)[0].ID)
-				m.put("", Marker{"growth", key, v2.Hash()}, v2)
+				m.put("", Marker{Project: "growth", Key: key, Hash: v2.Hash()}, v2)
 			},
 		},
 		{
@@ -229,21 +235,21 @@ func TestApplyMeetsSomebodyElse(t *testing.T) {
 		},
 		{
 			name: "a create of what is there updates it", stored: none, want: one(v2), op: "create",
-			write: func(m *memory) { m.put("", Marker{"growth", key, v1.Hash()}, v1) },
+			write: func(m *memory) { m.put("", Marker{Project: "growth", Key: key, Hash: v1.Hash()}, v1) },
 		},
 		{
 			name: "a create of what is there and right takes it", stored: none, want: one(v2), op: "create",
-			write: func(m *memory) { m.put("", Marker{"growth", key, v2.Hash()}, v2) },
+			write: func(m *memory) { m.put("", Marker{Project: "growth", Key: key, Hash: v2.Hash()}, v2) },
 		},
 		{
 			name: "a create that left two keeps one", stored: none, want: one(v2), op: "create", fault: faults["503 after"],
-			write: func(m *memory) { m.unique = false; m.put("", Marker{"growth", key, v2.Hash()}, v2) },
+			write: func(m *memory) { m.unique = false; m.put("", Marker{Project: "growth", Key: key, Hash: v2.Hash()}, v2) },
 		},
 		{
 			name: "a create that left two wrong ones keeps and updates one", stored: none, want: one(v2), op: "create", fault: faults["400 before"],
 			write: func(m *memory) {
-				m.put("", Marker{"growth", key, v1.Hash()}, v1)
-				m.put("", Marker{"growth", key, v3.Hash()}, v3)
+				m.put("", Marker{Project: "growth", Key: key, Hash: v1.Hash()}, v1)
+				m.put("", Marker{Project: "growth", Key: key, Hash: v3.Hash()}, v3)
 			},
 		},
 	} {

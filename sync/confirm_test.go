@@ -24,7 +24,7 @@ func (d *doubtful) CreateConfirmed(ctx context.Context, project string, a automa
 		if d.lacks(a.Key) {
 			return Stored{}, &Error{Kind: Unlisted, Message: "it is not listed"}
 		}
-		return d.put("", Marker{project, a.Key, a.Hash()}, a), nil
+		return d.put("", Marker{Project: project, Key: a.Key, Hash: a.Hash()}, a), nil
 	})
 }
 

@@ -138,7 +138,7 @@ func (m *memory) Create(ctx context.Context, project string, a automation.Automa
 		if m.unique && len(m.find(project, a.Key)) > 0 {
 			return Stored{}, &Error{Kind: Exists, Status: 409, Message: "taken"}
 		}
-		return m.put("", Marker{project, a.Key, a.Hash()}, a), nil
+		return m.put("", MarkerOf(project, a), a), nil
 	})
 }
 
@@ -152,12 +152,12 @@ func (m *memory) current(old Stored) error {
 	return nil
 }
 
-func (m *memory) Update(ctx context.Context, old Stored, a automation.Automation) (Stored, error) {
+func (m *memory) Update(ctx context.Context, old Stored, next Marker, a automation.Automation) (Stored, error) {
 	return do(ctx, m, "update", a.Key, func() (Stored, error) {
 		if err := m.current(old); err != nil {
 			return Stored{}, err
 		}
-		return m.put(old.ID, Marker{old.Marker.Project, a.Key, a.Hash()}, a), nil
+		return m.put(old.ID, next, a), nil
 	})
 }
 

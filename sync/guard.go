@@ -19,6 +19,9 @@ const (
 	// MassDelete: all automations would be deleted, or more than half of ten
 	// or more.
 	MassDelete BlockKind = "mass-delete"
+	// RenamedProject: the project has nothing on the platform, and another one has
+	// the keys that would be created.
+	RenamedProject BlockKind = "renamed-project"
 )
 
 // massDeleteFrom is the number of stored automations from which on deleting
@@ -28,7 +31,7 @@ const massDeleteFrom = 10
 // A Block is a reason not to apply a plan.
 type Block struct {
 	Kind BlockKind `json:"kind"`
-	// Keys are the automations that would be deleted, sorted.
+	// Keys are the automations that would be deleted, or be there twice; sorted.
 	Keys []string `json:"keys"`
 	// Message says what is wrong, Remedy what to do about it.
 	Message string `json:"message"`
@@ -113,7 +116,7 @@ func (in Desired) usedSecrets() map[string]automation.Secret {
 // that nothing refers to any more is deleted, unless an orphan needs it. What
 // an orphan needs can't be told for sure once somebody has edited it, since it
 // may not read back whole; then none is deleted.
-func secretChanges(in Desired, want map[string]automation.Secret, stored map[string]SecretState, orphans []Stored) []SecretChange {
+func secretChanges(in Desired, stored map[string]SecretState, orphans []Stored, replace bool) []SecretChange {
 	usedBy := map[string][]string{}
 	for _, a := range in.Automations {
 		for _, name := range a.SecretNames() {
@@ -121,8 +124,8 @@ func secretChanges(in Desired, want map[string]automation.Secret, stored map[str
 		}
 	}
 	changes := []SecretChange{}
-	for _, name := range slices.Sorted(maps.Keys(union(want, stored))) {
-		_, wanted := want[name]
+	for _, name := range slices.Sorted(maps.Keys(union(usedBy, stored))) {
+		_, wanted := usedBy[name]
 		state, there := stored[name]
 		change := SecretChange{Name: name, UsedBy: usedBy[name]}
 		slices.Sort(change.UsedBy)
@@ -131,12 +134,26 @@ func secretChanges(in Desired, want map[string]automation.Secret, stored map[str
 			change.Action = Create
 		case wanted && state == Different:
 			change.Action = Rotate
+		case wanted && replace:
+			change.Action, change.Replaced = Rotate, true
 		case !wanted && len(needing(name, orphans)) == 0:
 			change.Action = Delete
 		default:
 			continue
 		}
 		changes = append(changes, change)
+	}
+	return changes
+}
+
+// formerSecrets are the secrets under the project's former name, which are deleted
+// unless an orphan needs them.
+func formerSecrets(former string, stored map[string]SecretState, orphans []Stored) []SecretChange {
+	var changes []SecretChange
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
+		if len(needing(name, orphans)) == 0 {
+			changes = append(changes, SecretChange{Name: name, Action: Delete, Project: former})
+		}
 	}
 	return changes
 }

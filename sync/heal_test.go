@@ -130,7 +130,7 @@ func (h *history) drift() {
 		case 2:
 			h.m.put(s.ID, Marker{}, s.Automation) // not ours any more
 		case 3:
-			h.m.put(s.ID, Marker{"growth", s.Marker.Key, "sha256:0"}, s.Automation)
+			h.m.put(s.ID, Marker{Project: "growth", Key: s.Marker.Key, Hash: "sha256:0"}, s.Automation)
 		default:
 			h.m.put(s.ID, s.Marker, makeAutomation(s.Marker.Key, h.IntN(6)))
 		}
@@ -181,7 +181,7 @@ func TestAnyHistoryIsHealedByTheNextApply(t *testing.T) {
 			}
 			h.m.unique = seed%2 == 0
 			foreign := makeAutomation("growth/a01", 7)
-			h.m.put("", Marker{"other", foreign.Key, foreign.Hash()}, foreign)
+			h.m.put("", Marker{Project: "other", Key: foreign.Key, Hash: foreign.Hash()}, foreign)
 			for range 8 {
 				for range h.IntN(6) {
 					h.edit()
@@ -214,15 +214,19 @@ func checkResult(t *testing.T, plan *Plan, result *Result, err error) {
 		t.Fatalf("no result: %v", err)
 	}
 	done := result.CountOutcome(Done)
-	all := done + result.CountOutcome(Failed) + result.CountOutcome(NotStarted)
-	if all != len(plan.Changes)+len(plan.Secrets) {
-		t.Errorf("%d outcomes of %d changes", all, len(plan.Changes)+len(plan.Secrets))
+	all := done + result.CountOutcome(AlreadyThere) + result.CountOutcome(Failed) + result.CountOutcome(NotStarted)
+	changes := len(plan.Changes) + len(plan.Secrets)
+	if result.Unsettled != nil {
+		changes++ // it counts as one that failed
 	}
-	if (err == nil) != (done == all) {
+	if all != changes {
+		t.Errorf("%d outcomes of %d changes", all, changes)
+	}
+	if done += result.CountOutcome(AlreadyThere); (err == nil) != (done == all) {
 		t.Errorf("error = %v with %d of %d changes done", err, done, all)
 	}
 	for i, c := range result.Changes {
-		if c.Key != plan.Changes[i].Key || (c.Outcome == Done) != (c.Err == nil) {
+		if c.Key != plan.Changes[i].Key || (c.Outcome == Done || c.Outcome == AlreadyThere) != (c.Err == nil) {
 			t.Errorf("outcome of %s = %+v", plan.Changes[i].Key, c)
 		}
 	}

@@ -43,7 +43,7 @@ func TestPlanTellsWhyAnUpdateIsNeeded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMemory()
-			s := m.put("", Marker{"growth", key, tt.applied.Hash()}, tt.actual)
+			s := m.put("", Marker{Project: "growth", Key: key, Hash: tt.applied.Hash()}, tt.actual)
 			plan := mustPlan(t, m, desired(tt.want))
 			if tt.reason == "" {
 				if !plan.Empty() || !cmp.Equal(plan.Unchanged, []string{key}) {
@@ -61,6 +61,23 @@ func TestPlanTellsWhyAnUpdateIsNeeded(t *testing.T) {
 			}
 			heal(t, m, desired(tt.want))
 		})
+	}
+}
+
+// What an older version of segue has written in a form that lacks something is
+// written again, and nobody is said to have changed it.
+func TestPlanWritesAgainWhatIsOutdated(t *testing.T) {
+	v1, v2 := makeAutomation("growth/a", 1), makeAutomation("growth/a", 2)
+	for reason, want := range map[Reason]automation.Automation{Outdated: v1, CodeChanged: v2} {
+		m := newMemory()
+		s := m.put("", MarkerOf("growth", v1), v1)
+		s.Outdated = true
+		m.stored[s.ID] = s
+		plan := mustPlan(t, m, desired(want))
+		if len(plan.Changes) != 1 || plan.Changes[0].Reason != reason || plan.Changes[0].Action != Update {
+			t.Errorf("changes = %+v, want an update because of %s", plan.Changes, reason)
+		}
+		heal(t, m, desired(want))
 	}
 }
 
@@ -87,7 +104,7 @@ func TestPlanGoesByTheMarkersKeyNotTheContents(t *testing.T) {
 	a := makeAutomation("growth/a", 1)
 	content := a
 	content.Key = "" // a platform that keeps the key in the marker alone
-	m.put("", Marker{"growth", "growth/a", a.Hash()}, content)
+	m.put("", Marker{Project: "growth", Key: "growth/a", Hash: a.Hash()}, content)
 	if plan := mustPlan(t, m, desired(a)); !plan.Empty() {
 		t.Errorf("plan = %+v, want no changes", plan)
 	}
@@ -96,7 +113,7 @@ func TestPlanGoesByTheMarkersKeyNotTheContents(t *testing.T) {
 func TestPlanCountsAnAutomationThatIsListedTwiceOnce(t *testing.T) {
 	m := newMemory()
 	a := makeAutomation("growth/a", 1)
-	s := m.put("", Marker{"growth", a.Key, a.Hash()}, a)
+	s := m.put("", Marker{Project: "growth", Key: a.Key, Hash: a.Hash()}, a)
 	if got := len(groupByKey("growth", []Stored{s, s})["growth/a"]); got != 1 {
 		t.Errorf("groupByKey counts %d, want 1", got)
 	}
@@ -104,7 +121,8 @@ func TestPlanCountsAnAutomationThatIsListedTwiceOnce(t *testing.T) {
 
 func TestPlanDeletesDuplicatesButOne(t *testing.T) {
 	const key = "growth/a"
-	v1, v2, v3 := makeAutomation(key, 1), makeAutomation(key, 2), makeAutomation(key, 3)
+	v1, v2, off := makeAutomation(key, 1), makeAutomation(key, 2), makeAutomation(key, 1)
+	off.Enabled = false
 	type stored struct{ applied, actual automation.Automation }
 	one, two := stored{v1, v1}, stored{v2, v2}
 	for _, tt := range []struct {
@@ -113,18 +131,16 @@ func TestPlanDeletesDuplicatesButOne(t *testing.T) {
 		want    []automation.Automation
 		changes string
 	}{
-		{"the one that is as wanted stays", []stored{one, two, two}, []automation.Automation{v2}, "delete id0001 duplicate, delete id0003 duplicate"},
-		{"with the marker, if there is one", []stored{{v1, v2}, two}, []automation.Automation{v2}, "delete id0001 duplicate"},
-		{"without, if there is none", []stored{one, {v1, v2}}, []automation.Automation{v2}, "update id0002 marker, delete id0001 duplicate"},
-		{"else the one that nobody has edited", []stored{{v1, v3}, one}, []automation.Automation{v2}, "update id0002 code, delete id0001 duplicate"},
-		{"else the one with the lowest ID", []stored{one, one}, []automation.Automation{v2}, "update id0001 code, delete id0002 duplicate"},
+		{"the one with the lowest ID stays", []stored{one, one}, []automation.Automation{v2}, "update id0001 code, delete id0002 duplicate"},
+		{"whatever the code wants", []stored{one, two, two}, []automation.Automation{v2}, "update id0001 code, delete id0002 duplicate, delete id0003 duplicate"},
+		{"unless it is off", []stored{{off, off}, one}, []automation.Automation{v1}, "delete id0001 duplicate"},
 		{"none stays of a removed key", []stored{one, two}, nil, "delete id0001 removed, delete id0002 duplicate"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMemory()
 			m.unique = false
 			for _, s := range tt.stored {
-				m.put("", Marker{"growth", key, s.applied.Hash()}, s.actual)
+				m.put("", Marker{Project: "growth", Key: key, Hash: s.applied.Hash()}, s.actual)
 			}
 			in := desired(tt.want...)
 			plan, err := MakePlan(t.Context(), m, in, PlanOptions{AllowMassDelete: len(tt.want) == 0})
@@ -167,7 +183,7 @@ func TestPlanKeepsOrphansAndTheirSecrets(t *testing.T) {
 	m.secrets["growth"]["STRAY"] = "x"
 	edited := old
 	edited.Action.Headers = nil
-	m.put(m.find("growth", "growth/old")[0].ID, Marker{"growth", "growth/old", old.Hash()}, edited)
+	m.put(m.find("growth", "growth/old")[0].ID, Marker{Project: "growth", Key: "growth/old", Hash: old.Hash()}, edited)
 	if plan, err = MakePlan(t.Context(), m, in, opts); err != nil || len(plan.Secrets) > 0 {
 		t.Errorf("secret changes beside an edited orphan = %+v, %v; want none", plan.Secrets, err)
 	}
@@ -184,9 +200,9 @@ func TestPlanShowsSecretChangesWithoutValues(t *testing.T) {
 	in.Secrets["UNUSED"] = automation.NewSecret("hunter2-unused")
 	plan := mustPlan(t, m, in)
 	want := []SecretChange{
-		{"ADDED", Create, []string{"growth/a"}},
-		{"DROPPED", Delete, nil},
-		{"ROTATED", Rotate, []string{"growth/a"}},
+		{Name: "ADDED", Action: Create, UsedBy: []string{"growth/a"}},
+		{Name: "DROPPED", Action: Delete},
+		{Name: "ROTATED", Action: Rotate, UsedBy: []string{"growth/a"}},
 	}
 	if diff := cmp.Diff(want, plan.Secrets); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)
@@ -343,7 +359,7 @@ func TestVerifyNamesWhatHasMoved(t *testing.T) {
 	m.put(s.ID, s.Marker, s.Automation)
 	delete(m.stored, m.find("growth", "growth/deleted")[0].ID)
 	a := makeAutomation("growth/new", 7)
-	m.put("", Marker{"growth", a.Key, a.Hash()}, a)
+	m.put("", Marker{Project: "growth", Key: a.Key, Hash: a.Hash()}, a)
 	err := Verify(t.Context(), m, plan, quick)
 	want := "the plan is stale: growth/changed was changed; growth/deleted was deleted; growth/new is there by now; plan again"
 	if err == nil || err.Error() != want {

@@ -16,22 +16,30 @@ import (
 // the engine may go on. An error of a writing method does not mean that nothing
 // was written: the engine looks the automation up by its marker afterwards.
 type Platform interface {
-	// List returns every automation that carries a marker of project, in any
-	// order. One whose content can't be read back in canonical terms is
-	// returned all the same, with what could be read.
+	// List returns every automation that is the project's own, in any order. One
+	// whose content can't be read back in canonical terms is returned all the
+	// same, with what could be read.
+	//
+	// An automation is the project's own if its marker names the project and was
+	// written for that very automation. What a person has copied carries the same
+	// marker and is not: a platform must tell the two apart by the identifier that
+	// the marker was written for, or by facts of its own. See [Surveyor].
 	List(ctx context.Context, project string) ([]Stored, error)
 
-	// Find returns every automation that carries the marker of project and key:
-	// none or one, or more if something went wrong before.
+	// Find returns every automation of the project's own that has the key: none
+	// or one, or more if something went wrong before.
 	Find(ctx context.Context, project, key string) ([]Stored, error)
 
 	// Create stores a new automation together with its marker, in one step.
 	// It fails with [Exists] where the platform can tell that the key is taken.
 	Create(ctx context.Context, project string, a automation.Automation) (Stored, error)
 
-	// Update replaces the stored automation's content and marker in one step,
-	// if its revision is still old.Revision; else it fails with [Conflict].
-	Update(ctx context.Context, old Stored, a automation.Automation) (Stored, error)
+	// Update replaces the stored automation's content and marker, in one step, if
+	// its revision is still old.Revision; else it fails with [Conflict]. The new
+	// marker may name another project or key than the old one, and old may be
+	// anything that [Surveyor.Survey] has returned: the automation is then the
+	// project's own.
+	Update(ctx context.Context, old Stored, next Marker, a automation.Automation) (Stored, error)
 
 	// Delete removes the stored automation if its revision is still
 	// old.Revision; else it fails with [Conflict], or [NotFound] if it is gone.
@@ -59,6 +67,101 @@ type TriggerLister interface {
 
 	// Triggers returns the platform's patterns and journeys, in any order.
 	Triggers(ctx context.Context) ([]automation.Trigger, error)
+}
+
+// A Surveyor is a [Platform] on which there is more to see than a project's own
+// automations.
+type Surveyor interface {
+	Platform
+
+	// Survey tells what a plan has to know of the platform besides [Platform.List].
+	// Keys are those that the code wants. A plan calls it right after List, and it
+	// may use what that has read.
+	//
+	// It fails with [Refused] for a platform that segue can't work with, such as
+	// one whose version is too old.
+	Survey(ctx context.Context, project string, keys []string) (Survey, error)
+}
+
+// A Survey is what is to be known of a platform.
+type Survey struct {
+	// Product names the platform and its version, "" if that is not known:
+	// "n8n 2.41.1".
+	Product string
+	// Warnings are full sentences for the one who reads the plan, without a stop at
+	// the end: that the version is newer than any that was tested, or what the
+	// platform does not let segue see.
+	Warnings []string
+	// Others are automations that are not the project's own and concern it, in any
+	// order: copies of its own, those of other projects, and whatever holds the
+	// endpoint or the name that one of the keys needs.
+	Others []Other
+}
+
+// An OtherKind says why an automation is not the project's own.
+type OtherKind string
+
+// The kinds of other automations.
+const (
+	// Copy carries a marker of the project that was written for another
+	// automation: somebody has copied that.
+	Copy OtherKind = "copy"
+	// Foreign is another project's own.
+	Foreign OtherKind = "foreign"
+	// Unmarked carries no marker.
+	Unmarked OtherKind = "unmarked"
+)
+
+// An Other is an automation on the platform that is not the project's own.
+type Other struct {
+	// Stored is the automation as far as it can be read. Its marker is the one that
+	// it carries, whomever it was written for; the zero marker if it has none.
+	Stored
+	Kind OtherKind
+	// Title is what people know it by on the platform: `workflow "Welcome" (id)`.
+	Title string
+	// Takes is the key, of those that the survey was asked for, whose endpoint or
+	// name it holds, "" for none: as long as it does, the platform refuses to store
+	// an automation of that key, or calls for the one may reach the other.
+	Takes string
+	// Endpoint is what it holds, for people: "POST /webhook/segue/growth/a".
+	Endpoint string
+}
+
+// A Locker is a [Platform] that can hold a lease: whoever has it is the only one
+// who applies to a project.
+type Locker interface {
+	Platform
+
+	// Lock takes the lease of the project, or renews it if the platform holds one
+	// with the same ID. It fails with a [*HeldError] while somebody else has one
+	// that has not expired. Of several calls at once, one succeeds at most.
+	Lock(ctx context.Context, project string, l Lease) error
+
+	// Unlock gives the lease with this ID up. One that is not there, or that
+	// somebody else has by now, is not an error.
+	Unlock(ctx context.Context, project string, l Lease) error
+}
+
+// A Lease says who applies to a project. It is stored on the platform, and ends by
+// itself.
+type Lease struct {
+	// ID is different for each apply.
+	ID string `json:"id"`
+	// Holder says who it is, for people: "ada@laptop" or the URL of a pipeline's job.
+	Holder string `json:"holder"`
+	// Since is when it was taken and Until when it ends, in UTC.
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+}
+
+// A HeldError says that somebody else has a project's lease.
+type HeldError struct{ Lease Lease }
+
+// Error says who has it, and until when.
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s is applying to this project since %s; its lease ends at %s unless it is renewed",
+		e.Lease.Holder, e.Lease.Since.UTC().Format(time.RFC3339), e.Lease.Until.UTC().Format(time.RFC3339))
 }
 
 // A Settler is a [Platform] on which something may be left to put in order once
@@ -114,15 +217,27 @@ type Stored struct {
 	// Automation is the content that is there now, in canonical terms and
 	// without what the platform fills in by itself. Its key is the marker's.
 	Automation automation.Automation
+	// Outdated says that an older version of segue has written it, in a form that
+	// lacks something. It is written again, though nobody has changed it.
+	Outdated bool
 }
 
 // A Marker is the record on the platform that says which project and key own an
-// automation.
+// automation. A platform stores more beside it where it needs that to tell the
+// automation from a copy.
 type Marker struct {
 	Project string `json:"project"`
 	Key     string `json:"key"`
 	// Hash is the [automation.Automation.Hash] of what segue last applied.
 	Hash string `json:"hash"`
+	// Made is the hash of what the platform has made of that, "" if it has stored
+	// what it was sent.
+	Made string `json:"made,omitempty"`
+}
+
+// MarkerOf returns the marker of an automation as the project's code has it.
+func MarkerOf(project string, a automation.Automation) Marker {
+	return Marker{Project: project, Key: a.Key, Hash: a.Hash()}
 }
 
 // A SecretState compares a stored secret with the value at hand.

@@ -31,6 +31,13 @@ type Result struct {
 	Secrets []SecretResult `json:"secrets"`
 	// Unchanged is the number of automations that were as wanted to begin with.
 	Unchanged int `json:"unchanged"`
+	// Altered lists the automations that were written, and of which the platform has
+	// made something else, in order of their keys. Each counts as failed: what would
+	// be sent is not what the code says.
+	Altered []Altered `json:"altered,omitempty"`
+	// Doubles lists the keys of which another apply had made a second one at the
+	// same time, sorted. One of each is left.
+	Doubles []string `json:"doubles,omitempty"`
 	// Unsettled is why a [Settler] could not put in order what was left, nil if
 	// it could. The automations are as the changes say all the same.
 	// UnsettledError is its text.
@@ -44,6 +51,8 @@ type ChangeResult struct {
 	Action  Action  `json:"action"`
 	Reason  Reason  `json:"reason"`
 	Outcome Outcome `json:"outcome"`
+	// ID is the automation's on the platform, "" where it is not known or deleted.
+	ID string `json:"id,omitempty"`
 	// Settled is set where the platform answered with an error, or not at all,
 	// and had done the work.
 	Settled bool `json:"settled,omitempty"`

@@ -68,8 +68,8 @@ func Verify(ctx context.Context, p Platform, plan *Plan, calls Calls) error {
 		if c.Action == Create && len(actual[c.Key]) > 0 {
 			reasons = append(reasons, c.Key+" is there by now")
 		}
-		if c.Base == nil {
-			continue
+		if c.Base == nil || c.Base.Kind != "" {
+			continue // the update of what is not the project's own depends on its revision
 		}
 		reason := c.Key + " was deleted"
 		for _, s := range actual[c.Key] {

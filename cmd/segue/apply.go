@@ -26,11 +26,12 @@ EXAMPLES:
 func applyCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "make a target match the project", Description: applyHelp,
-		Flags: append(trustFlags(),
+		Flags: append(append(planFlags(), trustFlags()...),
 			targetFlag(),
-			massDeleteFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
 			&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
+			&cli.BoolFlag{Name: "no-lock", Usage: "do not take the project's lease on the target, and pass by somebody else's"},
+			&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
 		),
 		Action: func(c *cli.Context) error { return t.apply(c) },
 	}
@@ -48,15 +49,17 @@ func (t *terminal) apply(c *cli.Context) error {
 		return err
 	}
 	defer s.platform.Close()
-	plan, err := s.plan(c.Context, c.Bool("allow-mass-delete"))
+	plan, err := s.plan(c.Context, planOptions(c))
 	if err != nil {
 		return err
 	}
 	t.showPlan(plan)
-	if len(plan.Blocks) > 0 {
+	switch {
+	case len(plan.Blocks) > 0:
 		return &sync.BlockedError{Blocks: plan.Blocks}
-	}
-	if plan.Empty() {
+	case plan.Empty() && len(plan.Altered) > 0:
+		return fmt.Errorf("%s stored as the code says; see above for what to write instead", notAre(len(plan.Altered)))
+	case plan.Empty():
 		return nil
 	}
 	if !c.Bool("auto-approve") {
@@ -64,10 +67,22 @@ func (t *terminal) apply(c *cli.Context) error {
 			return err
 		}
 	}
+	ctx := c.Context
+	if !c.Bool("no-lock") {
+		held, release, err := t.lease(c, s)
+		if err != nil {
+			return err
+		}
+		defer release()
+		ctx = held
+		if plan, err = t.planAgain(c, s, plan); err != nil || plan == nil {
+			return err
+		}
+	}
 	t.printf("\n")
 	progress := t.newProgress(len(plan.Changes) + len(plan.Secrets))
 	defer context.AfterFunc(c.Context, progress.interrupted)()
-	result, err := sync.Apply(c.Context, s.platform, plan, s.desired, sync.ApplyOptions{
+	result, err := sync.Apply(ctx, s.platform, plan, s.desired, sync.ApplyOptions{
 		Parallelism: s.parallelism(c.Int("parallelism")), Progress: progress.event, Calls: s.calls(),
 	})
 	progress.done()

@@ -56,7 +56,7 @@ func (t *terminal) fire(c *cli.Context) error {
 	if file == "" && !dryRun {
 		return errors.New("give the values with --data FILE, or use --dry-run to see the requests for the samples")
 	}
-	project, name, target, err := t.target(c.String("target"))
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return err
 	}
@@ -131,6 +131,10 @@ func (t *terminal) showPreviews(o embedded.Occurrence, previews []embedded.Previ
 			continue
 		}
 		t.showRequest(p.Request.Method, p.Request.URL, p.Request.Headers, nil, []byte(p.Request.Body))
+		if p.Error != "" {
+			failed++
+			t.printf("would not be sent: %s\n", printableLines(p.Error))
+		}
 	}
 	t.printf("\nNothing was sent: %s would be.\n", diagnostic.Plural(len(previews)-failed, "request"))
 	if failed > 0 {

@@ -27,9 +27,8 @@ EXAMPLES:
 func planCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "print what apply would change", Description: planHelp,
-		Flags: append(trustFlags(),
+		Flags: append(append(planFlags(), trustFlags()...),
 			targetFlag(),
-			massDeleteFlag(),
 			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "end with status 2 if there are changes"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
@@ -47,7 +46,7 @@ func planCommand(t *terminal) *cli.Command {
 				return err
 			}
 			defer s.platform.Close()
-			plan, err := s.plan(c.Context, c.Bool("allow-mass-delete"))
+			plan, err := s.plan(c.Context, planOptions(c))
 			if err != nil {
 				return err
 			}
@@ -75,8 +74,4 @@ func planCommand(t *terminal) *cli.Command {
 			return nil
 		},
 	}
-}
-
-func massDeleteFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "allow-mass-delete", Usage: "allow a plan that deletes all automations, or more than half of ten or more"}
 }

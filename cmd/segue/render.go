@@ -21,7 +21,9 @@ import (
 const renderHelp = `Render prints the request that an automation would send, with its placeholders
 filled in: from the catalog's samples, or from a JSON object of values in a file
 (- for the standard input). Values that the file leaves out come from the
-samples. Secrets are not looked up and not shown.
+samples. Secrets are not looked up and not shown. A request that no platform would
+send, because Segment would drop it or a value is longer than its placeholder
+allows, is an error that gives the reason.
 
 EXAMPLES:
    segue render growth/account-activated
@@ -62,6 +64,9 @@ func renderCommand(t *terminal) *cli.Command {
 				return fmt.Errorf("%s: %w", a.Key, err)
 			}
 			t.showRequest(r.Method, r.URL, a.Action.Headers, r.Header.Get, r.Body)
+			if err := a.CheckMessage(r, values); err != nil {
+				return fmt.Errorf("%s: the request would not be sent: %w", a.Key, err)
+			}
 			return nil
 		},
 	}
@@ -122,13 +127,31 @@ func (t *terminal) readValues(ctx context.Context, file string, catalog automati
 
 func (t *terminal) readInput(ctx context.Context, file string) ([]byte, error) {
 	if file == "-" {
-		return interruptible(ctx, func() ([]byte, error) { return io.ReadAll(t.stdin) })
+		return interruptible(ctx, func() ([]byte, error) { return readValuesFrom(t.stdin) })
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("can't read the values in %s: %w", file, cause(err))
+	content, err := interruptible(ctx, func() ([]byte, error) {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readValuesFrom(f)
+	})
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("can't read the values in %s: %w", file, cause(err))
 	}
-	return content, nil
+	return content, err
+}
+
+// mostValues is how long values may be, in bytes.
+const mostValues = 8 << 20
+
+func readValuesFrom(r io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, mostValues+1))
+	if err == nil && len(content) > mostValues {
+		err = fmt.Errorf("there are more than %d MB", mostValues>>20)
+	}
+	return content, err
 }
 
 // inputName is a file as messages name it.

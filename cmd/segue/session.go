@@ -45,7 +45,7 @@ func beforeChanges(ctx context.Context, err error) error {
 }
 
 func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, error) {
-	project, name, target, err := t.target(c.String("target"))
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return nil, err
 	}
@@ -73,14 +73,16 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 		return nil, err
 	}
 	return &session{
-		desired: sync.Desired{Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets},
-		target:  target, platform: platform, noSecrets: noSecrets,
+		desired: sync.Desired{
+			Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets, Former: project.Moved.Project,
+		},
+		target: target, platform: platform, noSecrets: noSecrets,
 	}, nil
 }
 
 // target reads the project file and picks a target.
-func (t *terminal) target(name string) (*compiler.Project, string, compiler.Target, error) {
-	project, findings, err := compiler.LoadProject(".", t.limits())
+func (t *terminal) target(ctx context.Context, name string) (*compiler.Project, string, compiler.Target, error) {
+	project, findings, err := compiler.LoadProject(ctx, ".", t.limits())
 	if err != nil {
 		return nil, "", compiler.Target{}, err
 	}
@@ -108,15 +110,32 @@ const (
 	localTries = 2
 )
 
-// plan compares the project with the target.
-func (s *session) plan(ctx context.Context, allowMassDelete bool) (*sync.Plan, error) {
-	calls := s.calls()
-	if calls.Tries == 0 {
-		calls.Tries = planTries
+// planFlags say what a plan may do.
+func planFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "allow-mass-delete", Usage: "allow a plan that deletes all automations, or more than half of ten or more"},
+		&cli.BoolFlag{Name: "second-project", Usage: "allow the first apply of a project beside another one that has the same keys on the target"},
+		&cli.BoolFlag{Name: "adopt", Usage: "take over what is on the target already where an automation is to be: who holds its endpoint, or a copy of it"},
+		&cli.StringSliceFlag{Name: "replace", Usage: "write the automation with this `KEY` again, changed or not; may be given several times"},
+		&cli.BoolFlag{Name: "replace-secrets", Usage: "store every secret again, changed or not"},
 	}
-	plan, err := sync.MakePlan(ctx, s.platform, s.desired, sync.PlanOptions{
-		AllowMassDelete: allowMassDelete, KeepOrphans: !s.target.Prune, NoSecrets: s.noSecrets != "", Calls: calls,
-	})
+}
+
+// planOptions reads the planFlags.
+func planOptions(c *cli.Context) sync.PlanOptions {
+	return sync.PlanOptions{
+		AllowMassDelete: c.Bool("allow-mass-delete"), AllowSecondProject: c.Bool("second-project"),
+		Adopt: c.Bool("adopt"), Replace: c.StringSlice("replace"), ReplaceSecrets: c.Bool("replace-secrets"),
+	}
+}
+
+// plan compares the project with the target.
+func (s *session) plan(ctx context.Context, options sync.PlanOptions) (*sync.Plan, error) {
+	options.Calls, options.KeepOrphans, options.NoSecrets = s.calls(), !s.target.Prune, s.noSecrets != ""
+	if options.Tries == 0 {
+		options.Tries = planTries
+	}
+	plan, err := sync.MakePlan(ctx, s.platform, s.desired, options)
 	return plan, beforeChanges(ctx, err)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,24 +18,111 @@ import (
 
 // showPlan prints a plan for people.
 func (t *terminal) showPlan(p *sync.Plan) {
+	if p.Product != "" {
+		t.printf("%s\n", t.faint(fmt.Sprintf("%s is %s.", p.Target, diagnostic.Printable(p.Product))))
+	}
 	for _, key := range p.Orphaned {
 		t.printf("%s is gone from the code and stays on %s, which does not prune.\n", diagnostic.Printable(key), diagnostic.Printable(p.Target))
 	}
+	for _, w := range p.Warnings {
+		t.printf("%s %s.\n", t.warning(), diagnostic.Printable(w))
+	}
+	for _, o := range p.Others {
+		t.printf("%s %s.\n", t.warning(), diagnostic.Printable(bystanderText(o)))
+	}
+	t.showAltered(p.Altered)
 	if p.Empty() {
-		t.printf("No changes: %s is as the code wants it (%s).\n", diagnostic.Printable(p.Target), diagnostic.Plural(len(p.Unchanged), "automation"))
+		if len(p.Altered) == 0 {
+			t.printf("No changes: %s is as the code wants it (%s).\n", diagnostic.Printable(p.Target), diagnostic.Plural(len(p.Unchanged), "automation"))
+		} else {
+			t.printf("No changes that would help: %s stored as the code says on %s, %d are.\n",
+				notAre(len(p.Altered)), diagnostic.Printable(p.Target), len(p.Unchanged))
+		}
 		return
 	}
 	for _, c := range p.Changes {
-		t.showChange(c.Action, diagnostic.Printable(c.Key), reasonText(c))
-		for _, d := range c.Differences {
-			t.printf("    %s: %s → %s\n", diagnostic.Printable(d.Path), jsonText(d.Before), jsonText(d.After))
+		t.showChange(c.Action, diagnostic.Printable(c.Key), diagnostic.Printable(reasonText(c)))
+		if c.Taken != nil {
+			t.printf("    %s %s\n", t.refusal(), diagnostic.Printable(takenText(*c.Taken)))
 		}
+		t.showDifferences(c.Differences)
 	}
 	for _, s := range p.Secrets {
 		t.showChange(s.Action, "secret "+diagnostic.Printable(s.Name), usedBy(s))
 	}
 	t.printf("\nPlan for %s: %d to create, %d to update, %d to delete, %d unchanged%s.\n", diagnostic.Printable(p.Target),
 		p.Count(sync.Create), p.Count(sync.Update), p.Count(sync.Delete), len(p.Unchanged), secretCount(len(p.Secrets), " to change"))
+}
+
+// showDifferences prints fields with their old and new values.
+func (t *terminal) showDifferences(differences []sync.Difference) {
+	for _, d := range differences {
+		t.printf("    %s: %s → %s\n", diagnostic.Printable(d.Path), jsonText(d.Before), jsonText(d.After))
+	}
+}
+
+// showAltered prints what the platform has made of automations, and what to write
+// instead.
+func (t *terminal) showAltered(altered []sync.Altered) {
+	for _, a := range altered {
+		t.printf("%s %s: the platform stores it in another form than the code has. Nobody has edited it there.\n", t.warning(), diagnostic.Printable(a.Key))
+		for _, d := range a.Differences {
+			write := "write " + jsonText(d.Before) + " in the code, or something that the platform keeps"
+			if d.Before == nil {
+				write = "the platform drops it: leave it out, or write something that the platform keeps"
+			}
+			if d.After == nil {
+				write = "the platform adds it: write " + jsonText(d.Before) + " in the code too"
+			}
+			t.printf("    %s: the code has %s, the platform has made %s; %s\n", diagnostic.Printable(d.Path), jsonText(d.After), jsonText(d.Before), write)
+		}
+	}
+}
+
+// notAre says how many automations are not ...
+func notAre(n int) string {
+	if n == 1 {
+		return "1 automation is not"
+	}
+	return diagnostic.Plural(n, "automation") + " are not"
+}
+
+// bystanderText says what is on the platform, is not the project's own, and
+// concerns it.
+func bystanderText(o sync.Bystander) string {
+	what := o.Title
+	switch o.Kind {
+	case sync.Copy:
+		what += " is a copy that somebody has made of " + o.Key
+	case sync.Foreign:
+		what += " belongs to the project " + o.Project
+	default:
+		what += " is not the project's"
+	}
+	if o.Takes != "" {
+		what += " and holds " + cmp.Or(o.Endpoint, "what "+o.Takes+" needs")
+	}
+	return what + "; it is left alone"
+}
+
+// takenText says why a change will be refused.
+func takenText(b sync.Bystander) string {
+	return cmp.Or(b.Endpoint, "what it needs") + " is held by " + b.Title +
+		": apply leaves this change out. Change or delete that one there, or take it over with --adopt"
+}
+
+// warning is the mark in front of what the reader should know, refusal in front of
+// what will not work.
+func (t *terminal) warning() string {
+	c := color.New(color.FgYellow)
+	t.paint(c, t.stdout)
+	return c.Sprint("!")
+}
+
+func (t *terminal) refusal() string {
+	c := color.New(color.FgRed)
+	t.paint(c, t.stdout)
+	return c.Sprint("refused:")
 }
 
 // showChange prints one line of a plan: "~ update growth/trial: the code has changed".
@@ -47,6 +135,9 @@ func (t *terminal) showChange(a sync.Action, subject, reason string) {
 
 // usedBy says what a secret is for.
 func usedBy(s sync.SecretChange) string {
+	if s.Project != "" {
+		return "stored under the project's former name"
+	}
 	switch len(s.UsedBy) {
 	case 0:
 		return "nothing uses it any more"
@@ -75,13 +166,29 @@ func reasonText(c sync.Change) string {
 		return "the code has changed, and it was changed on the platform too"
 	case sync.MarkerOnly:
 		return "only the record of what was applied"
+	case sync.Outdated:
+		return "an older version of segue wrote it, in another form"
 	case sync.Removed:
 		return "it is gone from the code"
 	case sync.Duplicate:
-		return "a second copy"
+		return "a second one that segue has made"
+	case sync.Adopted:
+		return "it is there already and taken over" + baseText(c.Base)
+	case sync.Moved:
+		return "it is there under the project's former name and taken over" + baseText(c.Base)
+	case sync.Replaced:
+		return "as asked for"
 	default:
 		return ""
 	}
+}
+
+// baseText names the automation that a change starts from.
+func baseText(b *sync.Base) string {
+	if b == nil {
+		return ""
+	}
+	return " (" + b.ID + ")"
 }
 
 // sign is the mark of an action in front of what it is done to.
@@ -120,8 +227,22 @@ func (t *terminal) showResult(r *sync.Result) {
 			secrets++
 		}
 	}
+	if n := len(r.Doubles); n > 0 {
+		t.printf("%s Another apply was at work at the same time: it had made a second one of %s, which is gone again.\n",
+			t.warning(), diagnostic.Printable(someOf(r.Doubles)))
+	}
+	t.showAltered(r.Altered)
 	t.printf("Applied to %s: %d created, %d updated, %d deleted, %d unchanged%s.\n", diagnostic.Printable(r.Target),
 		r.Count(sync.Create), r.Count(sync.Update), r.Count(sync.Delete), r.Unchanged+r.CountOutcome(sync.AlreadyThere), secretCount(secrets, " changed"))
+}
+
+// someOf names a few of many keys.
+func someOf(keys []string) string {
+	const most = 3
+	if len(keys) <= most {
+		return strings.Join(keys, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(keys[:most], ", "), len(keys)-most)
 }
 
 // failures says what was not done: why, for each that failed, and how many
@@ -154,7 +275,11 @@ func failures(r *sync.Result) string {
 		note(sync.Failed, r.Unsettled)
 	}
 	const most = 20
-	lines := []string{fmt.Sprintf("%d failed, %d not started; apply again to take it from there", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))}
+	what := fmt.Sprintf("%d failed, %d not started; apply again to take it from there", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))
+	if n := len(r.Altered); n > 0 && n == r.CountOutcome(sync.Failed) && r.CountOutcome(sync.NotStarted) == 0 {
+		what = notAre(n) + " stored as the code says; see above for what to write instead"
+	}
+	lines := []string{what}
 	lines = append(lines, failed[:min(most, len(failed))]...)
 	if len(failed) > most {
 		lines = append(lines, fmt.Sprintf("and %d more failed", len(failed)-most))

@@ -52,7 +52,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	project, name, target, err := t.target(c.String("target"))
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if len(triggers) == 0 {
 		return fmt.Errorf("%s lists no patterns and no journeys; nothing was written", name)
 	}
-	changed, err := compiler.WriteTriggers(project.Dir, triggers)
+	changed, err := compiler.WriteTriggers(c.Context, project.Dir, triggers)
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,8 @@ func (a *api) routes() []route {
 		{method: "POST", pattern: "/v1/secrets:compare", serve: a.compareSecrets},
 		{method: "PUT", pattern: "/v1/secrets/{project}/{name}", serve: a.putSecret},
 		{method: "DELETE", pattern: "/v1/secrets/{project}/{name}", serve: a.deleteSecret},
+		{method: "PUT", pattern: "/v1/leases/{project}", serve: a.putLease},
+		{method: "DELETE", pattern: "/v1/leases/{project}", serve: a.deleteLease},
 		{method: "POST", pattern: "/v1/occurrences", serve: a.postOccurrence},
 		{method: "GET", pattern: "/v1/occurrences/{id}", serve: a.getOccurrence},
 		{method: "GET", pattern: "/v1/deliveries", serve: a.listDeliveries},

@@ -34,13 +34,13 @@ type automationFilter struct {
 	limit        int
 }
 
-const automationColumns = "id, revision, project, key, hash, body, created_at, updated_at"
+const automationColumns = "id, revision, project, key, hash, made, body, created_at, updated_at"
 
 func scanAutomation(row interface{ Scan(...any) error }) (int64, storedAutomation, error) {
 	var id, revision, created, updated int64
 	var project, key, hash sql.NullString
-	var body string
-	if err := row.Scan(&id, &revision, &project, &key, &hash, &body, &created, &updated); err != nil {
+	var made, body string
+	if err := row.Scan(&id, &revision, &project, &key, &hash, &made, &body, &created, &updated); err != nil {
 		return 0, storedAutomation{}, err
 	}
 	a := storedAutomation{
@@ -48,7 +48,7 @@ func scanAutomation(row interface{ Scan(...any) error }) (int64, storedAutomatio
 		CreatedAt: fromMillis(created), UpdatedAt: fromMillis(updated),
 	}
 	if project.Valid {
-		a.Marker = &sync.Marker{Project: project.String, Key: key.String, Hash: hash.String}
+		a.Marker = &sync.Marker{Project: project.String, Key: key.String, Hash: hash.String, Made: made}
 	}
 	return id, a, nil
 }
@@ -101,11 +101,11 @@ func (s *Store) createAutomation(ctx context.Context, m *sync.Marker, a automati
 	}
 	err = s.update(ctx, func(tx *sql.Tx) error {
 		now := millis(s.now())
-		project, key, hash := markerColumns(m)
+		project, key, hash, made := markerColumns(m)
 		row := tx.QueryRowContext(ctx, `INSERT INTO automations
-			(project, key, hash, revision, body, enabled, trigger_kind, trigger_name, created_at, updated_at)
-			VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING `+automationColumns,
-			project, key, hash, body, a.Enabled, string(a.Trigger.Kind), a.Trigger.Name, now, now)
+			(project, key, hash, made, revision, body, enabled, trigger_kind, trigger_name, created_at, updated_at)
+			VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING `+automationColumns,
+			project, key, hash, made, body, a.Enabled, string(a.Trigger.Kind), a.Trigger.Name, now, now)
 		_, stored, err = scanAutomation(row)
 		return takenKey(err, m)
 	})
@@ -138,12 +138,17 @@ func (s *Store) replaceAutomation(ctx context.Context, id string, match func(rev
 		if err := checkMarker(m, a); err != nil {
 			return err
 		}
-		project, key, hash := markerColumns(m)
-		row := tx.QueryRowContext(ctx, `UPDATE automations SET project = ?, key = ?, hash = ?, revision = revision + 1,
+		project, key, hash, made := markerColumns(m)
+		row := tx.QueryRowContext(ctx, `UPDATE automations SET project = ?, key = ?, hash = ?, made = ?, revision = revision + 1,
 			body = ?, enabled = ?, trigger_kind = ?, trigger_name = ?, updated_at = ? WHERE id = ? RETURNING `+automationColumns,
-			project, key, hash, body, a.Enabled, string(a.Trigger.Kind), a.Trigger.Name, millis(s.now()), rowID(id))
-		_, stored, err = scanAutomation(row)
-		return takenKey(err, m)
+			project, key, hash, made, body, a.Enabled, string(a.Trigger.Kind), a.Trigger.Name, millis(s.now()), rowID(id))
+		if _, stored, err = scanAutomation(row); err != nil {
+			return takenKey(err, m)
+		}
+		if old.Marker == nil || m == nil || m.Project == old.Marker.Project {
+			return nil
+		}
+		return forgetProject(ctx, tx, old.Marker.Project)
 	})
 	return stored, err
 }
@@ -185,11 +190,19 @@ func takenKey(err error, m *sync.Marker) error {
 	return err
 }
 
-func markerColumns(m *sync.Marker) (project, key, hash any) {
+// forgetProject removes the secrets of a project whose last automation another one
+// has taken over: nobody would come for them.
+func forgetProject(ctx context.Context, tx *sql.Tx, project string) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM secrets WHERE project = ?1
+		AND NOT EXISTS (SELECT 1 FROM automations WHERE project = ?1)`, project)
+	return err
+}
+
+func markerColumns(m *sync.Marker) (project, key, hash any, made string) {
 	if m == nil {
-		return nil, nil, nil
+		return nil, nil, nil, ""
 	}
-	return m.Project, m.Key, m.Hash
+	return m.Project, m.Key, m.Hash, m.Made
 }
 
 func canonicalBody(a automation.Automation) (string, error) {

@@ -201,6 +201,21 @@ func TestHandlerIsAsDocumented(t *testing.T) {
 	c.do(204, "DELETE", "/v1/secrets/growth/OLD", "")
 	c.do(401, "DELETE", "/v1/secrets/growth/OLD", "", anonymous...)
 
+	lease := func(id string) string {
+		return `{"id":"` + id + `","holder":"ada@laptop","since":"2026-03-14T09:00:00Z","until":"2026-03-14T09:01:00Z"}`
+	}
+	c.do(200, "PUT", "/v1/leases/growth", lease("one"))
+	c.do(409, "PUT", "/v1/leases/growth", lease("two"))
+	c.do(400, "PUT", "/v1/leases/growth", "{")
+	c.do(401, "PUT", "/v1/leases/growth", lease("one"), anonymous...)
+	c.do(413, "PUT", "/v1/leases/growth", large)
+	c.do(415, "PUT", "/v1/leases/growth", lease("one"), form...)
+	c.do(422, "PUT", "/v1/leases/growth", strings.Replace(lease("one"), "09:01", "09:00", 1))
+	c.do(422, "PUT", "/v1/leases/growth", strings.Replace(lease("one"), "ada@laptop", "", 1))
+	c.do(204, "DELETE", "/v1/leases/growth?id=one", "")
+	c.do(400, "DELETE", "/v1/leases/growth", "")
+	c.do(401, "DELETE", "/v1/leases/growth?id=one", "", anonymous...)
+
 	fire := `{"id":"first","kind":"pattern","name":"Account activated","data":{"userId":"u1","userName":"n","extra":[1]}`
 	c.do(200, "POST", "/v1/occurrences", fire+`,"dryRun":true}`)
 	c.do(202, "POST", "/v1/occurrences", fire+"}")
@@ -237,6 +252,13 @@ func TestHandlerIsAsDocumented(t *testing.T) {
 	c.do(507, "POST", "/v1/automations", newBody(t, "growth", wide))
 	wide.Key = "growth/a"
 	c.do(507, "PUT", location, newBody(t, "growth", wide), "If-Match", "*")
+	for i := range 100 { // until the page with the leases is full
+		w := do(h, "PUT", fmt.Sprintf("/v1/leases/p%d-%s", i, strings.Repeat("x", 200)), strings.Replace(lease(strings.Repeat("i", 250)), "ada@laptop", strings.Repeat("h", 250), 1))
+		if w.Code != 200 {
+			break
+		}
+	}
+	c.do(507, "PUT", "/v1/leases/last-"+strings.Repeat("x", 200), strings.Replace(lease(strings.Repeat("i", 250)), "ada@laptop", strings.Repeat("h", 250), 1))
 	c.do(507, "PUT", "/v1/secrets/growth/"+writeKey, `{"value":"`+strings.Repeat("x", 60_000)+`"}`)
 	c.do(507, "POST", "/v1/occurrences", `{"kind":"pattern","name":"n","data":{"x":"`+strings.Repeat("x", 500_000)+`"}}`)
 
@@ -249,6 +271,8 @@ func TestHandlerIsAsDocumented(t *testing.T) {
 	c.do(503, "DELETE", location, "", "If-Match", "*")
 	c.do(503, "PUT", "/v1/secrets/growth/S", `{"value":"x"}`)
 	c.do(503, "DELETE", "/v1/secrets/growth/S", "")
+	c.do(503, "PUT", "/v1/leases/growth", lease("one"))
+	c.do(503, "DELETE", "/v1/leases/growth?id=one", "")
 	c.do(503, "POST", "/v1/occurrences", `{"kind":"pattern","name":"n"}`)
 
 	c.unseen(t)

@@ -64,18 +64,21 @@ func (s *Store) addOccurrence(ctx context.Context, o Occurrence) error {
 }
 
 // addDelivery stores a delivery that is due at once, or one that has failed
-// because there is no request.
+// because there is no request, or one that must not be sent.
 func addDelivery(ctx context.Context, tx *sql.Tx, occurrence int64, p Preview, now int64) error {
 	var request, finished any
 	status := Failed
-	if p.Request == nil {
-		finished = now
+	if p.Error == "" {
+		status = Pending
 	} else {
+		finished = now
+	}
+	if p.Request != nil {
 		text, err := json.Marshal(p.Request)
 		if err != nil {
 			return err
 		}
-		status, request = Pending, string(text)
+		request = string(text)
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO deliveries
 		(occurrence, automation, project, key, name, request, status, error, due_at, created_at, finished_at)
@@ -335,7 +338,7 @@ func prepareAll(ctx context.Context, tx *sql.Tx, o Occurrence) ([]Preview, error
 		}
 		p.Automation.Key, p.Automation.Name = a.Key, a.Name
 		if err == nil {
-			p.Request, err = prepareRequest(a.Action, values, p.Automation.Project, func(name string) bool {
+			p.Request, err = prepareRequest(a, values, p.Automation.Project, func(name string) bool {
 				return stored[[2]string{p.Automation.Project, name}]
 			})
 		}

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -39,7 +40,10 @@ type Platform struct {
 	close func() error
 }
 
-var _ sync.Platform = (*Platform)(nil)
+var (
+	_ sync.Surveyor = (*Platform)(nil)
+	_ sync.Locker   = (*Platform)(nil)
+)
 
 // ClientOptions say how a served platform is reached.
 type ClientOptions struct {
@@ -151,31 +155,74 @@ func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored
 
 func (p *Platform) list(ctx context.Context, query url.Values) ([]sync.Stored, error) {
 	var all []sync.Stored
+	err := p.pages(ctx, query, func(a storedAutomation) {
+		// The filter is checked again: an automation of someone else must never
+		// come into a plan.
+		if a.Marker != nil && a.Marker.Project == query.Get("project") {
+			all = append(all, storedOf(a))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// pages reads all pages of a list.
+func (p *Platform) pages(ctx context.Context, query url.Values, each func(storedAutomation)) error {
 	query.Set("limit", fmt.Sprint(pageLimit))
 	for {
 		var page automationPage
 		if _, err := p.call(ctx, call{method: "GET", path: "/v1/automations", query: query, out: &page}); err != nil {
-			return nil, err
+			return err
 		}
 		if page.Automations == nil {
 			// What has no list is not an empty one: a plan would create everything.
-			return nil, p.strange("it answered with JSON, and without automations")
+			return p.strange("it answered with JSON, and without automations")
 		}
 		for _, a := range page.Automations {
-			// The filter is checked again: an automation of someone else must
-			// never come into a plan.
-			if a.Marker != nil && a.Marker.Project == query.Get("project") {
-				all = append(all, storedOf(a))
-			}
+			each(a)
 		}
 		if page.NextCursor == "" {
-			return all, nil
+			return nil
 		}
 		if page.NextCursor == query.Get("cursor") {
-			return nil, p.strange("the list of automations does not end")
+			return p.strange("the list of automations does not end")
 		}
 		query.Set("cursor", page.NextCursor)
 	}
+}
+
+// Survey implements [sync.Surveyor]. The key of an automation stays in its content
+// where its marker has been removed: until it is taken over, its trigger would set
+// off two automations of that key.
+func (p *Platform) Survey(ctx context.Context, project string, keys []string) (sync.Survey, error) {
+	var survey sync.Survey
+	own := map[string]bool{}
+	err := p.pages(ctx, url.Values{}, func(a storedAutomation) {
+		o := sync.Other{Stored: storedOf(a), Kind: sync.Unmarked}
+		if a.Marker != nil {
+			if a.Marker.Project == project {
+				own[a.Marker.Key] = true
+				return
+			}
+			o.Kind = sync.Foreign
+		} else if !slices.Contains(keys, o.Automation.Key) {
+			return
+		}
+		o.Title = fmt.Sprintf("automation %s (%s)", quoted(o.Automation.Name), o.ID)
+		o.Endpoint = fmt.Sprintf("the %s %s", o.Automation.Trigger.Kind, quoted(o.Automation.Trigger.Name))
+		survey.Others = append(survey.Others, o)
+	})
+	if err != nil {
+		return sync.Survey{}, err
+	}
+	for i, o := range survey.Others {
+		if o.Kind == sync.Unmarked && !own[o.Automation.Key] {
+			survey.Others[i].Takes = o.Automation.Key
+		}
+	}
+	return survey, nil
 }
 
 func storedOf(a storedAutomation) sync.Stored {
@@ -193,16 +240,16 @@ func storedOf(a storedAutomation) sync.Stored {
 
 // Create implements [sync.Platform].
 func (p *Platform) Create(ctx context.Context, project string, a automation.Automation) (sync.Stored, error) {
-	return p.write(ctx, call{method: "POST", path: "/v1/automations"}, project, a)
+	return p.write(ctx, call{method: "POST", path: "/v1/automations"}, sync.MarkerOf(project, a), a)
 }
 
 // Update implements [sync.Platform].
-func (p *Platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
-	return p.write(ctx, call{method: "PUT", path: "/v1/automations/" + url.PathEscape(old.ID), revision: old.Revision}, old.Marker.Project, a)
+func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
+	return p.write(ctx, call{method: "PUT", path: "/v1/automations/" + url.PathEscape(old.ID), revision: old.Revision}, next, a)
 }
 
-func (p *Platform) write(ctx context.Context, c call, project string, a automation.Automation) (sync.Stored, error) {
-	marker, err := json.Marshal(sync.Marker{Project: project, Key: a.Key, Hash: a.Hash()})
+func (p *Platform) write(ctx context.Context, c call, m sync.Marker, a automation.Automation) (sync.Stored, error) {
+	marker, err := json.Marshal(m)
 	if err != nil {
 		return sync.Stored{}, fmt.Errorf("encode the marker: %w", err)
 	}
@@ -380,6 +427,10 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 		e.Kind = sync.Exists
 	case code == http.StatusPreconditionFailed:
 		e.Kind = sync.Conflict
+	case said.Code == "leased" && said.Lease != nil:
+		e.Err = &sync.HeldError{Lease: *said.Lease}
+	case said.Code == "no-such-path":
+		e.Err = errNoSuchPath
 	}
 	return e
 }

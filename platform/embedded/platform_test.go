@@ -54,11 +54,11 @@ func TestPlatformKeepsAutomations(t *testing.T) {
 			}
 
 			a.Key, a.Name = "growth/moved", "Moved"
-			moved := must(p.Update(ctx, made, a))(t)
+			moved := must(p.Update(ctx, made, sync.MarkerOf(made.Marker.Project, a), a))(t)
 			if moved.ID != made.ID || moved.Revision == made.Revision || moved.Marker.Key != "growth/moved" || moved.Marker.Hash != a.Hash() {
 				t.Errorf("moved: %+v", moved)
 			}
-			if _, err := p.Update(ctx, made, a); sync.KindOf(err) != sync.Conflict {
+			if _, err := p.Update(ctx, made, sync.MarkerOf(made.Marker.Project, a), a); sync.KindOf(err) != sync.Conflict {
 				t.Errorf("update of an old revision: %v, want Conflict", err)
 			}
 			if err := p.Delete(ctx, made); sync.KindOf(err) != sync.Conflict {
@@ -70,7 +70,7 @@ func TestPlatformKeepsAutomations(t *testing.T) {
 			if err := p.Delete(ctx, moved); sync.KindOf(err) != sync.NotFound {
 				t.Errorf("delete of what is gone: %v, want NotFound", err)
 			}
-			if _, err := p.Update(ctx, moved, a); sync.KindOf(err) != sync.NotFound {
+			if _, err := p.Update(ctx, moved, sync.MarkerOf(moved.Marker.Project, a), a); sync.KindOf(err) != sync.NotFound {
 				t.Errorf("update of what is gone: %v, want NotFound", err)
 			}
 			a.Action.URL = "nowhere"

@@ -11,6 +11,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/seguehq/segue/sync"
 )
 
 // A problem is an answer that is not a success, as RFC 9457 has it.
@@ -21,6 +23,8 @@ type problem struct {
 	Detail string `json:"detail"`
 	// Code is a slug for programs; docs/platform-api.yaml lists them.
 	Code string `json:"code"`
+	// Lease is what somebody else has, for the code leased.
+	Lease *sync.Lease `json:"lease,omitempty"`
 
 	header http.Header
 	cause  error

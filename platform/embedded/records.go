@@ -95,7 +95,8 @@ type Attempt struct {
 }
 
 // A Preview is a request that an occurrence would send, or the reason why it
-// could not.
+// would not: Request is nil if it could not be rendered, and there as well as Error
+// if it must not be sent.
 type Preview struct {
 	Automation AutomationRef    `json:"automation"`
 	Request    *PreparedRequest `json:"request,omitempty"`

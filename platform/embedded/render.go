@@ -12,7 +12,10 @@ import (
 // prepareRequest fills in an action's placeholders and leaves its secrets as
 // references. stored says which secrets there are: a request with another one
 // could never be sent.
-func prepareRequest(action automation.Request, values map[string]any, project string, stored func(name string) bool) (*PreparedRequest, error) {
+//
+// A request that must not be sent comes with an error that says why.
+func prepareRequest(a automation.Automation, values map[string]any, project string, stored func(name string) bool) (*PreparedRequest, error) {
+	action := a.Action
 	if err := checkSecrecy(action.URL, action.Headers); err != nil {
 		return nil, err
 	}
@@ -37,7 +40,8 @@ func prepareRequest(action automation.Request, values map[string]any, project st
 	for name := range texts {
 		headers[name] = automation.Header{Value: automation.Credential{Text: rendered.Header.Get(name)}}
 	}
-	return &PreparedRequest{Method: rendered.Method, URL: rendered.URL, Headers: headers, Body: string(rendered.Body)}, nil
+	return &PreparedRequest{Method: rendered.Method, URL: rendered.URL, Headers: headers, Body: string(rendered.Body)},
+		a.CheckMessage(rendered, values)
 }
 
 // resolveHeaders returns the headers as they are sent. What was rendered before

@@ -97,6 +97,15 @@ CREATE TABLE attempts (
 	error       TEXT NOT NULL,
 	PRIMARY KEY (delivery, number)
 ) STRICT, WITHOUT ROWID;
+`, `
+ALTER TABLE automations ADD COLUMN made TEXT NOT NULL DEFAULT ''; -- the marker's
+CREATE TABLE leases (
+	project TEXT PRIMARY KEY,
+	id      TEXT NOT NULL,
+	holder  TEXT NOT NULL,
+	since   INTEGER NOT NULL,
+	until   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `}
 
 // A Store is the platform's file. Its methods may be called from several

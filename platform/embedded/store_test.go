@@ -92,8 +92,8 @@ func TestOpenRefuses(t *testing.T) {
 			"belongs to another program"},
 		"a newer version": {func(t *testing.T, p string) {
 			must(Open(t.Context(), p))(t).Close()
-			exec(t, p, "PRAGMA user_version = 3")
-		}, "was written by a newer segue (data version 3, this one reads up to 1); upgrade segue"},
+			exec(t, p, "PRAGMA user_version = 4")
+		}, "was written by a newer segue (data version 4, this one reads up to 2); upgrade segue"},
 		"a damaged file": {func(t *testing.T, p string) {
 			must(Open(t.Context(), p))(t).Close()
 			b := must(os.ReadFile(p))(t)

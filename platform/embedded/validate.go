@@ -52,6 +52,14 @@ func checkAutomation(a automation.Automation) error {
 			return invalid("action.payload: %v", err)
 		}
 	}
+	for name, p := range a.Placeholders {
+		switch {
+		case !automation.ValidName(name):
+			return invalid("placeholders: %s is not a placeholder's name", quoted(name))
+		case p.MaxLength <= 0:
+			return invalid("placeholders: maxLength of %s must be a number above 0", name)
+		}
+	}
 	return nil
 }
 
@@ -110,7 +118,34 @@ func checkPayload(payload json.RawMessage) error {
 	if tree == nil {
 		return fmt.Errorf("is null; leave it out for a request without a body")
 	}
+	if n := depth(payload); n > deepestPayload {
+		return fmt.Errorf("is nested %d deep, of at most %d", n, deepestPayload)
+	}
 	return checkTemplates(tree, "payload")
+}
+
+// deepestPayload is how deep objects and lists may lie in each other in a payload.
+// A reader of JSON has its limit, and the list of automations lies around them.
+const deepestPayload = 5000
+
+// depth is how deep objects and lists lie in each other in valid JSON.
+func depth(b []byte) int {
+	depth, deepest, quoted := 0, 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return deepest
 }
 
 // checkTemplates looks for malformed placeholders in every string of a value.
@@ -152,6 +187,8 @@ func checkMarker(m *sync.Marker, a automation.Automation) error {
 		return invalid("its key is %s, and its marker's is %s; they must be the same", quoted(a.Key), quoted(m.Key))
 	case m.Hash == "" || len(m.Hash) > longestName:
 		return invalid("marker.hash is missing or too long")
+	case len(m.Made) > longestName:
+		return invalid("marker.made is too long")
 	}
 	return nil
 }

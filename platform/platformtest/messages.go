@@ -35,7 +35,7 @@ var messageChecks = []check{
 	}},
 	{name: "bearer, secret and text headers arrive, with placeholders", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
-		a := c.automation("growth/a", r.URL+"/v1/track")
+		a := c.automation("growth/a", r.URL+"/v1/events")
 		secret := automation.Credential{Secret: secretName}
 		a.Action.Headers = map[string]automation.Header{
 			"Accept": {Value: automation.Credential{Text: "text/plain, application/json;q=0.5"}}, "Content-Type": {Value: automation.Credential{Text: "application/json; charset=utf-8"}},
@@ -58,7 +58,7 @@ var messageChecks = []check{
 	}},
 	{name: "casts give numbers and booleans, and no cast gives text", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
-		a := c.automation("growth/a", r.URL+"/v1/track")
+		a := c.automation("growth/a", r.URL+"/v1/events")
 		a.Action.Payload = payload(map[string]any{
 			"number": "{{duration | number}}", "boolean": "{{flag | boolean}}", "text": "{{duration}}", "flag": "{{flag}}",
 			"mixed": "{{duration}} s, {{flag}}", "list": []any{"{{duration | number}}", "{{duration}}"},
@@ -90,7 +90,7 @@ var messageChecks = []check{
 	}},
 	{name: "any value arrives unchanged, and can't change the message around it", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
-		a := c.automation("growth/a", r.URL+"/v1/track")
+		a := c.automation("growth/a", r.URL+"/v1/events")
 		a.Action.Payload = payload(map[string]any{
 			"userId": "{{userId}}", "mixed": "a {{userName}} b {{userId}}", "after": "{{userName}}",
 			"nested": map[string]any{"list": []any{"{{userId}}", map[string]any{"deep": []any{"{{ userName }}!"}}}},
@@ -109,7 +109,7 @@ var messageChecks = []check{
 		r := StartRecorder(t)
 		in := c.desired()
 		for name, p := range payloads {
-			a := c.automation(fmt.Sprintf("growth/payload-%d", len(in.Automations)), r.URL+"/v1/track")
+			a := c.automation(fmt.Sprintf("growth/payload-%d", len(in.Automations)), r.URL+"/v1/events")
 			a.Name, a.Action.Payload = name, payload(p)
 			in.Automations = append(in.Automations, a)
 		}
@@ -151,7 +151,7 @@ var messageChecks = []check{
 	}},
 	{name: "nothing is sent without a value, or with one that does not fit", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
-		a := c.automation("growth/a", r.URL+"/v1/track")
+		a := c.automation("growth/a", r.URL+"/v1/events")
 		a.Action.Headers["X-User"] = automation.Header{Value: automation.Credential{Text: "{{userName}}"}}
 		a.Action.Payload = payload(map[string]any{"userId": "{{userId}}", "n": "{{duration | number}}", "b": "{{flag | boolean}}", "c": "{{constructor}}"})
 		in := c.desired(a)
@@ -332,7 +332,7 @@ func decode(b []byte) (any, error) {
 // unicodeHeader applies an automation with a placeholder in a header.
 func (c *scene) unicodeHeader(t *testing.T) (*Recorder, sync.Desired) {
 	r := StartRecorder(t)
-	a := c.automation("growth/a", r.URL+"/v1/track")
+	a := c.automation("growth/a", r.URL+"/v1/events")
 	a.Action.Headers["X-Name"] = automation.Header{Value: automation.Credential{Text: "{{userName}}"}}
 	a.Action.Payload = payload(map[string]any{"name": "{{userName}}"})
 	in := c.desired(a)
@@ -343,7 +343,7 @@ func (c *scene) unicodeHeader(t *testing.T) (*Recorder, sync.Desired) {
 // longNumber sends numbers that no double can hold, given as text.
 func (c *scene) longNumber(t *testing.T) map[string]json.RawMessage {
 	r := StartRecorder(t)
-	a := c.automation("growth/a", r.URL+"/v1/track")
+	a := c.automation("growth/a", r.URL+"/v1/events")
 	a.Action.Payload = payload(map[string]any{"n": "{{n | number}}", "d": "{{d | number}}", "s": "{{n}}"})
 	in := c.desired(a)
 	c.apply(t, in)

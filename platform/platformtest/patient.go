@@ -59,8 +59,8 @@ func (p patientPlatform) Create(ctx context.Context, project string, a automatio
 	return patiently(ctx, p.t, func() (sync.Stored, error) { return p.platform.Create(ctx, project, a) })
 }
 
-func (p patientPlatform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
-	return patiently(ctx, p.t, func() (sync.Stored, error) { return p.platform.Update(ctx, old, a) })
+func (p patientPlatform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
+	return patiently(ctx, p.t, func() (sync.Stored, error) { return p.platform.Update(ctx, old, next, a) })
 }
 
 func (p patientPlatform) Delete(ctx context.Context, old sync.Stored) error {

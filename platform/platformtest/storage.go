@@ -45,7 +45,7 @@ var storageChecks = []check{
 		made := c.create(t, c.project, c.plain("growth/a"))
 		for name, a := range c.gallery() {
 			a.Key = "growth/a"
-			updated, err := c.direct.Update(t.Context(), made, a)
+			updated, err := c.direct.Update(t.Context(), made, sync.MarkerOf(made.Marker.Project, a), a)
 			if err != nil {
 				t.Fatalf("update to %s: %v", name, err)
 			}
@@ -61,7 +61,7 @@ var storageChecks = []check{
 	{name: "an update can give it another key", run: func(t *testing.T, c *scene) {
 		made := c.create(t, c.project, c.plain("growth/a"))
 		moved := c.plain("growth/b")
-		updated, err := c.direct.Update(t.Context(), made, moved)
+		updated, err := c.direct.Update(t.Context(), made, sync.MarkerOf(made.Marker.Project, moved), moved)
 		if err != nil {
 			t.Fatalf("update: %v", err)
 		}
@@ -77,10 +77,10 @@ var storageChecks = []check{
 		old := c.create(t, c.project, c.plain("growth/a"))
 		second, third := c.plain("growth/a"), c.plain("growth/a")
 		second.Name, third.Name = "Second", "Third"
-		if _, err := c.direct.Update(t.Context(), old, second); err != nil {
+		if _, err := c.direct.Update(t.Context(), old, sync.MarkerOf(old.Marker.Project, second), second); err != nil {
 			t.Fatalf("update: %v", err)
 		}
-		_, err := c.direct.Update(t.Context(), old, third)
+		_, err := c.direct.Update(t.Context(), old, sync.MarkerOf(old.Marker.Project, third), third)
 		wantKind(t, "update of an old revision", err, sync.Conflict)
 		wantKind(t, "delete of an old revision", c.direct.Delete(t.Context(), old), sync.Conflict)
 		wantSame(t, "afterwards", c.find(t, "growth/a"), c.project, second)
@@ -88,7 +88,7 @@ var storageChecks = []check{
 	{name: "an update after an edit by hand is refused", needs: ManualRevisions, run: func(t *testing.T, c *scene) {
 		old := c.create(t, c.project, c.plain("growth/a"))
 		c.EditPayload(t, old, "event", "By hand")
-		_, err := c.direct.Update(t.Context(), old, c.plain("growth/a"))
+		_, err := c.direct.Update(t.Context(), old, sync.MarkerOf(old.Marker.Project, c.plain("growth/a")), c.plain("growth/a"))
 		wantKind(t, "update after an edit by hand", err, sync.Conflict)
 		wantKind(t, "delete after an edit by hand", c.direct.Delete(t.Context(), old), sync.Conflict)
 		edited := c.plain("growth/a")
@@ -101,7 +101,7 @@ var storageChecks = []check{
 		c.EditPayload(t, old, "event", "By hand")
 		want := c.plain("growth/a")
 		want.Name = "Updated"
-		if _, err := c.direct.Update(t.Context(), old, want); err != nil {
+		if _, err := c.direct.Update(t.Context(), old, sync.MarkerOf(old.Marker.Project, want), want); err != nil {
 			t.Fatalf("update: %v", err)
 		}
 		wantSame(t, "afterwards", c.find(t, "growth/a"), c.project, want)
@@ -137,7 +137,7 @@ var storageChecks = []check{
 			t.Errorf("found after the delete: %+v, %v", found, err)
 		}
 		wantKind(t, "delete again", c.direct.Delete(t.Context(), made), sync.NotFound)
-		_, err = c.direct.Update(t.Context(), made, c.plain("growth/a"))
+		_, err = c.direct.Update(t.Context(), made, sync.MarkerOf(made.Marker.Project, c.plain("growth/a")), c.plain("growth/a"))
 		wantKind(t, "update of what is gone", err, sync.NotFound)
 		stored, err := c.direct.List(t.Context(), c.project)
 		if err != nil || len(stored) != 1 || stored[0].ID != kept.ID {
@@ -324,7 +324,7 @@ func (c *scene) race(t *testing.T) (won []int, refused []error, wanted []automat
 		wanted = append(wanted, a)
 		wg.Go(func() {
 			<-start
-			_, errs[i] = c.direct.Update(context.WithoutCancel(t.Context()), base, a)
+			_, errs[i] = c.direct.Update(context.WithoutCancel(t.Context()), base, sync.MarkerOf(base.Marker.Project, a), a)
 		})
 	}
 	close(start)

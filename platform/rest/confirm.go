@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,6 +46,16 @@ func (m *made) add(id string, c creation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.created[id] = c
+}
+
+// update notes that what was created has another revision by now.
+func (m *made) update(it item) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c, ok := m.created[it.ID]; ok {
+		c.item = &it
+		m.created[it.ID] = c
+	}
 }
 
 func (m *made) confirmed(id string) {
@@ -92,30 +103,55 @@ func (e *afterCreate) Unwrap() error { return e.cause }
 // wrong later, "" if nothing is known to have been created.
 func (p *platform) create(ctx context.Context, project string, a automation.Automation) (item, string, error) {
 	c := call{Endpoint: p.d.Endpoints.Create, does: creates, project: project}
-	it, err := p.write(ctx, c, a, a.Hash(), nil)
+	m := marking{Marker: sync.MarkerOf(project, a), nonce: rand.Text()[:nonceLength]}
+	it, err := p.write(ctx, c, m, a, nil)
 	var after *afterCreate
-	if errors.As(err, &after) {
+	switch {
+	case errors.As(err, &after):
 		return it, after.id, after.cause
+	case err != nil:
+		return it, it.ID, err
 	}
-	return it, it.ID, err
+	return p.identify(ctx, it, m, a), it.ID, nil
+}
+
+// nonceLength is that of a nonce, of 32 letters and digits each.
+const nonceLength = 12
+
+// identify writes the identifier of a new automation, which is known by now, into its
+// marker. Until then a copy that somebody makes can't be told from it for certain. If
+// the write fails, the automation is there all the same: whatever writes it next makes
+// up for that.
+func (p *platform) identify(ctx context.Context, it item, m marking, a automation.Automation) item {
+	ctx = context.WithoutCancel(ctx)
+	was := existing{project: m.Project, id: it.ID, revision: it.revision}
+	again, err := p.update(ctx, was, m.Marker, a)
+	if err != nil {
+		if again, err = p.one(ctx, m.Project, it.ID); err != nil || again.record.Nonce != m.nonce {
+			return it
+		}
+	}
+	again.Revision = again.revision
+	p.made.update(again)
+	return again
 }
 
 // created reads an automation that the platform has just created. No error may
 // lead to another create: there is one already.
-func (p *platform) created(ctx context.Context, c call, a automation.Automation, answer answer) (item, error) {
+func (p *platform) created(ctx context.Context, c call, m marking, answer answer) (item, error) {
 	id := p.saysID(c, answer)
 	if id != "" {
-		p.made.add(id, creation{project: c.project, key: a.Key})
+		p.made.add(id, creation{project: c.project, key: m.Key})
 	}
-	it, err := p.readBack(ctx, c, a, answer, id)
+	it, err := p.readBack(ctx, c, m, answer, id)
 	for _, pause := range p.pauses() {
 		if kind := sync.KindOf(err); err == nil || c.Answer == "object" || kind != sync.Temporary && kind != sync.NotFound || !wait(ctx, pause) {
 			break
 		}
-		it, err = p.readBack(ctx, c, a, answer, id)
+		it, err = p.readBack(ctx, c, m, answer, id)
 	}
 	if err == nil {
-		p.made.add(it.ID, creation{project: c.project, key: a.Key, item: &it})
+		p.made.add(it.ID, creation{project: c.project, key: m.Key, item: &it})
 		return it, nil
 	}
 	failed := &sync.Error{Kind: sync.Refused, Err: err}

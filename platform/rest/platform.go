@@ -12,6 +12,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -23,6 +24,7 @@ import (
 	"net/url"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -54,6 +56,7 @@ type Options struct {
 type Client interface {
 	sync.Confirmer
 	sync.SecretCarrier
+	sync.Surveyor
 	io.Closer
 }
 
@@ -70,6 +73,13 @@ type platform struct {
 	made       made
 	vault      vault
 	rewritten  rewritten
+	// nonces are those of the markers that were read, by identifier: a marker that
+	// is written again keeps its own.
+	nonces *locked[map[string]string]
+	// tagForm is the form of an entity tag that the platform has last taken.
+	tagForm atomic.Int32
+	// listed is the list that was read last, for the survey right after it.
+	listed atomic.Pointer[listing]
 }
 
 // lister is a platform that can list its triggers.
@@ -108,6 +118,7 @@ func New(d *description.Platform, baseURL string, credential automation.Secret, 
 	p.vault.init(options.Secrets)
 	p.rewritten.init()
 	p.made.init()
+	p.nonces = newLocked(map[string]string{})
 	if len(d.Triggers) > 0 {
 		return lister{p}, nil
 	}
@@ -139,23 +150,34 @@ func (p *platform) item(object any, keep func(description.Record) bool) (item, b
 	if !ours || !keep(record) {
 		return item{}, false, nil
 	}
+	it, err := p.read(object, record)
+	return it, err == nil, err
+}
+
+// read reads any object; the record is the zero one for an object without a marker.
+func (p *platform) read(object any, record description.Record) (item, error) {
 	it := item{record: record}
 	it.ID = p.d.ID.Text(object)
 	if it.ID == "" {
-		return item{}, false, p.strange(fmt.Sprintf("an automation has no identifier at %s", p.d.ID))
+		return item{}, p.strange(fmt.Sprintf("an automation has no identifier at %s", p.d.ID))
 	}
-	it.Marker = sync.Marker{Project: record.Project, Key: record.Key, Hash: record.Hash}
-	it.Automation.Key = record.Key
+	it.Marker = sync.Marker{Project: record.Project, Key: record.Key, Hash: record.Hash, Made: record.Made}
 	content, err := p.d.Decode(object)
-	if err == nil {
+	if it.readable = err == nil; err != nil {
 		// What can't be read is left out: the plan then shows it as different.
-		it.Automation, it.readable = p.d.Restore(content, record), true
+		content = p.d.DecodeParts(object)
+	}
+	if it.Automation = p.d.Restore(content, record); record.Key == "" {
+		it.Automation.Key = content.Automation.Key
 	}
 	if it.revision, err = p.revision(object, it); err != nil {
-		return item{}, false, err
+		return item{}, err
 	}
 	it.Revision = p.rewritten.shown(it)
-	return it, true, nil
+	if record.Nonce != "" {
+		p.nonces.with(func(m map[string]string) { m[it.ID] = record.Nonce })
+	}
+	return it, nil
 }
 
 // revision returns what changes with every write. It is JSON, so that a number
@@ -185,13 +207,19 @@ func (p *platform) revision(object any, it item) (string, error) {
 
 // List implements [sync.Platform].
 func (p *platform) List(ctx context.Context, project string) ([]sync.Stored, error) {
-	items, err := p.items(ctx, project, func(r description.Record) bool { return r.Project == project })
-	return stored(items), err
+	p.listed.Store(nil)
+	l, err := p.listing(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	own, _ := apart(l.items)
+	p.listed.Store(l)
+	return stored(own), nil
 }
 
 // Find implements [sync.Platform].
 func (p *platform) Find(ctx context.Context, project, key string) ([]sync.Stored, error) {
-	items, err := p.items(ctx, project, func(r description.Record) bool { return r.Project == project && r.Key == key })
+	items, err := p.owned(ctx, project, func(r description.Record) bool { return r.Project == project && r.Key == key })
 	return stored(items), err
 }
 
@@ -204,8 +232,9 @@ func stored(items []item) []sync.Stored {
 }
 
 // Update implements [sync.Platform].
-func (p *platform) Update(ctx context.Context, old sync.Stored, a automation.Automation) (sync.Stored, error) {
-	made, err := p.update(ctx, old.Marker.Project, old.ID, p.rewritten.actual(old.ID, old.Revision), a, a.Hash())
+func (p *platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
+	was := existing{project: cmp.Or(old.Marker.Project, next.Project), id: old.ID, revision: p.rewritten.actual(old.ID, old.Revision)}
+	made, err := p.update(ctx, was, next, a)
 	if err == nil {
 		p.rewritten.forget(old.ID)
 		made.Revision = made.revision
@@ -213,32 +242,37 @@ func (p *platform) Update(ctx context.Context, old sync.Stored, a automation.Aut
 	return made.Stored, err
 }
 
-// update replaces an automation whose revision is the platform's own.
-func (p *platform) update(ctx context.Context, project, id, revision string, a automation.Automation, hash string) (item, error) {
-	c := call{Endpoint: p.d.Endpoints.Update, does: updates, project: project, id: id}
-	into, err := p.condition(ctx, &c, revision, true)
-	if err != nil {
-		return item{}, err
-	}
-	return p.write(ctx, c, a, hash, into)
+// An existing automation is one that is about to be changed. Its revision is the
+// platform's own.
+type existing struct{ project, id, revision string }
+
+// update replaces an automation.
+func (p *platform) update(ctx context.Context, was existing, next sync.Marker, a automation.Automation) (it item, err error) {
+	m := marking{Marker: next, id: was.id}
+	p.nonces.with(func(known map[string]string) { m.nonce = known[was.id] })
+	c := call{Endpoint: p.d.Endpoints.Update, does: updates, project: was.project, id: was.id}
+	err = p.conditional(ctx, c, was.revision, func(c call, into func(any) any) error {
+		it, err = p.write(ctx, c, m, a, into)
+		return err
+	})
+	return it, err
 }
 
 // Delete implements [sync.Platform].
 func (p *platform) Delete(ctx context.Context, old sync.Stored) error {
 	c := call{Endpoint: p.d.Endpoints.Delete, does: deletes, project: old.Marker.Project, id: old.ID}
-	if _, err := p.condition(ctx, &c, p.rewritten.actual(old.ID, old.Revision), false); err != nil {
+	return p.conditional(ctx, c, p.rewritten.actual(old.ID, old.Revision), func(c call, _ func(any) any) error {
+		defer p.turns.write()()
+		p.made.removed(old.ID)
+		_, err := p.call(ctx, c)
 		return err
-	}
-	defer p.turns.write()()
-	p.made.removed(old.ID)
-	_, err := p.call(ctx, c)
-	return err
+	})
 }
 
-// condition makes a call depend on a revision: in the call itself where the
-// platform can be told, else by reading the automation first. It returns what
-// has to be put into the object, if anything.
-func (p *platform) condition(ctx context.Context, c *call, revision string, body bool) (func(any) any, error) {
+// conditional makes a change depend on a revision: in the call itself where the
+// platform can be told, else by reading the automation first. The function into
+// puts into the object what has to be there, nil for nothing.
+func (p *platform) conditional(ctx context.Context, c call, revision string, change func(c call, into func(any) any) error) error {
 	r := p.d.Revision
 	plain := revision
 	var text string
@@ -248,34 +282,39 @@ func (p *platform) condition(ctx context.Context, c *call, revision string, body
 	switch {
 	case r.Field != "" && r.Condition == "if-match":
 		c.ifMatch = `"` + plain + `"`
-		return nil, nil
+		return change(c, nil)
 	case r.Field != "" && r.Condition == "query":
 		c.extra = url.Values{r.Parameter: {plain}}
-		return nil, nil
-	case r.Field != "" && r.Condition == "object" && body:
-		return func(object any) any { return r.Field.Put(object, json.RawMessage(revision)) }, nil
+		return change(c, nil)
+	case r.Field != "" && r.Condition == "object" && c.does == updates:
+		return change(c, func(object any) any { return r.Field.Put(object, json.RawMessage(revision)) })
 	}
-	now, err := p.one(ctx, c.project, c.id)
-	if err != nil {
-		return nil, err
-	}
-	if now.revision != revision {
-		return nil, &sync.Error{Kind: sync.Conflict, Message: "somebody else has changed it"}
-	}
+	now, err := p.unchanged(ctx, c, revision)
 	switch {
-	case r.Header != "" && now.tag == "":
-		return nil, p.strange("its answer has no header " + r.Header)
-	case r.Header != "" && r.Condition == "query":
+	case err != nil:
+		return err
+	case r.Header == "" || r.Condition == "none":
+		return change(c, nil)
+	case now.tag == "":
+		return p.strange("its answer has no header " + r.Header)
+	case r.Condition == "query":
 		c.extra = url.Values{r.Parameter: {now.tag}}
-	case r.Header != "" && r.Condition != "none":
-		c.ifMatch = now.tag
+		return change(c, nil)
 	}
-	return nil, nil
+	return p.matching(ctx, c, now, change)
 }
 
-// one reads the automation with an identifier.
+// unchanged reads what is about to be changed, and fails if it is another revision.
+func (p *platform) unchanged(ctx context.Context, c call, revision string) (item, error) {
+	now, err := p.one(ctx, c.project, c.id)
+	if err == nil && now.revision != revision {
+		err = &sync.Error{Kind: sync.Conflict, Message: "somebody else has changed it"}
+	}
+	return now, err
+}
+
+// one reads the automation with an identifier, whomever it belongs to.
 func (p *platform) one(ctx context.Context, project, id string) (item, error) {
-	ours := func(r description.Record) bool { return r.Project == project }
 	gone := &sync.Error{Kind: sync.NotFound, Message: "it is not there any more"}
 	if read := p.d.Endpoints.Read; read != nil {
 		answer, err := p.patient(ctx, call{Endpoint: *read, does: reads, project: project, id: id})
@@ -283,32 +322,45 @@ func (p *platform) one(ctx context.Context, project, id string) (item, error) {
 			return item{}, err
 		}
 		object, _ := read.Item.Look(answer.body)
-		it, ok, err := p.item(object, ours)
+		record, _ := p.d.Record(object)
+		it, err := p.read(object, record)
 		switch {
 		case err != nil:
 			return item{}, err
-		case !ok || it.ID != id:
+		case it.ID != id:
 			return item{}, gone
 		}
 		it.tag = answer.header.Get(p.d.Revision.Header)
 		return it, nil
 	}
-	items, err := p.items(ctx, project, ours)
-	if err != nil {
-		return item{}, err
-	}
-	for _, it := range items {
-		if it.ID == id {
-			return it, nil
+	items, _, err := collect(ctx, p, p.listCall(project), p.d.Paging, p.d.ID.Text, func(object any) (item, bool, error) {
+		if err := p.intact(object, project); err != nil || p.d.ID.Text(object) != id {
+			return item{}, false, err
 		}
+		record, _ := p.d.Record(object)
+		it, err := p.read(object, record)
+		return it, err == nil, err
+	})
+	switch {
+	case err != nil:
+		return item{}, err
+	case len(items) == 0:
+		return item{}, gone
 	}
-	return item{}, gone
+	return items[0], nil
+}
+
+// A marking is what a marker says of an automation, and of the object that it is
+// written for.
+type marking struct {
+	sync.Marker
+	id, nonce string
 }
 
 // write sends an automation and returns what the platform then holds. The object
 // is changed by into, if that is not nil.
-func (p *platform) write(ctx context.Context, c call, a automation.Automation, hash string, into func(any) any) (item, error) {
-	object, err := p.encode(c.project, a, hash)
+func (p *platform) write(ctx context.Context, c call, m marking, a automation.Automation, into func(any) any) (item, error) {
+	object, err := p.encode(m, a)
 	if err != nil {
 		// The error may be CUE's, and quote what it was given.
 		return item{}, &sync.Error{Kind: sync.Refused, Message: printable(p.mask.Hide(err.Error()))}
@@ -322,9 +374,9 @@ func (p *platform) write(ctx context.Context, c call, a automation.Automation, h
 		return item{}, err
 	}
 	if c.does == creates {
-		return p.created(ctx, c, a, answer)
+		return p.created(ctx, c, m, answer)
 	}
-	return p.readBack(ctx, c, a, answer, c.id)
+	return p.readBack(ctx, c, m, answer, c.id)
 }
 
 // saysID returns the identifier in the answer to a write, "" if there is none.
@@ -342,20 +394,20 @@ func (p *platform) saysID(c call, answer answer) string {
 }
 
 // readBack returns what the platform holds after a write.
-func (p *platform) readBack(ctx context.Context, c call, a automation.Automation, answer answer, id string) (item, error) {
-	ours := func(r description.Record) bool { return r.Project == c.project && r.Key == a.Key }
+func (p *platform) readBack(ctx context.Context, c call, m marking, answer answer, id string) (item, error) {
+	ours := func(r description.Record) bool { return r.Project == m.Project && r.Key == m.Key }
 	if c.Answer == "object" {
 		given, _ := c.Item.Look(answer.body)
 		it, ok, err := p.item(given, ours)
 		if err == nil && !ok {
-			err = p.strange("its answer is not the object that was sent" + p.lacksMarker(given, c.project))
+			err = p.strange("its answer is not the object that was sent" + p.lacksMarker(given, m.Project))
 		}
 		return it, err
 	}
 	if id != "" {
 		return p.one(ctx, c.project, id)
 	}
-	items, err := p.items(ctx, c.project, ours)
+	items, err := p.items(ctx, c.project, func(r description.Record) bool { return ours(r) && r.Nonce == m.nonce })
 	switch {
 	case err != nil:
 		return item{}, err
@@ -378,8 +430,10 @@ func (p *platform) lacksMarker(object any, project string) string {
 
 // encode makes the platform's object of an automation. No message shows the
 // secrets in it.
-func (p *platform) encode(project string, a automation.Automation, hash string) (object any, err error) {
-	record := description.RecordOf(project, a, hash)
+func (p *platform) encode(m marking, a automation.Automation) (object any, err error) {
+	project := m.Project
+	record := description.RecordOf(project, a, m.Hash)
+	record.Made, record.ID, record.Nonce = m.Made, m.id, m.nonce
 	for _, name := range a.SecretNames() {
 		value, ok := p.vault.value(project, name)
 		if !ok {

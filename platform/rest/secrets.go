@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	gosync "sync"
 
@@ -146,7 +147,7 @@ func (v *vault) compare(project, name, print string, value automation.Secret) bo
 
 // Secrets implements [sync.Platform].
 func (p *platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
-	items, err := p.records(ctx, project)
+	items, err := p.owned(ctx, project, func(r description.Record) bool { return r.Project == project })
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +163,8 @@ func (p *platform) Secrets(ctx context.Context, project string, want map[string]
 			states[name] = sync.Same
 		}
 	}
-	for _, record := range items {
+	for _, it := range items {
+		record := it.record
 		for _, name := range secretsOf(record) {
 			compare(name, func(value automation.Secret) bool { return p.vault.compare(project, name, record.Secrets[name], value) })
 		}
@@ -181,15 +183,6 @@ func (p *platform) Secrets(ctx context.Context, project string, want map[string]
 		}
 	}
 	return states, nil
-}
-
-// records reads the markers of a project.
-func (p *platform) records(ctx context.Context, project string) ([]description.Record, error) {
-	all, _, err := collect(ctx, p, p.listCall(project), p.d.Paging, p.d.ID.Text, func(object any) (description.Record, bool, error) {
-		r, ok := p.d.Record(object)
-		return r, ok && r.Project == project, p.intact(object, project)
-	})
-	return all, err
 }
 
 // secretsOf lists the secrets that an automation's marker knows of.
@@ -227,20 +220,13 @@ func (p *platform) PutSecret(ctx context.Context, project, name string, value au
 	if err != nil {
 		return &sync.Error{Kind: sync.Refused, Message: err.Error(), Err: err}
 	}
-	old, err := p.items(ctx, project, func(r description.Record) bool {
-		if r.Project != project {
-			return false
-		}
-		for _, has := range secretsOf(r) {
-			if has == name {
-				return !p.vault.compare(project, name, r.Secrets[name], value)
-			}
-		}
-		return false
-	})
+	old, err := p.owned(ctx, project, func(r description.Record) bool { return r.Project == project })
 	if err != nil {
 		return err
 	}
+	old = slices.DeleteFunc(old, func(it item) bool {
+		return !slices.Contains(secretsOf(it.record), name) || p.vault.compare(project, name, it.record.Secrets[name], value)
+	})
 	// One failure does not stop the rest: another try has less to do.
 	errs := make([]error, len(old))
 	var group errgroup.Group
@@ -279,7 +265,7 @@ func worst(errs []error) error {
 // are now. As the engine does, it looks what is there after any error.
 func (p *platform) rewrite(ctx context.Context, it item, name, print string) error {
 	p.rewritten.begin(it, name, print)
-	_, err := p.update(ctx, it.Marker.Project, it.ID, it.revision, it.Automation, it.record.Hash)
+	_, err := p.update(ctx, existing{it.Marker.Project, it.ID, it.revision}, it.Marker, it.Automation)
 	if err == nil {
 		return nil
 	}

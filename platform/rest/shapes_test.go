@@ -270,7 +270,7 @@ func requireRefusals(t *testing.T, p sync.Platform, server *shelf) {
 	}
 	old := all[3]
 	server.touch(3, "By hand")
-	_, err = p.Update(t.Context(), old, old.Automation)
+	_, err = p.Update(t.Context(), old, sync.MarkerOf(old.Marker.Project, old.Automation), old.Automation)
 	if sync.KindOf(err) != sync.Conflict {
 		t.Errorf("update of an old revision: %v", err)
 	}
@@ -393,8 +393,11 @@ func TestFingerprints(t *testing.T) {
 		t.Errorf("%d fingerprints of one secret: each costs time at every plan", len(prints))
 	}
 	// Two projects with the same value have nothing in common.
-	other := in
+	other := wanted(3)
 	other.Project = "other"
+	for i := range other.Automations {
+		other.Automations[i].Key = "other/" + other.Automations[i].Key
+	}
 	apply(t, client(t, d, server.URL, rest.Options{}), other)
 	for _, r := range server.rules {
 		record, _ := d.Record(map[string]any{"notes": r.fields["notes"]})

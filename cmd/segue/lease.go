@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/sync"
+)
+
+// defaultLockTimeout is how long apply waits while somebody else applies.
+const defaultLockTimeout = 5 * time.Minute
+
+// lease takes the project's lease on the target, if that can hold one. Release
+// gives it up.
+func (t *terminal) lease(c *cli.Context, s *session) (held context.Context, release func(), err error) {
+	said := ""
+	held, holding, err := sync.TakeLease(c.Context, s.platform, s.desired.Project, sync.LeaseOptions{
+		Holder: holder(os.Getenv), Wait: c.Duration("lock-timeout"), Calls: s.calls(),
+		Waiting: func(e *sync.HeldError) {
+			if e.Lease.ID != said { // once for each that is waited for
+				said = e.Lease.ID
+				fmt.Fprintln(t.stderr, "Waiting: "+printableLines(e.Error()))
+			}
+		},
+	})
+	var other *sync.HeldError
+	switch {
+	case errors.As(err, &other):
+		return nil, nil, fmt.Errorf("nothing was changed: %w; try again later, or pass by it with --no-lock", other)
+	case err != nil:
+		return nil, nil, beforeChanges(c.Context, fmt.Errorf("take the lease of the project on %s: %w", s.desired.Target, err))
+	}
+	return held, func() {
+		if err := holding.Release(); err != nil {
+			fmt.Fprintf(t.stderr, "The lease on %s could not be given up, and ends by itself: %v\n", s.desired.Target, printableLines(err.Error()))
+		}
+	}, nil
+}
+
+// holder says who applies: the job of a pipeline by its URL where there is one, else
+// the user and the machine.
+func holder(getenv func(string) string) string {
+	switch {
+	case getenv("GITHUB_RUN_ID") != "":
+		return getenv("GITHUB_SERVER_URL") + "/" + getenv("GITHUB_REPOSITORY") + "/actions/runs/" + getenv("GITHUB_RUN_ID")
+	case getenv("CI_JOB_URL") != "":
+		return getenv("CI_JOB_URL")
+	case getenv("BUILD_URL") != "":
+		return getenv("BUILD_URL")
+	case getenv("BUILDKITE_BUILD_URL") != "":
+		return getenv("BUILDKITE_BUILD_URL")
+	}
+	name, machine := "somebody", "an unknown machine"
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		machine = host
+	}
+	return name + "@" + machine
+}
+
+// planAgain looks whether the plan still holds once the lease is held: somebody may
+// have applied since it was made. If not, it is made again. It returns nil where
+// nothing is left to do. What nobody has approved is not applied.
+func (t *terminal) planAgain(c *cli.Context, s *session, approved *sync.Plan) (*sync.Plan, error) {
+	if _, ok := s.platform.(sync.Locker); !ok {
+		return approved, nil
+	}
+	err := sync.Verify(c.Context, s.platform, approved, s.calls())
+	var stale *sync.StaleError
+	if !errors.As(err, &stale) {
+		return approved, beforeChanges(c.Context, err)
+	}
+	plan, err := s.plan(c.Context, planOptions(c))
+	switch {
+	case err != nil:
+		return nil, err
+	case plan.Empty():
+		t.printf("\nSomebody else has applied this in the meantime.\n")
+		return nil, nil
+	case len(plan.Blocks) > 0:
+		return nil, &sync.BlockedError{Blocks: plan.Blocks}
+	}
+	t.printf("\n%s has changed since the plan was made. The plan is now:\n\n", plan.Target)
+	t.showPlan(plan)
+	if !c.Bool("auto-approve") {
+		if err := t.approve(c.Context, plan.Target); err != nil {
+			return nil, err
+		}
+	}
+	return plan, nil
+}

@@ -1,0 +1,212 @@
+package rest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+
+	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/sync"
+)
+
+// A platform lets people copy an automation, marker and all. What is segue's own is
+// told by the identifier that the marker was written for. A marker that has none yet,
+// because segue was killed right after the create, or because an older segue has
+// written it, is compared with the others of its key.
+
+// owned returns the automations of a project that are its own and that keep wants. All
+// of a key must be wanted, or none.
+func (p *platform) owned(ctx context.Context, project string, keep func(description.Record) bool) ([]item, error) {
+	items, err := p.items(ctx, project, keep)
+	own, _ := apart(items)
+	return own, err
+}
+
+// apart tells what is segue's own from copies, in the order of the list.
+func apart(items []item) (own, copies []item) {
+	byKey := map[string][]item{}
+	for _, it := range items {
+		byKey[it.Marker.Key] = append(byKey[it.Marker.Key], it)
+	}
+	mine := map[string]bool{}
+	for _, group := range byKey {
+		for _, it := range ownOf(group) {
+			mine[it.ID] = true
+		}
+	}
+	for _, it := range items {
+		if mine[it.ID] {
+			own = append(own, it)
+		} else {
+			copies = append(copies, it)
+		}
+	}
+	return own, copies
+}
+
+// ownOf returns those of one key that are segue's own.
+func ownOf(group []item) []item {
+	var own []item
+	byNonce := map[string][]item{}
+	taken := map[string]bool{} // the nonces of those that are known
+	for _, it := range group {
+		switch {
+		case it.record.ID == it.ID:
+			own = append(own, it)
+			taken[it.record.Nonce] = true
+		case it.record.ID == "":
+			byNonce[it.record.Nonce] = append(byNonce[it.record.Nonce], it)
+		}
+	}
+	for nonce, same := range byNonce {
+		if nonce != "" && !taken[nonce] {
+			own = append(own, oldest(same)...)
+		}
+	}
+	if former := byNonce[""]; len(own) == 0 {
+		own = oldest(former)
+	}
+	return own
+}
+
+// oldest returns the one of several with the same marker that the others are copies
+// of, none if that can't be told: the one with the lowest number if the platform
+// counts, else the only one that is as it was written.
+func oldest(same []item) []item {
+	if len(same) < 2 {
+		return same
+	}
+	number := func(it item) *big.Int {
+		n, ok := new(big.Int).SetString(it.ID, 10)
+		if !ok || n.String() != it.ID {
+			return nil
+		}
+		return n
+	}
+	if !slices.ContainsFunc(same, func(it item) bool { return number(it) == nil }) {
+		return []item{slices.MinFunc(same, func(a, b item) int { return number(a).Cmp(number(b)) })}
+	}
+	var untouched []item
+	for _, it := range same {
+		if it.Automation.Hash() == cmp.Or(it.record.Made, it.record.Hash) {
+			untouched = append(untouched, it)
+		}
+	}
+	if len(untouched) == 1 {
+		return untouched
+	}
+	return nil
+}
+
+// A listing is a whole list as it was read: the automations of a project, and all else.
+type listing struct {
+	project string
+	items   []item
+	others  []any
+}
+
+// listing reads the whole list.
+func (p *platform) listing(ctx context.Context, project string) (*listing, error) {
+	l := &listing{project: project}
+	type entry struct {
+		item  item
+		other any
+	}
+	all, _, err := collect(ctx, p, p.listCall(project), p.d.Paging, p.d.ID.Text, func(object any) (entry, bool, error) {
+		if err := p.intact(object, project); err != nil {
+			return entry{}, false, err
+		}
+		it, ok, err := p.item(object, func(r description.Record) bool { return r.Project == project })
+		if !ok {
+			return entry{other: object}, err == nil, err
+		}
+		return entry{item: it}, true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all {
+		if e.other != nil {
+			l.others = append(l.others, e.other)
+		} else {
+			l.items = append(l.items, e.item)
+		}
+	}
+	return l, nil
+}
+
+// Survey implements [sync.Surveyor]. What the List before it has read is used once.
+func (p *platform) Survey(ctx context.Context, project string, keys []string) (sync.Survey, error) {
+	l := p.listed.Swap(nil)
+	if l == nil || l.project != project {
+		var err error
+		if l, err = p.listing(ctx, project); err != nil {
+			return sync.Survey{}, err
+		}
+	}
+	wanted, there := map[string]bool{}, map[string]bool{}
+	for _, key := range keys {
+		wanted[key] = true
+	}
+	own, copies := apart(l.items)
+	for _, it := range own {
+		there[it.Marker.Key] = true
+	}
+	var survey sync.Survey
+	add := func(kind sync.OtherKind, it item, key string, takes bool) {
+		o := sync.Other{Stored: it.Stored, Kind: kind, Title: titled(it)}
+		if takes && wanted[key] && !there[key] {
+			o.Takes = key
+		}
+		survey.Others = append(survey.Others, o)
+	}
+	for _, it := range copies {
+		// Without an identifier in the marker, one of them may be segue's own:
+		// whichever it is, another one would be one too many.
+		add(sync.Copy, it, it.Marker.Key, it.record.ID == "")
+	}
+	for _, object := range l.others {
+		record, marked := p.d.Record(object)
+		if !marked && !holds(object, wanted) {
+			continue
+		}
+		it, err := p.read(object, record)
+		switch {
+		case marked && err != nil:
+			return sync.Survey{}, err
+		case marked:
+			add(sync.Foreign, it, "", false)
+		case err == nil && wanted[it.Automation.Key]:
+			// The object has the key apart from the marker, which somebody has removed.
+			add(sync.Unmarked, it, it.Automation.Key, true)
+		}
+	}
+	return survey, nil
+}
+
+// holds reports whether any of the texts is a string of the value's, at any place.
+func holds(v any, texts map[string]bool) bool {
+	switch v := v.(type) {
+	case string:
+		return texts[v]
+	case []any:
+		return slices.ContainsFunc(v, func(e any) bool { return holds(e, texts) })
+	case map[string]any:
+		for _, e := range v {
+			if holds(e, texts) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// titled is what people know an automation by.
+func titled(it item) string {
+	return fmt.Sprintf("%s (%s)", strconv.Quote(printable(it.Automation.Name)), printable(it.ID))
+}
+
+var _ sync.Surveyor = (*platform)(nil)

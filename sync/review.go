@@ -1,0 +1,168 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// A write that was confirmed says little of what is there in the end: another apply
+// may have written at the same time, and the platform may have made something else
+// of what it was sent. So an apply lists the project once more when all is done.
+
+// review holds what is on the platform against what was applied, and puts right what
+// segue itself has left there.
+func (r *run) review(ctx context.Context) {
+	if r.plan.Empty() || ctx.Err() != nil {
+		return
+	}
+	if !slices.ContainsFunc(r.result.Changes, func(c ChangeResult) bool { return c.Outcome != NotStarted }) {
+		return
+	}
+	failed := r.result.CountOutcome(Failed) > 0
+	stored, err := r.reviewList(ctx, newTask(Event{}, "the review"), failed)
+	switch {
+	case err != nil && failed:
+		return // that the platform is in trouble is known
+	case err != nil:
+		r.unsettled(fmt.Errorf("look at what is on %s in the end: %w", r.plan.Target, err))
+		return
+	}
+	own := groupByKey(r.plan.Project, stored)
+	for i := range r.result.Changes {
+		c := &r.result.Changes[i]
+		if c.Outcome != Done && c.Outcome != AlreadyThere {
+			continue
+		}
+		if c.Action == Delete {
+			r.reviewDelete(c, own[c.Key])
+			continue
+		}
+		if err := r.reviewKey(ctx, c, own[c.Key]); err != nil {
+			r.fail(c, err)
+		}
+	}
+}
+
+// reviewList lists what is there. A platform that has failed changes has been waited
+// for already.
+func (r *run) reviewList(ctx context.Context, t task, failed bool) ([]Stored, error) {
+	if failed {
+		calls := r.opts.Calls
+		calls.Tries = 1
+		how := reading{timeout: listTimeouts * calls.Timeout, again: temporary}
+		return read(ctx, context.WithoutCancel(ctx), calls, how, func(ctx context.Context) ([]Stored, error) {
+			return r.platform.List(ctx, r.plan.Project)
+		})
+	}
+	return r.list(ctx, t, r.plan.Project)
+}
+
+// reviewDelete reports a key that is there again.
+func (r *run) reviewDelete(c *ChangeResult, copies []Stored) {
+	_, wanted := r.desired[c.Key]
+	if c.Reason == Removed && len(copies) > 0 && !wanted {
+		r.fail(c, &Error{Kind: Conflict, Message: "it is there again: another apply has written it at the same time"})
+	}
+}
+
+// reviewKey looks at the automations of one key that was written.
+func (r *run) reviewKey(ctx context.Context, c *ChangeResult, copies []Stored) error {
+	want := r.desired[c.Key]
+	if len(copies) == 0 {
+		return &Error{Kind: Conflict, Message: "it is gone again: somebody has deleted it, or another apply has at the same time"}
+	}
+	copies = preferred(copies, r.plan.Project)
+	kept := copies[0]
+	if len(copies) > 1 {
+		t := newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
+		for _, extra := range copies[1:] {
+			if err := r.remove(ctx, t, extra); err != nil {
+				return fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, err)
+			}
+		}
+		r.result.Doubles = append(r.result.Doubles, c.Key)
+		if c.ID != kept.ID && c.Action == Create {
+			c.Outcome = AlreadyThere
+		}
+	}
+	c.ID = kept.ID
+	switch {
+	case updateReason(want.Hash(), kept) == "" && kept.Automation.Hash() == want.Hash():
+		return nil
+	case kept.Marker.Hash != want.Hash():
+		return &Error{Kind: Conflict, Message: "another apply has written something else at the same time, and that is there now; plan again"}
+	}
+	return r.altered(ctx, c, kept)
+}
+
+// altered notes on the platform what it has made of an automation, so that the next
+// plan does not take it for somebody's edit. The automation is written once more for
+// that, which puts an edit right that a person has made in the meantime.
+func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
+	want := r.desired[c.Key]
+	made := now.Automation.Hash()
+	t := newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
+	if now.Marker.Made != made {
+		next := MarkerOf(r.plan.Project, want)
+		next.Made = made
+		err := r.persist(ctx, t, func() (bool, error) {
+			err := r.call(ctx, func(ctx context.Context) error {
+				_, err := r.platform.Update(ctx, now, next, want)
+				return err
+			})
+			return KindOf(err) == Temporary, err
+		})
+		if err != nil {
+			return fmt.Errorf("note what the platform has made of it: %w", err)
+		}
+		found, err := r.find(ctx, t, r.plan.Project, c.Key)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(found, func(s Stored) bool { return s.ID == now.ID })
+		if at < 0 {
+			return changedSince("deleted", nil)
+		}
+		now = found[at]
+		switch now.Automation.Hash() {
+		case want.Hash():
+			return nil // somebody has edited it in between, and that is undone
+		case made:
+		default:
+			return &Error{Kind: Refused, Message: "the platform makes something else of it with each write"}
+		}
+	}
+	differences, err := differences(now.Automation, want, r.secrets)
+	if err != nil {
+		return err
+	}
+	a := Altered{Key: c.Key, Differences: differences}
+	r.result.Altered = append(r.result.Altered, a)
+	return &AlteredError{a}
+}
+
+// An AlteredError says that a platform has stored something else than it was sent.
+type AlteredError struct{ Altered Altered }
+
+// Error says so, and how many fields it is about.
+func (e *AlteredError) Error() string {
+	fields := "fields"
+	if len(e.Altered.Differences) == 1 {
+		fields = "field"
+	}
+	return fmt.Sprintf("the platform stores %d %s of it in another form than the code has; nobody has edited it", len(e.Altered.Differences), fields)
+}
+
+// fail makes a failure of a change that had been done.
+func (r *run) fail(c *ChangeResult, cause error) {
+	c.Outcome, c.Settled = Failed, false
+	c.Err = &ChangeError{Subject: c.Key, Action: c.Action, Target: r.plan.Target, Err: cause}
+	c.Error = text(c.Err)
+	var altered *AlteredError
+	if errors.As(cause, &altered) {
+		return // it was written, and the result tells what of it
+	}
+	r.emit(task{Event: Event{Action: c.Action, Key: c.Key}}, EventFailed, c.Err, 0)
+}
