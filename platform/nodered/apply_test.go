@@ -262,7 +262,7 @@ func TestADeployInBetween(t *testing.T) {
 		t.Errorf("of what was deployed in between, there is:\n%s", got)
 	}
 
-	// If it is ours that they have changed, nothing is written.
+	// If it is ours that they have changed, that stays, and the rest is written.
 	in.Automations[0].Name, in.Automations[1].Name = "Newer", "Newer"
 	c.deploy = func(req *http.Request) (*http.Response, error) {
 		id := first(t, p, "growth", in.Automations[1].Key).ID
@@ -278,9 +278,9 @@ func TestADeployInBetween(t *testing.T) {
 	if err == nil || sync.KindOf(err) != sync.Conflict || !strings.Contains(err.Error(), in.Automations[1].Key) || !strings.Contains(err.Error(), "plan again") {
 		t.Errorf("error = %v", err)
 	}
-	if result.CountOutcome(sync.Done) != 0 || first(t, p, "growth", in.Automations[0].Key).Automation.Name != "New" ||
+	if result.CountOutcome(sync.Done) != 1 || first(t, p, "growth", in.Automations[0].Key).Automation.Name != "Newer" ||
 		first(t, p, "growth", in.Automations[1].Key).Automation.Name != "By hand" {
-		t.Errorf("something was changed: %+v", result)
+		t.Errorf("not the one, or the other as well: %+v", result)
 	}
 	apply(t, p, in)
 }

@@ -34,7 +34,7 @@ const logOutTimeout = 5 * time.Second
 
 // oldest is the first major version of Node-RED that is known to work, and newest
 // the last.
-const oldest, newest = 4, 4
+const oldest, newest = 4, 5
 
 // A client speaks with the Admin API.
 type client struct {

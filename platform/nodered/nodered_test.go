@@ -20,6 +20,9 @@ import (
 // program is Node-RED in the version that the example has.
 var program = platformtest.Program{Package: "node-red", Dir: filepath.Join("..", "..", "examples", "node-red", "node-red")}
 
+// program5 is the newest release.
+var program5 = platformtest.Program{Package: "node-red", Dir: filepath.Join("testdata", "node-red-5"), Node: "24.21.0"}
+
 // A nodeRED is a real Node-RED under test.
 type nodeRED struct {
 	*platformtest.Process
@@ -84,6 +87,7 @@ func startNodeRED(t *testing.T, program platformtest.Program, scheme string, tra
 	t.Helper()
 	platformtest.Require(t, "nodered")
 	dir := program.Install(t)
+	_, env := program.NodeJS(t)
 	port, data := platformtest.FreePort(t), t.TempDir()
 	file := fmt.Sprintf(`module.exports = {
 	uiHost: "127.0.0.1", uiPort: %d, credentialSecret: "of the test", flowFile: "flows.json",
@@ -97,7 +101,7 @@ func startNodeRED(t *testing.T, program platformtest.Program, scheme string, tra
 	url := fmt.Sprintf("%s://127.0.0.1:%d", scheme, port)
 	r := &nodeRED{url: url, data: data, Process: platformtest.StartProcess(t, platformtest.Command{
 		Args: []string{filepath.Join(dir, "node_modules", ".bin", "node-red"), "--userDir", data, "--settings", filepath.Join(data, "settings.js")},
-		Dir:  data, Ready: url + "/settings", Transport: transport, Env: []string{"NO_UPDATE_NOTIFIER=1"},
+		Dir:  data, Ready: url + "/settings", Transport: transport, Env: append(env, "NO_UPDATE_NOTIFIER=1"),
 	})}
 	r.started(t)
 	return r

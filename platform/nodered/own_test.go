@@ -541,3 +541,44 @@ func (r *nodeRED) post(t testing.TB, path, media string, body []byte) (int, stri
 	}
 	return res.StatusCode, b.String()
 }
+
+// All of it works on the newest release, too.
+func TestTheNewestRelease(t *testing.T) {
+	r := startProgram(t, program5, "")
+	p := r.platform(t)
+	recorder := platformtest.StartRecorder(t)
+	in := platformtest.Hundred("growth", recorder.URL+"/v1/track")
+	in.Automations = in.Automations[:3]
+	for i := range in.Automations {
+		in.Automations[i].Action.Payload = json.RawMessage(`{"event":"E","n":"{{n | number}}","userId":"{{userId}}"}`)
+	}
+	apply(t, p, in)
+	key := in.Automations[0].Key
+	if s := survey(t, p, "growth", key); len(s.Warnings) > 0 || !strings.HasPrefix(s.Product, "Node-RED 5.") {
+		t.Errorf("survey = %+v", s)
+	}
+	digits := func() {
+		t.Helper()
+		r.settle(t)
+		if status, b := r.post(t, endpointPath("growth", key), "application/json", []byte(`{"userId":"u1","n":9007199254740993}`)); status != 200 {
+			t.Fatalf("%d: %s", status, b)
+		}
+		if got := recorder.Next(t); !bytes.Contains(got.Body, []byte(`"n":9007199254740993,`)) {
+			t.Errorf("body %s", got.Body)
+		}
+	}
+	digits()
+	mine := r.copyFlow(t, first(t, p, "growth", key).ID, nil)
+	before := r.flowOf(t, mine)
+	in.Automations[0].Name += "."
+	in.Secrets = platformtest.Secret("rotated")
+	apply(t, p, in)
+	if diff := cmp.Diff(before, r.flowOf(t, mine)); diff != "" {
+		t.Errorf("the copy has changed (-before +after):\n%s", diff)
+	}
+	r.removeFlow(t, mine)
+	digits()
+	if status, b := r.post(t, endpointPath("growth", key), "application/json", []byte(`{"userId":" ","n":1}`)); status != 422 || !strings.Contains(b, "userId is empty") {
+		t.Errorf("%d: %s", status, b)
+	}
+}
