@@ -3,7 +3,9 @@ package automation
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"html"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,14 +109,29 @@ func formsOf(value string) []maskForm {
 	if short {
 		return forms
 	}
-	// Base64 in the middle of a longer text: the characters that depend on the
-	// secret alone, for each place where it may begin in a group of three bytes.
-	for before := range 3 {
-		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + value))
-		first, last := (8*before+5)/6, (8*(before+len(value)))/6
-		forms = append(forms, maskForm{text: encoded[first:last], base64: true, telling: tells})
+	// Base64 in the middle of a longer text, in which the secret may have been
+	// escaped before: the characters that depend on it alone, for each place where
+	// it may begin in a group of three bytes.
+	variants := []string{value, url.QueryEscape(value), url.PathEscape(value), jsonText(value, true), jsonText(value, false), html.EscapeString(value)}
+	slices.Sort(variants)
+	for _, v := range slices.Compact(variants) {
+		for before := range 3 {
+			encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + v))
+			first, last := (8*before+5)/6, (8*(before+len(v)))/6
+			forms = append(forms, maskForm{text: encoded[first:last], base64: true, telling: tells})
+		}
 	}
 	return forms
+}
+
+// jsonText is a text as it is between the quotes of JSON.
+func jsonText(s string, escapeHTML bool) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(escapeHTML)
+	_ = e.Encode(s) // a string never fails
+	text := strings.TrimSuffix(b.String(), "\n")
+	return text[1 : len(text)-1]
 }
 
 // isTelling reports whether a text is so long, and so unlike a word, that it is

@@ -50,8 +50,12 @@ var encoders = map[string]func(string) string{
 	"password of a":         func(s string) string { return base64.StdEncoding.EncodeToString([]byte("a:" + s)) },
 	"password of ab":        func(s string) string { return base64.StdEncoding.EncodeToString([]byte("ab:" + s)) },
 	"password of abc":       func(s string) string { return base64.URLEncoding.EncodeToString([]byte("abc:" + s)) },
-	"hex":                   func(s string) string { return hex.EncodeToString([]byte(s)) },
-	"hex, upper":            func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
+	"JSON in Base64":        func(s string) string { return base64.StdEncoding.EncodeToString([]byte("x" + jsonOf(s))) },
+	"query in Base64": func(s string) string {
+		return base64.StdEncoding.EncodeToString([]byte("k=" + url.QueryEscape(s) + "&x"))
+	},
+	"hex":        func(s string) string { return hex.EncodeToString([]byte(s)) },
+	"hex, upper": func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
 }
 
 // secretsToHide are values as they occur, and as unpleasant as they may be.

@@ -19,7 +19,7 @@ func (p *explained) embeds() {
 	for _, s := range p.index.sources {
 		attributes, _ := embed.EmbeddedPaths(s.name, s.syntax) // what is wrong with the attribute itself is CUE's to say
 		for _, e := range attributes {
-			var disk fs.FS = dataFS{disk: p.loader.disk}
+			var disk fs.FS = dataFS{p.loader.disk}
 			if !e.IsGlob() {
 				disk = anyFile{disk} // it gives the name whether or not there is a file
 			}

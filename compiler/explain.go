@@ -184,7 +184,8 @@ func (e *explainer) sourceFiles(folder string) ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		if !entry.IsDir() && (isSource(entry.Name()) || e.loader.tests && isTestFile(entry.Name())) && (folder != "." || entry.Name() != projectFile) {
+		if !entry.IsDir() && loadable(entry.Name()) &&
+			(isSource(entry.Name()) || e.loader.tests && isTestFile(entry.Name())) && (folder != "." || entry.Name() != projectFile) {
 			names = append(names, entry.Name())
 		}
 	}

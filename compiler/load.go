@@ -142,7 +142,7 @@ func (l *loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
 			}
 		case !loadable(e.Name()):
 			l.disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-name", File: name,
-				Message: "the file has a colon or a backslash in its name, which CUE can't take, and nothing in it is used", Help: "rename it"})
+				Message: "the file has a name with a colon, a backslash or what is not UTF-8, which CUE can't take, and nothing in it is used", Help: "rename it"})
 		case !isSource(e.Name()):
 			l.disk.setAside(name) // CUE opens it for its package clause
 		case name != projectFile:

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/literal"
@@ -490,25 +491,38 @@ func withinFiles(disk *workspace, found diagnostic.List) {
 	}
 }
 
-// within cuts a range at the end of its file, and of its lines: CUE has places behind
-// those, such as the end of a value that was not closed.
+// within cuts a range at the end of its file and of its lines, where CUE has places
+// behind those. A line break is a part of its line. A range that is then empty is that
+// of the last character.
 func within(lines [][]byte, r diagnostic.Range) diagnostic.Range {
 	if r == (diagnostic.Range{}) || len(lines) == 0 {
 		return r
 	}
 	cut := func(p diagnostic.Position) diagnostic.Position {
-		if p.Line > len(lines) {
-			return diagnostic.Position{Line: len(lines), Column: len(lines[len(lines)-1]) + 1}
+		last := len(lines[len(lines)-1]) + 1
+		switch {
+		case p.Line > len(lines), p.Line == len(lines) && p.Column > last:
+			return diagnostic.Position{Line: len(lines), Column: last}
+		case p.Line < len(lines):
+			p.Column = min(p.Column, len(lines[p.Line-1])+2)
 		}
-		p.Line = max(p.Line, 1)
-		p.Column = min(max(p.Column, 1), len(lines[p.Line-1])+1)
 		return p
 	}
-	r.Start, r.End = cut(r.Start), cut(r.End)
-	if r.End.Line < r.Start.Line || r.End.Line == r.Start.Line && r.End.Column < r.Start.Column {
-		r.End = r.Start
+	c := diagnostic.Range{Start: cut(r.Start), End: cut(r.End)}
+	if c == r || c.Start.Line < c.End.Line || c.Start.Line == c.End.Line && c.Start.Column < c.End.Column {
+		return c
 	}
-	return r
+	at := c.End
+	switch {
+	case at.Column > 1:
+		line := lines[at.Line-1]
+		_, size := utf8.DecodeLastRune(line[:min(at.Column-1, len(line))])
+		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line, Column: at.Column - max(size, 1)}, End: at}
+	case at.Line > 1:
+		end := len(lines[at.Line-2]) + 1
+		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line - 1, Column: end}, End: diagnostic.Position{Line: at.Line - 1, Column: end + 1}}
+	}
+	return diagnostic.Range{} // the file is empty
 }
 
 // sourceOf returns the author's file that a position is in.

@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 	"cuelang.org/go/mod/modfile"
 
 	"github.com/seguehq/segue/schema"
@@ -156,7 +158,7 @@ func (l *loader) cueFiles(dir string) []string {
 
 // loadable reports whether CUE's loader takes a file of that name. It refuses a
 // whole folder for one that it does not take.
-func loadable(name string) bool { return !strings.ContainsAny(name, `:\`) }
+func loadable(name string) bool { return utf8.ValidString(name) && !strings.ContainsAny(name, `:\`) }
 
 // file adds a file, and the packages that it imports.
 func (o *overlay) file(name string) {
@@ -235,14 +237,14 @@ func (l *loader) showData(inst *build.Instance, seen map[*build.Instance]bool) {
 	}
 	seen[inst] = true
 	for _, f := range inst.Files {
-		file := f.Pos().File()
-		if file == nil {
-			continue
+		name := l.relative(f.Filename)
+		if !filepath.IsLocal(filepath.FromSlash(name)) {
+			continue // of another module
 		}
-		loc := file.FSLoc()
-		if name := strings.TrimPrefix(filepath.ToSlash(l.root), "/") + "/"; strings.HasPrefix(loc.Path, name) {
-			loc.FS = dataFS{l.disk, name}
-			file.SetFSLoc(loc)
+		for _, d := range f.Decls { // of an altered file, the first may be nowhere
+			if file := d.Pos().File(); file != nil {
+				file.SetFSLoc(token.FSLoc{FS: dataFS{l.disk}, Path: name, FromFSPath: l.full})
+			}
 		}
 	}
 	for _, imported := range inst.Imports {
@@ -250,36 +252,17 @@ func (l *loader) showData(inst *build.Instance, seen map[*build.Instance]bool) {
 	}
 }
 
-// A dataFS is what @embed sees of the disk: the project's files. A name has the
-// name of CUE's folder for the project in front.
-type dataFS struct {
-	disk   *workspace
-	prefix string
-}
-
-func (d dataFS) name(op, name string) (string, error) {
-	if name+"/" == d.prefix {
-		return ".", nil
-	}
-	own, ok := strings.CutPrefix(name, d.prefix)
-	if !ok {
-		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
-	}
-	return own, nil
-}
+// A dataFS is what @embed sees of the disk: the project's files.
+type dataFS struct{ disk *workspace }
 
 // Open implements [fs.FS].
 func (d dataFS) Open(name string) (fs.File, error) {
-	own, err := d.name("open", name)
-	if err != nil {
-		return nil, err
-	}
-	info, err := d.disk.stat(own)
+	info, err := d.disk.stat(name)
 	if err == nil && info.IsDir() {
-		entries, err := d.disk.readDir(own)
+		entries, err := d.disk.readDir(name)
 		return &openFile{info: info, entries: entries}, err
 	}
-	content, err := d.disk.read(own)
+	content, err := d.disk.read(name)
 	if err != nil {
 		return nil, err
 	}
@@ -288,20 +271,12 @@ func (d dataFS) Open(name string) (fs.File, error) {
 
 // Stat implements [fs.StatFS].
 func (d dataFS) Stat(name string) (fs.FileInfo, error) {
-	own, err := d.name("stat", name)
-	if err != nil {
-		return nil, err
-	}
-	return d.disk.stat(own)
+	return d.disk.stat(name)
 }
 
 // ReadDir implements [fs.ReadDirFS].
 func (d dataFS) ReadDir(name string) ([]fs.DirEntry, error) {
-	own, err := d.name("open", name)
-	if err != nil {
-		return nil, err
-	}
-	return d.disk.readDir(own)
+	return d.disk.readDir(name)
 }
 
 // A fileInfo describes a file that was read.

@@ -22,8 +22,12 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// registryPatience is how long a run waits for a module registry, all in all.
-var registryPatience = 30 * time.Second
+// How long a run waits for a module registry that says nothing, and how long for all
+// modules.
+var (
+	registrySilence  = 20 * time.Second
+	registryPatience = 5 * time.Minute
+)
 
 // A registry is where CUE finds the packages of other modules: in CUE's cache, or
 // else at a module registry, whose address is the environment's and not the
@@ -55,18 +59,42 @@ func newRegistry(ctx context.Context) *registry {
 		return modconfig.NewRegistry(&modconfig.Config{Transport: registryTransport()})
 	}
 	r.patient = sync.OnceValue(func() context.Context {
-		patient, cancel := context.WithTimeoutCause(ctx, registryPatience, fmt.Errorf("it did not answer within %v", registryPatience))
+		patient, cancel := context.WithTimeoutCause(ctx, registryPatience, fmt.Errorf("it was not done within %v", registryPatience))
 		context.AfterFunc(patient, cancel)
 		return patient
 	})
 	return r
 }
 
-// registryTransport is Go's own, which does not wait for ever for a connection.
+// registryTransport is Go's own, which does not wait for ever.
 func registryTransport() http.RoundTripper {
+	dialer := &net.Dialer{Timeout: registrySilence}
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DialContext = (&net.Dialer{Timeout: registryPatience / 3}).DialContext
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return impatientConn{conn}, nil
+	}
 	return t
+}
+
+// An impatientConn gives up when nothing comes for a while.
+type impatientConn struct{ net.Conn }
+
+func (c impatientConn) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(registrySilence)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
+func (c impatientConn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(registrySilence)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
 }
 
 // ModFile returns the module file of a module.
@@ -143,6 +171,12 @@ func ask[T any](r *registry, about string, question func(context.Context) (T, er
 	if a.err != nil && ctx.Err() != nil {
 		a.err = context.Cause(ctx) // and not that a request was cancelled
 	}
+	if timeout := net.Error(nil); errors.As(a.err, &timeout) && timeout.Timeout() {
+		a.err = fmt.Errorf("it did not answer within %v", registrySilence)
+	}
+	if errors.Is(a.err, modregistry.ErrNotFound) {
+		a.err = errors.New("it has no such module")
+	}
 	if a.err != nil {
 		r.fail(about, a.err)
 	}
@@ -158,12 +192,8 @@ func (r *registry) failure() error {
 	return r.failed.err
 }
 
-// fail remembers that the registry is of no use. That it does not have a module
-// is an answer.
+// fail remembers that a module did not come.
 func (r *registry) fail(about string, err error) {
-	if errors.Is(err, modregistry.ErrNotFound) {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.failed == nil {
@@ -188,7 +218,7 @@ func (r *registry) finding(w *workspace) *diagnostic.Diagnostic {
 		return nil
 	}
 	d := &diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "module-unavailable", File: moduleFile,
-		Message: fmt.Sprintf("the module %s can't be had from the module registry: %v", failed.module, failed.err),
+		Message: fmt.Sprintf("the module registry does not provide %s: %s", failed.module, strings.TrimPrefix(failed.err.Error(), "module "+failed.module+": ")),
 		Help:    "see that the registry can be reached (CUE_REGISTRY names it), or remove the module from deps if nothing imports it"}
 	path, _, _ := strings.Cut(failed.module, "@")
 	if content, err := w.read(moduleFile); err == nil {

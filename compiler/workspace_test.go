@@ -159,9 +159,9 @@ var dependent = map[string]string{
 
 func TestSilentRegistry(t *testing.T) {
 	silentRegistry(t)
-	before := registryPatience
-	registryPatience = 50 * time.Millisecond
-	t.Cleanup(func() { registryPatience = before })
+	before := registrySilence
+	registrySilence = 50 * time.Millisecond
+	t.Cleanup(func() { registrySilence = before })
 	disk := openTree(t, dependent)
 	result, err := Compile(t.Context(), Options{Dir: disk.dir})
 	if err != nil {

@@ -125,6 +125,9 @@ const (
 	// MarkerOnly: the content is as desired, but the marker tells of another
 	// one. Only the marker is written.
 	MarkerOnly Reason = "marker"
+	// Outdated: an older version of segue has written it, and the platform lacks
+	// something for it. The content is as desired.
+	Outdated Reason = "outdated"
 	// Removed: the code does not have it any more.
 	Removed Reason = "removed"
 	// Duplicate: segue has made another automation of the same key, because an
@@ -556,6 +559,8 @@ func updateReason(want string, s Stored) Reason {
 	actual, applied := s.Automation.Hash(), s.Marker.Hash
 	made := s.Marker.Made != "" && s.Marker.Made == actual
 	switch {
+	case applied == want && (actual == want || made) && s.Outdated:
+		return Outdated
 	case applied == want && (actual == want || made):
 		return ""
 	case actual == want:

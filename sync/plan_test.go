@@ -64,6 +64,23 @@ func TestPlanTellsWhyAnUpdateIsNeeded(t *testing.T) {
 	}
 }
 
+// What an older version of segue has written in a form that lacks something is
+// written again, and nobody is said to have changed it.
+func TestPlanWritesAgainWhatIsOutdated(t *testing.T) {
+	v1, v2 := makeAutomation("growth/a", 1), makeAutomation("growth/a", 2)
+	for reason, want := range map[Reason]automation.Automation{Outdated: v1, CodeChanged: v2} {
+		m := newMemory()
+		s := m.put("", MarkerOf("growth", v1), v1)
+		s.Outdated = true
+		m.stored[s.ID] = s
+		plan := mustPlan(t, m, desired(want))
+		if len(plan.Changes) != 1 || plan.Changes[0].Reason != reason || plan.Changes[0].Action != Update {
+			t.Errorf("changes = %+v, want an update because of %s", plan.Changes, reason)
+		}
+		heal(t, m, desired(want))
+	}
+}
+
 func TestPlanLeavesWhatIsNotTheProjectsOwn(t *testing.T) {
 	m := newMemory()
 	a := makeAutomation("growth/a", 1)
@@ -347,5 +364,36 @@ func TestVerifyNamesWhatHasMoved(t *testing.T) {
 	want := "the plan is stale: growth/changed was changed; growth/deleted was deleted; growth/new is there by now; plan again"
 	if err == nil || err.Error() != want {
 		t.Errorf("error = %v\nwant %s", err, want)
+	}
+}
+
+func TestPlanWithoutSecretsSaysAllButWhatWouldBeRotated(t *testing.T) {
+	m := newMemory()
+	kept, gone := makeAutomation("growth/a", 1, "KEPT", "ROTATED"), makeAutomation("growth/b", 1, "GONE")
+	apply(t, m, desired(kept, gone))
+	in := desired(makeAutomation("growth/a", 2, "KEPT", "ROTATED"), makeAutomation("growth/c", 1, "NEW"))
+	in.Secrets["ROTATED"] = automation.NewSecret("another value")
+	with := mustPlan(t, m, in)
+
+	values := in.Secrets
+	in.Secrets = nil
+	plan, err := MakePlan(t.Context(), m, in, PlanOptions{NoSecrets: true, Calls: quick})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(with.Changes, plan.Changes); diff != "" {
+		t.Errorf("changes (-with secrets +without):\n%s", diff)
+	}
+	want := []SecretChange{{Name: "GONE", Action: Delete}, {Name: "NEW", Action: Create, UsedBy: []string{"growth/c"}}}
+	if diff := cmp.Diff(want, plan.Secrets); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+	if !plan.SecretsUnknown || with.SecretsUnknown {
+		t.Errorf("SecretsUnknown is %v without secrets and %v with", plan.SecretsUnknown, with.SecretsUnknown)
+	}
+	before := len(m.calls)
+	in.Secrets = values
+	if _, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick}); err == nil || len(m.calls) != before {
+		t.Errorf("such a plan was applied: %v", err)
 	}
 }

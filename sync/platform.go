@@ -217,6 +217,9 @@ type Stored struct {
 	// Automation is the content that is there now, in canonical terms and
 	// without what the platform fills in by itself. Its key is the marker's.
 	Automation automation.Automation
+	// Outdated says that an older version of segue has written it, in a form that
+	// lacks something. It is written again, though nobody has changed it.
+	Outdated bool
 }
 
 // A Marker is the record on the platform that says which project and key own an

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -159,5 +160,9 @@ func (r *run) fail(c *ChangeResult, cause error) {
 	c.Outcome, c.Settled = Failed, false
 	c.Err = &ChangeError{Subject: c.Key, Action: c.Action, Target: r.plan.Target, Err: cause}
 	c.Error = text(c.Err)
+	var altered *AlteredError
+	if errors.As(cause, &altered) {
+		return // it was written, and the result tells what of it
+	}
 	r.emit(task{Event: Event{Action: c.Action, Key: c.Key}}, EventFailed, c.Err, 0)
 }

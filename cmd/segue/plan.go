@@ -62,7 +62,7 @@ func planCommand(t *terminal) *cli.Command {
 			} else {
 				t.showPlan(plan)
 				if plan.SecretsUnknown {
-					t.printf("No secrets were given: whether one of them would be rotated is not known.\n")
+					t.printf("%s. Whether one would be rotated is not known.\n", s.noSecrets)
 				}
 			}
 			switch {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"log"
 	"maps"
@@ -114,6 +117,39 @@ func answerCommand(ts *testscript.TestScript, neg bool, args []string) {
 		w.Header().Set("Content-Type", args[2])
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, args[3])
+	})
+}
+
+// echoCommand starts a server that answers a request that changes something, and
+// any other for which there is no BODY, with all that it was sent, in several
+// forms: echo NAME STATUS CONTENT-TYPE [BODY]
+func echoCommand(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 3, "echo NAME STATUS CONTENT-TYPE [BODY]")
+	status, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	serve(ts, args[0], func(s *server, w http.ResponseWriter, r *http.Request) {
+		sent, _ := io.ReadAll(r.Body) // half a request is worth an echo
+		s.note(r)
+		if reads := r.Method == http.MethodGet || strings.HasSuffix(r.URL.Path, ":compare"); reads && len(args) > 3 {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, args[3])
+			return
+		}
+		var headers bytes.Buffer
+		_ = r.Header.Write(&headers) // a buffer takes everything
+		text := r.Method + " " + r.RequestURI + " " + headers.String() + string(sent)
+		for _, also := range []string{url.QueryEscape(text), base64.StdEncoding.EncodeToString([]byte(text)), html.EscapeString(text)} {
+			text = also[max(0, len(also)-600):] + " " + text
+		}
+		said, _ := json.Marshal(text) // a string never fails
+		w.Header().Set("Content-Type", args[2])
+		w.Header().Set("Location", "http://127.0.0.1:1/"+url.PathEscape(r.Header.Get("Authorization")))
+		w.WriteHeader(status)
+		if strings.Contains(args[2], "json") {
+			_, _ = fmt.Fprintf(w, `{"code": "bad", "detail": %s, "message": %s, "error_description": %s}`, said, said, said)
+		} else {
+			_, _ = io.WriteString(w, string(sent)+headers.String()+text)
+		}
 	})
 }
 

@@ -69,6 +69,7 @@ func TestScript(t *testing.T) {
 			"received": receivedCommand,
 			"sent":     sentCommand,
 			"answer":   answerCommand,
+			"echo":     echoCommand,
 			"asked":    askedCommand,
 			"hold":     holdCommand,
 			"held":     heldCommand,

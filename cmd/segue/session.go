@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -22,8 +25,8 @@ type session struct {
 	desired  sync.Desired
 	target   compiler.Target
 	platform connection
-	// noSecrets says that the values of secrets are not at hand.
-	noSecrets bool
+	// noSecrets says that the values of secrets are not at hand, and why.
+	noSecrets string
 }
 
 // open compiles the project, finds the secrets and connects to the target. The
@@ -51,8 +54,14 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 		return nil, err
 	}
 	uses := sync.SecretUses(result.Document.Automations)
-	noSecrets := c.Bool("no-secrets") || use == toRead && noneGiven(project, uses)
-	if noSecrets {
+	noSecrets := ""
+	switch {
+	case c.Bool("no-secrets"):
+		noSecrets = "No secrets were looked up"
+	case use == toRead && noneGiven(project, uses):
+		noSecrets = "No secrets were given, and apply needs them: " + strings.Join(slices.Sorted(maps.Keys(usesOf(uses))), ", ")
+	}
+	if noSecrets != "" {
 		uses = nil
 	}
 	secrets, err := t.secrets(c, project, append(uses, credentialUse(name, target)...))
@@ -122,7 +131,7 @@ func planOptions(c *cli.Context) sync.PlanOptions {
 
 // plan compares the project with the target.
 func (s *session) plan(ctx context.Context, options sync.PlanOptions) (*sync.Plan, error) {
-	options.Calls, options.KeepOrphans, options.NoSecrets = s.calls(), !s.target.Prune, s.noSecrets
+	options.Calls, options.KeepOrphans, options.NoSecrets = s.calls(), !s.target.Prune, s.noSecrets != ""
 	if options.Tries == 0 {
 		options.Tries = planTries
 	}

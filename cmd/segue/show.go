@@ -135,6 +135,9 @@ func (t *terminal) showChange(a sync.Action, subject, reason string) {
 
 // usedBy says what a secret is for.
 func usedBy(s sync.SecretChange) string {
+	if s.Project != "" {
+		return "stored under the project's former name"
+	}
 	switch len(s.UsedBy) {
 	case 0:
 		return "nothing uses it any more"
@@ -163,6 +166,8 @@ func reasonText(c sync.Change) string {
 		return "the code has changed, and it was changed on the platform too"
 	case sync.MarkerOnly:
 		return "only the record of what was applied"
+	case sync.Outdated:
+		return "an older version of segue wrote it, in another form"
 	case sync.Removed:
 		return "it is gone from the code"
 	case sync.Duplicate:
@@ -270,7 +275,11 @@ func failures(r *sync.Result) string {
 		note(sync.Failed, r.Unsettled)
 	}
 	const most = 20
-	lines := []string{fmt.Sprintf("%d failed, %d not started; apply again to take it from there", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))}
+	what := fmt.Sprintf("%d failed, %d not started; apply again to take it from there", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))
+	if n := len(r.Altered); n > 0 && n == r.CountOutcome(sync.Failed) && r.CountOutcome(sync.NotStarted) == 0 {
+		what = notAre(n) + " stored as the code says; see above for what to write instead"
+	}
+	lines := []string{what}
 	lines = append(lines, failed[:min(most, len(failed))]...)
 	if len(failed) > most {
 		lines = append(lines, fmt.Sprintf("and %d more failed", len(failed)-most))

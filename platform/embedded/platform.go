@@ -176,6 +176,10 @@ func (p *Platform) pages(ctx context.Context, query url.Values, each func(stored
 		if _, err := p.call(ctx, call{method: "GET", path: "/v1/automations", query: query, out: &page}); err != nil {
 			return err
 		}
+		if page.Automations == nil {
+			// What has no list is not an empty one: a plan would create everything.
+			return p.strange("it answered with JSON, and without automations")
+		}
 		for _, a := range page.Automations {
 			each(a)
 		}

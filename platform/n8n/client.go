@@ -112,6 +112,7 @@ func (p *Platform) send(ctx context.Context, c call) (*http.Response, []byte, er
 		return nil, nil, err
 	}
 	defer res.Body.Close()
+	p.setClock(res.Header)
 	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
 	if err == nil && len(answer) > answerLimit {
 		err = &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("n8n at %s answers with more than %d MiB", p.base, answerLimit>>20)}
@@ -132,34 +133,11 @@ func (p *Platform) noAPI(ctx context.Context, status int) error {
 	if !started {
 		return &sync.Error{Kind: sync.Temporary, Status: status, Message: "there is no public API at " + p.base + "/api/v1 (yet): n8n may be starting up, or the target's url is wrong"}
 	}
+	if version != "" {
+		version = ", version " + version
+	}
 	return &sync.Error{Kind: sync.Refused, Status: status, Message: "n8n at " + p.base + version + " has its public API switched off: " +
 		"start it without N8N_PUBLIC_API_DISABLED=true (and with N8N_PUBLIC_API_ENDPOINT as it is by default)"}
-}
-
-// settings asks n8n's own pages whether it is up. The version is ", version
-// X" where n8n gives it out.
-func (p *Platform) settings(ctx context.Context) (started bool, version string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+"/rest/settings", nil)
-	if err != nil {
-		return false, ""
-	}
-	req.Header.Set("Accept", "application/json")
-	res, err := p.http.Do(req)
-	if err != nil {
-		return false, ""
-	}
-	defer res.Body.Close()
-	var said struct {
-		Data *struct{ VersionCli string }
-	}
-	err = json.NewDecoder(io.LimitReader(res.Body, 4<<20)).Decode(&said)
-	if err != nil || res.StatusCode != http.StatusOK || said.Data == nil {
-		return false, ""
-	}
-	if v := said.Data.VersionCli; v != "" {
-		version = ", version " + p.printable(v)
-	}
-	return true, version
 }
 
 // strange is the error of an answer that no n8n gives.

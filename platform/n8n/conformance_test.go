@@ -15,9 +15,12 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	eachRelease(t, testConformance)
+}
+
+func testConformance(t *testing.T, s *server) {
 	platformtest.Run(t, platformtest.Harness{
-		Platform: "n8n", Product: product,
+		Platform: "n8n", Release: s.release.name, Product: "n8n " + s.release.version + " over SQLite",
 		Missing: map[platformtest.Capability]string{
 			platformtest.AtomicRevisions: "its API has no conditional update: a workflow is read and compared just before it is written",
 			platformtest.OneWrite:        "each workflow is a write of its own, and so are its credential and its activation",

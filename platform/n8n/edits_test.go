@@ -59,19 +59,24 @@ func TestEditsByHand(t *testing.T) {
 		"a header": {func(w map[string]any) {
 			field(w, "headers", strings.Replace(headersOf(w), "application/json", "text/plain", 1))
 		}, []string{`action.headers."Content-Type" "text/plain"`}},
-		"headers, no JSON":    {func(w map[string]any) { field(w, "headers", "{") }, []string{`action.headers."Content-Type" `, `action.headers.Authorization `, `action.kind ` + kind + `the field \"headers\" of the node \"Request\""`}},
-		"payload, no JSON":    {func(w map[string]any) { field(w, "payload", "{x") }, []string{`action.payload "{x"`}},
-		"the URL in Send":     {func(w map[string]any) { parameters(w, sendID)["url"] = "https://example.org/y" }, []string{`action.url "https://example.org/y"`}},
-		"the method in Send":  {func(w map[string]any) { parameters(w, sendID)["method"] = "PATCH" }, []string{`action.method "PATCH"`}},
-		"the default method":  {func(w map[string]any) { delete(parameters(w, sendID), "method") }, []string{`action.method "GET"`}},
-		"the body in Send":    {func(w map[string]any) { parameters(w, sendID)["body"] = `{"event": "fixed"}` }, []string{`action.payload.event "fixed"`, `action.payload.userId `}},
-		"a timeout in Send":   {func(w map[string]any) { parameters(w, sendID)["options"].(map[string]any)["timeout"] = 5 }, []string{`action.kind ` + kind + `the node \"Send\""`}},
-		"no credential":       {func(w map[string]any) { delete(nodeOf(w, sendID), "credentials") }, []string{`action.headers.Authorization "(hidden)"`}},
-		"no authentication":   {func(w map[string]any) { parameters(w, sendID)["authentication"] = "none" }, []string{`action.headers.Authorization "(hidden)"`}},
-		"the code":            {func(w map[string]any) { parameters(w, fillID)["jsCode"] = "return []" }, []string{`action.kind ` + kind + `the node \"Fill in\""`}},
-		"retries":             {func(w map[string]any) { nodeOf(w, sendID)["retryOnFail"] = true }, []string{`action.kind ` + kind + `the node \"Send\""`}},
-		"a node switched off": {func(w map[string]any) { nodeOf(w, fillID)["disabled"] = true }, []string{`action.kind ` + kind + `the node \"Fill in\""`}},
-		"the webhook's path":  {func(w map[string]any) { parameters(w, triggerID)["path"] = "other" }, []string{`action.kind ` + kind + `the webhook's path is \"other\""`}},
+		"headers, no JSON":   {func(w map[string]any) { field(w, "headers", "{") }, []string{`action.headers."Content-Type" `, `action.headers.Authorization `, `action.kind ` + kind + `the field \"headers\" of the node \"Request\""`}},
+		"payload, no JSON":   {func(w map[string]any) { field(w, "payload", "{x") }, []string{`action.payload "{x"`}},
+		"the URL in Send":    {func(w map[string]any) { parameters(w, sendID)["url"] = "https://example.org/y" }, []string{`action.url "https://example.org/y"`}},
+		"the method in Send": {func(w map[string]any) { parameters(w, sendID)["method"] = "PATCH" }, []string{`action.method "PATCH"`}},
+		"the default method": {func(w map[string]any) { delete(parameters(w, sendID), "method") }, []string{`action.method "GET"`}},
+		"the body in Send":   {func(w map[string]any) { parameters(w, sendID)["body"] = `{"event": "fixed"}` }, []string{`action.payload.event "fixed"`, `action.payload.userId `}},
+		"a proxy in Send": {func(w map[string]any) {
+			parameters(w, sendID)["options"].(map[string]any)["proxy"] = "http://127.0.0.1:1"
+		}, []string{`action.kind ` + kind + `the node \"Send\""`}},
+		"no credential":     {func(w map[string]any) { delete(nodeOf(w, sendID), "credentials") }, []string{`action.headers.Authorization "(hidden)"`}},
+		"no authentication": {func(w map[string]any) { parameters(w, sendID)["authentication"] = "none" }, []string{`action.headers.Authorization "(hidden)"`}},
+		"the code":          {func(w map[string]any) { parameters(w, fillID)["jsCode"] = "return []" }, []string{`action.kind ` + kind + `the node \"Fill in\""`}},
+		"tries": {func(w map[string]any) {
+			nodeOf(w, sendID)["retryOnFail"], nodeOf(w, sendID)["maxTries"], nodeOf(w, sendID)["waitBetweenTries"] = true, 5, 3000
+		}, nil},
+		"what an error leads to": {func(w map[string]any) { nodeOf(w, sendID)["onError"] = "stopWorkflow" }, []string{`action.kind ` + kind + `the node \"Send\""`}},
+		"a node switched off":    {func(w map[string]any) { nodeOf(w, fillID)["disabled"] = true }, []string{`action.kind ` + kind + `the node \"Fill in\""`}},
+		"the webhook's path":     {func(w map[string]any) { parameters(w, triggerID)["path"] = "other" }, []string{`action.kind ` + kind + `the webhook's path is \"other\""`}},
 		"a node more": {func(w map[string]any) {
 			w["nodes"] = append(w["nodes"].([]any), newNode("x", "Wait", "n8n-nodes-base.noOp", 1, 0, 0, map[string]any{}))
 		}, []string{`action.kind ` + kind + `the node \"Wait\" was added"`}},
@@ -87,7 +92,7 @@ func TestEditsByHand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.edit(t, find().ID, test.edit)
-			plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{})
+			plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{AllowSecondProject: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +126,7 @@ func TestEditsByHand(t *testing.T) {
 	t.Run("a workflow that was archived is replaced", func(t *testing.T) {
 		archived := find()
 		s.rest(t, "POST", "/rest/workflows/"+archived.ID+"/archive", nil, nil)
-		plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{})
+		plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{AllowSecondProject: true})
 		if err != nil || len(plan.Changes) != 1 {
 			t.Fatalf("the plan has %+v, %v", plan, err)
 		}

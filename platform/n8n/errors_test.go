@@ -96,7 +96,7 @@ func TestBadInput(t *testing.T) {
 		p := s.platform(Options{})
 		in := two("limit", "abc123")
 		in.Automations[0].Name = "One too many"
-		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestBadInput(t *testing.T) {
 		var foreign struct{ ID string }
 		s.rest(t, "POST", "/api/v1/workflows", workflow{Name: "Somebody's", Nodes: []node{hook}, Connections: map[string]any{}, Settings: map[string]any{}}, &foreign)
 		s.rest(t, "POST", "/api/v1/workflows/"+foreign.ID+"/activate", nil, nil)
-		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestBadInput(t *testing.T) {
 		})})
 		in := two("unready", "abc123")
 		refuse.Store(2)
-		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func TestBadInput(t *testing.T) {
 		// also for the one that goes on.
 		for i := range int64(16) {
 			in.Secrets = platformtest.Secret(fmt.Sprintf("rotated %d", i))
-			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +207,7 @@ func TestBadInput(t *testing.T) {
 		tripped := kill.set(30)
 		done := make(chan error)
 		go func() {
-			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 			if err == nil {
 				_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Parallelism: 8, Calls: sync.Calls{Tries: 2}})
 			}

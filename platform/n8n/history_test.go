@@ -126,7 +126,7 @@ func (s *server) testVersionGone(t *testing.T) {
 func (s *server) applyOnce(t testing.TB, in sync.Desired, calls sync.Calls) {
 	t.Helper()
 	p := s.platform(Options{})
-	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func (s *server) testVersionsNotStored(t *testing.T) {
 		in := wanted("always")
 		fail(t, 1000)
 		p := s.platform(Options{})
-		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{})
+		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,9 @@ func (p *Platform) makeListing(ctx context.Context, mine *listing, before chan s
 	start := p.seq
 	p.mu.Unlock()
 	mine.all, mine.err = p.listAll(ctx)
+	p.markWithdrawn(mine.all)
 	if mine.err == nil {
+		markUnfinished(mine.all)
 		p.refresh(mine.all, start)
 	}
 	close(mine.done)
@@ -149,7 +151,9 @@ func earlier(cursor string) (string, bool) {
 type snapshot struct {
 	seq int
 	at  time.Time
+	all []workflow
 }
 
-// snapshotAge is how long Secrets takes what a List before it has seen for true.
+// snapshotAge is how long Survey and Secrets take what a List before it
+// has seen for true.
 const snapshotAge = 10 * time.Second

@@ -17,13 +17,15 @@ import (
 
 // stored returns a workflow in canonical terms.
 func (w *workflow) stored(r record) sync.Stored {
-	return sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: w.automation(r)}
+	a, outdated := w.automation(r)
+	return sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: a, Outdated: outdated || w.unfinished}
 }
 
 // revision identifies what segue cares for in a workflow by content: a move on
-// the canvas, or another credential with the same headers, is no change.
+// the canvas, or another credential with the same headers, is no change, and
+// neither is that its ID was noted.
 func (w *workflow) revision(r record) string {
-	r.Auth = nil
+	r.Auth, r.ID, r.Nonce = nil, "", ""
 	b, err := canonical(map[string]any{
 		"record": r, "name": w.Name, "enabled": w.enabled(), "unpublished": w.unpublished(), "archived": w.Archived,
 		"nodes": contents(w.Nodes), "connections": w.Connections, "credential": w.usesItsCredential(),
@@ -32,7 +34,11 @@ func (w *workflow) revision(r record) string {
 		b = []byte(w.VersionID)
 	}
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:16])
+	revision := hex.EncodeToString(sum[:16])
+	if revision == w.withdrawn.after {
+		return w.withdrawn.before
+	}
+	return revision
 }
 
 // contents returns what the nodes do, by ID.
@@ -54,7 +60,8 @@ func (n node) content() map[string]any {
 	for field, v := range n {
 		switch field {
 		case "position", "notes", "notesInFlow", "credentials", "createdAt", "updatedAt":
-		case "disabled", "executeOnce", "alwaysOutputData", "retryOnFail", "continueOnFail":
+		case "retryOnFail", "maxTries", "waitBetweenTries": // how persistent n8n is, is up to those who run it
+		case "disabled", "executeOnce", "alwaysOutputData", "continueOnFail":
 			if v != false {
 				c[field] = v
 			}
@@ -78,9 +85,10 @@ func (w *workflow) usesItsCredential() bool {
 
 // automation reads an automation back. What people have changed and the
 // canonical form has no field for stands in the action's kind, so that a plan
-// shows it.
-func (w *workflow) automation(r record) automation.Automation {
-	a := automation.Automation{
+// shows it. It is outdated if nobody has changed its nodes since another version
+// of segue, which made them in another way.
+func (w *workflow) automation(r record) (a automation.Automation, outdated bool) {
+	a = automation.Automation{
 		Key: r.Key, Name: w.Name, Enabled: w.enabled(), Protect: r.Protect,
 		Action: automation.Request{Kind: automation.KindHTTPRequest, Headers: map[string]automation.Header{}},
 	}
@@ -92,8 +100,19 @@ func (w *workflow) automation(r record) automation.Automation {
 		edits = append(edits, "it can't be written back: "+err.Error())
 		want = &workflow{}
 	}
-	edits = append(edits, w.readSend(&a, want)...)
-	edits = append(edits, w.otherEdits(want)...)
+	switch frame := w.frame(); {
+	case frame == want.frame(): // as it is made today
+		edits = append(edits, w.readSend(&a, want)...)
+	case frame == r.Frame || r.Frame == "" && w.isFirst(a, r):
+		outdated = true
+		edits = append(edits, w.readSend(&a, w.writable(nil))...)
+	case r.Layout != layout():
+		edits = append(edits, w.readSend(&a, w.writable(nil))...)
+		edits = append(edits, "nodes or connections, which another version of segue has made")
+	default:
+		edits = append(edits, w.readSend(&a, want)...)
+		edits = append(edits, w.otherEdits(want)...)
+	}
 	if w.Archived {
 		edits = append(edits, "it is archived")
 	}
@@ -104,7 +123,7 @@ func (w *workflow) automation(r record) automation.Automation {
 		slices.Sort(edits)
 		a.Action.Kind += ", changed in n8n: " + strings.Join(slices.Compact(edits), "; ")
 	}
-	return a
+	return a, outdated
 }
 
 // readRequest reads the node "Request" and returns what in it makes no sense.
@@ -128,6 +147,8 @@ func (w *workflow) readRequest(a *automation.Automation) (edits []string) {
 			a.Action.URL = value
 		case "headers":
 			bad = bad || strict(value, &a.Action.Headers) != nil
+		case "placeholders":
+			bad = bad || strict(value, &a.Placeholders) != nil
 		case "payload":
 			if p, err := automation.CanonicalPayload([]byte(value)); err == nil {
 				a.Action.Payload = p
@@ -159,12 +180,12 @@ func (w *workflow) readSend(a *automation.Automation, want *workflow) (edits []s
 		return nil
 	}
 	got, expected := n.parameters(), wanted.parameters()
-	literal := func(field, expression string) (string, bool) {
+	literal := func(field string) (string, bool) {
 		s, ok := got[field].(string)
 		if !ok && field == "method" && got[field] == nil {
 			s, ok = "GET", true // the node's default, which the editor does not save
 		}
-		if !ok || s == expression {
+		if !ok || s == expected[field] {
 			return "", false
 		}
 		if got[field] != nil {
@@ -174,17 +195,17 @@ func (w *workflow) readSend(a *automation.Automation, want *workflow) (edits []s
 		}
 		return s, true
 	}
-	if method, ok := literal("method", methodExpression); ok {
+	if method, ok := literal("method"); ok {
 		a.Action.Method = method
 	}
-	if u, ok := literal("url", urlExpression); ok {
+	if u, ok := literal("url"); ok {
 		a.Action.URL = u
 	}
 	for _, field := range []string{"body", "jsonBody"} {
 		if _, there := expected[field]; !there {
 			continue
 		}
-		if body, ok := literal(field, bodyExpression); ok {
+		if body, ok := literal(field); ok {
 			if p, err := automation.CanonicalPayload([]byte(body)); err == nil {
 				a.Action.Payload = p
 			} else if p, err := marshal(body); err == nil {

@@ -18,14 +18,39 @@ import (
 	"github.com/seguehq/segue/platform/platformtest"
 )
 
-// program is the n8n that the tests run with.
-var program = platformtest.Program{Package: "n8n", Dir: "testdata/npm", NpmArgs: []string{"--omit=optional"}}
+// A release is an n8n that the tests run with.
+type release struct {
+	name    string // of the files with its results
+	version string
+	program platformtest.Program
+}
 
-const product = "n8n 1.123.81 over SQLite"
+// The releases: the last 1.x, and the newest one.
+var (
+	first  = release{"", "1.123.81", platformtest.Program{Package: "n8n", Dir: "testdata/npm", NpmArgs: []string{"--omit=optional"}}}
+	newest = release{"2", newestTested, platformtest.Program{
+		Package: "n8n", Dir: "testdata/npm-2", Node: "24.21.0", Timeout: 30 * time.Minute,
+		// A client for Kafka that does not come built can't be built everywhere.
+		NpmArgs: []string{"--omit=optional", "--ignore-scripts"}, Rebuild: []string{"sqlite3", "isolated-vm"},
+		Useless: []string{".map", ".d.ts", ".d.mts", ".d.cts", ".md"},
+	}}
+	releases = []release{first, newest}
+)
+
+// eachRelease runs a test with a server of each release.
+func eachRelease(t *testing.T, f func(t *testing.T, s *server), env ...string) {
+	for _, r := range releases {
+		t.Run(r.version, func(t *testing.T) {
+			t.Parallel()
+			f(t, startRelease(t, r, env...))
+		})
+	}
+}
 
 // A server is an n8n that runs for a test, with its owner logged in.
 type server struct {
 	t       testing.TB
+	release release
 	url     string
 	data    string // its directory
 	process *platformtest.Process
@@ -34,10 +59,16 @@ type server struct {
 	serial  atomic.Int64
 }
 
-// startServer starts an n8n of its own for the test, and sets its owner up.
+// startServer starts an n8n 1.x of its own for the test, and sets its owner up.
 func startServer(t testing.TB, env ...string) *server {
 	t.Helper()
-	s := launch(t, env...)
+	return startRelease(t, first, env...)
+}
+
+// startRelease starts an n8n of a release.
+func startRelease(t testing.TB, r release, env ...string) *server {
+	t.Helper()
+	s := launchRelease(t, r, env...)
 	s.rest(t, "POST", "/rest/owner/setup", map[string]string{"email": "owner@example.com", "firstName": "Test", "lastName": "Owner", "password": "Segue-test-1"}, nil)
 	s.rest(t, "POST", "/rest/login", map[string]string{"emailOrLdapLoginId": "owner@example.com", "password": "Segue-test-1"}, nil)
 	key, err := s.newKey(t, nil)
@@ -48,26 +79,34 @@ func startServer(t testing.TB, env ...string) *server {
 	return s
 }
 
-// launch starts an n8n.
+// launch starts an n8n 1.x, without an owner.
 func launch(t testing.TB, env ...string) *server {
 	t.Helper()
+	return launchRelease(t, first, env...)
+}
+
+func launchRelease(t testing.TB, r release, env ...string) *server {
+	t.Helper()
 	platformtest.Require(t, "n8n")
-	dir := program.Install(t)
+	dir := r.program.Install(t)
+	node, path := r.program.NodeJS(t)
 	port := platformtest.FreePort(t)
 	data := dataDir(t)
-	s := &server{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", port), data: data}
+	s := &server{t: t, release: r, url: fmt.Sprintf("http://127.0.0.1:%d", port), data: data}
 	s.process = platformtest.StartProcess(t, platformtest.Command{
-		Args: []string{"node", filepath.Join(dir, "node_modules", "n8n", "bin", "n8n"), "start"},
+		Args: []string{node, filepath.Join(dir, "node_modules", "n8n", "bin", "n8n"), "start"},
 		Dir:  data,
 		Env: append([]string{
 			"N8N_USER_FOLDER=" + data, fmt.Sprintf("N8N_PORT=%d", port), "N8N_LISTEN_ADDRESS=127.0.0.1",
 			"N8N_ENCRYPTION_KEY=segue-test", "GENERIC_TIMEZONE=UTC", "N8N_SECURE_COOKIE=false",
 			"N8N_DIAGNOSTICS_ENABLED=false", "N8N_VERSION_NOTIFICATIONS_ENABLED=false", "N8N_TEMPLATES_ENABLED=false",
 			"N8N_PERSONALIZATION_ENABLED=false", "N8N_HIRING_BANNER_ENABLED=false", "N8N_RUNNERS_ENABLED=false",
+			// n8n 2 runs code in another process all the same, which asks here for work.
+			fmt.Sprintf("N8N_RUNNERS_BROKER_PORT=%d", platformtest.FreePort(t)),
 			// n8n answers 503 to all after a ping of its database that has taken
 			// five seconds, as it may on a busy machine. Hence no pings.
 			"DB_PING_INTERVAL_SECONDS=86400",
-		}, env...),
+		}, append(path, env...)...),
 		// It is 500 or less helpful until n8n's own pages are there.
 		Ready: s.url + "/healthz/readiness",
 	})
@@ -135,6 +174,18 @@ func (s *server) started() {
 		time.Sleep(50 * time.Millisecond)
 	}
 	s.t.Fatal("n8n's own pages did not come")
+}
+
+// eventually waits until something is so.
+func (s *server) eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for range 600 {
+		if so() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("it did not come to it that %s", what)
 }
 
 // rest does a request of n8n's own pages, or of its API.

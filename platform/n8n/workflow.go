@@ -23,16 +23,30 @@ const (
 	requestID, requestName = "segue-request", "Request"
 	fillID, fillName       = "segue-fill", "Fill in"
 	sendID, sendName       = "segue-send", "Send"
+	outcomeID, outcomeName = "segue-outcome", "Outcome"
+	pauseID, pauseName     = "segue-pause", "Pause"
+	sentID, sentName       = "segue-sent", "Sent"
+	notSentID, notSentName = "segue-not-sent", "Not sent"
+	failedID, failedName   = "segue-failed", "Failed"
 )
+
+// noteType is the type of a sticky note.
+const noteType = "n8n-nodes-base.stickyNote"
+
+// webhookType is the type of the node "Trigger".
+const webhookType = "n8n-nodes-base.webhook"
 
 // credentialType is the one type that adds any number of headers to a request
 // and whose values n8n shows to nobody, not even to the credential's owner.
 const credentialType = "httpMultipleHeadersAuth"
 
-// fillCode is the code of the node "Fill in".
+// requestCode is the part of the code of the node "Fill in" that is about n8n.
 //
 //go:embed request.js
-var fillCode string
+var requestCode string
+
+// fillCode is all of that code: it is the same in every workflow.
+var fillCode = requestCode + "\n" + automation.MessageCheck
 
 // A workflow is what n8n stores, as far as segue has to do with it.
 type workflow struct {
@@ -46,16 +60,28 @@ type workflow struct {
 	Active bool `json:"active,omitempty"`
 	// Archived is set once somebody has archived it in the editor, which is how
 	// people delete. It does not fire, and the API can't fetch it back.
-	Archived        bool    `json:"isArchived,omitempty"`
-	VersionID       string  `json:"versionId,omitempty"`
-	ActiveVersionID *string `json:"activeVersionId,omitempty"`
-	// ActiveVersionLost is set where n8n answers with the active version and has
-	// none with that ID.
-	ActiveVersionLost isNull `json:"activeVersion,omitempty"`
+	Archived        bool          `json:"isArchived,omitempty"`
+	VersionID       string        `json:"versionId,omitempty"`
+	ActiveVersionID *string       `json:"activeVersionId,omitempty"`
+	ActiveVersion   activeVersion `json:"activeVersion,omitzero"`
+	CreatedAt       string        `json:"createdAt,omitempty"`
+	// TriggerCount is how many triggers it has had when it was last activated.
+	TriggerCount int `json:"triggerCount,omitempty"`
 	// Shared says to whom it belongs, in a list. Parallel writes over SQLite can
 	// leave a workflow behind that is nobody's: it is listed, can't be activated,
 	// and all that the API says of it besides is 404.
-	Shared *[]any `json:"shared,omitempty"`
+	Shared *[]sharing `json:"shared,omitempty"`
+
+	// unfinished says that it is segue's own, and its note has no ID yet.
+	unfinished bool
+	// withdrawn is set if a delete has unpublished it.
+	withdrawn withdrawal
+}
+
+// A sharing says since when a workflow belongs to a project of n8n's, or to
+// a person.
+type sharing struct {
+	CreatedAt string `json:"createdAt"`
 }
 
 // enabled reports whether the trigger fires the workflow.
@@ -66,15 +92,34 @@ func (w *workflow) enabled() bool {
 // lost reports whether the workflow is active in a version that is not in
 // n8n's history: it is shown as active, and its webhook answers 404. n8n does
 // not come to that by itself; who clears the table by hand does.
-func (w *workflow) lost() bool { return w.ActiveVersionID != nil && bool(w.ActiveVersionLost) }
+func (w *workflow) lost() bool { return w.ActiveVersionID != nil && w.ActiveVersion.lost }
 
-// isNull reports whether a field is null, and not left out.
-type isNull bool
+// An activeVersion is the version of a workflow that is in effect, as far as n8n
+// answers with it.
+type activeVersion struct {
+	// lost is set where n8n has no version with the ID that it gives.
+	lost bool
+	// Nodes are those of the version.
+	Nodes []node `json:"nodes"`
+}
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (n *isNull) UnmarshalJSON(b []byte) error {
-	*n = string(b) == "null"
-	return nil
+func (v *activeVersion) UnmarshalJSON(b []byte) error {
+	*v = activeVersion{lost: string(b) == "null"}
+	if v.lost {
+		return nil
+	}
+	var of struct{ Nodes []node }
+	err := json.Unmarshal(b, &of)
+	v.Nodes = of.Nodes
+	return err
+}
+
+// uses reports whether a node of the workflow has the credential, in the version
+// that is in effect or in the latest one.
+func (w *workflow) uses(credential string) bool {
+	has := func(n node) bool { return n.credential().id == credential }
+	return slices.ContainsFunc(w.Nodes, has) || slices.ContainsFunc(w.ActiveVersion.Nodes, has)
 }
 
 // unpublished reports whether the workflow has been changed and another version
@@ -146,10 +191,19 @@ func (w *workflow) resolved() bool {
 // A record is what segue notes about a workflow: in its note's last line, as JSON.
 type record struct {
 	sync.Marker
+	// ID is the workflow's that the record was written for: in a copy it is
+	// another one's. It is "" until that is known, and in one of an older segue.
+	ID string `json:"id,omitempty"`
+	// Nonce tells the workflow from all others until the ID is known.
+	Nonce string `json:"nonce,omitempty"`
 	// Protect is the automation's.
 	Protect bool `json:"protect,omitempty"`
 	// Auth is the credential that the workflow uses, nil for none.
 	Auth *authRecord `json:"auth,omitempty"`
+	// Layout and Frame are what [layout] and [workflow.frame] were when segue wrote
+	// the workflow.
+	Layout string `json:"layout,omitempty"`
+	Frame  string `json:"frame,omitempty"`
 }
 
 // An authRecord describes a credential.
@@ -172,14 +226,28 @@ func (a *authRecord) ref() credentialRef {
 // recordLine finds the record in a note.
 var recordLine = regexp.MustCompile("(?m)^`segue (\\{.*\\})`$")
 
-// record returns what segue has noted, false if the workflow is none of its own.
+// record returns what segue has noted, false if there is nothing. A copy that
+// somebody has made has it too: see [workflow.owned].
 func (w *workflow) record() (record, bool) {
-	n := w.node(noteID)
-	if n == nil || w.Shared != nil && len(*w.Shared) == 0 {
+	var r record
+	if w.Shared != nil && len(*w.Shared) == 0 || !recorded(w.note(), &r) || r.Project == "" || r.Key == "" {
 		return record{}, false
 	}
-	var r record
-	return r, recorded(n, &r) && r.Project != "" && r.Key != ""
+	return r, true
+}
+
+// note returns the sticky note that has a record. In a copy it may have another
+// ID. It is nil if there is none.
+func (w *workflow) note() node {
+	if n := w.node(noteID); recorded(n, &record{}) {
+		return n
+	}
+	for _, n := range w.Nodes {
+		if n.text("type") == noteType && recorded(n, &record{}) {
+			return n
+		}
+	}
+	return nil
 }
 
 // recorded reads what segue has noted in a node's text, its last such line.
@@ -214,7 +282,10 @@ func note(r record, source string) string {
 
 // setRecord replaces what is noted.
 func (w *workflow) setRecord(r record, source string) {
-	n := w.node(noteID)
+	n := w.note()
+	if n == nil {
+		n = w.node(noteID)
+	}
 	p := maps.Clone(n.parameters())
 	p["content"] = note(r, source)
 	n["parameters"] = p
@@ -231,43 +302,100 @@ func build(a automation.Automation, r record, source string) (*workflow, error) 
 	if !plainSegments.MatchString(r.Project + "/" + a.Key) {
 		return nil, fmt.Errorf("the project %q and the key %q make no path for a webhook", r.Project, a.Key)
 	}
+	w, err := assemble(a, r)
+	if err != nil {
+		return nil, err
+	}
+	r.Layout, r.Frame = layout(), w.frame()
+	w.setRecord(r, source)
+	return w, nil
+}
+
+// assemble makes all of a workflow but the text of its note.
+func assemble(a automation.Automation, r record) (*workflow, error) {
 	fields, err := requestFields(a)
 	if err != nil {
 		return nil, err
 	}
-	send := sendParameters(a.Action)
 	w := &workflow{
 		Name: a.Name,
 		Nodes: []node{
-			newNode(noteID, noteName, "n8n-nodes-base.stickyNote", 1, 0, 0, map[string]any{
-				"content": note(r, source), "height": 340, "width": 520, "color": 4}),
-			newNode(triggerID, triggerName, "n8n-nodes-base.webhook", 2, 0, 400, map[string]any{
-				"httpMethod": "POST", "path": webhookPath(r.Project, a.Key), "responseMode": "lastNode",
-				"responseData": "noData", "options": map[string]any{"rawBody": true}}),
+			newNode(noteID, noteName, noteType, 1, 0, 0, map[string]any{
+				"height": 340, "width": 520, "color": 4}),
+			newNode(triggerID, triggerName, webhookType, 2, 0, 400, map[string]any{
+				"httpMethod": "POST", "path": webhookPath(r.Project, a.Key), "responseMode": "responseNode",
+				"options": map[string]any{"rawBody": true}}),
 			newNode(requestID, requestName, "n8n-nodes-base.set", 3.4, 220, 400, map[string]any{
 				"assignments": map[string]any{"assignments": fields}, "options": map[string]any{}}),
 			newNode(fillID, fillName, "n8n-nodes-base.code", 2, 440, 400, map[string]any{"jsCode": fillCode}),
-			newNode(sendID, sendName, "n8n-nodes-base.httpRequest", 4.2, 660, 400, send),
+			newNode(sendID, sendName, "n8n-nodes-base.httpRequest", 4.2, 660, 400, sendParameters(a.Action)),
+			newNode(outcomeID, outcomeName, "n8n-nodes-base.switch", 3.2, 880, 400, map[string]any{
+				"mode": "expression", "numberOutputs": 3, "output": outcomeExpression}),
+			newNode(pauseID, pauseName, "n8n-nodes-base.wait", 1.1, 880, 200, map[string]any{"amount": pauseExpression}),
+			newNode(sentID, sentName, "n8n-nodes-base.respondToWebhook", 1.1, 1100, 300, map[string]any{
+				"respondWith": "noData", "options": map[string]any{"responseCode": 200}}),
+			newNode(notSentID, notSentName, "n8n-nodes-base.respondToWebhook", 1.1, 1100, 500, map[string]any{
+				"respondWith": "json", "responseBody": reasonExpression, "options": map[string]any{"responseCode": statusExpression}}),
+			newNode(failedID, failedName, "n8n-nodes-base.stopAndError", 1, 1320, 500, map[string]any{
+				"errorMessage": failureExpression}),
 		},
-		Connections: map[string]any{},
-		Settings:    map[string]any{"executionOrder": "v1"},
+		Connections: map[string]any{
+			triggerName: outputs(requestName),
+			requestName: outputs(fillName),
+			fillName:    outputs(sendName, notSentName),
+			sendName:    outputs(outcomeName),
+			outcomeName: outputs(sentName, pauseName, notSentName),
+			pauseName:   outputs(fillName),
+			notSentName: outputs(failedName),
+		},
+		Settings: map[string]any{"executionOrder": "v1"},
 	}
-	for i, name := range []string{triggerName, requestName, fillName} {
-		next := []string{requestName, fillName, sendName}[i]
-		w.Connections[name] = map[string]any{"main": []any{[]any{map[string]any{"node": next, "type": "main", "index": 0}}}}
-	}
-	w.Nodes[1]["webhookId"] = webhookID(r.Project, a.Key)
-	w.Nodes[4].setCredential(r.Auth.ref())
+	w.node(triggerID)["webhookId"] = webhookID(r.Project, a.Key)
+	w.node(pauseID)["webhookId"] = nodeUUID("pause", r.Project, a.Key) // n8n gives it one if it has none
+	w.node(fillID)["onError"] = "continueErrorOutput"
+	w.node(sendID)["onError"] = "continueRegularOutput"
+	w.node(sendID).setCredential(r.Auth.ref())
 	return w, nil
 }
+
+// outputs connects each output of a node to the input of the node with the name.
+func outputs(names ...string) map[string]any {
+	all := make([]any, len(names))
+	for i, name := range names {
+		all[i] = []any{map[string]any{"node": name, "type": "main", "index": 0}}
+	}
+	return map[string]any{"main": all}
+}
+
+// tries is how often a message is sent at most. The first pause is of one second,
+// and each is twice as long as the one before.
+const tries = 4
+
+// The expressions that judge what came of a try: $json is the answer, or has the
+// error of a request without one. What may pass is tried again: no answer, 408,
+// 429 and 5xx.
+var (
+	outcomeExpression = fmt.Sprintf("={{ $json.statusCode >= 200 && $json.statusCode < 300 ? 0 : "+
+		"$runIndex < %d && (!$json.statusCode || $json.statusCode === 408 || $json.statusCode === 429 || $json.statusCode >= 500) ? 1 : 2 }}", tries-1)
+	pauseExpression  = "={{ 2 ** $runIndex }}"
+	statusExpression = "={{ $json.error?.refused ?? 502 }}"
+	// It quotes nothing of an error: that may hold what was sent.
+	reason = "$json.error?.reason ?? ($json.statusCode ? `the endpoint answered ${$json.statusCode}` : " +
+		"`the endpoint gave no answer${$json.error?.code ? ` (${$json.error.code})` : ''}`)"
+	reasonExpression  = "={{ JSON.stringify({ error: " + reason + " }) }}"
+	failureExpression = "={{ $('" + notSentName + "').first().json.error?.reason ?? 'the message was not sent' }}"
+)
 
 func newNode(id, name, kind string, version float64, x, y int, parameters map[string]any) node {
 	return node{"id": id, "name": name, "type": kind, "typeVersion": version, "position": []any{x, y}, "parameters": parameters}
 }
 
 // webhookID is the UUID that n8n wants of a webhook whose path is as given.
-func webhookID(project, key string) string {
-	sum := sha256.Sum256([]byte("segue webhook\n" + project + "\n" + key))
+func webhookID(project, key string) string { return nodeUUID("webhook", project, key) }
+
+// nodeUUID is a UUID for a node of an automation's workflow.
+func nodeUUID(sort, project, key string) string {
+	sum := sha256.Sum256([]byte("segue " + sort + "\n" + project + "\n" + key))
 	sum[6] = sum[6]&0x0f | 0x80 // version 8, a custom one
 	sum[8] = sum[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
@@ -302,6 +430,13 @@ func requestFields(a automation.Automation) ([]any, error) {
 	if a.Action.Payload != nil {
 		add("payload", string(automation.Indent(a.Action.Payload)))
 	}
+	if len(a.Placeholders) > 0 {
+		limits, marshalErr := marshal(a.Placeholders)
+		if marshalErr != nil {
+			return nil, marshalErr
+		}
+		add("placeholders", string(limits))
+	}
 	return fields, err
 }
 
@@ -320,7 +455,12 @@ func sendParameters(r automation.Request) map[string]any {
 	p := map[string]any{
 		"method": methodExpression, "url": urlExpression,
 		"sendHeaders": true, "specifyHeaders": "json", "jsonHeaders": "={{ $json.headers }}",
-		"options": map[string]any{"redirect": map[string]any{"redirect": map[string]any{"followRedirects": false}}},
+		"options": map[string]any{
+			"redirect": map[string]any{"redirect": map[string]any{"followRedirects": false}},
+			// Whatever the answer is, the node "Outcome" judges it.
+			"response": map[string]any{"response": map[string]any{"fullResponse": true, "neverError": true}},
+			"timeout":  10000,
+		},
 	}
 	if len(secretHeaders(r)) > 0 {
 		p["authentication"], p["nodeCredentialType"] = "predefinedCredentialType", credentialType
@@ -376,11 +516,12 @@ var nodeFields = []string{
 	"retryOnFail", "maxTries", "waitBetweenTries", "continueOnFail", "onError", "position", "parameters", "credentials",
 }
 
-// keepLayout gives nodes the positions, sizes and notes that they have in old.
+// keepLayout gives nodes the positions, sizes, notes and tries that they have in
+// old.
 func (w *workflow) keepLayout(old *workflow) {
 	for _, n := range w.Nodes {
 		was := old.node(n.text("id"))
-		for _, field := range []string{"position", "notes", "notesInFlow"} {
+		for _, field := range []string{"position", "notes", "notesInFlow", "retryOnFail", "maxTries", "waitBetweenTries"} {
 			if v, ok := was[field]; ok {
 				n[field] = v
 			}

@@ -2,13 +2,14 @@ package nodered
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -274,6 +275,18 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func survey(t *testing.T, p *Platform, project string, keys ...string) sync.Survey {
+	t.Helper()
+	if _, err := p.List(t.Context(), project); err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.Survey(t.Context(), project, keys)
+	if err != nil {
+		t.Fatalf("survey: %v", err)
+	}
+	return s
+}
+
 func TestATakenEndpointIsRefused(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -282,15 +295,25 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 		node{"id": "00000000000000a2", "type": "http in", "z": flow, "url": "segue/growth/Team-1/a001/", "method": "post", "wires": []any{}})
 	in := platformtest.Hundred("growth", "https://example.com")
 	before := r.flows(t)
-	_, err := sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
-	if err == nil || !strings.Contains(err.Error(), `team-1/a001: create on test`) ||
-		!strings.Contains(err.Error(), `POST /segue/growth/team-1/a001 is taken by flow "Orders"`) {
+	err := p.Batch(t.Context(), "growth", sync.Batch{PutSecrets: in.Secrets, Creates: in.Automations})
+	var blamed *sync.BatchError
+	if !errors.As(err, &blamed) || blamed.Key != "team-1/a001" || sync.KindOf(err) != sync.Refused ||
+		!strings.Contains(err.Error(), `POST /segue/growth/team-1/a001 is taken by flow "Orders" (`+flow+`)`) {
 		t.Errorf("error = %v", err)
 	}
 	if len(r.flows(t)) != len(before) {
 		t.Error("something was written")
 	}
+	// One that is refused stops none of the others.
+	_, err = sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
+	if err == nil || !strings.Contains(err.Error(), `team-1/a001: create on test`) || !strings.Contains(err.Error(), `is held by flow "Orders" (`+flow+`)`) {
+		t.Errorf("error = %v", err)
+	}
+	if stored, err := p.List(t.Context(), "growth"); err != nil || len(stored) != 99 {
+		t.Errorf("%d automations, %v; want 99", len(stored), err)
+	}
 	// Node-RED makes no difference between these either.
+	in.Project = "shop"
 	in.Automations = in.Automations[2:4]
 	a := in.Automations[0]
 	in.Automations[0].Key, in.Automations[1].Key = "growth/same", "growth/Same"
@@ -299,8 +322,9 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 		t.Errorf("error = %v", err)
 	}
 
-	// An endpoint that somebody makes later shows in the next plan.
-	in.Automations = []automation.Automation{a}
+	// An endpoint that is there shows in a survey.
+	a.Key = "growth/alone"
+	in.Project, in.Automations = "office", []automation.Automation{a}
 	apply(t, p, in)
 	for url, taken := range map[string]bool{"/segue/:a/:b/:c": true, "/*": true, "/segue/:a": false, "": false} {
 		r.change(t, func(n node) bool {
@@ -310,24 +334,31 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 			n["url"] = url
 			return true
 		})
-		plan := plan(t, p, in)
-		if plan.Empty() == taken {
+		if plan := plan(t, p, in); !plan.Empty() {
 			t.Errorf("beside %s, a plan has the changes %+v", url, plan.Changes)
 		}
+		others := slices.DeleteFunc(survey(t, p, "office", a.Key).Others, func(o sync.Other) bool { return o.Kind == sync.Foreign })
 		if !taken {
+			if len(others) > 0 {
+				t.Errorf("beside %s, a survey has %+v", url, others)
+			}
 			continue
 		}
-		want := fmt.Sprintf(`its endpoint is taken by flow "Orders", which has %q`, url)
-		var before string
-		if err := json.Unmarshal(plan.Changes[0].Differences[0].Before, &before); err != nil || !strings.Contains(before, want) {
-			t.Errorf("before = %q, want %q", before, want)
+		if len(others) != 1 || others[0].Kind != sync.Unmarked || others[0].Takes != a.Key ||
+			others[0].Title != `flow "Orders" (`+flow+`)` || others[0].Endpoint != "POST "+url {
+			t.Errorf("beside %s, a survey has %+v", url, others)
 		}
-		if plan.Changes[0].Reason != sync.Drifted {
-			t.Errorf("reason = %v", plan.Changes[0].Reason)
-		}
-		_, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
-		if want := fmt.Sprintf(`is taken by flow "Orders", which has %q, and is not this automation's`, url); err == nil || !strings.Contains(err.Error(), want) {
+		in.Automations[0].Name += "."
+		_, err := sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
+		if want := fmt.Sprintf(`POST %s is held by flow "Orders" (%s)`, url, flow); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want %s", err, want)
+		}
+		// Nobody's flow is taken over because it has the endpoint.
+		b := a
+		b.Key = "growth/b"
+		_, err = p.Update(t.Context(), others[0].Stored, sync.MarkerOf("office", b), b)
+		if want := "can't be taken over: it is not one that segue has written"; sync.KindOf(err) != sync.Refused || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("adopt: %v, want %s", err, want)
 		}
 		// What is switched off takes nothing.
 		r.change(t, func(n node) bool {
@@ -374,8 +405,8 @@ func TestWhatAnEndpointTakes(t *testing.T) {
 				project, key = "growth", "A001"
 			}
 			status, _ := r.request(t, "POST", path, nil, nil)
-			if got := c.endpoints().taker(project, key, "ours") != ""; got != (status == 200) {
-				t.Errorf("POST %s with the endpoint %s: %d, and it is taken: %t", path, url, status, got)
+			if takers, _ := c.endpoints().holders(project, key, "ours"); (len(takers) > 0) != (status == 200) {
+				t.Errorf("POST %s with the endpoint %s: %d, and it is taken by %v", path, url, status, takers)
 			}
 		}
 	}

@@ -408,37 +408,6 @@ func TestEditsByHand(t *testing.T) {
 		})
 	}
 
-	t.Run("a copy is deleted", func(t *testing.T) {
-		fresh := map[string]string{}
-		var copies []node
-		for _, raw := range r.flows(t) {
-			if e := readEntry(raw); e.id == id || e.z == id {
-				fresh[e.id] = newID()
-			}
-		}
-		for _, raw := range r.flows(t) {
-			e := readEntry(raw)
-			if fresh[e.id] == "" {
-				continue
-			}
-			text := string(raw)
-			for old, new := range fresh {
-				text = strings.ReplaceAll(text, `"`+old+`"`, `"`+new+`"`)
-			}
-			var n node
-			if err := json.Unmarshal([]byte(text), &n); err != nil {
-				t.Fatal(err)
-			}
-			copies = append(copies, n)
-		}
-		r.add(t, copies...)
-		plan := plan(t, p, in)
-		if len(plan.Changes) != 1 || plan.Changes[0].Action != sync.Delete || plan.Changes[0].Reason != sync.Duplicate || plan.Changes[0].Base.ID != fresh[id] {
-			t.Errorf("changes = %+v", plan.Changes)
-		}
-		in.Automations[0].Name = "And updated at the same time"
-		apply(t, p, in)
-	})
 	t.Run("the subflow is deleted", func(t *testing.T) {
 		r.deploy(t, slices.DeleteFunc(r.flows(t), func(raw json.RawMessage) bool {
 			e := readEntry(raw)
@@ -470,9 +439,20 @@ func TestEditsByHand(t *testing.T) {
 			return n.id() == id
 		})
 		_, err := sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
-		if err == nil || !strings.Contains(err.Error(), key+": create") || !strings.Contains(err.Error(), "/segue/growth/"+key+" is taken by flow") {
+		if err == nil || !strings.Contains(err.Error(), key+": create") || !strings.Contains(err.Error(), "/segue/growth/"+key+" is held by flow") {
 			t.Errorf("error = %v", err)
 		}
+		// It is still segue's by its nodes, and can be taken back.
+		others := survey(t, p, "growth", key).Others
+		if len(others) != 1 || others[0].Kind != sync.Unmarked || others[0].Takes != key || others[0].ID != id {
+			t.Fatalf("others = %+v", others)
+		}
+		a := in.Automations[0]
+		made, err := p.Update(t.Context(), others[0].Stored, sync.MarkerOf("growth", a), a)
+		if err != nil || made.ID != id {
+			t.Errorf("taken back: %+v, %v", made, err)
+		}
+		platformtest.RequireExactly(t, p, in)
 	})
 }
 

@@ -1,22 +1,76 @@
 // Puts the values that came in into the request. Every value goes in as data:
 // none can change the message around it. Written by segue; an edit here is
 // undone by the next apply.
-const values = msg.payload;
 const { request, payload } = msg.segue;
 const placeholder = /\{\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(?:\|[ \t]*(number|boolean)[ \t]*)?\}\}/g;
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 
-class Refusal extends Error {}
+class Refusal extends Error {
+    constructor(text, status) {
+        super(text);
+        this.status = status;
+    }
+}
 
-function refuse(text) { throw new Refusal(text); }
+function refuse(text, status = 422) { throw new Refusal(text, status); }
+
+// A Digits is a number as it was written.
+class Digits {
+    constructor(text) { this.text = text; }
+}
+
+// received returns the values that came in, by name.
+function received() {
+    const headers = msg.req.headers;
+    const [media, ...parameters] = String(headers["content-type"] || "").toLowerCase().split(";").map((part) => part.trim());
+    const charset = parameters.find((parameter) => /^charset\s*=/.test(parameter));
+    const send = "send the values of the placeholders as one JSON object, with Content-Type: application/json";
+    if (media !== "application/json") refuse(send, 415);
+    if (charset && !/^charset\s*=\s*"?utf-?8"?$/.test(charset)) refuse("send JSON in UTF-8", 415);
+    const body = msg.payload;
+    if (!Buffer.isBuffer(body)) return parsed(body, send);
+    if (!/^(identity)?$/i.test(headers["content-encoding"] || "")) refuse("send JSON without a Content-Encoding", 415);
+    const source = body.toString("utf8");
+    if (!Buffer.from(source, "utf8").equals(body)) refuse("the body is not UTF-8");
+    if (source.trim() === "") refuse("the body is empty; " + send);
+    // Strings, the names of fields among them, are marked with an s, and numbers
+    // become strings that are marked with an n.
+    let object;
+    try {
+        JSON.parse(source);
+        object = JSON.parse(source.replace(/"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*/g,
+            (token) => (token[0] === '"' ? '"s' + token.slice(1) : '"n' + token + '"')));
+    } catch (error) {
+        refuse("the body is not JSON: " + error.message);
+    }
+    if (object === null || typeof object !== "object" || Array.isArray(object)) refuse(send);
+    const unmarked = (value) => {
+        if (typeof value !== "string") return value;
+        return value[0] === "n" ? new Digits(value.slice(1)) : value.slice(1);
+    };
+    return new Map(Object.keys(object).map((name) => [name.slice(1), unmarked(object[name])]));
+}
+
+// parsed returns the values of a body that Node-RED has read: versions before 4.1
+// do, for a path in other capital letters, and in a flow that somebody has copied
+// from an older one. A number that has lost digits on the way has 16 or more.
+function parsed(object, send) {
+    if (object === null || typeof object !== "object" || Array.isArray(object)) refuse(send);
+    return new Map(Object.keys(object).map((name) => {
+        const value = object[name];
+        if (typeof value !== "number") return [name, value];
+        const digits = String(value).replace(/e.*|[-.]/g, "").replace(/^0+/, "");
+        return [name, Number.isSafeInteger(value) || (Number.isFinite(value) && digits.length < 16) ? new Digits(String(value)) : value];
+    }));
+}
 
 // text returns the value of a placeholder as it stands in a text.
 function text(name) {
-    const value = Object.prototype.hasOwnProperty.call(values, name) ? values[name] : null;
+    const value = values.has(name) ? values.get(name) : null;
     if (value === null) refuse(`no value for placeholder {{${name}}}`);
-    if (!["string", "number", "boolean"].includes(typeof value)) {
-        refuse(`the value of {{${name}}} is not a string, a number or a boolean`);
-    }
+    if (value instanceof Digits) return value.text;
+    if (typeof value === "number") refuse(`the number {{${name}}} has lost digits, as Node-RED has read the body; send it as a string`);
+    if (!["string", "boolean"].includes(typeof value)) refuse(`the value of {{${name}}} is not a string, a number or a boolean`);
     return String(value);
 }
 
@@ -33,8 +87,8 @@ function fill(template, escape) {
 // cast returns JSON: a number keeps its digits.
 function cast(name, type) {
     const value = text(name).trim();
-    const fits = type === "boolean" ? /^(true|false)$/.test(value)
-        : typeof values[name] !== "boolean" && /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(value);
+    const fits = type === "boolean" ? !(values.get(name) instanceof Digits) && /^(true|false)$/.test(value)
+        : typeof values.get(name) !== "boolean" && /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(value);
     if (!fits) refuse(`the value of {{${name}}} is not a ${type}`);
     return value;
 }
@@ -78,10 +132,14 @@ function header(h) {
     return h.bearer === undefined ? credential(h) : "Bearer " + credential(h.bearer);
 }
 
+// The code for the node's end answers whoever has no answer by then.
+const open = globalThis.open || (globalThis.open = new Set());
+open.add(msg.res);
+msg.res._res.on("close", () => open.delete(msg.res));
+
+let values;
 try {
-    if (values === null || typeof values !== "object" || Array.isArray(values) || Buffer.isBuffer(values)) {
-        refuse("send the values of the placeholders as one JSON object, with Content-Type: application/json");
-    }
+    values = received();
     const headers = {};
     for (const name of Object.keys(request.headers)) {
         const value = header(request.headers[name]);
@@ -89,13 +147,19 @@ try {
         // Node.js writes one byte a character; a list keeps an empty value alive.
         headers[name] = value === "" ? [""] : Buffer.from(value, "utf8").toString("latin1");
     }
-    const out = { _msgid: msg._msgid, req: msg.req, res: msg.res, headers, method: request.method,
-        url: fill(request.url, inURL), followRedirects: false };
+    const segue = { headers, method: request.method, url: fill(request.url, inURL), tries: 1 };
+    const body = payload === undefined ? undefined : json(payload);
+    const plain = Object.fromEntries([...values].map(([name, value]) => [name, value instanceof Digits ? value.text : value]));
+    const reason = refusal({ url: segue.url, body, headers: request.headers, placeholders: request.placeholders, values: plain });
+    if (reason) refuse(reason);
     // A buffer: with a text, Node.js would write the headers in the body's encoding.
-    if (payload !== undefined) out.payload = Buffer.from(json(payload), "utf8");
+    if (body !== undefined) segue.payload = Buffer.from(body, "utf8");
+    const out = { _msgid: msg._msgid, req: msg.req, res: msg.res, segue, headers: { ...headers }, method: segue.method, url: segue.url,
+        followRedirects: false, requestTimeout: 30000 };
+    if (segue.payload !== undefined) out.payload = segue.payload;
     return [out, null];
 } catch (error) {
     const known = error instanceof Refusal || error instanceof URIError;
-    return [null, { _msgid: msg._msgid, req: msg.req, res: msg.res, headers: {}, statusCode: 422,
+    return [null, { _msgid: msg._msgid, req: msg.req, res: msg.res, headers: {}, statusCode: error.status || 422,
         payload: { error: known ? error.message : "the flow is damaged: " + error.message } }];
 }

@@ -32,8 +32,9 @@ const answerLimit = 256 << 20
 // logOutTimeout is how long the end waits for the session to be ended.
 const logOutTimeout = 5 * time.Second
 
-// oldest is the first major version of Node-RED that is known to work.
-const oldest = 4
+// oldest is the first major version of Node-RED that is known to work, and newest
+// the last.
+const oldest, newest = 4, 4
 
 // A client speaks with the Admin API.
 type client struct {
@@ -45,7 +46,7 @@ type client struct {
 
 	mu      gosync.Mutex
 	session automation.Secret // a token that was got for a user name
-	checked bool              // the version is new enough
+	known   string            // the version, once it was found new enough
 }
 
 // A call is one request to the Admin API.
@@ -214,31 +215,39 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 	return answer{status: res.StatusCode, header: res.Header, body: b}, nil
 }
 
-// checkVersion refuses a Node-RED that is too old. It asks once.
-func (c *client) checkVersion(ctx context.Context) error {
+// version returns Node-RED's version, and refuses one that is too old. It asks
+// once.
+func (c *client) version(ctx context.Context) (string, error) {
 	c.mu.Lock()
-	checked := c.checked
+	known := c.known
 	c.mu.Unlock()
-	if checked {
-		return nil
+	if known != "" {
+		return known, nil
 	}
 	a, err := c.do(ctx, call{method: http.MethodGet, path: "/settings"})
 	if err != nil {
-		return err
+		return "", err
 	}
 	var settings struct{ Version string }
 	if json.Unmarshal(a.body, &settings) != nil || settings.Version == "" {
-		return c.strange(a.body)
+		return "", c.strange(a.body)
 	}
-	major, err := strconv.Atoi(strings.SplitN(settings.Version, ".", 2)[0])
-	if err != nil || major < oldest {
-		return &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("%s is Node-RED %s, and segue needs %d.0 or later; update it",
-			c.place(), printable(settings.Version), oldest)}
+	known = printable(settings.Version)
+	if major(known) < oldest {
+		return "", &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("%s is Node-RED %s, and segue needs %d.0 or later; update it",
+			c.place(), known, oldest)}
 	}
 	c.mu.Lock()
-	c.checked = true
+	c.known = known
 	c.mu.Unlock()
-	return nil
+	return known, nil
+}
+
+// major is the first number of a version, 0 if it has none.
+func major(version string) int {
+	first, _, _ := strings.Cut(version, ".")
+	n, _ := strconv.Atoi(first) // 0 is older than any
+	return n
 }
 
 // place is the platform's address, for requests and messages.

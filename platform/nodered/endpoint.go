@@ -1,12 +1,15 @@
 package nodered
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 )
 
-// endpoints are the endpoints for POST of a configuration, those that are
-// switched off left out.
+// endpointKind is the type of a node that is an endpoint.
+const endpointKind = "http in"
+
+// endpoints are the endpoints for POST of a configuration.
 type endpoints struct {
 	config *config
 	// plain are those with a path as it stands, by path in lower case: Node-RED
@@ -14,6 +17,8 @@ type endpoints struct {
 	plain map[string][]entry
 	// patterns are those with parameters and wildcards.
 	patterns []endpointPattern
+	// order is where a tab is among all, which Node-RED starts in that order.
+	order map[string]int
 }
 
 type endpointPattern struct {
@@ -21,17 +26,16 @@ type endpointPattern struct {
 	path *regexp.Regexp
 }
 
-// endpoints finds the endpoints.
+// endpoints finds the endpoints that are switched on.
 func (c *config) endpoints() endpoints {
-	all := endpoints{config: c, plain: map[string][]entry{}}
-	off := map[string]bool{}
-	for _, e := range c.entries {
-		if e.kind == "tab" && e.off {
-			off[e.id] = true
+	all := endpoints{config: c, plain: map[string][]entry{}, order: map[string]int{}}
+	for i, e := range c.entries {
+		if e.kind == "tab" {
+			all.order[e.id] = i
 		}
 	}
-	for _, e := range c.entries {
-		if e.kind != "http in" || !strings.EqualFold(e.method, "post") || e.url == "" || e.off || off[e.z] {
+	for _, e := range active(c.entries) {
+		if !strings.EqualFold(e.method, "post") {
 			continue
 		}
 		if !strings.ContainsAny(e.url, `:*()[]{}?+\^$|`) {
@@ -44,46 +48,114 @@ func (c *config) endpoints() endpoints {
 	return all
 }
 
+// active returns the endpoints that are switched on, whatever their method, with
+// their paths as Node-RED makes them out.
+func active(entries []entry) []entry {
+	tabs := map[string]entry{}
+	for _, e := range entries {
+		if e.kind == "tab" {
+			tabs[e.id] = e
+		}
+	}
+	var on []entry
+	for _, e := range entries {
+		if t := tabs[e.z]; e.kind == endpointKind && e.url != "" && !e.off && !t.off {
+			e.url = t.pathOf(e)
+			on = append(on, e)
+		}
+	}
+	return on
+}
+
+// pathOf is the path of an endpoint on the tab.
+func (t entry) pathOf(e entry) string {
+	if e.url != pathReference || t.path == "" {
+		return e.url
+	}
+	return t.path
+}
+
 // plainPath is how endpoints are compared.
 func plainPath(url string) string { return strings.ToLower("/" + strings.Trim(url, "/")) }
 
-// taker returns the flow that takes what is meant for an automation, by what
-// people know it by, "" if there is none. Which of two endpoints gets a request
-// depends on which was started first, so that each may take the other's.
-func (all endpoints) taker(project, key, tabID string) string {
+// route is what Node-RED knows an endpoint by: when one is stopped, it forgets
+// all that have the same.
+func (e entry) route() string {
+	return strings.ToLower(e.method) + " /" + strings.TrimPrefix(e.url, "/")
+}
+
+// holders returns the endpoints that get what is meant for an automation, or may
+// get it, those of the automation itself left out. Those that take it are first:
+// Node-RED gives a request to the endpoint that was started first, and starts
+// the flows from left to right. One that has the very same path is behind that
+// of the automation if its flow is.
+func (all endpoints) holders(project, key, tabID string) (takers, behind []entry) {
 	path := endpointPath(project, key)
-	foreign := func(e entry) bool { return e.z != tabID && !all.config.isCopy(project, key, e.z) }
+	foreign := func(e entry) bool {
+		t := all.config.get(e.z)
+		return e.z != tabID && (t == nil || !t.own || t.marker.Project != project || t.marker.Key != key)
+	}
+	place, placed := all.order[tabID]
 	for _, e := range all.plain[plainPath(path)] {
-		if foreign(e) {
-			return all.config.nameOf(e.z)
+		if !foreign(e) {
+			continue
+		}
+		if at, ok := all.order[e.z]; ok && placed && at > place && e.route() == "post "+path {
+			behind = append(behind, e)
+		} else {
+			takers = append(takers, e)
 		}
 	}
 	for _, p := range all.patterns {
 		if p.path.MatchString(path) && foreign(p.entry) {
-			return all.config.nameOf(p.z) + ", which has " + quoted([]byte(p.url))
+			takers = append(takers, p.entry)
 		}
 	}
-	return ""
+	return takers, behind
 }
 
-// isCopy reports whether a flow carries the marker of the project and the key:
-// a copy that somebody has made, which the next plan deletes.
-func (c *config) isCopy(project, key, id string) bool {
-	e := c.get(id)
-	return e != nil && e.marker != nil && e.marker.Project == project && e.marker.Key == key
+// restartRoutes has those endpoints restarted that have the same route as one
+// that this deploy stops: Node-RED forgets all of them with it. They are started
+// in the order of their flows.
+func (c *config) restartRoutes() {
+	before, after, routes := map[string][]byte{}, map[string]entry{}, map[string]bool{}
+	for _, e := range active(c.entries) {
+		after[e.id] = e
+	}
+	for _, e := range active(c.before) {
+		before[e.id] = e.raw
+		if now, ok := after[e.id]; !ok || !bytes.Equal(now.raw, e.raw) {
+			routes[e.route()] = true
+		}
+	}
+	for i := range c.entries {
+		e := &c.entries[i]
+		was, running := before[e.id]
+		now, stays := after[e.id]
+		e.restart = running && stays && routes[now.route()] && bytes.Equal(was, e.raw)
+	}
 }
 
 // nameOf is what people call a flow or a subflow.
 func (c *config) nameOf(id string) string {
 	e := c.get(id)
 	if e == nil {
-		return "flow " + quoted([]byte(id))
+		return "flow " + printable(id)
 	}
 	n := e.node()
+	name := "flow " + quoted([]byte(n.text("label")))
 	if e.kind == "subflow" {
-		return "subflow " + quoted([]byte(n.text("name")))
+		name = "subflow " + quoted([]byte(n.text("name")))
 	}
-	return "flow " + quoted([]byte(n.text("label")))
+	return name + " (" + printable(id) + ")"
+}
+
+// with tells of an endpoint with parameters or wildcards what it has.
+func (c *config) with(e entry, project, key string) string {
+	if e.route() == "post "+endpointPath(project, key) {
+		return c.nameOf(e.z)
+	}
+	return c.nameOf(e.z) + ", which has " + quoted([]byte(e.url))
 }
 
 // routeParts are what Express 4, which Node-RED has its endpoints from, reads in

@@ -29,9 +29,16 @@ type entry struct {
 	info     string
 	url      string // of an endpoint
 	method   string
-	off      bool // it is switched off
+	field    string // that a template fills in
+	off      bool   // it is switched off
+	path     string // of the endpoints on a tab that refer to its variable
 	// marker is that of a tab, nil if it has none.
 	marker *tabMarker
+	// own says that the marker was written for this very tab. The marker of a tab
+	// that a person has copied was not.
+	own bool
+	// restart has the next deploy restart the node, though nothing of it changes.
+	restart bool
 }
 
 // readEntry looks at a node. Others' nodes may have anything under these names:
@@ -47,17 +54,44 @@ func readEntry(raw json.RawMessage) entry {
 		_ = json.Unmarshal(fields[name], &b)
 		return b
 	}
-	e := entry{raw: raw, off: flag("d") || flag("disabled"), id: text("id"), kind: text("type"), z: text("z"), info: text("info"), url: text("url"), method: text("method")}
-	if m := (tabMarker{}); e.kind == "tab" && markerIn(e.info, &m) {
-		e.marker = &m
+	e := entry{raw: raw, off: flag("d") || flag("disabled"), id: text("id"), kind: text("type"), z: text("z"), info: text("info"), url: text("url"), method: text("method"), field: text("field")}
+	if e.kind == "tab" {
+		var variables []struct{ Name, Type, Value string }
+		_ = json.Unmarshal(fields["env"], &variables) // odd ones are not segue's
+		for _, v := range variables {
+			if v.Name == pathVariable {
+				e.path = pathFor(e.id, v.Type, v.Value)
+			}
+		}
+	}
+	if m := (tabMarker{}); e.kind == "tab" && markerIn(e.info, &m) && m.Project != "" && m.Key != "" {
+		e.marker, e.own = &m, m.ID == e.id
 	}
 	return e
+}
+
+// findOwn decides of the tabs whose marker does not say which tab it was written
+// for: the IDs of the nodes on it do.
+func (c *config) findOwn() {
+	there := map[string]bool{}
+	for _, e := range c.entries {
+		if e.z != "" {
+			there[e.id] = true
+		}
+	}
+	for i := range c.entries {
+		if e := &c.entries[i]; e.marker != nil && e.marker.ID == "" {
+			e.own = slices.ContainsFunc(parts, func(part string) bool { return there[partID(e.id, part)] })
+		}
+	}
 }
 
 // A config is Node-RED's whole configuration at one revision.
 type config struct {
 	rev     string
 	entries []entry
+	// before are the entries as they were read.
+	before []entry
 	// changed is set by whatever changes it.
 	changed bool
 }
@@ -79,6 +113,8 @@ func (c *client) readConfig(ctx context.Context) (*config, error) {
 	for i, raw := range doc.Flows {
 		config.entries[i] = readEntry(raw)
 	}
+	config.findOwn()
+	config.before = slices.Clone(config.entries)
 	return config, nil
 }
 
@@ -97,12 +133,23 @@ func (c *client) deploy(ctx context.Context, config *config) error {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.Write(e.raw)
+		b.Write(e.deployed())
 	}
 	b.WriteString("]}")
 	_, err = c.do(ctx, call{method: http.MethodPost, path: "/flows", body: b.Bytes(), media: "application/json",
 		header: map[string]string{"Node-RED-API-Version": "v2", "Node-RED-Deployment-Type": "nodes"}})
 	return err
+}
+
+// deployed is the node as it is sent. One with credentials counts as changed,
+// and they are not stored with it: a node without any stays as it is, byte for
+// byte, and is restarted.
+func (e entry) deployed() []byte {
+	object, ok := bytes.CutSuffix(bytes.TrimSpace(e.raw), []byte("}"))
+	if !e.restart || !ok || e.kind != endpointKind {
+		return e.raw
+	}
+	return slices.Concat(object, []byte(`,"credentials":{}}`))
 }
 
 // on returns the entries on a tab or subflow.

@@ -46,7 +46,10 @@ type Platform struct {
 	at     time.Time
 }
 
-var _ sync.Batcher = (*Platform)(nil)
+var (
+	_ sync.Batcher  = (*Platform)(nil)
+	_ sync.Surveyor = (*Platform)(nil)
+)
 
 // listedFor is how long Secrets may use what List has read.
 const listedFor = 10 * time.Second
@@ -96,7 +99,7 @@ func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, err
 	all := c.list(project, func(tab) bool { return true })
 	if len(all) == 0 {
 		// The first plan says what an apply would.
-		if err := p.client.checkVersion(ctx); err != nil {
+		if _, err := p.client.version(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -104,6 +107,21 @@ func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, err
 	p.listed, p.at = c, time.Now()
 	p.mu.Unlock()
 	return all, nil
+}
+
+// lastListed returns what the last List has read, if that was a moment ago, and
+// reads it anew otherwise.
+func (p *Platform) lastListed(ctx context.Context) (*config, error) {
+	p.mu.Lock()
+	c := p.listed
+	if time.Since(p.at) > listedFor {
+		c = nil
+	}
+	p.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	return p.client.readConfig(ctx)
 }
 
 // Find implements [sync.Platform].
@@ -118,10 +136,10 @@ func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored
 // list reads the automations of a project that match.
 func (c *config) list(project string, match func(tab) bool) []sync.Stored {
 	var all []sync.Stored
-	on, shared, endpoints := c.nodesOf(), c.subflow(project), c.endpoints()
+	on, shared := c.nodesOf(), c.subflow(project)
 	for _, t := range c.tabs(project) {
 		if match(t) {
-			all = append(all, stored(t, on[t.id], shared, endpoints))
+			all = append(all, stored(t, on[t.id], shared))
 		}
 	}
 	return all
@@ -140,8 +158,8 @@ func (p *Platform) Create(ctx context.Context, project string, a automation.Auto
 // Update implements [sync.Platform].
 func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
 	var made sync.Stored
-	err := p.edit(ctx, old.Marker.Project, func(e *edit) (err error) {
-		made, err = e.update(old, a)
+	err := p.edit(ctx, next.Project, func(e *edit) (err error) {
+		made, err = e.update(old, next, a)
 		return err
 	}, &made)
 	return made, err
@@ -155,23 +173,20 @@ func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
 // Secrets implements [sync.Platform]. Values are compared with fingerprints:
 // Node-RED gives none out.
 func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
-	p.mu.Lock()
-	c := p.listed
-	if time.Since(p.at) > listedFor {
-		c = nil
+	c, err := p.lastListed(ctx)
+	if err != nil {
+		return nil, err
 	}
+	p.mu.Lock()
 	p.listed = nil
 	p.mu.Unlock()
-	if c == nil {
-		var err error
-		if c, err = p.client.readConfig(ctx); err != nil {
-			return nil, err
-		}
-	}
+	borrowed := c.borrowed(project)
 	states := map[string]sync.SecretState{}
 	for name, print := range c.subflow(project).marker.Secrets {
 		value, wanted := want[name]
 		switch {
+		case !wanted && borrowed[name]:
+			// It stays for what a person has made, and is nothing to be deleted.
 		case !wanted:
 			states[name] = sync.Unchecked
 		case isOf(print, value):
@@ -191,7 +206,7 @@ func (p *Platform) PutSecret(ctx context.Context, project, name string, value au
 // DeleteSecret implements [sync.Platform].
 func (p *Platform) DeleteSecret(ctx context.Context, project, name string) error {
 	return p.edit(ctx, project, func(e *edit) error {
-		e.subflow.deleteSecret(name)
+		e.deleteSecret(name)
 		return nil
 	}, nil)
 }
@@ -216,7 +231,7 @@ func (p *Platform) Batch(ctx context.Context, project string, b sync.Batch) erro
 			}
 		}
 		for _, u := range b.Updates {
-			if _, err := e.update(u.Old, u.New); err != nil {
+			if _, err := e.update(u.Old, u.Next, u.New); err != nil {
 				return blame(u.New.Key, err)
 			}
 		}
@@ -226,7 +241,7 @@ func (p *Platform) Batch(ctx context.Context, project string, b sync.Batch) erro
 			}
 		}
 		for _, name := range b.DeleteSecrets {
-			e.subflow.deleteSecret(name)
+			e.deleteSecret(name)
 		}
 		return nil
 	}, nil)
@@ -246,7 +261,7 @@ func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error
 	case <-ctx.Done():
 		return &sync.Error{Kind: sync.Temporary, Message: "cancelled while waiting for another change", Err: ctx.Err()}
 	}
-	if err := p.client.checkVersion(ctx); err != nil {
+	if _, err := p.client.version(ctx); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -266,16 +281,20 @@ func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error
 				return err
 			}
 		}
+		for _, former := range e.left {
+			c.dropSubflow(former)
+		}
 		if err := e.checkEndpoints(); err != nil {
 			return err
 		}
 		if made != nil {
 			t, _ := c.tab(project, made.ID)
-			*made = stored(t, c.on(t.id), c.subflow(project), c.endpoints())
+			*made = stored(t, c.on(t.id), c.subflow(project))
 		}
 		if !c.changed {
 			return nil
 		}
+		c.restartRoutes()
 		err = p.client.deploy(ctx, c)
 		var conflict *sync.Error
 		if !errors.As(err, &conflict) || conflict.Kind != sync.Conflict {
@@ -295,53 +314,111 @@ type edit struct {
 	*config
 	project string
 	subflow subflow
-	written []tab // to be checked in the end
+	written []tab    // to be checked in the end
+	left    []string // the projects that something was taken over from
 }
 
 func (e *edit) create(a automation.Automation) (sync.Stored, error) {
-	for _, t := range e.tabs(e.project) {
-		if t.marker.Key == a.Key {
-			return sync.Stored{}, &sync.Error{Kind: sync.Exists,
-				Message: fmt.Sprintf("project %s has a flow for the key %s already", e.project, a.Key)}
-		}
+	if err := e.free(a.Key, ""); err != nil {
+		return sync.Stored{}, err
 	}
-	return e.write(newID(), 0, a)
+	return e.write(newID(), 0, sync.MarkerOf(e.project, a), a)
 }
 
-func (e *edit) update(old sync.Stored, a automation.Automation) (sync.Stored, error) {
+// free fails if the project has a flow for the key already, other than the one
+// with the ID.
+func (e *edit) free(key, id string) error {
+	for _, t := range e.tabs(e.project) {
+		if t.marker.Key == key && t.id != id {
+			return &sync.Error{Kind: sync.Exists, Message: fmt.Sprintf("project %s has a flow for the key %s already", e.project, key)}
+		}
+	}
+	return nil
+}
+
+func (e *edit) update(old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
 	t, err := e.current(old)
 	if err != nil {
 		return sync.Stored{}, err
 	}
-	return e.write(t.id, t.marker.Writes, a)
+	writes := 0
+	switch {
+	case t.own && t.marker.Project == e.project && t.marker.Key == a.Key:
+		writes = t.marker.Writes
+	case t.own:
+		if t.marker.Project != e.project {
+			e.left = append(e.left, t.marker.Project)
+		}
+		writes = t.marker.Writes
+		err = e.free(a.Key, t.id)
+	default:
+		if err = e.free(a.Key, t.id); err == nil {
+			err = e.adoptable(t)
+		}
+	}
+	if err != nil {
+		return sync.Stored{}, err
+	}
+	return e.write(t.id, writes, next, a)
 }
 
 func (e *edit) delete(old sync.Stored) error {
 	t, err := e.current(old)
-	if err == nil {
-		e.removeTab(t.id)
+	if err != nil {
+		return err
 	}
-	return err
+	if !t.own || t.marker.Project != e.project {
+		return &sync.Error{Kind: sync.Refused, Message: e.nameOf(t.id) + " is not the project's own, and is not deleted"}
+	}
+	e.removeTab(t.id)
+	return nil
 }
 
-// current returns the flow if it is still at the revision.
-func (e *edit) current(old sync.Stored) (tab, error) {
-	t, ok := e.tab(e.project, old.ID)
+// current returns the flow if it is still at the revision, whosever it is.
+func (e *edit) current(old sync.Stored) (entry, error) {
+	t := e.get(old.ID)
 	switch {
-	case !ok:
-		return t, &sync.Error{Kind: sync.NotFound, Message: "the flow is gone"}
-	case revision(t.entry, e.on(t.id)) != old.Revision:
-		return t, &sync.Error{Kind: sync.Conflict, Message: "the flow was changed in the meantime"}
+	case t == nil:
+		return entry{}, &sync.Error{Kind: sync.NotFound, Message: "the flow is gone"}
+	case revision(*t, e.on(t.id)) != old.Revision:
+		return entry{}, &sync.Error{Kind: sync.Conflict, Message: "the flow was changed in the meantime"}
 	}
-	return t, nil
+	return *t, nil
 }
 
-func (e *edit) write(id string, writes int, a automation.Automation) (sync.Stored, error) {
+// adoptable refuses to write over a flow that segue has not written, apart from
+// one that holds what segue writes and nothing else: somebody has copied it, or
+// removed its marker.
+func (e *edit) adoptable(t entry) error {
+	refused := func(why string) error {
+		return &sync.Error{Kind: sync.Refused, Message: e.nameOf(t.id) + " can't be taken over: " + why}
+	}
+	if t.kind != "tab" {
+		return refused("it is not a flow; give its endpoint another path")
+	}
+	requests := 0
+	for _, n := range e.on(t.id) {
+		switch {
+		case isDecoration(n.kind), n.kind == endpointKind, n.kind == "http response", strings.HasPrefix(n.kind, "subflow:"):
+		case n.kind == "template" && n.field == requestField:
+			requests++
+		case n.kind == "template" && n.field == payloadField:
+		default:
+			return refused("it has a node of type " + quoted([]byte(n.kind)) + ", which segue has not written; move that to another flow")
+		}
+	}
+	if requests != 1 {
+		return refused("it is not one that segue has written; remove its endpoint, or give it another path")
+	}
+	return nil
+}
+
+func (e *edit) write(id string, writes int, next sync.Marker, a automation.Automation) (sync.Stored, error) {
 	if !pathPattern.MatchString(a.Key) || !pathPattern.MatchString(e.project) {
 		return sync.Stored{}, &sync.Error{Kind: sync.Refused,
 			Message: fmt.Sprintf("%s/%s can't be the path of an endpoint: use letters, digits, '-', '_', '.' and '/'", printable(e.project), printable(a.Key))}
 	}
-	m := tabMarker{Marker: sync.Marker{Project: e.project, Key: a.Key, Hash: a.Hash()}, Trigger: a.Trigger, Protect: a.Protect, Writes: writes + 1}
+	m := tabMarker{Marker: next, ID: id, Trigger: a.Trigger, Protect: a.Protect, Writes: writes + 1}
 	if err := e.writeTab(id, m, a); err != nil {
 		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "the automation can't be written as a flow: " + printable(err.Error()), Err: err}
 	}
@@ -349,11 +426,18 @@ func (e *edit) write(id string, writes int, a automation.Automation) (sync.Store
 	return sync.Stored{ID: id}, nil
 }
 
+// deleteSecret has a secret forgotten, unless what a person has made needs it.
+func (e *edit) deleteSecret(name string) {
+	if !e.borrowed(e.project)[name] {
+		e.subflow.deleteSecret(name)
+	}
+}
+
 func (e *edit) putSecret(name string, value automation.Secret) error {
 	v := value.Reveal()
 	if strings.TrimSpace(v) == "" || v == "__PWRD__" {
 		return &sync.Error{Kind: sync.Refused, Message: "Node-RED can't store this value of the secret " + name +
-			`: it takes blanks alone, and "__PWRD__", for no value`}
+			`: it takes whitespace alone, and "__PWRD__", for no value`}
 	}
 	e.subflow.putSecret(name, value)
 	return nil
@@ -369,10 +453,10 @@ func (e *edit) checkEndpoints() error {
 		if t.off {
 			continue // it has none
 		}
-		if taker := all.taker(e.project, t.marker.Key, t.id); taker != "" {
+		if takers, _ := all.holders(e.project, t.marker.Key, t.id); len(takers) > 0 {
 			return &sync.BatchError{Key: t.marker.Key, Err: &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf(
 				"the endpoint POST %s is taken by %s, and is not this automation's; remove that endpoint, or give it another path",
-				endpointPath(e.project, t.marker.Key), taker)}}
+				endpointPath(e.project, t.marker.Key), e.with(takers[0], e.project, t.marker.Key))}}
 		}
 	}
 	return nil

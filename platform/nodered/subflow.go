@@ -21,11 +21,33 @@ var (
 	buildCode string
 	//go:embed answer.js
 	answerCode string
+	//go:embed stop.js
+	stopCode string
 )
+
+// latestCode is what this version of segue writes.
+var latestCode = code{build: buildCode + "\n" + automation.MessageCheck, answer: answerCode, stop: stopCode}
+
+// A code is what the function nodes of a subflow do.
+type code struct{ build, answer, stop string }
+
+// id identifies the code.
+func (c code) id() string {
+	all := c.build + "\x00" + c.answer
+	if c.stop != "" { // older versions of segue have none
+		all += "\x00" + c.stop
+	}
+	sum := sha256.Sum256([]byte(all))
+	return hex.EncodeToString(sum[:8])
+}
 
 // secretPrefix is in front of a secret's name in the subflow's environment, so
 // that no reference reaches a variable of the process.
 const secretPrefix = "segue_"
+
+// buildPart is the node of a subflow that makes the request; the others have the
+// names of those on a tab.
+const buildPart = "build"
 
 // A subflowMarker is the record in a project's subflow.
 type subflowMarker struct {
@@ -33,6 +55,9 @@ type subflowMarker struct {
 	// Code identifies the code that was last written, so that an older version
 	// of segue's is told from what somebody has edited.
 	Code string `json:"code"`
+	// Tries says that a try that fails is made again, which an older version of
+	// segue's subflow does not do.
+	Tries bool `json:"tries,omitempty"`
 	// Secrets are the fingerprints of the stored secrets, by name.
 	Secrets map[string]string `json:"secrets"`
 }
@@ -43,7 +68,7 @@ type subflow struct {
 	there  bool
 	marker subflowMarker
 	intact bool // it is as segue, of whatever version, has written it
-	latest bool // its code is of this version
+	latest bool // it is that of this version
 	// put holds the values of secrets that are to be stored.
 	put map[string]automation.Secret
 	// dirty says that it has to be written for the sake of its secrets.
@@ -79,10 +104,11 @@ func (c *config) subflow(project string) subflow {
 			inside[e.id] = e.node()
 		}
 	}
-	build, answer := inside[partID(s.id, "build")].text("func"), inside[partID(s.id, "answer")].text("func")
-	s.latest = build == buildCode && answer == answerCode
-	s.intact = codeID(build, answer) == s.marker.Code && len(inside) == 3
-	for _, want := range s.nodes(build, answer) {
+	build := inside[partID(s.id, buildPart)]
+	found := code{build: build.text("func"), answer: inside[partID(s.id, answerPart)].text("func"), stop: build.text("finalize")}
+	s.latest = found == latestCode && s.marker.Tries
+	s.intact = found.id() == s.marker.Code && len(inside) == 3
+	for _, want := range s.nodes(found) {
 		has, ok := inside[want.id()]
 		if want.id() == s.id {
 			has, ok = got, true
@@ -104,49 +130,85 @@ func list(v any) []node {
 	return nodes
 }
 
-func codeID(build, answer string) string {
-	sum := sha256.Sum256([]byte(build + "\x00" + answer))
-	return hex.EncodeToString(sum[:8])
-}
-
 // nodes makes the subflow and the nodes in it, without info and credentials.
-func (s subflow) nodes(build, answer string) []node {
-	buildID, sendID, answerID := partID(s.id, "build"), partID(s.id, "send"), partID(s.id, "answer")
+func (s subflow) nodes(c code) []node {
+	buildID, sendID, answerID := partID(s.id, buildPart), partID(s.id, sendPart), partID(s.id, answerPart)
 	env := []any{}
 	for _, name := range slices.Sorted(maps.Keys(s.marker.Secrets)) {
 		env = append(env, node{"name": secretPrefix + name, "type": "cred"})
 	}
-	function := func(id, name, code string, outputs, x int, wires []any) node {
-		return node{"id": id, "type": "function", "z": s.id, "name": name, "func": code, "outputs": outputs, "timeout": 0, "noerr": 0,
-			"initialize": "", "finalize": "", "libs": []any{}, "x": x, "y": 80, "wires": wires}
+	function := func(id, name, code, stop string, x int, wires ...any) node {
+		return node{"id": id, "type": "function", "z": s.id, "name": name, "func": code, "outputs": len(wires), "timeout": 0, "noerr": 0,
+			"initialize": "", "finalize": stop, "libs": []any{}, "x": x, "y": 80, "wires": wires}
+	}
+	answered := []any{[]any{}}
+	if s.marker.Tries {
+		answered = append(answered, []any{sendID})
 	}
 	return []node{
 		{"id": s.id, "type": "subflow", "name": "segue: " + s.marker.Project, "category": "", "meta": node{}, "color": "#DDAA99",
 			"in":  []any{node{"x": 40, "y": 80, "wires": []any{node{"id": buildID}}}},
 			"out": []any{node{"x": 780, "y": 80, "wires": []any{node{"id": answerID, "port": 0}, node{"id": buildID, "port": 1}}}},
 			"env": env},
-		function(buildID, "build the request", build, 2, 190, []any{[]any{sendID}, []any{}}),
+		function(buildID, "build the request", c.build, c.stop, 190, []any{sendID}, []any{}),
 		{"id": sendID, "type": "http request", "z": s.id, "name": "send it", "method": "use", "ret": "bin", "paytoqs": "body", "url": "",
 			"tls": "", "persist": false, "proxy": "", "insecureHTTPParser": false, "authType": "", "senderr": false, "headers": []any{},
 			"x": 390, "y": 80, "wires": []any{[]any{answerID}}},
-		function(answerID, "tell the caller", answer, 1, 580, []any{[]any{}}),
+		function(answerID, "tell the caller", c.answer, "", 580, answered...),
 	}
+}
+
+// uses reports whether a flow has the subflow, a person's own included.
+func (c *config) uses(subflow string) bool {
+	return slices.ContainsFunc(c.entries, func(e entry) bool { return e.kind == "subflow:"+subflow })
+}
+
+// dropSubflow removes a project's subflow with its secrets, once all that used it
+// was taken over by another project.
+func (c *config) dropSubflow(project string) {
+	if id := subflowID(project); !c.uses(id) && c.subflow(project).there {
+		c.remove(func(e entry) bool { return e.id == id || e.z == id })
+	}
+}
+
+// borrowed are the secrets of a project that flows need which are not its own:
+// a copy that somebody has made still uses the project's subflow.
+func (c *config) borrowed(project string) map[string]bool {
+	names := map[string]bool{}
+	kind := "subflow:" + subflowID(project)
+	for _, instance := range c.entries {
+		if instance.kind != kind {
+			continue
+		}
+		if on := c.get(instance.z); on != nil && on.own && on.marker.Project == project {
+			continue
+		}
+		for _, e := range c.on(instance.z) {
+			if e.kind == "template" && e.field == requestField {
+				var a automation.Automation
+				a.Action.Headers = map[string]automation.Header{}
+				readRequest(e.node().text("template"), &a)
+				for _, name := range a.SecretNames() {
+					names[name] = true
+				}
+			}
+		}
+	}
+	return names
 }
 
 // writeSubflow stores the subflow if that is needed, and removes it if nothing
 // needs it any more.
 func (c *config) writeSubflow(s subflow) error {
-	kind := "subflow:" + s.id
-	used := slices.ContainsFunc(c.entries, func(e entry) bool { return e.kind == kind })
-	if len(s.marker.Secrets) == 0 && !used {
+	if len(s.marker.Secrets) == 0 && !c.uses(s.id) {
 		c.remove(func(e entry) bool { return e.id == s.id || e.z == s.id })
 		return nil
 	}
 	if s.there && s.intact && s.latest && !s.dirty {
 		return nil
 	}
-	s.marker.Code = codeID(buildCode, answerCode)
-	nodes := s.nodes(buildCode, answerCode)
+	s.marker.Code, s.marker.Tries = latestCode.id(), true
+	nodes := s.nodes(latestCode)
 	info, err := infoOf("What the automations of project **"+s.marker.Project+"** have in common, and the project's secrets. "+
 		"It is managed by [segue](https://github.com/seguehq/segue). Do not edit it here, the secrets neither: the next `segue apply` puts "+
 		"the code back, and does not notice a secret that was changed here.", s.marker)

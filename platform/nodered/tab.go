@@ -19,6 +19,9 @@ import (
 // A tabMarker is the record in a tab's info.
 type tabMarker struct {
 	sync.Marker
+	// ID is that of the tab that the marker was written for: what a person has
+	// copied has another. Older versions of segue have written none.
+	ID      string             `json:"id,omitempty"`
 	Trigger automation.Trigger `json:"trigger"`
 	Protect bool               `json:"protect,omitempty"`
 	// Writes counts what segue has written there.
@@ -29,7 +32,9 @@ type tabMarker struct {
 type requestJSON struct {
 	Headers map[string]automation.Header `json:"headers"`
 	Method  string                       `json:"method"`
-	URL     string                       `json:"url"`
+	// Placeholders are in it because values are checked by them.
+	Placeholders map[string]automation.PlaceholderLimit `json:"placeholders,omitempty"`
+	URL          string                                 `json:"url"`
 }
 
 // The nodes on a tab, by their part. The order is that of the message.
@@ -40,6 +45,14 @@ const (
 	sendPart     = "send"
 	answerPart   = "answer"
 )
+
+// What the template nodes fill in, by which a copy's are known.
+const (
+	requestField = "segue." + requestPart
+	payloadField = "segue." + payloadPart
+)
+
+var parts = []string{endpointPart, requestPart, payloadPart, sendPart, answerPart}
 
 // partID is the ID of a node, which belongs to the tab or subflow for good.
 func partID(container, part string) string {
@@ -57,6 +70,24 @@ func newID() string {
 // endpointPath is what an automation's endpoint is called.
 func endpointPath(project, key string) string { return "/segue/" + project + "/" + key }
 
+// pathVariable is a variable of the flow, which the path of its endpoint is taken
+// from. It is that of the automation in the very flow that segue has written, and
+// another in any flow that a person makes of it: of two endpoints with the same
+// path Node-RED forgets both when one is stopped.
+const pathVariable = "SEGUE_PATH"
+
+// pathReference is the path of an endpoint that refers to the variable.
+const pathReference = "${" + pathVariable + "}"
+
+// copyPath is what the endpoint of a copy is called.
+func copyPath(id string) string { return "/segue-copies/" + id }
+
+// pathIn is the variable for the flow with an ID. Its value is in JSONata.
+func pathIn(id, path string) node {
+	return node{"name": pathVariable, "type": "jsonata",
+		"value": fmt.Sprintf(`$env("NR_FLOW_ID") = %q ? %q : %q & $env("NR_FLOW_ID")`, id, path, copyPath(""))}
+}
+
 var pathPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
 
 // sourceFolder says where an automation's source is in its project: a key is the
@@ -70,16 +101,25 @@ func sourceFolder(key string) string {
 
 // tabNodes makes the nodes of an automation, the tab first.
 func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
-	request, err := encode(requestJSON{Headers: a.Action.Headers, Method: a.Action.Method, URL: a.Action.URL})
+	request, err := encode(requestJSON{Headers: a.Action.Headers, Method: a.Action.Method, Placeholders: a.Placeholders, URL: a.Action.URL})
 	if err != nil {
 		return nil, err
 	}
 	url := endpointPath(m.Project, m.Key)
+	endpoint, env := node{"url": url, "method": "post", "upload": false, "skipBodyParsing": false, "swaggerDoc": ""}, []any{}
+	if m.ID != "" { // older versions of segue leave the path and the body to Node-RED
+		endpoint["url"], env = pathReference, []any{pathIn(id, url)}
+		// The body is read in the subflow, where numbers keep their digits.
+		endpoint["skipBodyParsing"] = true
+		// Each write changes it, so that Node-RED restarts the node, whatever has
+		// become of its route.
+		endpoint["info"] = fmt.Sprintf("Written by segue, for the %s time.", ordinal(m.Writes))
+	}
 	info, err := infoOf(fmt.Sprintf("This flow is managed in Git, by [segue](https://github.com/seguehq/segue). "+
 		"Do not edit it here: the next `segue apply` puts back what the code says.\n\n"+
 		"- project: `%s`\n- source: `automations: \"%s\"` in %s\n- key: `%s`\n\n"+
 		"It starts at `POST %s`, below Node-RED's httpNodeRoot, with a JSON object of placeholder values. "+
-		"Its request and payload are in the nodes of these names.", m.Project, path.Base(m.Key), sourceFolder(m.Key), m.Key, url), m)
+		"Its request and payload are in the nodes of these names. A copy of this flow starts at a path of its own, `%s`.", m.Project, path.Base(m.Key), sourceFolder(m.Key), m.Key, url, copyPath("<ID of the flow>")), m)
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +140,8 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 			"template": strings.TrimSuffix(string(automation.Indent(text)), "\n"), "output": "json"})
 	}
 	nodes := []node{
-		{"id": id, "type": "tab", "label": a.Name, "disabled": !a.Enabled, "info": info, "env": []any{}},
-		place(endpointPart, "http in", requestPart, node{"url": url, "method": "post", "upload": false, "skipBodyParsing": false, "swaggerDoc": ""}),
+		{"id": id, "type": "tab", "label": a.Name, "disabled": !a.Enabled, "info": info, "env": env},
+		place(endpointPart, endpointKind, requestPart, endpoint),
 	}
 	next := sendPart
 	if a.Action.Payload != nil {
@@ -117,24 +157,56 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 	), nil
 }
 
-// A tab is a flow that carries a marker.
+var pathValue = regexp.MustCompile(`^\$env\("NR_FLOW_ID"\) = "([^"]*)" \? "([^"]*)" : `)
+
+// pathFor is the path that the variable has in the flow with an ID, "" if that
+// can't be told.
+func pathFor(id, kind, value string) string {
+	switch m := pathValue.FindStringSubmatch(value); {
+	case kind == "str":
+		return value
+	case kind != "jsonata" || m == nil:
+		return ""
+	case m[1] == id:
+		return m[2]
+	}
+	return copyPath(id)
+}
+
+// ordinal writes a number as people count: 1st, 2nd, 3rd, 4th.
+func ordinal(n int) string {
+	suffix := "th"
+	if tens := n / 10 % 10; tens != 1 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return fmt.Sprint(n) + suffix
+}
+
+// A tab is a flow of segue's own.
 type tab struct {
 	entry
 	marker tabMarker
 }
 
-// tabs returns the flows of a project.
+// tabs returns the flows that are a project's own.
 func (c *config) tabs(project string) []tab {
 	var found []tab
 	for _, e := range c.entries {
-		if m := e.marker; m != nil && m.Project == project && m.Key != "" {
+		if m := e.marker; e.own && m.Project == project {
 			found = append(found, tab{entry: e, marker: *m})
 		}
 	}
 	return found
 }
 
-// tab returns the flow of a project with an ID.
+// tab returns the flow with an ID, if it is the project's own.
 func (c *config) tab(project, id string) (tab, bool) {
 	tabs := c.tabs(project)
 	i := slices.IndexFunc(tabs, func(t tab) bool { return t.id == id })
@@ -161,7 +233,7 @@ func isDecoration(kind string) bool { return kind == "comment" || kind == "group
 // stored reads an automation back in canonical terms. A flow whose nodes are
 // not those that segue makes of what is read, because somebody has changed what
 // canonical terms can't express, gets a kind of action that says so.
-func stored(t tab, on []entry, shared subflow, all endpoints) sync.Stored {
+func stored(t tab, on []entry, shared subflow) sync.Stored {
 	was := t.node()
 	disabled, _ := was["disabled"].(bool)
 	a := automation.Automation{
@@ -174,26 +246,27 @@ func stored(t tab, on []entry, shared subflow, all endpoints) sync.Stored {
 			byID[e.id] = e.node()
 		}
 	}
-	if n, ok := byID[partID(t.id, requestPart)]; ok {
-		readRequest(n.text("template"), &a.Action)
-	}
-	if n, ok := byID[partID(t.id, payloadPart)]; ok {
-		a.Action.Payload = readPayload(n.text("template"))
-	}
+	readParts(byID[partID(t.id, requestPart)], byID[partID(t.id, payloadPart)], &a)
 	edited := editedParts(t, a, byID)
 	if !shared.intact {
 		edited = append(edited, "the subflow segue: "+t.marker.Project)
 	}
-	if a.Enabled {
-		// An apply can't put it right, and says what to do.
-		if taker := all.taker(t.marker.Project, t.marker.Key, t.id); taker != "" {
-			edited = append(edited, "its endpoint is taken by "+taker)
-		}
-	}
 	if len(edited) > 0 {
 		a.Action.Kind += " (changed by hand: " + strings.Join(edited, ", ") + ")"
 	}
-	return sync.Stored{ID: t.id, Revision: revision(t.entry, on), Marker: t.marker.Marker, Automation: a}
+	return sync.Stored{ID: t.id, Revision: revision(t.entry, on), Marker: t.marker.Marker, Automation: a,
+		Outdated: t.marker.ID == "" || !shared.latest}
+}
+
+// readParts reads the template nodes of the request and the payload, as far as
+// they are there.
+func readParts(request, payload node, a *automation.Automation) {
+	if request != nil {
+		readRequest(request.text("template"), a)
+	}
+	if payload != nil {
+		a.Action.Payload = readPayload(payload.text("template"))
+	}
 }
 
 // editedParts names the nodes that are not as segue makes them of a.
@@ -203,6 +276,9 @@ func editedParts(t tab, a automation.Automation, byID map[string]node) []string 
 		return []string{"its request can't be read"}
 	}
 	var edited []string
+	if !hasAll(list(t.node()["env"]), want[0]["env"].([]any)) {
+		edited = append(edited, "the flow's variable "+pathVariable)
+	}
 	for _, w := range want[1:] {
 		got, ok := byID[w.id()]
 		if text := got.text("template"); w.text("type") == "template" && text != "" {
@@ -222,18 +298,30 @@ func editedParts(t tab, a automation.Automation, byID map[string]node) []string 
 	return edited
 }
 
-// readRequest reads the request's template node as far as it can be read.
-func readRequest(text string, r *automation.Request) {
-	var fields struct {
-		Headers map[string]json.RawMessage
-		Method  string
-		URL     string
+// hasAll reports whether variables are among those of a flow.
+func hasAll(got []node, want []any) bool {
+	for _, w := range want {
+		if !slices.ContainsFunc(got, func(g node) bool { return sameValue("", w, g) }) {
+			return false
+		}
 	}
+	return true
+}
+
+// readRequest reads the request's template node as far as it can be read.
+func readRequest(text string, a *automation.Automation) {
+	var fields struct {
+		Headers      map[string]json.RawMessage
+		Method       string
+		Placeholders map[string]automation.PlaceholderLimit
+		URL          string
+	}
+	r := &a.Action
 	if json.Unmarshal([]byte(text), &fields) != nil {
 		r.URL = text // the difference shows it
 		return
 	}
-	r.Method, r.URL = fields.Method, fields.URL
+	r.Method, r.URL, a.Placeholders = fields.Method, fields.URL, fields.Placeholders
 	for name, raw := range fields.Headers {
 		var h automation.Header
 		if json.Unmarshal(raw, &h) != nil {

@@ -58,6 +58,9 @@ const (
 type Harness struct {
 	// Platform is the package's name, "embedded". The results are kept under it.
 	Platform string
+	// Release tells the results from those of another version of the same platform,
+	// "" for the first one.
+	Release string
 	// Product is what it was tested with, for the table: "n8n 1.123.81".
 	Product string
 	// Missing says of each capability that the platform lacks why. The reason
@@ -128,7 +131,7 @@ type scene struct {
 // the right messages. Each check is a subtest. Where the platform lacks a
 // capability, what it does instead is checked.
 //
-// The results are compared with testdata/PLATFORM.json beside this file, and
+// The results are compared with testdata/PLATFORM-RELEASE.json beside this file, and
 // renewed with SEGUE_UPDATE=1, along with the table in docs/platforms.md.
 func Run(t *testing.T, h Harness) {
 	all := slices.Concat(storageChecks, applyChecks, messageChecks, promiseChecks)

@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +55,16 @@ type Program struct {
 	Dir string
 	// NpmArgs are added to npm ci, such as "--omit=optional".
 	NpmArgs []string
+	// Node is the exact version of Node.js that it is installed and run with, such
+	// as "24.21.0", where the one on the PATH will not do. It is fetched too. "" for
+	// the one on the PATH.
+	Node string
+	// Rebuild are packages whose scripts are run after an installation with
+	// --ignore-scripts: those that build what they need.
+	Rebuild []string
+	// Useless are the endings of files that it does not read when it runs, such as
+	// ".map". They are removed, so that less is kept.
+	Useless []string
 	// Timeout is for the installation, 15 minutes if it is zero.
 	Timeout time.Duration
 }
@@ -70,6 +82,104 @@ func (p Program) Install(t testing.TB) string {
 	return dir
 }
 
+// NodeJS returns the Node.js that runs the program, and what it adds to the
+// environment, where it has one of its own. Install comes first.
+func (p Program) NodeJS(t testing.TB) (node string, env []string) {
+	t.Helper()
+	if p.Node == "" {
+		return "node", nil
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node = nodeIn(nodeDir(cache, p.Node))
+	return node, []string{pathWith(node)}
+}
+
+// pathWith is the variable PATH with the directory of a program in front.
+func pathWith(program string) string {
+	return "PATH=" + filepath.Dir(program) + string(os.PathListSeparator) + os.Getenv("PATH")
+}
+
+// cacheDir is where programs are installed.
+func cacheDir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	cache = filepath.Join(cache, "segue-test")
+	return cache, os.MkdirAll(cache, 0o755)
+}
+
+// nodePackage is the package of the npm registry that holds Node.js for this
+// machine.
+func nodePackage() string {
+	system, machine := runtime.GOOS, runtime.GOARCH
+	if system == "windows" {
+		system = "win"
+	}
+	if machine == "amd64" {
+		machine = "x64"
+	}
+	return "node-" + system + "-" + machine
+}
+
+func nodeDir(cache, version string) string { return filepath.Join(cache, "node-"+version) }
+
+// nodeIn is the program in a directory that installNode has made.
+func nodeIn(dir string) string {
+	return filepath.Join(dir, "node_modules", nodePackage(), "bin", "node")
+}
+
+// installNode installs a version of Node.js, unless it is there. It comes without
+// npm: the one on the PATH runs with it.
+func installNode(ctx context.Context, cache, version string) error {
+	dir := nodeDir(cache, version)
+	unlock, err := lockedfile.MutexAt(dir + ".lock").Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Stat(nodeIn(dir)); err == nil {
+		return nil
+	}
+	return fill(cache, dir, func(fresh string) error {
+		return run(ctx, fresh, os.Environ(), "npm", "install", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error",
+			"--prefix", fresh, nodePackage()+"@"+version)
+	})
+}
+
+// fill makes a directory that is there as a whole or not at all.
+func fill(cache, dir string, make func(fresh string) error) error {
+	fresh, err := os.MkdirTemp(cache, "installing-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh)
+	if err := make(fresh); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.Rename(fresh, dir)
+}
+
+// run runs a command of an installation.
+func run(ctx context.Context, dir string, env []string, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = dir, env
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s %s took too long", name, args[0])
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %v\n%s", name, args[0], err, lastLines(out, 40))
+	}
+	return nil
+}
+
 func (p Program) install(t testing.TB) (string, error) {
 	var spec struct {
 		Dependencies map[string]string `json:"dependencies"`
@@ -85,6 +195,9 @@ func (p Program) install(t testing.TB) (string, error) {
 		fmt.Fprintf(hash, "%s %d\n%s", name, len(b), b)
 	}
 	fmt.Fprintf(hash, "%q", p.NpmArgs)
+	if p.Node != "" || len(p.Rebuild)+len(p.Useless) > 0 {
+		fmt.Fprintf(hash, "%q %q %q", p.Node, p.Rebuild, p.Useless)
+	}
 	if err := json.Unmarshal(files["package.json"], &spec); err != nil {
 		return "", err
 	}
@@ -97,12 +210,8 @@ func (p Program) install(t testing.TB) (string, error) {
 			return "", fmt.Errorf("%s is not on the PATH; install Node.js 20 or later, with npm", command)
 		}
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := cacheDir()
 	if err != nil {
-		return "", err
-	}
-	cache = filepath.Join(cache, "segue-test")
-	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", err
 	}
 	dir := filepath.Join(cache, fmt.Sprintf("%s-%s-%s", p.Package, version, hex.EncodeToString(hash.Sum(nil))[:12]))
@@ -120,34 +229,51 @@ func (p Program) install(t testing.TB) (string, error) {
 	if p.Timeout <= 0 {
 		p.Timeout = 15 * time.Minute
 	}
-	fresh, err := os.MkdirTemp(cache, "installing-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(fresh)
-	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(fresh, name), b, 0o644); err != nil {
-			return "", err
-		}
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), p.Timeout)
 	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", append([]string{"ci", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"}, p.NpmArgs...)...)
-	npm.Dir = fresh
-	out, err := npm.CombinedOutput()
-	if ctx.Err() != nil {
-		return "", fmt.Errorf("npm ci took longer than %v", p.Timeout)
+	env := os.Environ()
+	if p.Node != "" {
+		if err := installNode(ctx, cache, p.Node); err != nil {
+			return "", fmt.Errorf("Node.js %s: %w", p.Node, err)
+		}
+		// What is compiled needs the headers of the same version.
+		node := nodeIn(nodeDir(cache, p.Node))
+		env = append(env, pathWith(node), "npm_config_nodedir="+filepath.Dir(filepath.Dir(node)))
 	}
-	if err != nil {
-		return "", fmt.Errorf("npm ci: %v\n%s", err, lastLines(out, 40))
+	return dir, fill(cache, dir, func(fresh string) error {
+		for name, b := range files {
+			if err := os.WriteFile(filepath.Join(fresh, name), b, 0o644); err != nil {
+				return err
+			}
+		}
+		quiet := []string{"--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"}
+		if err := run(ctx, fresh, env, "npm", slices.Concat([]string{"ci"}, quiet, p.NpmArgs)...); err != nil {
+			return err
+		}
+		if len(p.Rebuild) > 0 {
+			if err := run(ctx, fresh, env, "npm", slices.Concat([]string{"rebuild"}, quiet, p.Rebuild)...); err != nil {
+				return err
+			}
+		}
+		if err := p.prune(fresh); err != nil {
+			return err
+		}
+		return p.verify(fresh, version)
+	})
+}
+
+// prune removes what is not needed when the program runs.
+func (p Program) prune(dir string) error {
+	if len(p.Useless) == 0 {
+		return nil
 	}
-	if err := p.verify(fresh, version); err != nil {
-		return "", err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return "", err
-	}
-	return dir, os.Rename(fresh, dir)
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		useless := func(ending string) bool { return strings.HasSuffix(path, ending) }
+		if err != nil || !entry.Type().IsRegular() || !slices.ContainsFunc(p.Useless, useless) {
+			return err
+		}
+		return os.Remove(path)
+	})
 }
 
 // verify checks that a directory holds the program in the version.

@@ -2,6 +2,7 @@ package platformtest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
@@ -58,7 +59,11 @@ func record(t *testing.T, results []checkResult, h Harness) {
 	if err := e.Encode(platformResults{Platform: h.Platform, Product: h.Product, Checks: results}); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "testdata", h.Platform+".json")
+	name := h.Platform
+	if h.Release != "" {
+		name += "-" + h.Release
+	}
+	file := filepath.Join(dir, "testdata", name+".json")
 	if updating() {
 		unlock, err := lockedfile.MutexAt(filepath.Join(os.TempDir(), "segue-conformance.lock")).Lock()
 		if err != nil {
@@ -80,7 +85,7 @@ func record(t *testing.T, results []checkResult, h Harness) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(kept), b.String()); diff != "" {
+	if diff := gocmp.Diff(string(kept), b.String()); diff != "" {
 		t.Errorf("%s is stale; renew it with SEGUE_UPDATE=1 (-kept +now):\n%s", file, diff)
 	}
 }
@@ -124,6 +129,9 @@ func withTable(page, dir string) (string, error) {
 		}
 		all = append(all, r)
 	}
+	slices.SortStableFunc(all, func(a, b platformResults) int {
+		return cmp.Or(strings.Compare(a.Platform, b.Platform), strings.Compare(a.Product, b.Product))
+	})
 	return before + tableBegin + "\n\n" + table(all) + "\n" + tableEnd + after, nil
 }
 
