@@ -81,6 +81,24 @@ func (s *server) bench(t *testing.T) *platformtest.Bench {
 			t.Helper()
 			return fire(s.webhook(project, a.Key), values)
 		},
+		FireJSON: func(t testing.TB, project string, a automation.Automation, object string) error {
+			t.Helper()
+			return postJSON(s.webhook(project, a.Key), []byte(object))
+		},
+		Copy: func(t testing.TB, stored sync.Stored) func(testing.TB) []byte {
+			t.Helper()
+			copied := copyings[0].copy(t, s, stored.ID)
+			s.edit(t, copied, func(w map[string]any) {
+				w["name"] = "Copy of " + stored.Automation.Name
+				for _, n := range nodesOf(w) {
+					if n["type"] == webhookType {
+						n["parameters"].(map[string]any)["path"] = "copies/" + copied
+					}
+				}
+			})
+			t.Cleanup(func() { s.rest(t, "DELETE", "/api/v1/workflows/"+copied, nil, nil) })
+			return func(t testing.TB) []byte { return []byte(s.raw(t, copied)) }
+		},
 	}
 }
 
@@ -95,7 +113,12 @@ func fire(url string, values map[string]any) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.Post(url, "application/json", bytes.NewReader(b))
+	return postJSON(url, b)
+}
+
+// postJSON sends a body to a webhook as it is.
+func postJSON(url string, body []byte) error {
+	res, err := http.Post(url, "application/json", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

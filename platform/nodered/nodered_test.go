@@ -213,7 +213,7 @@ func (r *nodeRED) platform(t *testing.T) *Platform {
 }
 
 // fire calls the endpoint of an automation.
-func (r *nodeRED) fire(t testing.TB, project, key string, values map[string]any) error {
+func (r *nodeRED) fire(t testing.TB, project, key string, values any) error {
 	t.Helper()
 	r.settle(t)
 	status, b := r.request(t, "POST", endpointPath(project, key), nil, values)
@@ -345,6 +345,18 @@ func TestConformance(t *testing.T) {
 				Fire: func(t testing.TB, project string, a automation.Automation, values map[string]any) error {
 					t.Helper()
 					return r.fire(t, project, a.Key, values)
+				},
+				FireJSON: func(t testing.TB, project string, a automation.Automation, object string) error {
+					t.Helper()
+					return r.fire(t, project, a.Key, json.RawMessage(object))
+				},
+				Copy: func(t testing.TB, s sync.Stored) func(testing.TB) []byte {
+					t.Helper()
+					copied := r.copyTab(t, s.ID, false)
+					return func(t testing.TB) []byte {
+						t.Helper()
+						return []byte(r.flowOf(t, copied))
+					}
 				},
 			}
 		},

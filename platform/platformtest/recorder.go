@@ -23,7 +23,8 @@ type Received struct {
 }
 
 // A Recorder is an HTTP server on the loopback interface that keeps what it is
-// sent, as the endpoint of automations under test. It answers 200.
+// sent, as the endpoint of automations under test. It answers 200, unless
+// [Recorder.Fail] says otherwise.
 type Recorder struct {
 	// URL is the server's, without a slash at the end.
 	URL string
@@ -31,6 +32,8 @@ type Recorder struct {
 	mu      sync.Mutex
 	queue   []Received
 	arrived chan struct{} // closed and replaced with each request
+	// failures are how many of the next requests get the status failure.
+	failures, failure int
 }
 
 // StartRecorder starts a recorder that lives as long as the test.
@@ -53,6 +56,17 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.queue = append(r.queue, Received{Method: req.Method, URI: req.RequestURI, Header: req.Header.Clone(), Body: body})
 	close(r.arrived)
 	r.arrived = make(chan struct{})
+	if r.failures > 0 {
+		r.failures--
+		w.WriteHeader(r.failure)
+	}
+}
+
+// Fail makes the next n requests fail with a status. They are kept like all others.
+func (r *Recorder) Fail(n, status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failures, r.failure = n, status
 }
 
 // Next takes the oldest request that was not yet taken, and waits for one if

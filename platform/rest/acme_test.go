@@ -3,6 +3,7 @@ package rest_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -204,6 +205,35 @@ func (a *acme) labels(list *[]string) http.HandlerFunc {
 	}
 }
 
+// duplicate makes a copy of a rule, as people would, and changes it. The function that
+// it returns reads the copy.
+func (a *acme) duplicate(t testing.TB, id string, change func(fields map[string]any)) func(testing.TB) []byte {
+	t.Helper()
+	n, err := strconv.Atoi(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.mu.Lock()
+	a.last++
+	copied := &rule{id: a.last, version: 1, fields: maps.Clone(a.rules[n].fields)}
+	a.rules[copied.id] = copied
+	a.mu.Unlock()
+	a.edit(t, strconv.Itoa(copied.id), change)
+	return func(t testing.TB) []byte {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		r := a.rules[copied.id]
+		if r == nil {
+			t.Fatal("the copy is gone")
+		}
+		b, err := json.Marshal([]any{r.version, r.fields})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+}
+
 // edit changes a rule by hand.
 func (a *acme) edit(t testing.TB, id string, change func(fields map[string]any)) {
 	t.Helper()
@@ -300,5 +330,8 @@ func (r *rule) send(values map[string]any) error {
 	if err != nil {
 		return err
 	}
-	return res.Body.Close()
+	if res.StatusCode > 299 {
+		err = fmt.Errorf("it was answered with %s", res.Status)
+	}
+	return errors.Join(err, res.Body.Close())
 }

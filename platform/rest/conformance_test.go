@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/seguehq/segue/automation"
@@ -16,9 +17,11 @@ func TestConformance(t *testing.T) {
 	platformtest.Run(t, platformtest.Harness{
 		Platform: "rest", Product: "the API described below",
 		Missing: map[platformtest.Capability]string{
-			platformtest.UniqueKeys: "it does not know segue's keys; a second automation of a key is found and removed by the next apply",
-			platformtest.OneWrite:   "each automation is a write of its own",
-			platformtest.Canvas:     "there is no canvas; saving an automation as it is counts as nothing",
+			platformtest.UniqueKeys:     "it does not know segue's keys; a second automation of a key is found and removed by the next apply",
+			platformtest.OneWrite:       "each automation is a write of its own",
+			platformtest.ChecksMessages: "what it sends is its own business",
+			platformtest.Retries:        "whether it tries again is its own business",
+			platformtest.Canvas:         "there is no canvas; saving an automation as it is counts as nothing",
 		},
 		New: func(t *testing.T) *platformtest.Bench {
 			server := startAcme(t)
@@ -82,6 +85,22 @@ func bench(server *acme, p sync.Platform) *platformtest.Bench {
 			}
 		},
 		Dump: func(testing.TB) []byte { return server.dump() },
+		FireJSON: func(t testing.TB, _ string, a automation.Automation, object string) error {
+			var values map[string]any
+			d := json.NewDecoder(strings.NewReader(object))
+			d.UseNumber()
+			if err := d.Decode(&values); err != nil {
+				t.Fatal(err)
+			}
+			return server.fire(a.Trigger.Kind, a.Trigger.Name, values)
+		},
+		Copy: func(t testing.TB, s sync.Stored) func(testing.TB) []byte {
+			t.Helper()
+			return server.duplicate(t, s.ID, func(fields map[string]any) {
+				fields["title"] = "Copy of " + fields["title"].(string)
+				fields["when"] = map[string]any{"behaviour": "Trigger of a copy"}
+			})
+		},
 		Fire: func(t testing.TB, _ string, a automation.Automation, values map[string]any) error {
 			b, err := json.Marshal(values)
 			if err != nil {
