@@ -79,6 +79,11 @@ type Trigger struct {
 	Name string      `json:"name"`
 }
 
+// DeepestPayload is how many objects and lists of a payload may be within each
+// other. More than 10,000 can't be read by most of what reads JSON, and a
+// payload is never alone: it is within an automation, in a list, in an answer.
+const DeepestPayload = 1000
+
 // A Request is the HTTP request that an automation sends.
 type Request struct {
 	// Headers are keyed by canonical MIME name ("Content-Type").

@@ -155,3 +155,13 @@ func TestSecretIsNeverShown(t *testing.T) {
 		t.Error("Reveal does not give the value")
 	}
 }
+
+func TestPayloadDepth(t *testing.T) {
+	for text, want := range map[string]int{
+		`1`: 0, `{}`: 1, `[[],[{}]]`: 3, `{"a": "[[[{\"["}`: 1, `"\\"`: 0, `{"a":{"b":[1]},"c":[[]]}`: 3, `"\`: 0,
+	} {
+		if got := PayloadDepth([]byte(text)); got != want {
+			t.Errorf("%s: got %d, want %d", text, got, want)
+		}
+	}
+}

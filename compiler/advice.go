@@ -570,10 +570,7 @@ func (a *advisor) place() (diagnostic.List, error) {
 	if len(packages) == 0 {
 		return nil, nil
 	}
-	x, err := a.evaluation.explainer()
-	if err != nil {
-		return nil, err
-	}
+	x := a.evaluation.explainer()
 	for _, at := range slices.SortedFunc(maps.Keys(packages), func(p, q folder) int {
 		return cmp.Or(cmp.Compare(p.dir, q.dir), cmp.Compare(p.pkg, q.pkg))
 	}) {

@@ -542,10 +542,7 @@ func withoutBraces(v any) any {
 
 // placeProblems finds the places of the problems and of the tests that have any.
 func placeProblems(project *Project, all []*tested) error {
-	x, err := newExplainer(project.Dir, project.Catalog, nil)
-	if err != nil {
-		return err
-	}
+	x := newExplainer(project.disk, project.Catalog, nil)
 	x.loader.tests = true
 	opened := map[string]*explained{}
 	for _, t := range all {
@@ -557,6 +554,7 @@ func placeProblems(project *Project, all []*tested) error {
 			id := t.dir + "\x00" + t.pkg
 			p := opened[id]
 			if p == nil {
+				var err error
 				if p, err = x.open(t.dir, t.pkg, nil); err != nil {
 					return err
 				}

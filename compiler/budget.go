@@ -1,9 +1,7 @@
 package compiler
 
 import (
-	"os"
 	"path"
-	"path/filepath"
 	"runtime/metrics"
 	"slices"
 	"sync"
@@ -182,7 +180,7 @@ func (l Limits) sort(dirs []string, file func(dir string) string) (together, alo
 
 // firstFile names the first file of a folder.
 func (e *evaluation) firstFile(dir string) string {
-	entries, err := os.ReadDir(filepath.Join(e.loader.root, filepath.FromSlash(dir)))
+	entries, err := e.loader.disk.readDir(dir)
 	if err != nil {
 		return dir
 	}

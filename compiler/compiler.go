@@ -70,11 +70,20 @@ type Result struct {
 func Compile(ctx context.Context, opts Options) (*Result, error) { return compile(ctx, opts, nil) }
 
 // compile compiles a project, and gives what comes out to tests unless it is nil.
+// When ctx is done, what could not be had is not a finding.
 func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error) {
+	result, err := compileAll(ctx, opts, tests)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return result, err
+}
+
+func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, error) {
 	if opts.Dir == "" {
 		opts.Dir = "."
 	}
-	project, findings, err := openProject(opts.Dir, opts.Limits)
+	project, findings, err := openProject(ctx, opts.Dir, opts.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -96,14 +105,9 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 			return nil, err
 		}
 	}
-	strict, err := newLoader(project.Dir, schema.Files())
-	if err != nil {
-		return nil, err
-	}
+	strict := newLoader(project.disk, schema.Files())
 	strict.tests = tests != nil
-	if differs, err := strict.vendoredDiffers(); err != nil {
-		return nil, err
-	} else if differs {
+	if strict.vendoredDiffers() {
 		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
 			Severity: diagnostic.Warning, Code: "schema-version", File: schema.VendorDir,
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
@@ -112,9 +116,6 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	dirs, err := strict.packageDirs()
 	if err != nil {
 		return nil, err
-	}
-	for _, d := range strict.aside {
-		result.Diagnostics = append(result.Diagnostics, d)
 	}
 	if dirs, err = matching(dirs, opts.Patterns); err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	}
 	result.Diagnostics = append(result.Diagnostics, unexplained...)
 	if e.sourceless.Load() {
-		d, err := noSource(project.Dir)
+		d, err := noSource(project.disk)
 		if err != nil {
 			return nil, err
 		}
@@ -166,11 +167,13 @@ func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error)
 	if result.Diagnostics, err = e.compare(all, result.Diagnostics, len(opts.Patterns) > 0); err != nil {
 		return nil, err
 	}
+	result.Diagnostics = append(result.Diagnostics, project.disk.findings()...)
 	withoutClashes(result.Diagnostics)
 	result.Diagnostics.Sort()
 	result.Diagnostics = once(byOrigin(withoutChoice(result.Diagnostics)))
 	result.Diagnostics.Sort()
-	conceal(project.Dir, result.Diagnostics)
+	withinFiles(project.disk, result.Diagnostics)
+	conceal(project.disk, result.Diagnostics)
 	return result, nil
 }
 

@@ -2,8 +2,7 @@ package compiler
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -328,13 +327,13 @@ func (r *credentialReader) value(w word) {
 }
 
 // conceal takes what may be a credential out of what findings say.
-func conceal(root string, found diagnostic.List) {
+func conceal(disk *workspace, found diagnostic.List) {
 	var file string
 	var known []string
 	for i := range found {
 		d := &found[i]
 		if d.File != file {
-			file, known = d.File, credentialsIn(filepath.Join(root, filepath.FromSlash(d.File)))
+			file, known = d.File, credentialsIn(disk, d.File)
 		}
 		concealed := func(text string) string {
 			for _, v := range known {
@@ -361,10 +360,13 @@ func conceal(root string, found diagnostic.List) {
 }
 
 // credentialsIn lists what may be a credential in a file, the longest first.
-func credentialsIn(file string) []string {
+func credentialsIn(disk *workspace, file string) []string {
 	const least = 6 // shorter ones may be part of other words
-	content, err := os.ReadFile(file)
-	if err != nil || filepath.Ext(file) != ".cue" {
+	if path.Ext(file) != ".cue" {
+		return nil
+	}
+	content, err := disk.read(file)
+	if err != nil {
 		return nil
 	}
 	r := credentialReader{content: content}

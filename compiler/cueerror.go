@@ -56,6 +56,9 @@ func (p *explained) cueErrors(err error, at valuePath) {
 	}
 	seen := map[string]bool{}
 	for _, e := range list {
+		if p.aboutEmbedding(e) || p.loader.disk.modules.causes(e) {
+			continue
+		}
 		f := finding{path: at}
 		if at == nil {
 			f.path = errorPath(e)

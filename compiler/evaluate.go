@@ -47,16 +47,13 @@ type evaluation struct {
 }
 
 // explainer returns one that reads the same files.
-func (e *evaluation) explainer() (*explainer, error) {
-	x, err := newExplainer(e.project.Dir, e.project.Catalog, e.dirs)
-	if err != nil {
-		return nil, err
-	}
+func (e *evaluation) explainer() *explainer {
+	x := newExplainer(e.project.disk, e.project.Catalog, e.dirs)
 	x.loader.tests = e.loader.tests
 	// What one of them has found out serves all.
 	e.once.Do(func() { e.projectDirs = x.projectDirs })
 	x.projectDirs = e.projectDirs
-	return x, nil
+	return x
 }
 
 // A compiled automation still knows where it comes from.
@@ -94,8 +91,8 @@ func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]eva
 	group.SetLimit(workers)
 	for i, chunk := range chunks {
 		group.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
 			var err error
 			results[i], err = e.chunk(ctx, chunk)
@@ -128,8 +125,8 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, err
 	cueContext := cuecontext.New()
 	files := e.loader.reading()
 	for _, inst := range e.loader.packages(dirs, files.parse) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 		dir := e.loader.relative(inst.Dir)
 		work.on(dir, e.loader.sizes[dir])
@@ -166,10 +163,7 @@ func (e *evaluation) unnamed(dir string, inst *build.Instance) (diagnostic.List,
 	if len(inst.BuildFiles) == 1 && e.loader.relative(inst.BuildFiles[0].Filename) == projectFile {
 		return nil, nil
 	}
-	x, err := e.explainer()
-	if err != nil {
-		return nil, err
-	}
+	x := e.explainer()
 	return x.unnamed(dir)
 }
 
@@ -314,10 +308,7 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 // explain finds places for the findings of a package, and findings for what CUE
 // refused.
 func (e *evaluation) explain(out *evaluated, failure error, candidates []candidate) error {
-	x, err := e.explainer()
-	if err != nil {
-		return err
-	}
+	x := e.explainer()
 	p, err := x.open(out.dir, out.pkg, nil)
 	if err != nil {
 		return err
@@ -349,7 +340,7 @@ func (e *evaluation) explain(out *evaluated, failure error, candidates []candida
 			out.refused, out.awaits = failure, p.awaits
 		}
 	}
-	if failure != nil && len(p.awaits) == 0 && len(p.found) == 0 {
+	if failure != nil && len(p.awaits) == 0 && len(p.found) == 0 && e.project.disk.modules.failure() == nil {
 		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.dir, failure)
 	}
 	out.diagnostics = append(out.diagnostics, p.found...)
@@ -380,15 +371,12 @@ func (e *evaluation) unexplained(packages []evaluated) (diagnostic.List, error) 
 		if p.refused == nil || explained(p.awaits, map[string]bool{}) {
 			continue
 		}
-		x, err := e.explainer()
-		if err != nil {
-			return nil, err
-		}
+		x := e.explainer()
 		opened, err := x.open(p.dir, p.pkg, nil)
 		if err != nil {
 			return nil, err
 		}
-		if opened.cueErrors(p.refused, nil); !opened.found.HasErrors() {
+		if opened.cueErrors(p.refused, nil); !opened.found.HasErrors() && e.project.disk.modules.failure() == nil {
 			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", p.dir, p.refused)
 		}
 		out = append(out, opened.found...)
@@ -548,10 +536,7 @@ func keyOf(dir, name string) string {
 
 // duplicate reports that two packages claim one key.
 func (e *evaluation) duplicate(second, first *compiled) (diagnostic.Diagnostic, error) {
-	x, err := e.explainer()
-	if err != nil {
-		return diagnostic.Diagnostic{}, err
-	}
+	x := e.explainer()
 	place := func(c *compiled) (diagnostic.Diagnostic, error) {
 		p, err := x.open(c.dir, c.pkg, nil)
 		if err != nil {

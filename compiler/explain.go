@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -35,19 +34,13 @@ type explainer struct {
 	projectDirs func() map[string]string
 }
 
-func newExplainer(root string, catalog automation.Catalog, dirs []string) (*explainer, error) {
-	l, err := newLoader(root, lenientFiles())
-	if err != nil {
-		return nil, err
-	}
+func newExplainer(disk *workspace, catalog automation.Catalog, dirs []string) *explainer {
+	l := newLoader(disk, lenientFiles())
+	l.alters = true
 	return &explainer{loader: l, catalog: catalog, dirs: dirs, projectDirs: sync.OnceValue(func() map[string]string {
 		// Whoever asks first does not share the loader of another worker.
-		own, err := newLoader(root, nil)
-		if err != nil {
-			return nil
-		}
-		return own.projectDirs()
-	})}, nil
+		return newLoader(disk, nil).projectDirs()
+	})}
 }
 
 // An explained is a package, or a single file, whose findings are collected.
@@ -83,7 +76,9 @@ type explained struct {
 	// circular are the values that are made of themselves and have a finding, with
 	// the path of the automation that it is about.
 	circular map[ast.Expr]string
-	found    diagnostic.List
+	// unembedded are the places of the @embed attributes that have a finding.
+	unembedded map[int]bool
+	found      diagnostic.List
 	// positions are CUE's, by path, of the values that were converted, partials
 	// the paths of structs that may have more fields than can be seen.
 	positions map[string]token.Pos
@@ -95,7 +90,7 @@ type explained struct {
 // references and imports that lead nowhere, become findings.
 func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
 	p := &explained{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{},
-		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]string{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
+		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]string{}, positions: map[string]token.Pos{}, partials: map[string]bool{}, unembedded: map[int]bool{}}
 	var sources []*source
 	folder := path.Clean(dir)
 	for {
@@ -154,7 +149,7 @@ func (e *explainer) packageNames(folder string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, aside := e.loader.aside[s.syntax.Filename]; aside {
+		if e.loader.disk.isAside(s.name) {
 			continue
 		}
 		if pkg := s.syntax.PackageName(); !slices.Contains(names, pkg) {
@@ -172,7 +167,7 @@ func (e *explainer) unnamed(folder string) (diagnostic.List, error) {
 		return nil, err
 	}
 	for _, s := range p.index.sources {
-		_, aside := e.loader.aside[s.syntax.Filename]
+		aside := e.loader.disk.isAside(s.name)
 		torn := slices.ContainsFunc(p.torn, func(t tear) bool { return t.file == s.syntax.Filename })
 		if !aside && !torn && p.patched[s.syntax.Filename] == s.syntax && path.Dir(s.name) == path.Clean(folder) {
 			p.found = append(p.found, noPackage(s.name, s.syntax))
@@ -183,7 +178,7 @@ func (e *explainer) unnamed(folder string) (diagnostic.List, error) {
 
 // sourceFiles lists the files of a folder that belong to a package.
 func (e *explainer) sourceFiles(folder string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(e.loader.root, filepath.FromSlash(folder)))
+	entries, err := e.loader.disk.readDir(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -199,11 +194,11 @@ func (e *explainer) sourceFiles(folder string) ([]string, error) {
 // read parses a file as far as that goes. The second result is what is wrong
 // with its syntax, the third that it can't be read.
 func (e *explainer) read(name string) (*source, error, error) {
-	filename := filepath.Join(e.loader.root, filepath.FromSlash(name))
-	if e.loader.setAside(filename) {
+	filename := e.loader.full(name)
+	content, err := e.loader.read(name)
+	if e.loader.disk.isAside(name) {
 		return &source{name: name, syntax: &ast.File{Filename: filename}}, nil, nil
 	}
-	content, err := os.ReadFile(filename)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
@@ -235,7 +230,11 @@ func (p *explained) owner(filename string) *explained {
 	if !filepath.IsLocal(filepath.FromSlash(name)) || p.loader.isSchema(filename) {
 		return nil
 	}
-	clause, err := parser.ParseFile(filename, nil, parser.PackageClauseOnly)
+	content, err := p.loader.read(name)
+	if err != nil {
+		return nil
+	}
+	clause, err := parser.ParseFile(filename, content, parser.PackageClauseOnly)
 	if err != nil {
 		return nil
 	}
@@ -261,6 +260,7 @@ func (p *explained) evaluate() cue.Value {
 	if p.resolve(); p.refused {
 		return cue.Value{}
 	}
+	p.embeds()
 	used := map[*explained]bool{}
 	parse := func(name string, src any, cfg parser.Config) (*ast.File, error) {
 		if f, ok := p.patched[name]; ok {

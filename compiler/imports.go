@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/literal"
-	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/diagnostic"
@@ -53,6 +51,9 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 	}
 	if clean && !strings.HasPrefix(plain, ".") && r.importable(plain) {
 		return true
+	}
+	if clean && !isStandard(plain) && r.loader.disk.modules.failure() != nil {
+		return false // of which the module file has the finding
 	}
 	d := r.report("unknown-import", spec.Path, "there is no package "+spec.Path.Value+" to import", "")
 	known := slices.Clone(standardPackages)
@@ -345,7 +346,7 @@ func (r *resolver) reportCycle(last *link) {
 
 // loadImport tries to load a package by its import path.
 func (e *explainer) loadImport(name string) error {
-	insts := load.Instances([]string{name}, &load.Config{Dir: e.loader.root, ModuleRoot: e.loader.root, Overlay: e.loader.overlay})
+	insts := e.loader.load([]string{name}, nil, nil)
 	if len(insts) != 1 {
 		return os.ErrNotExist
 	}
@@ -369,7 +370,7 @@ func (e *explainer) importable(name string) bool {
 // projectDirs maps the import paths of the project's own packages to their
 // folders.
 func (l *loader) projectDirs() map[string]string {
-	content, err := os.ReadFile(filepath.Join(l.root, "cue.mod", "module.cue"))
+	content, err := l.disk.read(moduleFile)
 	if err != nil {
 		return nil
 	}

@@ -67,7 +67,7 @@ func (x *index) names(field string) []string {
 }
 
 func (p *explained) heritage() heritage {
-	return heritageOf(filepath.Join(p.loader.root, filepath.FromSlash(p.dir)), p.files())
+	return heritageOf(p.loader.full(p.dir), p.files())
 }
 
 // files are those of the package, as they are written.

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"context"
 	"path"
 	"slices"
 	"strings"
@@ -17,11 +18,11 @@ import (
 // schemaValue builds a package of the schema in files, in a context of its own.
 func schemaValue(t *testing.T, files map[string][]byte, pkg string) (*cue.Context, cue.Value) {
 	t.Helper()
-	l, err := newLoader(t.TempDir(), files)
+	disk, err := openWorkspace(context.Background(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	inst := l.schemaPackage(pkg)
+	inst := newLoader(disk, files).schemaPackage(pkg)
 	if inst.Err != nil {
 		t.Fatalf("%s: %v", pkg, inst.Err)
 	}

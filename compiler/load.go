@@ -29,40 +29,33 @@ import (
 // projectFile is the name of the project file, at the project's root.
 const projectFile = "segue.cue"
 
+// moduleFile and localModuleFile are the files of the CUE module.
+const (
+	moduleFile      = "cue.mod/module.cue"
+	localModuleFile = "cue.mod/local-module.cue"
+)
+
 // A loader reads a project's CUE files with the embedded schema in the place of
 // whatever copy the project has.
 type loader struct {
-	root    string // absolute
-	overlay map[string]load.Source
-	// aside are the files and folders that are not read, with the reason.
-	aside map[string]diagnostic.Diagnostic
+	disk *workspace
+	// root is the folder that CUE takes the project to be in.
+	root string
+	// schema are the files that are in the place of the vendored ones.
+	schema map[string][]byte
 	// tests says that files ending in _test.cue are read as well.
 	tests bool
+	// alters says that CUE gets files that are not as they are on the disk, and may
+	// import something else.
+	alters bool
 	// sizes are the bytes in the files of the folders that packageDirs lists.
 	sizes map[string]int64
 }
 
-// newLoader returns a loader for the project at root, an absolute path, that
-// uses the schema in files.
-func newLoader(root string, files map[string][]byte) (*loader, error) {
-	l := &loader{root: root, overlay: map[string]load.Source{}, aside: map[string]diagnostic.Diagnostic{}, sizes: map[string]int64{}}
-	for name, content := range files {
-		l.overlay[l.vendored(name)] = load.FromBytes(content)
-	}
-	// A file in the vendored copy that this schema does not have would be added
-	// to its package.
-	stale, err := l.staleFiles()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range stale {
-		l.overlay[l.vendored(name)] = load.FromBytes([]byte("package " + path.Base(path.Dir(name)) + "\n"))
-	}
-	module := filepath.Join(root, "cue.mod", "module.cue")
-	if _, err := os.Stat(module); errors.Is(err, fs.ErrNotExist) {
-		l.overlay[module] = load.FromBytes([]byte(ModuleFile("project.example")))
-	}
-	return l, nil
+// newLoader returns a loader for the project in a workspace that uses the schema
+// in files.
+func newLoader(disk *workspace, files map[string][]byte) *loader {
+	return &loader{disk: disk, root: disk.stage, schema: files, sizes: map[string]int64{}}
 }
 
 // ModuleFile returns the content of cue.mod/module.cue for a project.
@@ -70,64 +63,40 @@ func ModuleFile(module string) string {
 	return fmt.Sprintf("module: %q\nlanguage: version: %q\n", module, schema.LanguageVersion)
 }
 
-// vendored returns where a file of the schema stands in the project's copy.
-func (l *loader) vendored(name string) string {
-	return filepath.Join(l.root, filepath.FromSlash(schema.VendorDir), filepath.FromSlash(name))
-}
-
-// staleFiles lists the files of the vendored schema that the embedded one does
-// not have.
-func (l *loader) staleFiles() ([]string, error) {
-	var stale []string
+// vendoredDiffers reports whether the project has a copy of the schema that is
+// not the embedded one. What can't be read of it has a finding.
+func (l *loader) vendoredDiffers() bool {
+	if _, err := l.disk.stat(schema.VendorDir); err != nil {
+		return false
+	}
 	current := schema.Files()
 	for _, pkg := range schema.Packages() {
-		entries, err := os.ReadDir(l.vendored(pkg))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
+		entries, _ := l.disk.readDir(path.Join(schema.VendorDir, pkg))
 		for _, e := range entries {
 			name := pkg + "/" + e.Name()
 			if _, ok := current[name]; !ok && strings.HasSuffix(name, ".cue") {
-				stale = append(stale, name)
+				return true
 			}
 		}
 	}
-	return stale, nil
-}
-
-// vendoredDiffers reports whether the project has a copy of the schema that is
-// not the embedded one.
-func (l *loader) vendoredDiffers() (bool, error) {
-	if _, err := os.Stat(filepath.Join(l.root, filepath.FromSlash(schema.VendorDir))); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		return false, err
-	}
-	if stale, err := l.staleFiles(); err != nil || len(stale) > 0 {
-		return true, err
-	}
-	for name, want := range schema.Files() {
-		got, err := os.ReadFile(l.vendored(name))
+	for name, want := range current {
+		got, err := l.disk.read(path.Join(schema.VendorDir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false, err
+			continue
 		}
 		if string(got) != string(want) {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 // isSchema reports whether a file is one of the schema's.
 func (l *loader) isSchema(filename string) bool {
-	return strings.HasPrefix(filename, filepath.Join(l.root, filepath.FromSlash(schema.VendorDir))+string(filepath.Separator))
+	return strings.HasPrefix(filename, l.full(schema.VendorDir)+string(filepath.Separator))
 }
 
-// relative returns a file's name relative to the project, with slashes.
+// relative returns the name in the workspace of a file that CUE knows.
 func (l *loader) relative(filename string) string {
 	if rel, err := filepath.Rel(l.root, filename); err == nil {
 		return filepath.ToSlash(rel)
@@ -135,104 +104,189 @@ func (l *loader) relative(filename string) string {
 	return filename
 }
 
-// packageDirs lists the folders of the project that hold CUE files, relative to
-// the root and with slashes, "." for the root. It follows what cue does with
-// "./...": names that start with "." or "_", cue.mod, and folders that are a
-// project or a module of their own are left out, and links are not followed.
+// packageDirs lists the folders of the project that hold CUE files, with slashes,
+// "." for the project's own. It follows what cue does with "./...": names that
+// start with "." or "_", cue.mod, and folders that are a project or a module of
+// their own are left out. What may hold automations and is not read is put aside.
 func (l *loader) packageDirs() ([]string, error) {
+	entries, err := l.disk.readDir(".")
+	if err != nil {
+		return nil, fmt.Errorf("can't read the project's folder: %w", err)
+	}
 	var dirs []string
-	err := filepath.WalkDir(l.root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			if name == l.root {
-				return err
-			}
-			l.aside[name] = l.unreadableDir(name, err)
-			return fs.SkipDir
-		}
-		if d.IsDir() {
-			if name == l.root {
-				return nil
-			}
-			if ignoredName(d.Name()) || d.Name() == "cue.mod" {
-				return fs.SkipDir
-			}
+	l.list(".", entries, &dirs)
+	if l.disk.exists("cue.mod") {
+		l.listModule("cue.mod")
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs), nil
+}
+
+// list adds a folder to those that hold CUE files, and those below it.
+func (l *loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch {
+		case ignoredName(e.Name()) || e.Name() == "cue.mod":
+		case e.IsDir():
 			if own := l.separate(name); own != "" {
 				l.nested(name, own)
-				return fs.SkipDir
+			} else if below, err := l.disk.readDir(name); err != nil {
+				l.disk.putAside(name, unreadableFolder(name, err))
+			} else {
+				l.list(name, below, dirs)
 			}
-			return nil
-		}
-		if !isSource(d.Name()) {
-			if strings.HasSuffix(d.Name(), ".cue") && !ignoredName(d.Name()) {
-				l.setAside(name) // CUE opens it for its package clause
+		case !strings.HasSuffix(e.Name(), ".cue"):
+			if e.Type()&fs.ModeSymlink != 0 {
+				l.linked(name)
 			}
-			return nil
+		case !loadable(e.Name()):
+			l.disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-name", File: name,
+				Message: "the file has a colon or a backslash in its name, which CUE can't take, and nothing in it is used", Help: "rename it"})
+		case !isSource(e.Name()):
+			l.disk.setAside(name) // CUE opens it for its package clause
+		case name != projectFile:
+			l.listFile(dir, name, dirs)
 		}
-		dir := l.relative(filepath.Dir(name))
-		if dir == "." && d.Name() == projectFile {
-			return nil
+	}
+}
+
+// listFile adds the folder of a CUE file to those that hold any.
+func (l *loader) listFile(dir, name string, dirs *[]string) {
+	if module.CheckImportPath(path.Join("project.example", dir)) != nil {
+		l.disk.putAside(dir, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "folder-name", File: name,
+			Message: fmt.Sprintf("the folder %q has a name that CUE can't make an import path of, so that nothing in it is used", dir),
+			Help:    "rename it: use letters, digits, '-', '_' and '.'"})
+		return
+	}
+	if !l.disk.setAside(name) {
+		if info, err := l.disk.stat(name); err == nil {
+			l.sizes[dir] += info.Size()
 		}
-		if folder := filepath.Dir(name); module.CheckImportPath(path.Join("project.example", dir)) != nil {
-			if _, known := l.aside[folder]; !known {
-				l.aside[folder] = diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "folder-name", File: l.relative(name),
-					Message: fmt.Sprintf("the folder %q has a name that CUE can't make an import path of, so that nothing in it is used", dir),
-					Help:    "rename it: use letters, digits, '-', '_' and '.'"}
-			}
-			return nil
+	}
+	if len(*dirs) == 0 || (*dirs)[len(*dirs)-1] != dir {
+		*dirs = append(*dirs, dir)
+	}
+}
+
+// linked puts a link aside that is, or may be meant to be, a folder of automations:
+// CUE does not follow it, and the automations would have two keys if segue did.
+func (l *loader) linked(name string) {
+	finding := func(message, help string) {
+		l.disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "linked-folder", File: name, Message: message, Help: help})
+	}
+	_, err := l.disk.resolve(name)
+	info, statErr := os.Stat(l.disk.full(name))
+	switch {
+	case statErr != nil:
+		finding("this is a link to nothing: if it is meant to be a folder, its automations are missing", "remove the link, or correct it")
+	case !info.IsDir():
+		// A file of another kind is read where it is embedded, or not at all.
+	case err != nil && refusalOf(err).Message == outside().Message:
+		finding("this is a link to a folder outside of the project, and nothing outside of it is read", "put the folder itself in its place")
+	case err != nil:
+		finding(refusalOf(err).Message, "remove the link")
+	case l.holdsSource(name):
+		finding("this is a link to a folder, and the automations in it are not read by this name", "remove the link, or put the folder itself in its place")
+	}
+}
+
+// holdsSource reports whether there is a CUE file in a folder or below it, or
+// something that may hold one.
+func (l *loader) holdsSource(dir string) bool {
+	entries, err := l.disk.readDir(dir)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		switch name := path.Join(dir, e.Name()); {
+		case ignoredName(e.Name()):
+			return false
+		case e.IsDir():
+			return l.holdsSource(name)
+		default:
+			return isSource(e.Name())
 		}
-		if !l.setAside(name) {
-			if info, err := d.Info(); err == nil {
-				l.sizes[dir] += info.Size()
-			}
-		}
-		if len(dirs) == 0 || dirs[len(dirs)-1] != dir {
-			dirs = append(dirs, dir)
-		}
-		return nil
 	})
-	slices.Sort(dirs)
-	return slices.Compact(dirs), err
+}
+
+// listModule puts aside what is in cue.mod and can't be read, and what leads out
+// of the project. CUE reads of the rest what is imported.
+func (l *loader) listModule(dir string) {
+	entries, err := l.disk.readDir(dir)
+	if err != nil {
+		l.disk.putAside(dir, unreadableFolder(dir, err))
+		return
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch {
+		case ignoredName(e.Name()) || e.Type().IsRegular():
+		case e.IsDir():
+			l.listModule(name)
+		case strings.HasSuffix(e.Name(), ".cue"):
+			l.disk.setAside(name)
+		case e.Type()&fs.ModeSymlink != 0:
+			if _, err := l.disk.stat(name); err != nil {
+				l.disk.putAside(name, unreadableFolder(name, err))
+			}
+		}
+	}
+}
+
+// unreadableFolder is the finding about a folder that can't be listed.
+func unreadableFolder(name string, err error) diagnostic.Diagnostic {
+	r := refusalOf(err)
+	r.File = name
+	return r.Diagnostic
 }
 
 // separate returns what makes a folder a project or a CUE module of its own, ""
-// if it is none.
+// if nothing does.
 func (l *loader) separate(dir string) string {
 	for _, name := range []string{projectFile, "cue.mod"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+		if l.disk.exists(path.Join(dir, name)) {
 			return name
 		}
 	}
 	return ""
 }
 
-// nested puts a folder aside that is a project or module of its own and has
+// nested puts a folder aside that is a project or module of its own and may have
 // automations: they would be left out, and deleted if they were part of the
 // project before.
 func (l *loader) nested(dir, own string) {
-	found := false
-	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil || found:
-			return fs.SkipAll // what can't be read has no automations to lose
-		case d.IsDir() && name != dir && (ignoredName(d.Name()) || d.Name() == "cue.mod"):
-			return fs.SkipDir
-		case d.Type().IsRegular() && isSource(d.Name()) && d.Name() != projectFile:
-			content, err := os.ReadFile(name)
-			found = err == nil && declaresAutomations.Match(content)
-		}
-		return nil
-	})
-	if !found {
+	if !l.holdsAutomations(dir) {
 		return
 	}
-	what := "segue.cue of its own"
-	file := filepath.Join(dir, projectFile)
+	made, file := "segue.cue of its own", path.Join(dir, projectFile)
 	if own != projectFile {
-		what, file = "cue.mod of its own", filepath.Join(dir, own, "module.cue")
+		made, file = "cue.mod of its own", path.Join(dir, moduleFile)
 	}
-	l.aside[dir] = diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "nested-project", File: l.relative(file),
-		Message: fmt.Sprintf("the folder %s has a %s, so that its automations are no part of this project", l.relative(dir), what),
-		Help:    fmt.Sprintf("remove %s from it, or move it out of this project's folder", own)}
+	l.disk.putAside(dir, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "nested-project", File: file,
+		Message: fmt.Sprintf("the folder %s has a %s, so that its automations are no part of this project", dir, made),
+		Help:    fmt.Sprintf("remove %s from it, or move it out of this project's folder", own)})
+}
+
+// holdsAutomations reports whether a file in a folder, or below it, declares
+// automations, or can't be read.
+func (l *loader) holdsAutomations(dir string) bool {
+	entries, err := l.disk.readDir(dir)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		switch name := path.Join(dir, e.Name()); {
+		case ignoredName(e.Name()) || e.Name() == "cue.mod" || e.Name() == projectFile:
+			return false
+		case e.IsDir():
+			return l.holdsAutomations(name)
+		case isSource(e.Name()):
+			content, err := l.disk.read(name)
+			return err != nil || declaresAutomations.Match(content)
+		}
+		return false
+	})
 }
 
 var declaresAutomations = regexp.MustCompile(`(?m)^[ \t]*automations[ \t]*:`)
@@ -257,7 +311,7 @@ func (l *loader) parse(name string, src any, cfg parser.Config) (*ast.File, erro
 		return testFileClause(name, src), nil
 	}
 	if b, ok := src.([]byte); ok && bytes.ContainsRune(b, utf8.RuneError) {
-		if content, err := os.ReadFile(name); err == nil && !utf8.Valid(content) {
+		if content, err := l.disk.read(l.relative(name)); err == nil && !utf8.Valid(content) {
 			f, _ := parser.ParseFile(name, src, cfg)
 			return f, cueerrors.Newf(token.NewFile(name, -1, len(b)).Pos(0, token.NoRelPos), "the file is not UTF-8")
 		}
@@ -273,24 +327,21 @@ func (l *loader) packages(dirs []string, parse parseFunc) []*build.Instance {
 	for i, dir := range dirs {
 		args[i] = "./" + dir
 	}
-	return load.Instances(args, &load.Config{
-		Dir: l.root, ModuleRoot: l.root, Package: "*", Overlay: l.overlay, Tests: l.tests,
-		ParseFile: func(name string, src any, cfg parser.Config) (*ast.File, error) {
-			if name == filepath.Join(l.root, projectFile) {
-				return &ast.File{Filename: name}, nil // it is read alone
-			}
-			f, err := parse(name, src, cfg)
-			switch {
-			case err != nil:
-				return f, err
-			case f.PackageName() == "":
-				return &ast.File{Filename: name}, nil // it belongs to no package, whatever it imports
-			case leftOut(f) != nil:
-				return clauseOnly(f), nil
-			}
-			return f, nil
-		},
-	})
+	return l.load(args, func(name string, src any, cfg parser.Config) (*ast.File, error) {
+		if name == l.full(projectFile) {
+			return &ast.File{Filename: name}, nil // it is read alone
+		}
+		f, err := parse(name, src, cfg)
+		switch {
+		case err != nil:
+			return f, err
+		case f.PackageName() == "":
+			return &ast.File{Filename: name}, nil // it belongs to no package, whatever it imports
+		case leftOut(f) != nil:
+			return clauseOnly(f), nil
+		}
+		return f, nil
+	}, func(cfg *load.Config) { cfg.Package, cfg.Tests = "*", l.tests })
 }
 
 // clauseOnly returns a file with no more than the package clause of another.
@@ -408,16 +459,12 @@ func (r *reading) failure(inst *build.Instance) error {
 
 // file loads one file by itself.
 func (l *loader) file(name string, parse parseFunc) *build.Instance {
-	return load.Instances([]string{"./" + name}, &load.Config{
-		Dir: l.root, ModuleRoot: l.root, Overlay: l.overlay, ParseFile: parse,
-	})[0]
+	return l.load([]string{"./" + name}, parse, nil)[0]
 }
 
 // schemaPackage loads a package of the schema.
 func (l *loader) schemaPackage(name string) *build.Instance {
-	return load.Instances([]string{schema.ModulePath + "/" + name}, &load.Config{
-		Dir: l.root, ModuleRoot: l.root, Overlay: l.overlay,
-	})[0]
+	return l.load([]string{schema.ModulePath + "/" + name}, nil, nil)[0]
 }
 
 // noPackage is the finding about a file without a package clause, which CUE

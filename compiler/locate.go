@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -458,6 +459,54 @@ func rangeOf(from, to token.Pos) diagnostic.Range {
 	r.End = r.Start
 	if to.IsValid() {
 		r.End = diagnostic.Position{Line: to.Line(), Column: to.Column()}
+	}
+	return r
+}
+
+// withinFiles cuts the ranges of findings at the ends of files and lines.
+func withinFiles(disk *workspace, found diagnostic.List) {
+	lines := func() func(string) [][]byte {
+		var last string
+		var known [][]byte
+		return func(file string) [][]byte {
+			if file != last {
+				content, err := disk.read(file)
+				if known = nil; err == nil {
+					known = bytes.Split(content, []byte("\n"))
+				}
+				last = file
+			}
+			return known
+		}
+	}
+	own, others := lines(), lines() // findings are in order of their files
+	for i := range found {
+		d := &found[i]
+		d.Range = within(own(d.File), d.Range)
+		for j := range d.Related {
+			r := &d.Related[j]
+			r.Range = within(others(r.File), r.Range)
+		}
+	}
+}
+
+// within cuts a range at the end of its file, and of its lines: CUE has places behind
+// those, such as the end of a value that was not closed.
+func within(lines [][]byte, r diagnostic.Range) diagnostic.Range {
+	if r == (diagnostic.Range{}) || len(lines) == 0 {
+		return r
+	}
+	cut := func(p diagnostic.Position) diagnostic.Position {
+		if p.Line > len(lines) {
+			return diagnostic.Position{Line: len(lines), Column: len(lines[len(lines)-1]) + 1}
+		}
+		p.Line = max(p.Line, 1)
+		p.Column = min(max(p.Column, 1), len(lines[p.Line-1])+1)
+		return p
+	}
+	r.Start, r.End = cut(r.Start), cut(r.End)
+	if r.End.Line < r.Start.Line || r.End.Line == r.Start.Line && r.End.Column < r.Start.Column {
+		r.End = r.Start
 	}
 	return r
 }

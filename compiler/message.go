@@ -161,6 +161,7 @@ func (m *message) check(accepted bool) {
 	m.findSource()
 	m.checkURL()
 	m.checkHeaders()
+	m.checkSecrecy()
 	m.found = withoutEchoes(m.found)
 	slices.SortStableFunc(m.found, byPlace)
 }
@@ -340,9 +341,14 @@ func (m *message) semantic(payload any, s, event *shape, at valuePath) {
 	}
 }
 
-// checkSize checks the limits on what Segment takes: of the fixed part for
-// certain, and of the longest values for a warning.
+// checkSize checks how deep a payload is, and the limits on what Segment takes: of
+// the fixed part for certain, and of the longest values for a warning.
 func (m *message) checkSize(payload any, at valuePath) {
+	if depth := depthOf(payload); depth > automation.DeepestPayload {
+		w := m.report("too-large", at, atLabel, "the payload is nested %d deep, of at most %d", depth, automation.DeepestPayload)
+		w.Help = "take it apart"
+		return
+	}
 	if m.call == "http" {
 		return
 	}
@@ -363,6 +369,25 @@ func (m *message) checkSize(payload any, at valuePath) {
 	if _, longest := m.size(id); longest-len(`""`) > maxMessageID {
 		w := m.report("may-be-too-long", at.with("messageId"), atValue, "with the longest values of its placeholders messageId has %d characters, and Segment takes fewer than 100", longest-len(`""`))
 		w.Severity, w.Help = diagnostic.Warning, "use shorter placeholders, or lower their maxLength in segue.cue if their values are never that long"
+	}
+}
+
+// depthOf returns how many objects and lists are within each other.
+func depthOf(v any) int {
+	most := 0
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			most = max(most, depthOf(e))
+		}
+		return most + 1
+	case map[string]any:
+		for _, e := range v {
+			most = max(most, depthOf(e))
+		}
+		return most + 1
+	default:
+		return 0
 	}
 }
 

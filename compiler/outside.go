@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"fmt"
+	"path"
 	"path/filepath"
 
 	"cuelang.org/go/cue"
@@ -154,10 +155,7 @@ func usesName(files []*ast.File, name string) bool {
 
 // imported reports whether another package of the project imports one.
 func (e *evaluation) imported(dir string) (bool, error) {
-	x, err := e.explainer()
-	if err != nil {
-		return false, err
-	}
+	x := e.explainer()
 	dirs := x.projectDirs()
 	for _, other := range dirs {
 		names, err := x.sourceFiles(other)
@@ -165,9 +163,13 @@ func (e *evaluation) imported(dir string) (bool, error) {
 			return false, err
 		}
 		for _, name := range names {
-			f, err := parser.ParseFile(filepath.Join(e.loader.root, filepath.FromSlash(other), name), nil, parser.ImportsOnly)
+			content, err := x.loader.read(path.Join(other, name))
 			if err != nil {
 				continue // which has a finding of its own
+			}
+			f, err := parser.ParseFile(name, content, parser.ImportsOnly)
+			if err != nil {
+				continue
 			}
 			for spec := range f.ImportSpecs() {
 				if in, ok := dirs[ast.ParseImportPath(importPath(spec)).Unqualified().String()]; ok && in == dir {

@@ -2,8 +2,10 @@ package compiler
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -68,9 +70,8 @@ func (r *planReader) fileProblem(help, format string, args ...any) {
 // jsonProblem reports a mistake within the plan's JSON file.
 func (r *planReader) jsonProblem(name string, err error, help string) {
 	first := cueerrors.Errors(err)[0]
-	filename := filepath.Join(r.loader.root, filepath.FromSlash(name))
-	text := strings.ReplaceAll(plainMessage(first), filename, name)
-	if content, err := os.ReadFile(filename); err == nil {
+	text := strings.ReplaceAll(plainMessage(first), r.loader.full(name), name)
+	if content, err := r.loader.disk.read(name); err == nil {
 		var any json.RawMessage
 		if err := json.Unmarshal(content, &any); err != nil {
 			text = "it is no JSON: " + err.Error()
@@ -100,12 +101,12 @@ func (r *planReader) jsonProblem(name string, err error, help string) {
 // the schema has additionalProperties.
 func (r *planReader) jsonSchema(name string) *schemaPlan {
 	out := &schemaPlan{events: map[string]cue.Value{}, traits: map[string]cue.Value{}}
-	filename := filepath.Join(r.loader.root, filepath.FromSlash(name))
-	content, problem := readPlanFile(filename)
+	filename := r.loader.full(name)
+	content, problem := readPlanFile(r.loader.disk, name)
 	if problem != "" {
-		help := "write a path that is relative to the project's folder"
-		if near := nearest(filepath.Base(name), jsonFiles(filepath.Dir(filename))); near != "" {
-			help = didYouMean(filepath.ToSlash(filepath.Join(filepath.Dir(filepath.FromSlash(name)), near)))
+		help := "write a path that is relative to the project's folder, and in it"
+		if near := nearest(path.Base(name), jsonFiles(r.loader.disk, path.Dir(name))); near != "" {
+			help = didYouMean(path.Join(path.Dir(name), near))
 		}
 		r.fileProblem(help, "the tracking plan %q %s", name, problem)
 		return out
@@ -136,22 +137,25 @@ func (r *planReader) jsonSchema(name string) *schemaPlan {
 }
 
 // readPlanFile reads a file, or says what is wrong with it.
-func readPlanFile(filename string) (content []byte, problem string) {
-	if _, err := os.Stat(filename); err != nil {
+func readPlanFile(disk *workspace, name string) (content []byte, problem string) {
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return nil, "is outside of the project, and nothing there is read"
+	}
+	content, err := disk.read(name)
+	switch {
+	case err == nil:
+		return content, ""
+	case !disk.exists(name) && errors.Is(err, fs.ErrNotExist):
 		return nil, "does not exist"
 	}
-	if d, bad := unfit(filename); bad {
-		return nil, "can't be read: " + d.Message
-	}
-	content, err := os.ReadFile(filename)
-	if err != nil {
-		return nil, "can't be read"
-	}
-	return content, ""
+	return nil, "can't be read: " + refusalOf(err).Message
 }
 
-func jsonFiles(dir string) []string {
-	entries, err := os.ReadDir(dir)
+func jsonFiles(disk *workspace, dir string) []string {
+	if !filepath.IsLocal(filepath.FromSlash(dir)) {
+		return nil
+	}
+	entries, err := disk.readDir(dir)
 	if err != nil {
 		return nil
 	}

@@ -2,7 +2,7 @@ package compiler
 
 import (
 	"errors"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -380,7 +380,7 @@ func (p *explained) importedIndex(spec *ast.ImportSpec) *index {
 			continue
 		}
 		for _, file := range files {
-			if o := p.owner(filepath.Join(p.loader.root, filepath.FromSlash(dir), file)); o != nil && o.pkg == name.Qualifier {
+			if o := p.owner(p.loader.full(path.Join(dir, file))); o != nil && o.pkg == name.Qualifier {
 				return o.index
 			}
 		}

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,6 +44,8 @@ type Project struct {
 	Moved Moved `json:"moved"`
 	// Platforms are the platforms that segue.cue describes, by name.
 	Platforms map[string]*description.Platform `json:"-"`
+	// disk is where the project's files are read.
+	disk *workspace
 	// plan is the tracking plan, nil if the project has none.
 	plan *trackingPlan
 	// triggers are the names that were pulled from a platform, nil if none were.
@@ -175,10 +178,10 @@ func (p *Project) sources(target string) map[string]Source {
 	return out
 }
 
-// LoadProject reads segue.cue in dir, within limits. The project is nil if there
-// are errors among the findings.
-func LoadProject(dir string, limits Limits) (*Project, diagnostic.List, error) {
-	project, findings, err := openProject(dir, limits)
+// LoadProject reads segue.cue in dir, within limits, and nothing that is outside of
+// dir. The project is nil if there are errors among the findings.
+func LoadProject(ctx context.Context, dir string, limits Limits) (*Project, diagnostic.List, error) {
+	project, findings, err := openProject(ctx, dir, limits)
 	if findings.HasErrors() {
 		project = nil
 	}
@@ -188,7 +191,7 @@ func LoadProject(dir string, limits Limits) (*Project, diagnostic.List, error) {
 // openProject reads segue.cue as LoadProject does. With errors among the
 // findings, the project is what can be told of it, so that its packages can be
 // checked; nil if that is nothing.
-func openProject(dir string, limits Limits) (*Project, diagnostic.List, error) {
+func openProject(ctx context.Context, dir string, limits Limits) (*Project, diagnostic.List, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, nil, err
@@ -196,27 +199,35 @@ func openProject(dir string, limits Limits) (*Project, diagnostic.List, error) {
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return nil, nil, fmt.Errorf("can't open the project: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(root, projectFile)); err != nil {
+	disk, err := openWorkspace(ctx, root)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := disk.root.Lstat(projectFile); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, err
 		}
 		return nil, diagnostic.List{noProject(root)}, nil
 	}
-	if d, unfit := unfit(filepath.Join(root, projectFile)); unfit {
-		d.Severity, d.File = diagnostic.Error, projectFile
-		project, err := unsureProject(root, nil, nil)
+	if d, unfit := disk.unfit(projectFile); unfit {
+		project, err := unsureProject(disk, nil, nil)
 		return project, diagnostic.List{d}, err
 	}
 	if limit, gone := limits.GivenUp[projectFile]; gone {
-		project, err := unsureProject(root, nil, nil)
+		project, err := unsureProject(disk, nil, nil)
 		return project, diagnostic.List{givenUp(projectFile, limit, projectFile)}, err
 	}
 	dog := newWatchdog(limits)
 	defer close(dog.stop)
 	work := dog.begin([]string{projectFile}, 0)
 	defer work.end()
-	project, findings, err := loadProject(root)
-	conceal(root, findings)
+	project, findings, err := loadProject(disk)
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	findings = append(findings, disk.findings()...)
+	withinFiles(disk, findings)
+	conceal(disk, findings)
 	return project, findings, err
 }
 
@@ -235,13 +246,10 @@ func noProject(root string) diagnostic.Diagnostic {
 	return d
 }
 
-func loadProject(root string) (*Project, diagnostic.List, error) {
-	strict, err := newLoader(root, schema.Files())
-	if err != nil {
-		return nil, nil, err
-	}
+func loadProject(disk *workspace) (*Project, diagnostic.List, error) {
+	strict := newLoader(disk, schema.Files())
 	ctx := cuecontext.New()
-	if d := moduleFinding(root); d != nil {
+	if d := moduleFinding(disk); d != nil {
 		return nil, diagnostic.List{*d}, nil
 	}
 	definition := ctx.BuildInstance(strict.schemaPackage("project")).LookupPath(cue.MakePath(cue.Def("#Project")))
@@ -260,12 +268,12 @@ func loadProject(root string) (*Project, diagnostic.List, error) {
 		// What is hidden as a definition is not validated, and may fail here.
 		failure = decode(value, &raw)
 	}
-	findings, known, err := explainProject(root, failure, value, raw)
+	findings, known, err := explainProject(disk, failure, value, raw)
 	if err != nil {
 		return nil, nil, err
 	}
 	if findings.HasErrors() {
-		p, err := unsureProject(root, known.raw, findings)
+		p, err := unsureProject(disk, known.raw, findings)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -274,7 +282,7 @@ func loadProject(root string) (*Project, diagnostic.List, error) {
 		}
 		return p, findings, nil
 	}
-	p := &Project{Dir: root, plan: known.plan, Platforms: known.platforms, triggers: loadTriggers(root)}
+	p := &Project{Dir: disk.dir, disk: disk, plan: known.plan, Platforms: known.platforms, triggers: loadTriggers(disk)}
 	if err := decode(value, p); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", projectFile, err)
 	}
@@ -328,13 +336,9 @@ type openParts struct {
 // explainProject finds everything that is wrong with segue.cue. The value is
 // given if CUE accepted the file. It returns the parts as well that are not in
 // the value.
-func explainProject(root string, failure error, value cue.Value, raw map[string]any) (diagnostic.List, openParts, error) {
+func explainProject(disk *workspace, failure error, value cue.Value, raw map[string]any) (diagnostic.List, openParts, error) {
 	var parts openParts
-	e, err := newExplainer(root, automation.Catalog{}, nil)
-	if err != nil {
-		return nil, parts, err
-	}
-	pkg, err := e.open(".", "", []string{projectFile})
+	pkg, err := newExplainer(disk, automation.Catalog{}, nil).open(".", "", []string{projectFile})
 	if err != nil {
 		return nil, parts, err
 	}
@@ -370,6 +374,9 @@ func explainProject(root string, failure error, value cue.Value, raw map[string]
 	if failure != nil && !pkg.found.HasErrors() {
 		pkg.cueErrors(failure, nil)
 		pkg.refineMappings(0)
+	}
+	if failure != nil && !pkg.found.HasErrors() {
+		pkg.found = append(pkg.found, disk.findings()...) // a module did not come
 	}
 	for i := range pkg.found {
 		if strings.HasPrefix(pkg.found[i].File, "cue.mod/") {

@@ -2,10 +2,10 @@ package compiler
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -108,6 +108,9 @@ func checkBase(c *checker, of any, field string, at valuePath) {
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		w := c.report("invalid-url", at, atValue, "%s can't have a query or a fragment: a path is added to it: %q", at, v)
 		w.Help = "end it with the path"
+	case field == "endpoint" && automation.ReadableOnTheWay(v):
+		w := c.report("plain-http", at, atValue, "the source's write key would be sent to %s over plain HTTP, which others can read on its way", u.Host)
+		w.Help = "write https://; only this machine itself, as localhost, gets secrets over plain HTTP"
 	}
 }
 
@@ -181,9 +184,15 @@ var languageVersion = regexp.MustCompile(`\bversion:[ \t]*("[^"\n]*")`)
 
 // moduleFinding says what is wrong with the module file, nil if it is right or
 // there is none.
-func moduleFinding(root string) *diagnostic.Diagnostic {
-	const name = "cue.mod/module.cue"
-	content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+func moduleFinding(disk *workspace) *diagnostic.Diagnostic {
+	for _, name := range []string{moduleFile, localModuleFile} {
+		if _, err := disk.read(name); err != nil && (disk.exists(name) || !errors.Is(err, fs.ErrNotExist)) {
+			d := unreadableFolder(name, err)
+			return &d
+		}
+	}
+	const name = moduleFile
+	content, err := disk.read(name)
 	if err != nil {
 		return nil
 	}

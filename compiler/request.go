@@ -199,6 +199,21 @@ func (m *message) checkHeaders() {
 	}
 }
 
+// checkSecrecy refuses to send a secret where others can read it on its way. Of a
+// source's own endpoint, the project's file has the finding.
+func (m *message) checkSecrecy() {
+	if m.call != "http" || !automation.ReadableOnTheWay(m.url) {
+		return
+	}
+	for _, name := range sorted(m.headers) {
+		if secrets := m.headers[name].SecretNames(); len(secrets) > 0 {
+			w := m.report("plain-http", m.at.with("url"), atValue, "the secret %s in the header %s would be sent over plain HTTP, which others can read on its way", secrets[0], name)
+			w.Help = "write https://; only this machine itself, as localhost, gets secrets over plain HTTP"
+			return
+		}
+	}
+}
+
 // headerName checks a header's name. A placeholder in it has a finding already.
 func (m *message) headerName(name, canonical string, at valuePath) bool {
 	switch {

@@ -57,10 +57,7 @@ const samplesPerContext = 500
 
 // checkSamples renders every automation with the samples and checks the result.
 func checkSamples(ctx context.Context, project *Project, all []*tested) error {
-	l, err := newLoader(project.Dir, concreteFiles())
-	if err != nil {
-		return err
-	}
+	l := newLoader(project.disk, concreteFiles())
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for chunk := range slices.Chunk(all, samplesPerContext) {

@@ -30,10 +30,7 @@ func testFiles(inst *build.Instance) []string {
 // strayTests reports files with tests that belong to a package of which there is
 // nothing else in the folder. Where a file does not say its package, that is told.
 func (e *evaluation) strayTests(dir string, files []string) (diagnostic.List, error) {
-	x, err := e.explainer()
-	if err != nil {
-		return nil, err
-	}
+	x := e.explainer()
 	sources, err := x.sourceFiles(dir)
 	if err != nil {
 		return nil, err

@@ -1,9 +1,8 @@
 package compiler
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -40,22 +39,22 @@ type triggerNames map[automation.TriggerKind][]string
 
 // loadTriggers reads the package of triggers, if the project has one. What is
 // wrong with it is found when it is evaluated as a package.
-func loadTriggers(root string) triggerNames {
-	dir := filepath.Join(root, path.Dir(TriggersFile))
-	entries, err := os.ReadDir(dir)
+func loadTriggers(disk *workspace) triggerNames {
+	dir := path.Dir(TriggersFile)
+	entries, err := disk.readDir(dir)
 	if err != nil {
 		return nil
 	}
 	var known triggerNames
 	for _, entry := range entries {
-		name := filepath.Join(dir, entry.Name())
 		if !isSource(entry.Name()) {
 			continue
 		}
-		if _, unfit := unfit(name); unfit {
+		content, err := disk.read(path.Join(dir, entry.Name()))
+		if err != nil {
 			return nil
 		}
-		f, err := parser.ParseFile(name, nil)
+		f, err := parser.ParseFile(entry.Name(), content)
 		if err != nil {
 			return nil
 		}
@@ -172,26 +171,18 @@ func definitionName(t automation.Trigger, taken map[string]bool) string {
 	return name
 }
 
-// WriteTriggers writes [TriggersFile] in a project, in one step. It reports
-// whether anything has changed. A file that somebody else has written, or a link,
-// is left alone.
-func WriteTriggers(dir string, triggers []automation.Trigger) (changed bool, err error) {
+// WriteTriggers writes [TriggersFile] in a project, as [WriteFile] does. It reports
+// whether anything has changed. A file that somebody else has written is left alone.
+func WriteTriggers(ctx context.Context, dir string, triggers []automation.Trigger) (changed bool, err error) {
 	content, err := FormatTriggers(triggers)
 	if err != nil {
 		return false, fmt.Errorf("can't write the triggers as CUE: %w", err)
 	}
 	name := filepath.Join(dir, filepath.FromSlash(TriggersFile))
-	info, err := os.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return false, fmt.Errorf("can't write %s: %w", TriggersFile, err)
-	case !info.Mode().IsRegular():
-		return false, fmt.Errorf("%s is not a regular file; it was left as it is", TriggersFile)
-	default:
-		old, err := os.ReadFile(name)
+	if _, err := os.Lstat(name); err == nil {
+		old, err := ReadFile(dir, TriggersFile)
 		if err != nil {
-			return false, fmt.Errorf("can't read %s: %w", TriggersFile, err)
+			return false, fmt.Errorf("%s was left as it is: %s", TriggersFile, refusalOf(err).Message)
 		}
 		if !strings.HasPrefix(string(old), TriggersNotice) {
 			return false, fmt.Errorf("%s was not written by segue triggers pull, and was left as it is; move it away first", TriggersFile)
@@ -200,24 +191,7 @@ func WriteTriggers(dir string, triggers []automation.Trigger) (changed bool, err
 			return false, nil
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return false, fmt.Errorf("can't make the folder of %s: %w", TriggersFile, err)
-	}
-	// The name starts with a dot: a copy that a killed process leaves is in
-	// nobody's way.
-	temporary, err := os.CreateTemp(filepath.Dir(name), ".triggers-*")
-	if err != nil {
-		return false, fmt.Errorf("can't write %s: %w", TriggersFile, err)
-	}
-	defer os.Remove(temporary.Name()) // does nothing once it has its name
-	_, err = temporary.Write(content)
-	if err == nil {
-		err = temporary.Chmod(0o644)
-	}
-	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), name)
-	}
-	if err != nil {
+	if err := WriteFile(ctx, dir, name, content); err != nil {
 		return false, fmt.Errorf("can't write %s: %w", TriggersFile, err)
 	}
 	return true, nil

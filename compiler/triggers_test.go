@@ -146,16 +146,16 @@ func TestUnknownTrigger(t *testing.T) {
 func TestWriteTriggers(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "triggers", "triggers.cue")
-	if changed, err := compiler.WriteTriggers(dir, pulled); err != nil || !changed {
+	if changed, err := compiler.WriteTriggers(t.Context(), dir, pulled); err != nil || !changed {
 		t.Fatalf("changed %v, %v", changed, err)
 	}
 	if got, err := os.ReadFile(name); err != nil || string(got) != pulledFile {
 		t.Errorf("%v:\n%s", err, got)
 	}
-	if changed, err := compiler.WriteTriggers(dir, pulled); err != nil || changed {
+	if changed, err := compiler.WriteTriggers(t.Context(), dir, pulled); err != nil || changed {
 		t.Errorf("a second time: changed %v, %v", changed, err)
 	}
-	if changed, err := compiler.WriteTriggers(dir, pulled[:2]); err != nil || !changed {
+	if changed, err := compiler.WriteTriggers(t.Context(), dir, pulled[:2]); err != nil || !changed {
 		t.Errorf("with fewer: changed %v, %v", changed, err)
 	}
 	entries, err := os.ReadDir(filepath.Dir(name))
@@ -173,7 +173,7 @@ func TestWriteTriggers(t *testing.T) {
 		if err := make(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := compiler.WriteTriggers(dir, pulled); err == nil || !strings.Contains(err.Error(), "left as it") {
+		if _, err := compiler.WriteTriggers(t.Context(), dir, pulled); err == nil || !strings.Contains(err.Error(), "left as it") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

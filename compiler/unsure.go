@@ -2,8 +2,6 @@ package compiler
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -68,21 +66,16 @@ func (u *unsure) untold(found diagnostic.List) diagnostic.List {
 
 // unsureProject is what can be told of a project whose segue.cue has errors, from
 // what the file holds; nil if that can't be told.
-func unsureProject(root string, raw map[string]any, findings diagnostic.List) (*Project, error) {
-	l, err := newLoader(root, schema.Files())
-	if err != nil {
-		return nil, err
-	}
+func unsureProject(disk *workspace, raw map[string]any, findings diagnostic.List) (*Project, error) {
+	l := newLoader(disk, schema.Files())
 	u := &unsure{raw: raw, findings: findings}
-	p := &Project{Dir: root, triggers: loadTriggers(root), unsure: u}
+	p := &Project{Dir: disk.dir, disk: disk, triggers: loadTriggers(disk), unsure: u}
+	var err error
 	if p.Catalog, err = builtinCatalog(cuecontext.New(), l); err != nil {
 		return nil, err
 	}
-	filename := filepath.Join(root, projectFile)
-	if _, unfit := unfit(filename); !unfit {
-		content, _ := os.ReadFile(filename) // what can't be read has its finding
-		u.text = string(content)
-	}
+	content, _ := disk.read(projectFile) // what can't be read has its finding
+	u.text = string(content)
 	own, _ := raw["placeholders"].(map[string]any)
 	for name, v := range own {
 		delete(p.Catalog, name)
@@ -125,15 +118,11 @@ func reread(v, out any) bool {
 }
 
 // noSource is the finding about a project without a source for its messages.
-func noSource(root string) (diagnostic.Diagnostic, error) {
+func noSource(disk *workspace) (diagnostic.Diagnostic, error) {
 	f := finding{path: valuePath{"sources"}, spot: atLabel, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-source",
 		Message: "the project has no source that could receive its messages",
 		Help:    `add one: sources: segment: writeKey: secret: "SEGMENT_WRITE_KEY"`}}
-	x, err := newExplainer(root, nil, nil)
-	if err != nil {
-		return f.Diagnostic, err
-	}
-	p, err := x.open(".", "", []string{projectFile})
+	p, err := newExplainer(disk, nil, nil).open(".", "", []string{projectFile})
 	if err != nil {
 		return f.Diagnostic, err
 	}

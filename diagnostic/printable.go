@@ -32,11 +32,11 @@ func Printable(s string) string {
 
 func unprintable(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }
 
-// escapeJSON returns a JSON text with everything unprintable in its strings
+// EscapeJSON returns a JSON text with everything unprintable in its strings
 // written as \u escapes. encoding/json does so for the characters that JSON
 // forbids; DEL, the C1 controls and the marks that turn the direction of
 // writing are left, and a terminal obeys them.
-func escapeJSON(text []byte) []byte {
+func EscapeJSON(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)

@@ -2,12 +2,9 @@ package sync
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -55,7 +52,7 @@ func differences(actual, want automation.Automation, secrets map[string]automati
 			return nil, err
 		}
 	}
-	c := comparison{before: docs[0], after: docs[1], secrets: forms(secrets), seen: map[string]int{}}
+	c := comparison{before: docs[0], after: docs[1], mask: automation.MaskOf(secrets), seen: map[string]int{}}
 	for _, op := range patch {
 		if err := c.add(op); err != nil {
 			return nil, err
@@ -67,7 +64,7 @@ func differences(actual, want automation.Automation, secrets map[string]automati
 // A comparison turns the operations of a JSON patch into differences.
 type comparison struct {
 	before, after any
-	secrets       []string // texts to hide
+	mask          *automation.Mask
 	seen          map[string]int
 	found         []Difference
 }
@@ -148,7 +145,10 @@ var plainField = regexp.MustCompile(`^[A-Za-z_$][A-Za-z0-9_$]*$`)
 func (c *comparison) format(path []string) string {
 	var b strings.Builder
 	for i, step := range path {
-		step, _ = c.hide(step).(string)
+		// The first two are the canonical form's own, as in action.payload.
+		if i > 1 && c.mask.Finds(step) {
+			step = hidden
+		}
 		parent, ok := lookUp(c.before, path[:i])
 		if !ok {
 			parent, _ = lookUp(c.after, path[:i])
@@ -208,33 +208,11 @@ func hideLiterals(v any) any {
 	return v
 }
 
-// forms returns the texts that give a secret away: its value, and the value as
-// a URL or Basic credentials would hold it.
-func forms(secrets map[string]automation.Secret) []string {
-	var all []string
-	for _, s := range secrets {
-		value := s.Reveal()
-		if value == "" {
-			continue
-		}
-		all = append(all, value)
-		if escaped := url.QueryEscape(value); escaped != value {
-			all = append(all, escaped)
-		}
-		// Base64 of the value as the start of a longer text, "value:password":
-		// what the whole groups of three bytes give.
-		if whole := len(value) / 3 * 3; whole >= 6 {
-			all = append(all, base64.StdEncoding.EncodeToString([]byte(value[:whole])))
-		}
-	}
-	return all
-}
-
 // hide replaces every text, and every field name, that gives a secret away.
 func (c *comparison) hide(v any) any {
 	switch v := v.(type) {
 	case string:
-		if slices.ContainsFunc(c.secrets, func(s string) bool { return strings.Contains(v, s) }) {
+		if c.mask.Finds(v) {
 			return hidden
 		}
 	case []any:
@@ -246,8 +224,7 @@ func (c *comparison) hide(v any) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k := range v {
-			name, _ := c.hide(k).(string)
-			out[name] = c.hide(v[k])
+			out[c.mask.Hide(k)] = c.hide(v[k])
 		}
 		return out
 	}

@@ -91,6 +91,16 @@ func blocks(p *Plan, actual map[string][]Stored, opts PlanOptions) []Block {
 	return found
 }
 
+// unknownSecrets has a value that is none for each secret that the automations
+// refer to.
+func (in Desired) unknownSecrets() map[string]automation.Secret {
+	unknown := map[string]automation.Secret{}
+	for _, use := range SecretUses(in.Automations) {
+		unknown[use.Secret] = automation.Secret{}
+	}
+	return unknown
+}
+
 // usedSecrets returns the values of the secrets that the automations refer to.
 func (in Desired) usedSecrets() map[string]automation.Secret {
 	used := map[string]automation.Secret{}

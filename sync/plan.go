@@ -52,6 +52,9 @@ type PlanOptions struct {
 	Replace []string
 	// ReplaceSecrets stores every secret again, changed or not.
 	ReplaceSecrets bool
+	// NoSecrets makes a plan without the values of secrets: whether one would be
+	// rotated stays unknown.
+	NoSecrets bool
 	// Calls says how the platform is read.
 	Calls
 }
@@ -75,6 +78,9 @@ type Plan struct {
 	Changes []Change `json:"changes"`
 	// Secrets is sorted by name.
 	Secrets []SecretChange `json:"secrets"`
+	// SecretsUnknown says that the plan was made without the values of secrets:
+	// which of them would be rotated is not known.
+	SecretsUnknown bool `json:"secretsUnknown,omitempty"`
 	// Unchanged lists the keys whose automations are as the code wants them.
 	Unchanged []string `json:"unchanged"`
 	// Altered lists the automations that are as they were applied, and of which the
@@ -233,6 +239,9 @@ func (p *Plan) Count(a Action) int {
 // names them. A plan with [Plan.Blocks] is returned like any other: it can be
 // shown but not applied.
 func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*Plan, error) {
+	if opts.NoSecrets {
+		in.Secrets = in.unknownSecrets()
+	}
 	desired, err := in.byKey()
 	if err != nil {
 		return nil, err
@@ -244,9 +253,13 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 	}
 	plan := &Plan{
 		Format: PlanFormat, Project: in.Project, Target: in.Target, Code: in.digest(),
-		Changes: []Change{}, Secrets: []SecretChange{}, Unchanged: []string{},
+		Changes: []Change{}, Secrets: []SecretChange{}, Unchanged: []string{}, SecretsUnknown: opts.NoSecrets && len(in.Secrets) > 0,
 	}
-	seen, err := survey(ctx, p, in, slices.Sorted(maps.Keys(desired)), opts.Calls.withDefaults())
+	known := in.usedSecrets()
+	if opts.NoSecrets {
+		known = nil
+	}
+	seen, err := survey(ctx, p, in, known, opts.Calls.withDefaults())
 	if err != nil {
 		return nil, err
 	}
@@ -291,8 +304,9 @@ type surveyed struct {
 	secrets, formerSecrets map[string]SecretState
 }
 
-// survey reads what is on the platform.
-func survey(ctx context.Context, p Platform, in Desired, keys []string, calls Calls) (surveyed, error) {
+// survey reads what is on the platform. Stored secrets are compared with the known
+// ones.
+func survey(ctx context.Context, p Platform, in Desired, known map[string]automation.Secret, calls Calls) (surveyed, error) {
 	var s surveyed
 	listing := reading{timeout: listTimeouts * calls.Timeout, again: temporary}
 	stored, err := read(ctx, ctx, calls, listing, func(ctx context.Context) ([]Stored, error) {
@@ -303,7 +317,7 @@ func survey(ctx context.Context, p Platform, in Desired, keys []string, calls Ca
 	}
 	if surveyor, ok := p.(Surveyor); ok {
 		s.Survey, err = read(ctx, ctx, calls, listing, func(ctx context.Context) (Survey, error) {
-			return surveyor.Survey(ctx, in.Project, keys)
+			return surveyor.Survey(ctx, in.Project, in.keys())
 		})
 		if err != nil {
 			return s, fmt.Errorf("look around on %s: %w", in.Target, err)
@@ -319,7 +333,7 @@ func survey(ctx context.Context, p Platform, in Desired, keys []string, calls Ca
 		}
 		return states, nil
 	}
-	if s.secrets, err = secrets(in.Project, in.usedSecrets()); err != nil || in.Former == "" || in.Former == in.Project {
+	if s.secrets, err = secrets(in.Project, known); err != nil || in.Former == "" || in.Former == in.Project {
 		return s, err
 	}
 	former := []Stored{}
@@ -649,6 +663,16 @@ func (in Desired) byKey() (map[string]automation.Automation, error) {
 		byKey[a.Key] = a
 	}
 	return byKey, nil
+}
+
+// keys returns the keys that the code wants, sorted.
+func (in Desired) keys() []string {
+	keys := make([]string, 0, len(in.Automations))
+	for _, a := range in.Automations {
+		keys = append(keys, a.Key)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // digest identifies the automations by content, whatever their order.

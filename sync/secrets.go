@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/trust"
 )
 
 // DefaultSecretTimeout is how long a file or a command may take to give a secret.
@@ -65,6 +66,9 @@ type SecretResolver struct {
 	Sources map[string]automation.SecretSource
 	// LookupEnv reads an environment variable, [os.LookupEnv] if it is nil.
 	LookupEnv func(string) (string, bool)
+	// Trusted says of a secret, by its name, that the command which gives it may
+	// run, or that its file may be outside of the project. Nil trusts none.
+	Trusted func(name string) bool
 	// Timeout bounds each file and command, [DefaultSecretTimeout] if it is zero.
 	Timeout time.Duration
 }
@@ -119,15 +123,19 @@ func (r SecretResolver) fetch(ctx context.Context, name string, basicUser bool) 
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("took longer than %v", timeout))
 	defer cancel()
 	source := r.Sources[name]
+	trusted := r.Trusted != nil && r.Trusted(name)
 	var text, from string
 	var err error
 	switch {
 	case len(source.Exec) > 0:
 		from = "what the command " + source.Exec[0] + " prints"
+		if !trusted {
+			return automation.Secret{}, fmt.Errorf("the command %s may not run: nobody has allowed it", source.Exec[0])
+		}
 		text, err = r.output(ctx, source.Exec)
 	case source.File != "":
 		from = "the file " + source.File
-		text, err = r.read(ctx, source.File)
+		text, err = r.read(ctx, source.File, trusted)
 	default:
 		from = "the environment variable " + variable(source, name)
 		text, err = r.environment(variable(source, name))
@@ -161,11 +169,21 @@ func (r SecretResolver) environment(name string) (string, error) {
 }
 
 // read reads a file. A pipe is one too, such as /dev/fd/63 of a shell's <(...);
-// a device, which may never end, is not.
-func (r SecretResolver) read(ctx context.Context, file string) (string, error) {
+// a device, which may never end, is not. One outside of the project must be
+// trusted.
+func (r SecretResolver) read(ctx context.Context, file string, trusted bool) (string, error) {
 	path := file
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(r.Dir, path)
+	}
+	open := func() (*os.File, error) { return os.Open(path) }
+	inside, ok := trust.Inside(r.Dir, file)
+	switch {
+	case !ok && !trusted:
+		return "", fmt.Errorf("the file %s may not be read: it is outside of the project, and nobody has allowed it", file)
+	case ok:
+		// Should a link lead out by now, it is not followed.
+		open = func() (*os.File, error) { return os.OpenInRoot(r.Dir, inside) }
 	}
 	stat, err := os.Stat(path)
 	if err == nil && stat.Mode()&fs.ModeType&^fs.ModeNamedPipe != 0 {
@@ -181,7 +199,7 @@ func (r SecretResolver) read(ctx context.Context, file string) (string, error) {
 	go func() {
 		var c content
 		if c.err = err; c.err == nil {
-			c.text, c.err = readStart(path)
+			c.text, c.err = readStart(open)
 		}
 		done <- c
 	}()
@@ -204,8 +222,8 @@ func (r SecretResolver) read(ctx context.Context, file string) (string, error) {
 }
 
 // readStart reads a file, or of one that is too long, enough to tell.
-func readStart(path string) ([]byte, error) {
-	f, err := os.Open(path)
+func readStart(open func() (*os.File, error)) ([]byte, error) {
+	f, err := open()
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,48 @@ func env(vars map[string]string) func(string) (string, bool) {
 	}
 }
 
+// everything trusts a project with all that it asks for.
+func everything(string) bool { return true }
+
+func TestResolveRunsAndReadsNothingThatIsNotTrusted(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "id_rsa")
+	dir := t.TempDir()
+	for file, text := range map[string]string{outside: "hunter2", filepath.Join(dir, "inside.txt"): "fine"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ran := filepath.Join(dir, "ran")
+	for link, to := range map[string]string{"out": outside, "in": "inside.txt", "absolute": filepath.Join(dir, "inside.txt"), "folder": filepath.Dir(outside)} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Skip(err)
+		}
+	}
+	for name, source := range map[string]automation.SecretSource{
+		"a command":               {Exec: []string{"touch", ran}},
+		"a file outside":          {File: outside},
+		"a path that leads out":   {File: "../" + filepath.Base(filepath.Dir(outside)) + "/id_rsa"},
+		"a link that leads out":   {File: "out"},
+		"a folder that leads out": {File: "folder/id_rsa"},
+	} {
+		r := SecretResolver{Dir: dir, Sources: map[string]automation.SecretSource{"S": source}, Trusted: func(name string) bool { return name == "OTHER" }}
+		secrets, err := r.Resolve(t.Context(), []SecretUse{{Secret: "S", Where: "growth/a"}})
+		if err == nil || !strings.Contains(err.Error(), "nobody has allowed it") || len(secrets) != 0 {
+			t.Errorf("%s: got %v, %v", name, secrets, err)
+		}
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("the command has run")
+	}
+	for _, file := range []string{"inside.txt", "./inside.txt", filepath.Join(dir, "inside.txt"), "in", "absolute"} {
+		r := SecretResolver{Dir: dir, Sources: map[string]automation.SecretSource{"S": {File: file}}}
+		secrets, err := r.Resolve(t.Context(), []SecretUse{{Secret: "S"}})
+		if err != nil || secrets["S"].Reveal() != "fine" {
+			t.Errorf("%s: got %q, %v", file, secrets["S"].Reveal(), err)
+		}
+	}
+}
+
 func TestResolveReadsEverySource(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "key.txt"), []byte("from file\r\n"), 0o600); err != nil {
@@ -53,7 +95,7 @@ func TestResolveReadsEverySource(t *testing.T) {
 	}
 	t.Setenv("SECRETS_TEST_COMMAND", "print")
 	t.Setenv("PLAIN", "from the real environment")
-	r := SecretResolver{Dir: dir, Sources: map[string]automation.SecretSource{
+	r := SecretResolver{Dir: dir, Trusted: everything, Sources: map[string]automation.SecretSource{
 		"RENAMED": {Env: "OTHER"},
 		"FILE":    {File: "key.txt"},
 		"FILE2":   {File: filepath.Join(dir, "key.txt")},
@@ -91,7 +133,8 @@ func TestResolveReportsAllMissingSecretsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := SecretResolver{
-		Dir: dir, LookupEnv: env(map[string]string{"EMPTY": "", "THERE": "x"}),
+		Trusted: everything,
+		Dir:     dir, LookupEnv: env(map[string]string{"EMPTY": "", "THERE": "x"}),
 		Sources: map[string]automation.SecretSource{
 			"RENAMED":    {Env: "OTHER"},
 			"FILE":       {File: "missing.txt"},
@@ -146,7 +189,7 @@ func TestResolveShowsNothingThatACommandPrints(t *testing.T) {
 			if mode == "hang" {
 				timeout = 50 * time.Millisecond
 			}
-			r := SecretResolver{Timeout: timeout, Sources: map[string]automation.SecretSource{"S": {Exec: []string{os.Args[0]}}}}
+			r := SecretResolver{Trusted: everything, Timeout: timeout, Sources: map[string]automation.SecretSource{"S": {Exec: []string{os.Args[0]}}}}
 			_, err := r.Resolve(t.Context(), []SecretUse{{Secret: "S", Where: "growth/a"}})
 			if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), want) {
 				t.Errorf("error = %v, want ...%s", err, want)
@@ -218,7 +261,7 @@ func TestResolveReadsNoMoreOfAFileThanASecret(t *testing.T) {
 		os.DevNull:   os.DevNull + " is not a file",
 		"no/such/it": "the file no/such/it can't be read: no such file or directory",
 	} {
-		r := SecretResolver{Dir: dir, Sources: map[string]automation.SecretSource{"S": {File: file}}}
+		r := SecretResolver{Dir: dir, Trusted: everything, Sources: map[string]automation.SecretSource{"S": {File: file}}}
 		if _, err := r.Resolve(t.Context(), []SecretUse{{Secret: "S"}}); err == nil || !strings.Contains(err.Error(), "S: "+want+"\n") {
 			t.Errorf("%s: error = %v, want ...%s", file, err, want)
 		}
@@ -229,7 +272,7 @@ func TestResolveEndsWithItsContext(t *testing.T) {
 	t.Setenv("SECRETS_TEST_COMMAND", "hang")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r := SecretResolver{Sources: map[string]automation.SecretSource{"S": {Exec: []string{os.Args[0]}}}}
+	r := SecretResolver{Trusted: everything, Sources: map[string]automation.SecretSource{"S": {Exec: []string{os.Args[0]}}}}
 	if _, err := r.Resolve(ctx, []SecretUse{{Secret: "S"}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want context.Canceled", err)
 	}

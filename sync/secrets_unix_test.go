@@ -24,7 +24,7 @@ func TestResolveReadsAPipe(t *testing.T) {
 	defer read.Close()
 	fmt.Fprintln(write, "hunter2")
 	write.Close()
-	r := SecretResolver{Sources: map[string]automation.SecretSource{"S": {File: fmt.Sprintf("/dev/fd/%d", read.Fd())}}}
+	r := SecretResolver{Trusted: everything, Sources: map[string]automation.SecretSource{"S": {File: fmt.Sprintf("/dev/fd/%d", read.Fd())}}}
 	if secrets, err := r.Resolve(t.Context(), []SecretUse{{Secret: "S"}}); err != nil || secrets["S"].Reveal() != "hunter2" {
 		t.Errorf("got %q, %v", secrets["S"].Reveal(), err)
 	}
@@ -35,7 +35,7 @@ func TestResolveDoesNotWaitForAPipeForEver(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Skip(err)
 	}
-	r := SecretResolver{Timeout: 20 * time.Millisecond, Sources: map[string]automation.SecretSource{"S": {File: pipe}}}
+	r := SecretResolver{Trusted: everything, Timeout: 20 * time.Millisecond, Sources: map[string]automation.SecretSource{"S": {File: pipe}}}
 	_, err := r.Resolve(t.Context(), []SecretUse{{Secret: "S"}})
 	if err == nil || !strings.Contains(err.Error(), "took longer than 20ms") {
 		t.Errorf("error = %v", err)

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -26,6 +27,8 @@ func (p *Plan) check(in Desired) error {
 		return &StaleError{[]string{fmt.Sprintf("it was made for project %s on %s, not for %s on %s", p.Project, p.Target, in.Project, in.Target)}}
 	case p.Code != in.digest():
 		return &StaleError{[]string{"the code has changed since it was made"}}
+	case p.SecretsUnknown:
+		return errors.New("the plan was made without the values of secrets; make it with them")
 	case len(p.Blocks) > 0:
 		return &BlockedError{p.Blocks}
 	}

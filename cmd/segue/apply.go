@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -24,7 +26,7 @@ EXAMPLES:
 func applyCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "make a target match the project", Description: applyHelp,
-		Flags: append(planFlags(),
+		Flags: append(append(planFlags(), trustFlags()...),
 			targetFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
 			&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
@@ -42,7 +44,7 @@ func (t *terminal) apply(c *cli.Context) error {
 	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
 		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
 	}
-	s, err := t.open(c.Context, c.String("target"), toWrite)
+	s, err := t.open(c, toWrite)
 	if err != nil {
 		return err
 	}
@@ -105,7 +107,7 @@ func (t *terminal) approve(ctx context.Context, target string) error {
 	if !interactive(t.stdin) {
 		return errors.New("apply asks before it changes anything, and there is no terminal to ask on; use --auto-approve")
 	}
-	yes, err := t.confirm(ctx, fmt.Sprintf("\nApply this to %s?", target))
+	yes, err := t.confirm(ctx, fmt.Sprintf("\nApply this to %s?", diagnostic.Printable(target)))
 	if err != nil {
 		return err
 	}
@@ -119,7 +121,8 @@ func (t *terminal) approve(ctx context.Context, target string) error {
 // none does.
 func fireExample(automations []automation.Automation, target string) []string {
 	for _, a := range automations {
-		if a.Enabled {
+		// No shell can give a NUL to a program.
+		if a.Enabled && !strings.Contains(a.Trigger.Name, "\x00") {
 			words := []string{"platform", "fire", "--kind", string(a.Trigger.Kind), "--name", a.Trigger.Name}
 			if target != "" {
 				words = append(words, "--target", target)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,7 +44,7 @@ func compileCommand(t *terminal) *cli.Command {
 			}
 			out, compact := c.String("o"), c.Bool("compact")
 			if strings.HasSuffix(out, "/") {
-				return writeEach(out, result.Document, compact)
+				return writeEach(c.Context, out, result.Document, compact)
 			}
 			b, err := result.Document.Canonical()
 			if err != nil {
@@ -58,7 +57,7 @@ func compileCommand(t *terminal) *cli.Command {
 				_, err = t.stdout.Write(b)
 				return err
 			}
-			return writeFile(out, b)
+			return writeFile(c.Context, "", out, b)
 		},
 	}
 }
@@ -74,7 +73,7 @@ func (t *terminal) compile(ctx context.Context, target string) (*compiler.Result
 }
 
 // writeEach writes a file for each automation.
-func writeEach(dir string, d automation.Document, compact bool) error {
+func writeEach(ctx context.Context, dir string, d automation.Document, compact bool) error {
 	for _, a := range d.Automations {
 		b, err := a.Canonical()
 		if err != nil {
@@ -83,43 +82,27 @@ func writeEach(dir string, d automation.Document, compact bool) error {
 		if !compact {
 			b = automation.Indent(b)
 		}
-		name := filepath.Join(dir, filepath.FromSlash(a.Key)+".json")
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return fmt.Errorf("can't write %s: %w", name, cause(err))
-		}
-		if err := writeFile(name, b); err != nil {
+		if err := writeFile(ctx, dir, filepath.Join(dir, filepath.FromSlash(a.Key)+".json"), b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeFile replaces a file in one step, so that a reader never sees half of it.
-// A CUE file is no output, but somebody's work.
-func writeFile(name string, content []byte) error {
+// writeFile writes a file, in the folder top if that is not "". A CUE file is no
+// output, but somebody's work.
+func writeFile(ctx context.Context, top, name string, content []byte) error {
 	stat, err := os.Stat(name)
 	switch {
 	case err == nil && stat.IsDir():
 		return fmt.Errorf("%s is a folder; -o %s/ writes a file for each automation into it", name, name)
-	case err == nil && strings.EqualFold(filepath.Ext(name), ".cue"):
+	case err == nil && (isCUE(name) || isCUE(resolved(name))):
 		return fmt.Errorf("%s is a CUE file, and -o would replace it by JSON; name another file", name)
 	}
-	if err := replaceFile(name, content, 0o644); err != nil {
+	if err := compiler.WriteFile(ctx, top, name, content); err != nil {
 		return fmt.Errorf("can't write %s: %w", name, cause(err))
 	}
 	return nil
 }
 
-// replaceFile writes a new file and puts it in the place of an old one.
-func replaceFile(name string, content []byte, mode os.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".segue-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(content)
-	if err := errors.Join(err, tmp.Chmod(mode), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), name)
-}
+func isCUE(name string) bool { return strings.EqualFold(filepath.Ext(name), ".cue") }

@@ -33,18 +33,21 @@ const (
 	toWrite
 )
 
-// connect returns the platform of a target. The secrets hold the values of what
+// connect returns the platform of the target that has the name. The secrets hold the values of what
 // the target and the automations refer to. Only to read, it makes nothing that
 // is not there.
-func connect(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret, use connectionUse) (connection, error) {
+func (t *terminal) connect(ctx context.Context, project *compiler.Project, name string, target compiler.Target, secrets map[string]automation.Secret, use connectionUse) (connection, error) {
+	if err := checkSecrecy(name, target, secrets); err != nil {
+		return nil, err
+	}
 	key, timeout := secrets[credential(target).Name], time.Duration(target.Timeout)
 	switch target.Platform {
 	case embeddedPlatform:
-		return opened(connectEmbedded(ctx, project, target, secrets, use))
+		return opened(t.connectEmbedded(ctx, project, target, secrets, use))
 	case "n8n":
-		return opened(n8n.New(target.URL, key, n8n.Options{Timeout: timeout, Secrets: lookup(secrets)}))
+		return opened(n8n.New(target.URL, key, n8n.Options{Timeout: timeout, Secrets: lookup(secrets), Mask: t.mask}))
 	case "nodered":
-		options := nodered.Options{Timeout: timeout, Username: target.Username}
+		options := nodered.Options{Timeout: timeout, Username: target.Username, Mask: t.mask}
 		if target.Username != "" {
 			options.Password = key
 		} else {
@@ -56,7 +59,7 @@ func connect(ctx context.Context, project *compiler.Project, target compiler.Tar
 	if !ok {
 		return nil, fmt.Errorf("this segue can't work with the platform %s", target.Platform)
 	}
-	return opened(rest.New(described, target.URL, key, rest.Options{Timeout: timeout, Secrets: secrets}))
+	return opened(rest.New(described, target.URL, key, rest.Options{Timeout: timeout, Secrets: secrets, Mask: t.mask}))
 }
 
 // lookup finds the values of secrets by their names.
@@ -77,9 +80,9 @@ func opened[P connection](p P, err error) (connection, error) {
 
 // connectEmbedded returns the embedded platform of a target, within segue or
 // where it is served.
-func connectEmbedded(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret, use connectionUse) (*embedded.Platform, error) {
+func (t *terminal) connectEmbedded(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret, use connectionUse) (*embedded.Platform, error) {
 	if target.URL != "" {
-		return embedded.NewClient(target.URL, secrets[target.Token.Name], embedded.ClientOptions{Timeout: time.Duration(target.Timeout)})
+		return embedded.NewClient(target.URL, secrets[target.Token.Name], embedded.ClientOptions{Timeout: time.Duration(target.Timeout), Mask: t.mask})
 	}
 	data := target.Data
 	if !filepath.IsAbs(data) {

@@ -30,13 +30,13 @@ EXAMPLES:
 func fireCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "fire", Usage: "make a trigger happen", Description: fireHelp,
-		Flags: []cli.Flag{
+		Flags: append(trustFlags(),
 			&cli.StringFlag{Name: "kind", Usage: "the trigger's `KIND`: pattern or journey"},
 			&cli.StringFlag{Name: "name", Usage: "the trigger's `NAME`"},
 			&cli.StringFlag{Name: "data", Usage: "take the placeholders' values from `FILE`, a JSON object"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "show the requests and send nothing"},
 			targetFlag(),
-		},
+		),
 		Action: func(c *cli.Context) error { return t.fire(c) },
 	}
 }
@@ -56,7 +56,7 @@ func (t *terminal) fire(c *cli.Context) error {
 	if file == "" && !dryRun {
 		return errors.New("give the values with --data FILE, or use --dry-run to see the requests for the samples")
 	}
-	project, name, target, err := t.target(c.String("target"))
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (t *terminal) fire(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := resolver(project).Resolve(c.Context, credentialUse(name, target))
+	secrets, err := t.secrets(c, project, credentialUse(name, target))
 	if err != nil {
 		return beforeChanges(c.Context, err)
 	}
@@ -75,7 +75,10 @@ func (t *terminal) fire(c *cli.Context) error {
 	if dryRun {
 		use = toRead
 	}
-	platform, err := connectEmbedded(c.Context, project, target, secrets, use)
+	if err := checkSecrecy(name, target, secrets); err != nil {
+		return err
+	}
+	platform, err := t.connectEmbedded(c.Context, project, target, secrets, use)
 	if err != nil {
 		return err
 	}
@@ -121,10 +124,10 @@ func (t *terminal) showPreviews(o embedded.Occurrence, previews []embedded.Previ
 		if i > 0 {
 			t.printf("\n")
 		}
-		t.printf("%s\n", t.faint("# "+printableLines(p.Automation.Key)))
+		t.printf("%s\n", t.faint("# "+diagnostic.Printable(p.Automation.Key)))
 		if p.Request == nil {
 			failed++
-			t.printf("can't be rendered: %s\n", printableLines(p.Error))
+			t.printf("can't be rendered: %s\n", diagnostic.Printable(p.Error))
 			continue
 		}
 		t.showRequest(p.Request.Method, p.Request.URL, p.Request.Headers, nil, []byte(p.Request.Body))
@@ -150,9 +153,9 @@ func (t *terminal) showDeliveries(o embedded.Occurrence, deliveries []embedded.D
 		if d.Request != nil {
 			where = ", " + d.Request.Method + " " + d.Request.URL
 		}
-		t.printf("%s: %s%s (%s)\n", printableLines(d.Automation.Key), d.Status, printableLines(where), diagnostic.Plural(len(d.Attempts), "attempt"))
+		t.printf("%s: %s%s (%s)\n", diagnostic.Printable(d.Automation.Key), d.Status, diagnostic.Printable(where), diagnostic.Plural(len(d.Attempts), "attempt"))
 		if d.Request != nil && d.Request.Body != "" {
-			t.printf("  %s\n", printableLines(d.Request.Body))
+			t.printf("  %s\n", diagnostic.Printable(d.Request.Body))
 		}
 		if d.Status != embedded.Delivered {
 			failed = append(failed, d.Automation.Key+": "+d.Error)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/seguehq/segue/compiler"
@@ -29,7 +27,7 @@ func fix(ctx context.Context, opts compiler.Options) (fixed map[string]int, left
 		if round == mostFixRounds {
 			return fixed, result.Diagnostics, nil
 		}
-		n, failed := fixRound(result.Diagnostics, fixed)
+		n, failed := fixRound(ctx, result.Diagnostics, fixed)
 		if failed != nil && n > 0 {
 			if result, err = compiler.Compile(ctx, opts); err != nil {
 				return fixed, nil, err
@@ -45,7 +43,7 @@ func fix(ctx context.Context, opts compiler.Options) (fixed map[string]int, left
 }
 
 // fixRound applies the fixes of some findings, and counts them by file.
-func fixRound(list diagnostic.List, fixed map[string]int) (total int, err error) {
+func fixRound(ctx context.Context, list diagnostic.List, fixed map[string]int) (total int, err error) {
 	byFile := map[string]diagnostic.List{}
 	for _, d := range list {
 		if d.Fix != nil {
@@ -53,7 +51,9 @@ func fixRound(list diagnostic.List, fixed map[string]int) (total int, err error)
 		}
 	}
 	for _, file := range slices.Sorted(maps.Keys(byFile)) {
-		n, err := diagnostic.FixFiles(byFile[file], os.ReadFile, rewriteFile)
+		n, err := diagnostic.FixFiles(byFile[file], readProject, func(name string, content []byte) error {
+			return cause(compiler.WriteFile(ctx, ".", name, content))
+		})
 		fixed[file] += n
 		total += n
 		if err != nil {
@@ -63,22 +63,8 @@ func fixRound(list diagnostic.List, fixed map[string]int) (total int, err error)
 	return total, nil
 }
 
-// rewriteFile replaces the content of a file in one step. The file keeps its
-// mode, and stays a link if it is one.
-func rewriteFile(name string, content []byte) error {
-	real, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return cause(err)
-	}
-	stat, err := os.Stat(real)
-	if err != nil {
-		return cause(err)
-	}
-	if err := replaceFile(real, content, stat.Mode().Perm()); err != nil {
-		return cause(err)
-	}
-	return nil
-}
+// readProject reads a file of the project in the current folder.
+func readProject(name string) ([]byte, error) { return compiler.ReadFile(".", name) }
 
 // fixedLines says what was fixed, a line for each file.
 func fixedLines(fixed map[string]int) []string {

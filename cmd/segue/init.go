@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
 
@@ -76,19 +78,19 @@ func initCommand(t *terminal) *cli.Command {
 			if dir == "" {
 				dir = "."
 			}
-			return t.initProject(dir)
+			return t.initProject(c.Context, dir)
 		},
 	}
 }
 
-func (t *terminal) initProject(dir string) error {
+func (t *terminal) initProject(ctx context.Context, dir string) error {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
 	name := projectName(filepath.Base(abs))
 	existed := true
-	if _, err := os.Stat(filepath.Join(dir, "segue.cue")); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(dir, "segue.cue")); errors.Is(err, fs.ErrNotExist) {
 		existed = false
 	} else if err != nil {
 		return fmt.Errorf("can't make a project in %s: %w", dir, cause(err))
@@ -102,27 +104,27 @@ func (t *terminal) initProject(dir string) error {
 	files := []file{{"cue.mod/module.cue", compiler.ModuleFile("segue.example/" + name)}}
 	if !existed {
 		// An example would be in the way of files that are there.
-		if _, err := os.Stat(filepath.Join(dir, "growth")); errors.Is(err, fs.ErrNotExist) && !hasSource(dir) {
+		if _, err := os.Lstat(filepath.Join(dir, "growth")); errors.Is(err, fs.ErrNotExist) && !hasSource(dir) {
 			files = append(files, file{"growth/activation.cue", automationTemplate})
 		}
 		// segue.cue comes last: it is what makes the folder a project.
 		files = append(files, file{".gitignore", gitignoreTemplate}, file{"segue.cue", fmt.Sprintf(projectTemplate, name)})
 	}
 	for _, f := range files {
-		if err := createFile(filepath.Join(dir, filepath.FromSlash(f.name)), f.content); err != nil {
+		if err := createFile(ctx, dir, filepath.Join(dir, filepath.FromSlash(f.name)), f.content); err != nil {
 			return err
 		}
 	}
-	if err := vendorSchema(dir); err != nil {
+	if err := vendorSchema(ctx, dir); err != nil {
 		return err
 	}
 	if existed {
-		t.printf("The schema in %s is that of this segue (%s). Nothing else was changed.\n", path.Join(filepath.ToSlash(dir), "cue.mod"), schema.Version())
+		t.printf("The schema in %s is that of this segue (%s). Nothing else was changed.\n", diagnostic.Printable(path.Join(filepath.ToSlash(dir), "cue.mod")), schema.Version())
 		return nil
 	}
 	there := *t
 	there.dir = t.typed(dir)
-	t.printf("Made the project %q in %s.\n", name, cmp.Or(there.dir, "this folder"))
+	t.printf("Made the project %q in %s.\n", name, diagnostic.Printable(cmp.Or(there.dir, "this folder")))
 	if !ignored(dir) {
 		t.printf("Add .segue/ to .gitignore: it is for the embedded platform's data and the key of its secrets.\n")
 	}
@@ -228,40 +230,43 @@ func projectName(folder string) string {
 
 // ignored reports whether Git leaves the embedded platform's data alone.
 func ignored(dir string) bool {
-	content, err := os.ReadFile(filepath.Join(dir, ".gitignore"))
+	content, err := compiler.ReadFile(dir, ".gitignore")
 	return err == nil && ignoresData.Match(content)
 }
 
 var ignoresData = regexp.MustCompile(`(?m)^(\*\*)?/?\.segue(/|$)`)
 
-// createFile writes a file unless it is there.
-func createFile(name, content string) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return fmt.Errorf("can't make the folder of %s: %w", name, cause(err))
-	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
+// createFile writes a file of a project unless it is there.
+func createFile(ctx context.Context, dir, name, content string) error {
+	if _, err := os.Lstat(name); err == nil {
 		return nil
 	}
-	if err == nil {
-		_, err = f.WriteString(content)
-		err = errors.Join(err, f.Close())
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("can't make the folder %s: %w", dir, cause(err))
 	}
-	if err != nil {
+	if err := compiler.WriteFile(ctx, dir, name, []byte(content)); err != nil {
 		return fmt.Errorf("can't write %s: %w", name, cause(err))
 	}
 	return nil
 }
 
-// vendorSchema makes the project's copy of the schema that of this binary.
-func vendorSchema(dir string) error {
+// vendorSchema makes the project's copy of the schema that of this binary. It deletes
+// nothing that a link leads to.
+func vendorSchema(ctx context.Context, dir string) error {
 	root := filepath.Join(dir, filepath.FromSlash(schema.VendorDir))
+	way := dir
+	for part := range strings.SplitSeq(schema.VendorDir, "/") {
+		way = filepath.Join(way, part)
+		if info, err := os.Lstat(way); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("can't renew %s: %s is a link, and what it leads to would be deleted; remove the link", root, way)
+		}
+	}
 	if err := os.RemoveAll(root); err != nil {
 		return fmt.Errorf("can't renew %s: %w", root, cause(err))
 	}
 	files := schema.Files()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := createFile(filepath.Join(root, filepath.FromSlash(name)), string(files[name])); err != nil {
+		if err := createFile(ctx, dir, filepath.Join(root, filepath.FromSlash(name)), string(files[name])); err != nil {
 			return err
 		}
 	}

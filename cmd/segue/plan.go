@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -12,16 +14,22 @@ const planHelp = `Plan compares the project with a target and prints what apply 
 changes nothing. With --detailed-exitcode, the exit status is 0 if there is
 nothing to change and 2 if there is.
 
+Without the values of secrets, plan shows all but whether one of them would be
+rotated: with --no-secrets, and also where none of the automations' secrets is in
+the environment. A pull request from a fork has none.
+
 EXAMPLES:
    segue plan
    segue plan --target local --detailed-exitcode
-   segue plan --format json`
+   segue plan --format json
+   segue plan --no-secrets`
 
 func planCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "print what apply would change", Description: planHelp,
-		Flags: append(planFlags(),
+		Flags: append(append(planFlags(), trustFlags()...),
 			targetFlag(),
+			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "end with status 2 if there are changes"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
 		),
@@ -33,7 +41,7 @@ func planCommand(t *terminal) *cli.Command {
 			if err := oneOfFormats(format, "text", "json"); err != nil {
 				return err
 			}
-			s, err := t.open(c.Context, c.String("target"), toRead)
+			s, err := t.open(c, toRead)
 			if err != nil {
 				return err
 			}
@@ -43,14 +51,19 @@ func planCommand(t *terminal) *cli.Command {
 				return err
 			}
 			if format == "json" {
-				e := json.NewEncoder(t.stdout)
+				var b bytes.Buffer
+				e := json.NewEncoder(&b)
 				e.SetEscapeHTML(false)
 				e.SetIndent("", "  ")
 				if err := e.Encode(plan); err != nil {
 					return err
 				}
+				t.printf("%s", diagnostic.EscapeJSON(b.Bytes()))
 			} else {
 				t.showPlan(plan)
+				if plan.SecretsUnknown {
+					t.printf("No secrets were given: whether one of them would be rotated is not known.\n")
+				}
 			}
 			switch {
 			case len(plan.Blocks) > 0:

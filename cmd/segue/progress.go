@@ -7,6 +7,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	"github.com/seguehq/segue/diagnostic"
 	engine "github.com/seguehq/segue/sync"
 )
 
@@ -80,16 +81,16 @@ func (p *progress) event(e engine.Event) {
 
 // eventText is an event as a line of a log, "" for one that is not worth it.
 func eventText(e engine.Event) string {
-	subject := printableLines(e.Key)
+	subject := diagnostic.Printable(e.Key)
 	if e.Secret != "" {
-		subject = "secret " + e.Secret
+		subject = "secret " + diagnostic.Printable(e.Secret)
 	}
 	switch e.Kind {
 	case engine.EventRetrying:
 		if subject == "" { // a platform that makes all changes in one request
-			return fmt.Sprintf("all changes: trying again in %s: %s", e.Wait.Round(time.Millisecond), printableLines(e.Err.Error()))
+			return fmt.Sprintf("all changes: trying again in %s: %s", e.Wait.Round(time.Millisecond), diagnostic.Printable(e.Err.Error()))
 		}
-		return fmt.Sprintf("%s: %s: trying again in %s: %s", subject, e.Action, e.Wait.Round(time.Millisecond), printableLines(e.Err.Error()))
+		return fmt.Sprintf("%s: %s: trying again in %s: %s", subject, e.Action, e.Wait.Round(time.Millisecond), diagnostic.Printable(e.Err.Error()))
 	case engine.EventFailed:
 		return fmt.Sprintf("%s: %s failed", subject, e.Action)
 	case engine.EventDone:

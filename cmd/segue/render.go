@@ -127,13 +127,31 @@ func (t *terminal) readValues(ctx context.Context, file string, catalog automati
 
 func (t *terminal) readInput(ctx context.Context, file string) ([]byte, error) {
 	if file == "-" {
-		return interruptible(ctx, func() ([]byte, error) { return io.ReadAll(t.stdin) })
+		return interruptible(ctx, func() ([]byte, error) { return readValuesFrom(t.stdin) })
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("can't read the values in %s: %w", file, cause(err))
+	content, err := interruptible(ctx, func() ([]byte, error) {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readValuesFrom(f)
+	})
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("can't read the values in %s: %w", file, cause(err))
 	}
-	return content, nil
+	return content, err
+}
+
+// mostValues is how long values may be, in bytes.
+const mostValues = 8 << 20
+
+func readValuesFrom(r io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, mostValues+1))
+	if err == nil && len(content) > mostValues {
+		err = fmt.Errorf("there are more than %d MB", mostValues>>20)
+	}
+	return content, err
 }
 
 // inputName is a file as messages name it.

@@ -22,13 +22,15 @@ type session struct {
 	desired  sync.Desired
 	target   compiler.Target
 	platform connection
+	// noSecrets says that the values of secrets are not at hand.
+	noSecrets bool
 }
 
 // open compiles the project, finds the secrets and connects to the target. The
 // platform must be closed.
-func (t *terminal) open(ctx context.Context, name string, use connectionUse) (*session, error) {
-	s, err := t.connectTarget(ctx, name, use)
-	return s, beforeChanges(ctx, err)
+func (t *terminal) open(c *cli.Context, use connectionUse) (*session, error) {
+	s, err := t.connectTarget(c, use)
+	return s, beforeChanges(c.Context, err)
 }
 
 // beforeChanges is the error of what has changed nothing so far.
@@ -39,21 +41,25 @@ func beforeChanges(ctx context.Context, err error) error {
 	return err
 }
 
-func (t *terminal) connectTarget(ctx context.Context, name string, use connectionUse) (*session, error) {
-	project, name, target, err := t.target(name)
+func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, error) {
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return nil, err
 	}
-	result, err := t.compile(ctx, name)
+	result, err := t.compile(c.Context, name)
 	if err != nil {
 		return nil, err
 	}
-	uses := append(sync.SecretUses(result.Document.Automations), credentialUse(name, target)...)
-	secrets, err := resolver(project).Resolve(ctx, uses)
+	uses := sync.SecretUses(result.Document.Automations)
+	noSecrets := c.Bool("no-secrets") || use == toRead && noneGiven(project, uses)
+	if noSecrets {
+		uses = nil
+	}
+	secrets, err := t.secrets(c, project, append(uses, credentialUse(name, target)...))
 	if err != nil {
 		return nil, err
 	}
-	platform, err := connect(ctx, project, target, secrets, use)
+	platform, err := t.connect(c.Context, project, name, target, secrets, use)
 	if err != nil {
 		return nil, err
 	}
@@ -61,13 +67,13 @@ func (t *terminal) connectTarget(ctx context.Context, name string, use connectio
 		desired: sync.Desired{
 			Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets, Former: project.Moved.Project,
 		},
-		target: target, platform: platform,
+		target: target, platform: platform, noSecrets: noSecrets,
 	}, nil
 }
 
 // target reads the project file and picks a target.
-func (t *terminal) target(name string) (*compiler.Project, string, compiler.Target, error) {
-	project, findings, err := compiler.LoadProject(".", t.limits())
+func (t *terminal) target(ctx context.Context, name string) (*compiler.Project, string, compiler.Target, error) {
+	project, findings, err := compiler.LoadProject(ctx, ".", t.limits())
 	if err != nil {
 		return nil, "", compiler.Target{}, err
 	}
@@ -85,11 +91,6 @@ func (t *terminal) projectError(err error) error {
 		return t.findings(t.stderr, diagnostic.List{finding.Diagnostic})
 	}
 	return err
-}
-
-// resolver finds secrets where the project says.
-func resolver(project *compiler.Project) sync.SecretResolver {
-	return sync.SecretResolver{Dir: project.Dir, Sources: project.Secrets}
 }
 
 // How often a request is made before segue gives up on it. Somebody waits for a
@@ -121,7 +122,7 @@ func planOptions(c *cli.Context) sync.PlanOptions {
 
 // plan compares the project with the target.
 func (s *session) plan(ctx context.Context, options sync.PlanOptions) (*sync.Plan, error) {
-	options.Calls, options.KeepOrphans = s.calls(), !s.target.Prune
+	options.Calls, options.KeepOrphans, options.NoSecrets = s.calls(), !s.target.Prune, s.noSecrets
 	if options.Tries == 0 {
 		options.Tries = planTries
 	}

@@ -19,44 +19,45 @@ import (
 // showPlan prints a plan for people.
 func (t *terminal) showPlan(p *sync.Plan) {
 	if p.Product != "" {
-		t.printf("%s\n", t.faint(fmt.Sprintf("%s is %s.", p.Target, printableLines(p.Product))))
+		t.printf("%s\n", t.faint(fmt.Sprintf("%s is %s.", p.Target, diagnostic.Printable(p.Product))))
 	}
 	for _, key := range p.Orphaned {
-		t.printf("%s is gone from the code and stays on %s, which does not prune.\n", printableLines(key), p.Target)
+		t.printf("%s is gone from the code and stays on %s, which does not prune.\n", diagnostic.Printable(key), diagnostic.Printable(p.Target))
 	}
 	for _, w := range p.Warnings {
-		t.printf("%s %s.\n", t.warning(), printableLines(w))
+		t.printf("%s %s.\n", t.warning(), diagnostic.Printable(w))
 	}
 	for _, o := range p.Others {
-		t.printf("%s %s.\n", t.warning(), printableLines(bystanderText(o)))
+		t.printf("%s %s.\n", t.warning(), diagnostic.Printable(bystanderText(o)))
 	}
 	t.showAltered(p.Altered)
 	if p.Empty() {
 		if len(p.Altered) == 0 {
-			t.printf("No changes: %s is as the code wants it (%s).\n", p.Target, diagnostic.Plural(len(p.Unchanged), "automation"))
+			t.printf("No changes: %s is as the code wants it (%s).\n", diagnostic.Printable(p.Target), diagnostic.Plural(len(p.Unchanged), "automation"))
 		} else {
-			t.printf("No changes that would help: %s stored as the code says on %s, %d are.\n", notAre(len(p.Altered)), p.Target, len(p.Unchanged))
+			t.printf("No changes that would help: %s stored as the code says on %s, %d are.\n",
+				notAre(len(p.Altered)), diagnostic.Printable(p.Target), len(p.Unchanged))
 		}
 		return
 	}
 	for _, c := range p.Changes {
-		t.showChange(c.Action, printableLines(c.Key), printableLines(reasonText(c)))
+		t.showChange(c.Action, diagnostic.Printable(c.Key), diagnostic.Printable(reasonText(c)))
 		if c.Taken != nil {
-			t.printf("    %s %s\n", t.refusal(), printableLines(takenText(*c.Taken)))
+			t.printf("    %s %s\n", t.refusal(), diagnostic.Printable(takenText(*c.Taken)))
 		}
 		t.showDifferences(c.Differences)
 	}
 	for _, s := range p.Secrets {
-		t.showChange(s.Action, "secret "+s.Name, usedBy(s))
+		t.showChange(s.Action, "secret "+diagnostic.Printable(s.Name), usedBy(s))
 	}
-	t.printf("\nPlan for %s: %d to create, %d to update, %d to delete, %d unchanged%s.\n", p.Target,
+	t.printf("\nPlan for %s: %d to create, %d to update, %d to delete, %d unchanged%s.\n", diagnostic.Printable(p.Target),
 		p.Count(sync.Create), p.Count(sync.Update), p.Count(sync.Delete), len(p.Unchanged), secretCount(len(p.Secrets), " to change"))
 }
 
 // showDifferences prints fields with their old and new values.
 func (t *terminal) showDifferences(differences []sync.Difference) {
 	for _, d := range differences {
-		t.printf("    %s: %s → %s\n", printableLines(d.Path), jsonText(d.Before), jsonText(d.After))
+		t.printf("    %s: %s → %s\n", diagnostic.Printable(d.Path), jsonText(d.Before), jsonText(d.After))
 	}
 }
 
@@ -64,7 +65,7 @@ func (t *terminal) showDifferences(differences []sync.Difference) {
 // instead.
 func (t *terminal) showAltered(altered []sync.Altered) {
 	for _, a := range altered {
-		t.printf("%s %s: the platform stores it in another form than the code has. Nobody has edited it there.\n", t.warning(), printableLines(a.Key))
+		t.printf("%s %s: the platform stores it in another form than the code has. Nobody has edited it there.\n", t.warning(), diagnostic.Printable(a.Key))
 		for _, d := range a.Differences {
 			write := "write " + jsonText(d.Before) + " in the code, or something that the platform keeps"
 			if d.Before == nil {
@@ -73,7 +74,7 @@ func (t *terminal) showAltered(altered []sync.Altered) {
 			if d.After == nil {
 				write = "the platform adds it: write " + jsonText(d.Before) + " in the code too"
 			}
-			t.printf("    %s: the code has %s, the platform has made %s; %s\n", printableLines(d.Path), jsonText(d.After), jsonText(d.Before), write)
+			t.printf("    %s: the code has %s, the platform has made %s; %s\n", diagnostic.Printable(d.Path), jsonText(d.After), jsonText(d.Before), write)
 		}
 	}
 }
@@ -138,7 +139,7 @@ func usedBy(s sync.SecretChange) string {
 	case 0:
 		return "nothing uses it any more"
 	case 1:
-		return "used by " + printableLines(s.UsedBy[0])
+		return "used by " + diagnostic.Printable(s.UsedBy[0])
 	default:
 		return "used by " + diagnostic.Plural(len(s.UsedBy), "automation")
 	}
@@ -212,7 +213,7 @@ func jsonText(v json.RawMessage) string {
 	if v == nil {
 		return "(none)"
 	}
-	return printableLines(string(v))
+	return diagnostic.Printable(string(v))
 }
 
 // showResult prints what was done.
@@ -225,10 +226,10 @@ func (t *terminal) showResult(r *sync.Result) {
 	}
 	if n := len(r.Doubles); n > 0 {
 		t.printf("%s Another apply was at work at the same time: it had made a second one of %s, which is gone again.\n",
-			t.warning(), printableLines(someOf(r.Doubles)))
+			t.warning(), diagnostic.Printable(someOf(r.Doubles)))
 	}
 	t.showAltered(r.Altered)
-	t.printf("Applied to %s: %d created, %d updated, %d deleted, %d unchanged%s.\n", r.Target,
+	t.printf("Applied to %s: %d created, %d updated, %d deleted, %d unchanged%s.\n", diagnostic.Printable(r.Target),
 		r.Count(sync.Create), r.Count(sync.Update), r.Count(sync.Delete), r.Unchanged+r.CountOutcome(sync.AlreadyThere), secretCount(secrets, " changed"))
 }
 
@@ -285,15 +286,15 @@ func failures(r *sync.Result) string {
 // showRequest prints a request as it goes over the wire, but for secrets. value
 // gives the rendered value of a header that has none.
 func (t *terminal) showRequest(method, url string, headers map[string]automation.Header, value func(string) string, body []byte) {
-	t.printf("%s %s\n", method, printableLines(url))
+	t.printf("%s %s\n", diagnostic.Printable(method), diagnostic.Printable(url))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		shown := headers[name].String()
 		if len(headers[name].SecretNames()) == 0 && value != nil {
 			shown = value(name)
 		}
-		t.printf("%s: %s\n", name, printableLines(shown))
+		t.printf("%s: %s\n", diagnostic.Printable(name), diagnostic.Printable(shown))
 	}
 	if len(body) > 0 {
-		t.printf("\n%s", automation.Indent(body))
+		t.printf("\n%s", diagnostic.EscapeJSON(automation.Indent(body)))
 	}
 }

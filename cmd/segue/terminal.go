@@ -10,10 +10,12 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fatih/color"
 	"github.com/mattn/go-isatty"
 
+	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -22,6 +24,8 @@ type terminal struct {
 	stdin  io.Reader
 	stdout *output
 	stderr io.Writer
+	// mask has the secrets that were looked up: nothing shows them.
+	mask *automation.Mask
 	// dir is what -C was given, for commands that are shown to people.
 	dir string
 	// start is the folder that the process was started in.
@@ -31,19 +35,25 @@ type terminal struct {
 func newTerminal(stdin io.Reader, stdout, stderr io.Writer) *terminal {
 	// Where the folder is gone, only the commands that need it fail.
 	start, _ := os.Getwd()
-	return &terminal{stdin: stdin, stdout: &output{to: stdout}, stderr: stderr, start: start}
+	mask := &automation.Mask{}
+	return &terminal{stdin: stdin, stdout: &output{to: stdout, mask: mask}, stderr: &output{to: stderr, mask: mask}, mask: mask, start: start}
 }
 
-// An output keeps the first error of writing to it: what prints seldom asks.
+// An output keeps the first error of writing to it: what prints seldom asks. It
+// is the last to hide secrets, after those who know what they print.
 type output struct {
-	to  io.Writer
-	err error
+	to   io.Writer
+	mask *automation.Mask
+	err  error
 }
 
 func (o *output) Write(b []byte) (int, error) {
-	n, err := o.to.Write(b)
+	n, err := o.to.Write([]byte(o.mask.HideTelling(string(b))))
 	if o.err == nil {
 		o.err = err
+	}
+	if err == nil {
+		n = len(b)
 	}
 	return n, err
 }
@@ -100,11 +110,35 @@ func shellWord(w string) string {
 	switch {
 	case plainWord.MatchString(w):
 		return w
+	case diagnostic.Printable(w) != w:
+		return escapedWord(w)
 	case !strings.ContainsAny(w, "\"$`\\!"):
 		return `"` + w + `"`
 	default:
 		return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 	}
+}
+
+// escapedWord writes a word with escapes for what can't be shown, as bash and zsh
+// read it: byte by byte, which holds in every locale.
+func escapedWord(w string) string {
+	var b strings.Builder
+	b.WriteString("$'")
+	for i, r := range w {
+		_, size := utf8.DecodeRuneInString(w[i:])
+		switch c := w[i : i+size]; {
+		case r == '\\' || r == '\'':
+			b.WriteString(`\` + c)
+		case diagnostic.Printable(c) == c:
+			b.WriteString(c)
+		default:
+			for _, code := range []byte(c) {
+				fmt.Fprintf(&b, `\x%02x`, code)
+			}
+		}
+	}
+	b.WriteByte('\'')
+	return b.String()
 }
 
 // confirm asks a question that only "yes" or "y" answers.

@@ -149,7 +149,7 @@ func (t *terminal) testedPackage(p compiler.TestedPackage, filtered bool) {
 		c = color.New(color.FgRed, color.Bold)
 	}
 	t.paint(c, t.stdout)
-	t.printf("%s  %s  (%s)\n", c.Sprint(word), printableLines(p.Folder), details)
+	t.printf("%s  %s  (%s)\n", c.Sprint(word), diagnostic.Printable(p.Folder), details)
 }
 
 // testFailure prints one failed test: where, and how what is sent differs from
@@ -162,10 +162,10 @@ func (t *terminal) testFailure(r compiler.TestResult) {
 	if name == "" {
 		name = "the samples"
 	}
-	t.printf("%s %s: %s (%s:%d:%d)\n", red.Sprint("--- FAIL:"), r.Key, diagnostic.Printable(name),
-		printableLines(r.File), r.Range.Start.Line, r.Range.Start.Column)
+	t.printf("%s %s: %s (%s:%d:%d)\n", red.Sprint("--- FAIL:"), diagnostic.Printable(r.Key), diagnostic.Printable(name),
+		diagnostic.Printable(r.File), r.Range.Start.Line, r.Range.Start.Column)
 	for _, p := range r.Problems {
-		t.printf("    %s:%d:%d: %s\n", printableLines(p.File), p.Range.Start.Line, p.Range.Start.Column, diagnostic.Printable(p.Message))
+		t.printf("    %s:%d:%d: %s\n", diagnostic.Printable(p.File), p.Range.Start.Line, p.Range.Start.Column, diagnostic.Printable(p.Message))
 		if p.Want != "" {
 			t.printf("        %s\n", green.Sprint("- want ", diagnostic.Printable(p.Want)))
 		}

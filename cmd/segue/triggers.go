@@ -36,7 +36,7 @@ func triggersCommand(t *terminal) *cli.Command {
 		Name: "triggers", Usage: "work with a platform's patterns and journeys", Description: triggersHelp,
 		Subcommands: []*cli.Command{{
 			Name: "pull", Usage: "write a platform's patterns and journeys as CUE", Description: triggersPullHelp,
-			Flags:  []cli.Flag{targetFlag()},
+			Flags:  append(trustFlags(), targetFlag()),
 			Action: func(c *cli.Context) error { return t.pullTriggers(c) },
 		}},
 		Action: func(c *cli.Context) error {
@@ -52,7 +52,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	project, name, target, err := t.target(c.String("target"))
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return err
 	}
@@ -61,11 +61,11 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	} else if len(described.Triggers) == 0 {
 		return fmt.Errorf("the target %s can't list triggers: the description of %s in segue.cue has no triggers; nothing was written", name, target.Platform)
 	}
-	secrets, err := resolver(project).Resolve(c.Context, credentialUse(name, target))
+	secrets, err := t.secrets(c, project, credentialUse(name, target))
 	if err != nil {
 		return beforeChanges(c.Context, err)
 	}
-	platform, err := connect(c.Context, project, target, secrets, toRead)
+	platform, err := t.connect(c.Context, project, name, target, secrets, toRead)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if len(triggers) == 0 {
 		return fmt.Errorf("%s lists no patterns and no journeys; nothing was written", name)
 	}
-	changed, err := compiler.WriteTriggers(project.Dir, triggers)
+	changed, err := compiler.WriteTriggers(c.Context, project.Dir, triggers)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if !changed {
 		verb = "There is nothing new in"
 	}
-	t.printf("%s %s: %s of %s.\n", verb, compiler.TriggersFile, diagnostic.Plural(len(triggers), "trigger"), name)
+	t.printf("%s %s: %s of %s.\n", verb, compiler.TriggersFile, diagnostic.Plural(len(triggers), "trigger"), diagnostic.Printable(name))
 	return nil
 }
 

@@ -99,7 +99,7 @@ func (t *terminal) report(w io.Writer, format string, list diagnostic.List, most
 
 // readSource reads a file whose lines are shown.
 func readSource(name string) ([]byte, error) {
-	content, err := os.ReadFile(name)
+	content, err := readProject(name)
 	if filepath.Ext(name) == ".cue" {
 		content = compiler.MaskCredentials(content)
 	}

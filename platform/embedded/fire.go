@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/seguehq/segue/automation"
 )
 
 const (
@@ -192,12 +194,12 @@ func (d *dispatcher) attempt(ctx context.Context, c claimedDelivery) {
 		d.logger.Error("delivery waits: its secrets can't be read", "delivery", c.id, "error", err)
 		return
 	}
-	headers, err := resolveHeaders(c.request.Headers, c.project, secrets)
+	headers, err := resolveHeaders(c.request, c.project, secrets)
 	if err != nil {
 		d.finish(ctx, c, nil, outcome{status: Failed, error: err.Error(), due: d.store.now()})
 		return
 	}
-	a, retry, after := d.send(ctx, c.request, headers, newScrubber(secrets, headers, c.request.Headers))
+	a, retry, after := d.send(ctx, c.request, headers, maskOf(secrets, headers, c.request.Headers))
 	o := outcome{status: Delivered, due: d.store.now()}
 	switch made := c.attempts + 1; {
 	case a.Error == "":
@@ -225,11 +227,11 @@ func (d *dispatcher) finish(ctx context.Context, c claimedDelivery, a *Attempt, 
 
 // send makes one attempt. An error in it may pass if retry is true, and after
 // is how long the endpoint asks to be left alone.
-func (d *dispatcher) send(ctx context.Context, r PreparedRequest, headers http.Header, scrub scrubber) (a Attempt, retry bool, after time.Duration) {
+func (d *dispatcher) send(ctx context.Context, r PreparedRequest, headers http.Header, mask *automation.Mask) (a Attempt, retry bool, after time.Duration) {
 	start := d.store.now()
 	a.StartedAt = start.UTC()
 	defer func() { a.DurationMS = d.store.now().Sub(start).Milliseconds() }()
-	fail := func(format string, args ...any) { a.Error = scrub.clean(fmt.Sprintf(format, args...), answerBytes) }
+	fail := func(format string, args ...any) { a.Error = maskStart(mask, fmt.Sprintf(format, args...)) }
 
 	var body io.Reader
 	if r.Body != "" {
@@ -258,8 +260,8 @@ func (d *dispatcher) send(ctx context.Context, r PreparedRequest, headers http.H
 	}
 	defer res.Body.Close()
 	a.Status = res.StatusCode
-	answer, _ := io.ReadAll(io.LimitReader(res.Body, int64(answerBytes+scrub.reach()))) // half an answer is worth keeping
-	a.Answer = scrub.clean(string(answer), answerBytes)
+	answer, _ := io.ReadAll(io.LimitReader(res.Body, int64(answerBytes+mask.Reach()))) // half an answer is worth keeping
+	a.Answer = maskStart(mask, string(answer))
 	said := fmt.Sprintf("answered %d %s", res.StatusCode, http.StatusText(res.StatusCode))
 	switch code := res.StatusCode; {
 	case code >= 200 && code < 300:
@@ -278,6 +280,23 @@ func (d *dispatcher) send(ctx context.Context, r PreparedRequest, headers http.H
 		fail("%s", said)
 	}
 	return a, false, 0
+}
+
+// maskOf knows the secrets, and the headers that are made of them.
+func maskOf(secrets map[string]automation.Secret, headers http.Header, prepared map[string]automation.Header) *automation.Mask {
+	mask := automation.MaskOf(secrets)
+	for name, h := range prepared {
+		if len(h.SecretNames()) > 0 && h.Scheme != "" {
+			_, credentials, _ := strings.Cut(headers.Get(name), " ")
+			mask.Add(automation.NewSecret(credentials))
+		}
+	}
+	return mask
+}
+
+// maskStart returns as much of a text as is kept, without secrets.
+func maskStart(mask *automation.Mask, text string) string {
+	return strings.ToValidUTF8(mask.Start(text, answerBytes), "\uFFFD")
 }
 
 // rootOf strips the method and URL that net/http and net/url put in front.

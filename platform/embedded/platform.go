@@ -34,6 +34,7 @@ type Platform struct {
 	base  *url.URL
 	place string // for messages: a URL without credentials, or a file
 	token automation.Secret
+	mask  *automation.Mask
 	http  *http.Client
 	limit time.Duration
 	close func() error
@@ -50,6 +51,9 @@ type ClientOptions struct {
 	Timeout time.Duration
 	// Transport sends the requests; nil for one like [http.DefaultTransport].
 	Transport http.RoundTripper
+	// Mask hides secrets in the platform's answers. The platform adds those that it
+	// gets to know; nil for a mask of its own.
+	Mask *automation.Mask
 }
 
 // NewClient returns the platform that is served at an http or https URL, such as
@@ -64,16 +68,14 @@ func NewClient(baseURL string, token automation.Secret, options ClientOptions) (
 		return nil, errors.New("the platform's token holds a line break or another control character")
 	}
 	base := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
-	if options.Transport == nil {
-		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
-	}
 	return newPlatform(base, base.String(), token, options), nil
 }
 
 // LocalOptions say how a platform works in-process.
 type LocalOptions struct {
 	// NoCreate leaves a file that is missing as it is. The platform is then an
-	// empty one, and what is written to it is gone when it is closed.
+	// empty one. Where the file or its folder can't be written, the platform is a
+	// copy. In both cases, what is written is gone when it is closed.
 	NoCreate bool
 	Delivery DeliveryOptions
 	// Logger gets what the platform would log if it were served; nil for none.
@@ -98,6 +100,14 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 		file, discard = filepath.Join(dir, filepath.Base(path)), func() error { return os.RemoveAll(dir) }
 	}
 	store, err := Open(ctx, file)
+	if options.NoCreate && isUnwritable(err) {
+		var copyErr error
+		if store, discard, copyErr = openCopy(ctx, path); copyErr == nil {
+			err = nil
+		} else {
+			err = errors.Join(err, copyErr)
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(err, discard())
 	}
@@ -115,10 +125,12 @@ func newPlatform(base *url.URL, place string, token automation.Secret, options C
 	if options.Timeout <= 0 {
 		options.Timeout = 30 * time.Second
 	}
-	p := &Platform{base: base, place: place, token: token, limit: options.Timeout, http: &http.Client{
-		Transport:     options.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	mask := options.Mask
+	if mask == nil {
+		mask = &automation.Mask{}
+	}
+	mask.Add(token)
+	p := &Platform{base: base, place: place, token: token, mask: mask, limit: options.Timeout, http: reach.NewClient(options.Transport, mask)}
 	p.close = func() error {
 		p.http.CloseIdleConnections()
 		return nil
@@ -256,6 +268,7 @@ func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
 func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
 	in := comparison{Project: project, Values: map[string]string{}}
 	for name, value := range want {
+		p.mask.Add(value)
 		in.Values[name] = value.Reveal()
 	}
 	var out compared
@@ -278,6 +291,7 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 
 // PutSecret implements [sync.Platform].
 func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
+	p.mask.Add(value)
 	_, err := p.call(ctx, call{method: "PUT", path: secretPath(project, name), in: secretBody{value.Reveal()}})
 	return err
 }
@@ -358,7 +372,7 @@ func (p *Platform) call(ctx context.Context, c call) (int, error) {
 		return res.StatusCode, nil
 	}
 	if err := json.Unmarshal(answer, c.out); err != nil || !isJSON(res.Header) {
-		return 0, p.strange("it answered " + start(answer))
+		return 0, p.strange("it answered " + p.start(answer))
 	}
 	return res.StatusCode, nil
 }
@@ -381,7 +395,7 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 	if known {
 		e.Message = printable(said.Detail)
 	} else {
-		e.Message = p.place + " is probably not a segue platform; check the url: it answered " + start(answer)
+		e.Message = p.place + " is probably not a segue platform; check the url: it answered " + p.start(answer)
 	}
 	switch code := res.StatusCode; {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
@@ -395,7 +409,7 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 	case code == http.StatusTooManyRequests || code >= 500:
 		e.Kind = sync.Temporary
 		if !known {
-			e.Message = p.place + " failed: it answered " + start(answer)
+			e.Message = p.place + " failed: it answered " + p.start(answer)
 		}
 	case code >= 300 && code < 400:
 		if location, err := res.Location(); err == nil {
@@ -424,11 +438,11 @@ func isJSON(h http.Header) bool {
 }
 
 // start quotes the beginning of an answer.
-func start(answer []byte) string {
+func (p *Platform) start(answer []byte) string {
 	if len(answer) == 0 {
 		return "nothing"
 	}
-	return quoted(strings.TrimSpace(string(answer[:min(len(answer), 1024)])))
+	return quoted(strings.TrimSpace(p.mask.Start(string(answer), 1024)))
 }
 
 // printable replaces what could disturb a terminal.

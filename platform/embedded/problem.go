@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -123,6 +125,21 @@ func openError(path string, err error) error {
 		return fmt.Errorf("%s can't be written: make the file and its folder writable: %w", path, err)
 	default:
 		return fmt.Errorf("open %s: %w", path, err)
+	}
+}
+
+// isUnwritable reports whether a file could not be opened because nothing can be
+// written where it is.
+func isUnwritable(err error) bool {
+	var lite *sqlite.Error
+	if !errors.As(err, &lite) {
+		return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
+	}
+	switch primary(lite) {
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -2,7 +2,9 @@ package embedded
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/seguehq/segue/automation"
 )
@@ -14,6 +16,9 @@ import (
 // A request that must not be sent comes with an error that says why.
 func prepareRequest(a automation.Automation, values map[string]any, project string, stored func(name string) bool) (*PreparedRequest, error) {
 	action := a.Action
+	if err := checkSecrecy(action.URL, action.Headers); err != nil {
+		return nil, err
+	}
 	texts, headers := map[string]automation.Header{}, map[string]automation.Header{}
 	for name, h := range action.Headers {
 		for _, secret := range h.SecretNames() {
@@ -41,7 +46,11 @@ func prepareRequest(a automation.Automation, values map[string]any, project stri
 
 // resolveHeaders returns the headers as they are sent. What was rendered before
 // is taken as it stands: a value may hold braces of its own.
-func resolveHeaders(headers map[string]automation.Header, project string, secrets map[string]automation.Secret) (http.Header, error) {
+func resolveHeaders(request PreparedRequest, project string, secrets map[string]automation.Secret) (http.Header, error) {
+	headers := request.Headers
+	if err := checkSecrecy(request.URL, headers); err != nil {
+		return nil, err
+	}
 	resolved, open := http.Header{}, map[string]automation.Header{}
 	for name, h := range headers {
 		for _, secret := range h.SecretNames() {
@@ -66,6 +75,19 @@ func resolveHeaders(headers map[string]automation.Header, project string, secret
 		resolved[name] = values
 	}
 	return resolved, nil
+}
+
+// checkSecrecy refuses to send a secret where others can read it on its way.
+func checkSecrecy(url string, headers map[string]automation.Header) error {
+	if !automation.ReadableOnTheWay(url) {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		if secrets := headers[name].SecretNames(); len(secrets) > 0 {
+			return fmt.Errorf("the secret %s would be sent over plain HTTP, which others can read on its way; write https:// in the URL", secrets[0])
+		}
+	}
+	return nil
 }
 
 // isText reports whether a header is a text, which may hold placeholders, and

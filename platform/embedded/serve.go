@@ -109,12 +109,7 @@ func isLoopback(listen string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("can't listen on %q: it is not an address such as 127.0.0.1:8377", listen)
 	}
-	return isLocalHost(host), nil
-}
-
-func isLocalHost(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+	return automation.IsLoopback(host), nil
 }
 
 // localHosts refuses requests for another host's name. Without a token, a web
@@ -126,7 +121,7 @@ func localHosts(next http.Handler) http.Handler {
 		if err != nil {
 			host = strings.Trim(r.Host, "[]")
 		}
-		if !isLocalHost(host) {
+		if !automation.IsLoopback(host) {
 			newProblem(http.StatusForbidden, "foreign-host", "this platform has no token and answers to localhost and 127.0.0.1 only").send(w)
 			return
 		}

@@ -139,6 +139,12 @@ func open(ctx context.Context, path string, wait time.Duration) (_ *Store, err e
 	if err := prepareFile(full, path); err != nil {
 		return nil, err
 	}
+	return openPrepared(ctx, full, full+".key", path, wait)
+}
+
+// openPrepared opens the file at full, whose key is in another file. path is what
+// messages call it.
+func openPrepared(ctx context.Context, full, key, path string, wait time.Duration) (_ *Store, err error) {
 	s := &Store{path: path, now: time.Now}
 	common := []string{
 		"busy_timeout(" + strconv.FormatInt(wait.Milliseconds(), 10) + ")",
@@ -152,7 +158,7 @@ func open(ctx context.Context, path string, wait time.Duration) (_ *Store, err e
 	}
 	s.write.SetMaxOpenConns(1)
 	s.read.SetMaxOpenConns(4)
-	if err := s.prepare(ctx, full, wait); err != nil {
+	if err := s.prepare(ctx, key, wait); err != nil {
 		s.Close()
 		return nil, openError(path, err)
 	}
@@ -217,7 +223,7 @@ func (e errNewer) Error() string {
 }
 
 // prepare brings the schema up to date and finds the key.
-func (s *Store) prepare(ctx context.Context, full string, wait time.Duration) error {
+func (s *Store) prepare(ctx context.Context, key string, wait time.Duration) error {
 	var version int
 	if err := s.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
@@ -244,7 +250,7 @@ func (s *Store) prepare(ctx context.Context, full string, wait time.Duration) er
 	}
 	return s.update(ctx, func(tx *sql.Tx) error {
 		var err error
-		s.vault, err = unlock(ctx, tx, full+".key", s.path+".key")
+		s.vault, err = unlock(ctx, tx, key, s.path+".key")
 		return err
 	})
 }

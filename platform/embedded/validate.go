@@ -106,6 +106,9 @@ func checkHeader(name string, h automation.Header) error {
 }
 
 func checkPayload(payload json.RawMessage) error {
+	if depth := automation.PayloadDepth(payload); depth > automation.DeepestPayload {
+		return fmt.Errorf("is nested %d deep, of at most %d", depth, automation.DeepestPayload)
+	}
 	d := json.NewDecoder(bytes.NewReader(payload))
 	d.UseNumber()
 	var tree any

@@ -112,6 +112,7 @@ func (p *Platform) send(ctx context.Context, c call) (*http.Response, []byte, er
 		return nil, nil, err
 	}
 	defer res.Body.Close()
+	p.setClock(res.Header)
 	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
 	if err == nil && len(answer) > answerLimit {
 		err = &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("n8n at %s answers with more than %d MiB", p.base, answerLimit>>20)}
@@ -143,7 +144,7 @@ func (p *Platform) noAPI(ctx context.Context, status int) error {
 func (p *Platform) strange(status int, answer []byte) error {
 	said := "nothing"
 	if len(answer) > 0 {
-		said = strconv.Quote(p.printable(string(answer[:min(len(answer), 120)])))
+		said = strconv.Quote(p.printable(p.mask.Start(string(answer), 120)))
 	}
 	return &sync.Error{Kind: sync.Refused, Status: status, Message: p.base + " is probably not an n8n; check the target's url: it answered " + said}
 }
@@ -228,9 +229,7 @@ func retryAfter(h http.Header) time.Duration {
 // printable replaces what could disturb a terminal, and every secret that the
 // platform knows: n8n may quote what it was sent.
 func (p *Platform) printable(s string) string {
-	for _, secret := range p.knownSecrets() {
-		s = strings.ReplaceAll(s, secret, "(secret)")
-	}
+	s = p.mask.Hide(s)
 	const most = 1000
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"

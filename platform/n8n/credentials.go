@@ -107,8 +107,7 @@ func (p *Platform) mint(ctx context.Context, prj *project, secret map[string]aut
 	if err != nil {
 		return nil, err
 	}
-	names := p.names(prj)
-	found, err := p.look(ctx, prj, auth, named(names))
+	names, found, err := p.lookByName(ctx, prj, auth)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +130,7 @@ func (p *Platform) mint(ctx context.Context, prj *project, secret map[string]aut
 		if slices.Contains(found, credentialRef{auth.ID, auth.Name}) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
+			prj.minted[auth.ID] = true
 			return prj.keep(mintedPlace, auth), nil
 		}
 		// Another apply has chosen the same name just now, so that n8n finds

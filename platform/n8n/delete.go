@@ -31,7 +31,7 @@ func (p *Platform) erase(ctx context.Context, w *workflow) error {
 	if err := p.write(ctx, call{method: "POST", path: path + "/deactivate", out: &out}); err != nil {
 		return err
 	}
-	w.Active, w.ActiveVersionID, w.VersionID, w.ActiveVersionLost = out.Active, out.ActiveVersionID, out.VersionID, out.ActiveVersionLost
+	w.Active, w.ActiveVersionID, w.VersionID, w.ActiveVersion = out.Active, out.ActiveVersionID, out.VersionID, out.ActiveVersion
 	p.withdrawn.Store(w.ID, withdrawal{before, w.revision(r)})
 	err = p.write(ctx, call{method: "DELETE", path: path})
 	if errors.As(err, &e) && e.Status == http.StatusConflict {

@@ -26,24 +26,35 @@
 // terms, so that a plan shows what they changed: in "Request" field by field,
 // elsewhere as the action's kind where the canonical form has no field for it.
 // Where nodes lie on the canvas, their notes, tags and the workflow's settings
-// belong to the people who use n8n and are left as they are. A copy of a
-// workflow that somebody makes in the editor gets node IDs of its own and is
-// nobody's to segue.
+// belong to the people who use n8n and are left as they are.
+//
+// # Whose a workflow is
+//
+// The note's record has the ID of the workflow that it was written for. n8n gives
+// the ID as it stores a workflow, so that a create is three requests: one that
+// stores it, one that notes the ID, and one that activates it. A copy, in whatever
+// way it was made, has its original's ID in its note, and is nobody's to segue.
+// [Platform.Survey] tells of copies, of other projects' workflows, and of whatever
+// takes an automation's webhook path; [Platform.Update] takes any of them over.
 //
 // A workflow that somebody archives, as the editor has it before a delete, does
 // not fire any more. The API can neither fetch it back nor archive. A plan shows
-// it as changed and not enabled, and an update puts a new workflow in its place;
-// the archived one is deleted, so that nobody fetches a second one back.
+// it as changed and not enabled, and an update puts a new workflow in its place.
+// Once that one is active the archived one is deleted, so that nobody fetches
+// a second one back.
+//
+// [Platform.Lock] keeps a lease as one more workflow, which is inactive.
 //
 // # Secrets
 //
 // All headers of an automation that hold secrets are in one credential of type
 // "Multiple Headers Auth", which the workflows with the same headers share, and
 // whose values n8n shows to nobody. The API can create and delete credentials,
-// but not list, read or change them. So a credential's ID is known from the
-// workflows that use it, and what its values are, from fingerprints in their
-// notes: scrypt, with a salt of its own for each credential. A rotation makes a
-// new credential, moves the workflows over, and deletes the old one.
+// but not change them or read their values. So a credential's ID is
+// known from the workflows that use it, and what its values are, from fingerprints
+// in their notes: scrypt, with a salt of its own for each credential. A rotation
+// makes a new credential, moves the workflows over, and deletes the old one. What
+// people do to a credential by hand, n8n 2 tells, and n8n 1 only if it was deleted.
 //
 // No credential is lost on the way, whenever segue or n8n are killed, and
 // whoever else applies at the same time. While credentials come or go there is

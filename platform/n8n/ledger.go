@@ -25,16 +25,21 @@ type ledgerRecord struct {
 	Secrets []string `json:"secrets"`
 	// By is the Platform that has made it.
 	By string `json:"by"`
+	// Into is the project that takes workflows of this one over, "" for none. Nobody
+	// may apply this one any more, so that the other one puts it in order.
+	Into string `json:"into,omitempty"`
 }
 
 // ledgerID is the ID of the node that makes a workflow a ledger. Those that
 // look for a credential have a number at its end.
 const ledgerID = "segue-ledger"
 
-// ledger returns what a ledger records, false for any other workflow.
+// ledger returns what a ledger records, false for any other workflow: also for
+// one that somebody has put something into.
 func (w *workflow) ledger() (ledgerRecord, bool) {
 	var r ledgerRecord
-	return r, recorded(w.node(ledgerID), &r) && r.Project != ""
+	foreign := func(n node) bool { return !strings.HasPrefix(n.text("id"), ledgerID) }
+	return r, recorded(w.node(ledgerID), &r) && r.Project != "" && !slices.ContainsFunc(w.Nodes, foreign)
 }
 
 // buildLedger makes a ledger that looks for credentials.
@@ -44,7 +49,7 @@ func buildLedger(r ledgerRecord, refs []credentialRef) *workflow {
 		panic(err) // it is all texts
 	}
 	note := func(id string, i int, text string) node {
-		return newNode(id, fmt.Sprintf("Note %d", i), "n8n-nodes-base.stickyNote", 1, 0, 200*i, map[string]any{"content": text, "height": 160, "width": 520})
+		return newNode(id, fmt.Sprintf("Note %d", i), noteType, 1, 0, 200*i, map[string]any{"content": text, "height": 160, "width": 520})
 	}
 	w := &workflow{
 		Name: "segue " + r.Project + ": credentials are being changed", Connections: map[string]any{}, Settings: map[string]any{},
@@ -63,12 +68,9 @@ func buildLedger(r ledgerRecord, refs []credentialRef) *workflow {
 // name that several have is not found. It opens the project's ledger, which the
 // secrets of auth are written to, if it is not open. prj.credentials is held.
 func (p *Platform) look(ctx context.Context, prj *project, auth *authRecord, refs []credentialRef) ([]credentialRef, error) {
-	r := ledgerRecord{Project: prj.name, By: p.id, Secrets: prj.ledgerSecrets}
+	r := ledgerRecord{Project: prj.name, By: p.id, Secrets: prj.ledgerSecrets, Into: prj.into}
 	if prj.ledger == "" {
-		r.Secrets = []string{}
-		if auth != nil {
-			r.Secrets = slices.Sorted(maps.Keys(auth.Secrets))
-		}
+		r.Secrets = p.secretsOf(prj, auth)
 	}
 	w := buildLedger(r, refs)
 	var out workflow
@@ -98,6 +100,29 @@ func (p *Platform) look(ctx context.Context, prj *project, auth *authRecord, ref
 		}
 	}
 	return found, nil
+}
+
+// secretsOf returns the names of the secrets in a credential, or in all that the
+// project's workflows use if it is nil: what is left behind may be any of those.
+func (p *Platform) secretsOf(prj *project, auth *authRecord) []string {
+	names := map[string]bool{}
+	add := func(a *authRecord) {
+		for name := range a.Secrets {
+			names[name] = true
+		}
+	}
+	if auth != nil {
+		add(auth)
+		return slices.Sorted(maps.Keys(names))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range prj.uses {
+		if u.auth != nil {
+			add(u.auth)
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // closeLedger deletes the project's ledger. prj.credentials is held.
@@ -135,7 +160,7 @@ func (p *Platform) names(prj *project) []string {
 	}
 	p.mu.Unlock()
 	n := fewestNames
-	for n < 2*len(used) {
+	for n < max(2*len(used), prj.series) {
 		n *= 2
 	}
 	name := prj.name
@@ -156,6 +181,20 @@ func named(names []string) []credentialRef {
 		refs[i].name = name
 	}
 	return refs
+}
+
+// lookByName is look for the credentials whose names the project's may have, and
+// for more. It returns those names too. If more than half of them are taken, as by
+// credentials that people's copies of workflows keep, there are twice as many.
+func (p *Platform) lookByName(ctx context.Context, prj *project, auth *authRecord, more ...credentialRef) (names []string, found []credentialRef, _ error) {
+	for {
+		names = p.names(prj)
+		found, err := p.look(ctx, prj, auth, append(named(names), more...))
+		if err != nil || len(found) <= len(names)/2+len(more) {
+			return names, found, err
+		}
+		prj.series = 2 * len(names)
+	}
 }
 
 // sweepRounds is how often a sweep is repeated: each time, another apply has
@@ -204,13 +243,13 @@ func (p *Platform) sweep(ctx context.Context, prj *project, leftover func(ledger
 // time may just have put one of them to use: such a workflow is given another,
 // which may in turn put an end to a use, so that it has to be done again.
 func (p *Platform) sweepOnce(ctx context.Context, prj *project) (all []workflow, again bool, err error) {
-	refs := named(p.names(prj))
+	var left []credentialRef
 	p.mu.Lock()
 	for id, name := range prj.left {
-		refs = append(refs, credentialRef{id, name}) // whatever it is called
+		left = append(left, credentialRef{id, name}) // whatever it is called
 	}
 	p.mu.Unlock()
-	found, err := p.look(ctx, prj, nil, refs)
+	_, found, err := p.lookByName(ctx, prj, nil, left...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -248,7 +287,7 @@ func (p *Platform) used(prj *project, all []workflow, credential string) bool {
 		if _, ledger := all[i].ledger(); ledger || p.gone[all[i].ID] {
 			continue
 		}
-		if slices.ContainsFunc(all[i].Nodes, func(n node) bool { return n.credential().id == credential }) {
+		if all[i].uses(credential) {
 			return true
 		}
 	}
@@ -268,7 +307,7 @@ func (p *Platform) mend(ctx context.Context, prj *project, all []workflow, alive
 	users := map[string][]*workflow{}
 	for i := range all {
 		w := &all[i]
-		r, ok := w.record()
+		r, ok := w.owned()
 		id := w.node(sendID).credential().id
 		if ok && r.Project == prj.name && r.Auth != nil && r.Auth.ID == id && !alive(id) {
 			refs[id], users[id] = r.Auth.ref(), append(users[id], w)
@@ -330,8 +369,17 @@ func (p *Platform) Settle(ctx context.Context, project string) error {
 	prj.credentials.Lock()
 	defer prj.credentials.Unlock()
 	p.leaveMinted(prj)
+	defer p.endMinting(prj)
 	if prj.ledger == "" && !prj.doubtful && !prj.unsettled.Load() {
 		return nil
 	}
 	return p.sweep(ctx, prj, byOthers)
+}
+
+// endMinting forgets which credentials this apply has made, at its end: the next
+// one may be told to replace them.
+func (p *Platform) endMinting(prj *project) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	prj.minted = map[string]bool{}
 }

@@ -74,6 +74,7 @@ func (p *Platform) makeListing(ctx context.Context, mine *listing, before chan s
 	mine.all, mine.err = p.listAll(ctx)
 	p.markWithdrawn(mine.all)
 	if mine.err == nil {
+		markUnfinished(mine.all)
 		p.refresh(mine.all, start)
 	}
 	close(mine.done)
@@ -150,7 +151,9 @@ func earlier(cursor string) (string, bool) {
 type snapshot struct {
 	seq int
 	at  time.Time
+	all []workflow
 }
 
-// snapshotAge is how long Secrets takes what a List before it has seen for true.
+// snapshotAge is how long Survey and Secrets take what a List before it
+// has seen for true.
 const snapshotAge = 10 * time.Second

@@ -11,10 +11,12 @@ import (
 	"slices"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/reach"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -49,6 +51,9 @@ type Options struct {
 	Timeout time.Duration
 	// Transport sends the requests; nil for one like [http.DefaultTransport].
 	Transport http.RoundTripper
+	// Mask hides secrets in the platform's answers. The platform adds those that it
+	// gets to know; nil for a mask of its own.
+	Mask *automation.Mask
 	// Source says in each workflow's note where its source is, for example
 	// "https://github.com/acme/automations". It is part of no automation: if it
 	// changes, a note changes with the next update of its workflow.
@@ -65,6 +70,7 @@ type Platform struct {
 	id      string // no other has it
 	base    string // without a slash at the end
 	apiKey  automation.Secret
+	mask    *automation.Mask
 	http    *http.Client
 	timeout time.Duration
 	source  string
@@ -72,6 +78,7 @@ type Platform struct {
 	writes  chan struct{} // a place for each writing request under way
 	prints  fingerprints
 	pages   lister
+	clock   atomic.Int64 // how far n8n's clock is ahead, as a [time.Duration]
 	// withdrawn has a [withdrawal] for each workflow that was unpublished in order
 	// to be deleted, by ID.
 	withdrawn gosync.Map
@@ -81,10 +88,15 @@ type Platform struct {
 	seq      int             // grows with each change of a use
 	gone     map[string]bool // workflows that were deleted here
 	buried   map[string]bool // credentials that do not exist any more
-	snapshot *snapshot       // what a List has seen, for the Secrets after it
+	snapshot *snapshot       // what a List has seen, for the Survey and the Secrets after it
+	leases   map[string]heldLease
 }
 
-var _ sync.Settler = (*Platform)(nil)
+var (
+	_ sync.Settler  = (*Platform)(nil)
+	_ sync.Surveyor = (*Platform)(nil)
+	_ sync.Locker   = (*Platform)(nil)
+)
 
 // New returns the n8n at an http or https URL, such as
 // "https://n8n.example.com". Nothing is sent yet.
@@ -106,17 +118,16 @@ func New(baseURL string, apiKey automation.Secret, options Options) (*Platform, 
 	if options.Timeout <= 0 {
 		options.Timeout = 30 * time.Second
 	}
-	if options.Transport == nil {
-		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	mask := options.Mask
+	if mask == nil {
+		mask = &automation.Mask{}
 	}
+	mask.Add(apiKey)
 	base := url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
 	p := &Platform{
 		id: rand.Text(), base: base.String(), apiKey: apiKey, timeout: options.Timeout, source: options.Source, lookup: options.Secrets,
 		writes: make(chan struct{}, options.Parallelism), projects: map[string]*project{}, gone: map[string]bool{}, buried: map[string]bool{},
-		http: &http.Client{
-			Transport:     options.Transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		leases: map[string]heldLease{}, mask: mask, http: reach.NewClient(options.Transport, mask),
 	}
 	return p, nil
 }
@@ -147,11 +158,12 @@ func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored
 	return storedOf(all, project, &key), nil
 }
 
-// storedOf returns the project's automations, those of one key if it is given.
+// storedOf returns the project's own automations, those of one key if it is given.
 func storedOf(all []workflow, project string, key *string) []sync.Stored {
 	var found []sync.Stored
-	for _, w := range all {
-		r, ok := w.record()
+	for i := range all {
+		w := &all[i]
+		r, ok := w.owned()
 		if ok && r.Project == project && (key == nil || r.Key == *key) {
 			found = append(found, w.stored(r))
 		}
@@ -170,8 +182,14 @@ func (p *Platform) Create(ctx context.Context, project string, a automation.Auto
 	if id := p.taken(prj, a.Key); id != "" {
 		return sync.Stored{}, exists(id)
 	}
-	r := record{Marker: sync.Marker{Project: project, Key: a.Key, Hash: a.Hash()}, Protect: a.Protect}
+	return p.createNew(ctx, prj, sync.MarkerOf(project, a), a)
+}
+
+// createNew creates a workflow, whatever else has its key.
+func (p *Platform) createNew(ctx context.Context, prj *project, m sync.Marker, a automation.Automation) (sync.Stored, error) {
+	r := record{Marker: m, Nonce: rand.Text(), Protect: a.Protect}
 	var w *workflow
+	var err error
 	if secret := secretHeaders(a.Action); len(secret) > 0 {
 		w, err = p.createWithCredential(ctx, prj, a, r, secret)
 	} else {
@@ -181,8 +199,9 @@ func (p *Platform) Create(ctx context.Context, project string, a automation.Auto
 		return sync.Stored{}, err
 	}
 	stored, err := p.finish(ctx, w, a)
-	if sync.KindOf(err) == sync.Exists {
-		// The one that was there first stays.
+	if sync.KindOf(err) == sync.Exists || errors.Is(err, errPathTaken) {
+		// The one that was there first stays, and is not left with another one
+		// beside it that can't be activated.
 		if removeErr := p.remove(ctx, w); removeErr != nil {
 			return sync.Stored{}, removeErr
 		}
@@ -251,7 +270,8 @@ func (p *Platform) vanished(auth *authRecord) error {
 	return &sync.Error{Kind: sync.Temporary, Message: "the credential " + auth.Name + " is gone from n8n"}
 }
 
-// create stores a new workflow, which is inactive at first.
+// create stores a new workflow, which is inactive at first, and notes its ID in
+// it: see [workflow.owned]. Only then it may be activated.
 func (p *Platform) create(ctx context.Context, a automation.Automation, r record) (*workflow, error) {
 	w, err := build(a, r, p.source)
 	if err != nil {
@@ -264,8 +284,14 @@ func (p *Platform) create(ctx context.Context, a automation.Automation, r record
 	if out.ID == "" {
 		return nil, &sync.Error{Kind: sync.Refused, Message: "n8n has answered without the workflow's id; use " + Versions}
 	}
+	out.unfinished = true
 	p.note(&out)
-	return &out, nil
+	r.ID, r.Layout, r.Frame = out.ID, layout(), w.frame()
+	next := out.writable(nil)
+	next.ID = out.ID
+	next.setRecord(r, p.source)
+	next.node(sendID).setCredential(r.Auth.ref())
+	return p.put(ctx, next)
 }
 
 // put replaces a workflow's name, nodes and connections.
@@ -327,7 +353,7 @@ func (p *Platform) activate(ctx context.Context, w *workflow, enabled bool) erro
 	if err := p.write(ctx, call{method: "POST", path: "/workflows/" + url.PathEscape(w.ID) + action, out: &out}); err != nil {
 		return p.explainPath(ctx, w, err)
 	}
-	w.Active, w.ActiveVersionID, w.VersionID, w.ActiveVersionLost = out.Active, out.ActiveVersionID, out.VersionID, out.ActiveVersionLost
+	w.Active, w.ActiveVersionID, w.VersionID, w.ActiveVersion = out.Active, out.ActiveVersionID, out.VersionID, out.ActiveVersion
 	if w.enabled() != enabled {
 		return &sync.Error{Kind: sync.Temporary, Message: fmt.Sprintf("n8n has confirmed to %s the workflow, and has not done it", strings.TrimPrefix(action, "/"))}
 	}
@@ -366,6 +392,10 @@ func (p *Platform) renewVersion(ctx context.Context, w *workflow) error {
 // webhook path.
 var pathIsTaken = regexp.MustCompile(`is already taken|conflict with one of the webhooks`)
 
+// errPathTaken is what is wrong if somebody else's workflow listens where an
+// automation's trigger should.
+var errPathTaken = errors.New("the webhook path is taken")
+
 // explainPath names the workflow that already listens at a webhook path, if
 // that is what the error is about.
 func (p *Platform) explainPath(ctx context.Context, w *workflow, err error) error {
@@ -373,31 +403,37 @@ func (p *Platform) explainPath(ctx context.Context, w *workflow, err error) erro
 	if !errors.As(err, &e) || !pathIsTaken.MatchString(e.Message) {
 		return err
 	}
+	mine, _ := w.record()
 	path, _ := w.node(triggerID).parameters()["path"].(string)
 	all, listErr := p.list(ctx)
 	if listErr != nil {
 		return err
 	}
-	for _, other := range all {
+	for i := range all {
+		other := &all[i]
 		if other.ID == w.ID || !other.enabled() {
 			continue
 		}
-		for _, n := range other.Nodes {
-			if r, ours := other.record(); ours && webhookPath(r.Project, r.Key) == path {
-				return exists(other.ID)
-			}
-			if n.text("type") == "n8n-nodes-base.webhook" && strings.Trim(fmt.Sprint(n.parameters()["path"]), "/") == path {
-				return &sync.Error{Kind: sync.Refused, Status: e.Status, Err: err, Message: fmt.Sprintf(
-					"the webhook path %s is taken by the workflow %q (%s), which is not this automation's; deactivate that workflow, or change its path",
-					path, p.printable(other.Name), other.ID)}
-			}
+		r, ours := other.owned()
+		ours = ours && r.Project == mine.Project
+		switch {
+		case ours && r.Key == mine.Key:
+			return exists(other.ID)
+		case !slices.Contains(other.paths(), path):
+		case ours:
+			return &sync.Error{Kind: sync.Temporary, Status: e.Status, Err: err, Message: fmt.Sprintf(
+				"the webhook path %s is taken by the %s, which is the automation %s with its path changed in n8n", path, p.title(other), r.Key)}
+		default:
+			return &sync.Error{Kind: sync.Refused, Status: e.Status, Err: fmt.Errorf("%w: %w", errPathTaken, err), Message: fmt.Sprintf(
+				"the webhook path %s is taken by the %s, which is not this automation's; deactivate that workflow, or change its path", path, p.title(other))}
 		}
 	}
 	// Nobody has it: a write at the same time was in the way.
 	return &sync.Error{Kind: sync.Temporary, Status: e.Status, Message: e.Message, Err: err}
 }
 
-// current reads a stored automation's workflow, if it is still as it was.
+// current reads a stored automation's workflow, if it is still as it was. The
+// record is the zero one if it has none.
 func (p *Platform) current(ctx context.Context, old sync.Stored) (*workflow, record, error) {
 	var w workflow
 	err := p.do(ctx, call{method: "GET", path: "/workflows/" + url.PathEscape(old.ID), query: url.Values{"excludePinnedData": {"true"}}, out: &w})
@@ -410,12 +446,12 @@ func (p *Platform) current(ctx context.Context, old sync.Stored) (*workflow, rec
 	if v, ok := p.withdrawn.Load(w.ID); ok {
 		w.withdrawn = v.(withdrawal)
 	}
-	r, ok := w.record()
-	if !ok || r.Project != old.Marker.Project {
+	r, _ := w.record()
+	switch {
+	case r.Project != old.Marker.Project:
 		p.drop(old.ID)
 		return nil, r, &sync.Error{Kind: sync.NotFound, Message: "the workflow carries segue's marker no more"}
-	}
-	if w.revision(r) != old.Revision {
+	case w.revision(r) != old.Revision:
 		return nil, r, &sync.Error{Kind: sync.Conflict, Message: "the workflow has been changed"}
 	}
 	return &w, r, nil
@@ -429,24 +465,17 @@ func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker
 	if err != nil {
 		return sync.Stored{}, err
 	}
-	if w.Archived {
-		// A second one at the same time could be taken for the one that is to stay.
-		if err := p.remove(ctx, w); err != nil {
-			return sync.Stored{}, err
-		}
-		return p.Create(ctx, r.Project, a)
+	own, err := p.owns(ctx, w, r)
+	switch {
+	case err != nil:
+		return sync.Stored{}, err
+	case own && w.Archived:
+		return p.replace(ctx, w, next, a)
+	case !own || r.Project != next.Project:
+		return p.takeOver(ctx, w, r, own, next, a)
 	}
-	wanted := record{Marker: next, Protect: a.Protect}
-	rebuild := func(w *workflow, auth *authRecord) (*workflow, record, error) {
-		wanted.Auth = auth
-		out, err := build(a, wanted, p.source)
-		if err != nil {
-			return nil, wanted, refused(err)
-		}
-		out.ID = w.ID
-		out.keepLayout(w)
-		return out, wanted, nil
-	}
+	wanted := record{Marker: next, ID: w.ID, Nonce: r.Nonce, Protect: a.Protect}
+	rebuild := p.rebuilding(w, wanted, a)
 	secret := secretHeaders(a.Action)
 	inPlace := func(auth *authRecord) error {
 		out, _, err := rebuild(w, auth)
@@ -494,9 +523,15 @@ func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker
 // Delete implements [sync.Platform]. A credential that nothing else uses goes
 // with it.
 func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
-	w, _, err := p.current(ctx, old)
+	w, r, err := p.current(ctx, old)
 	if err != nil {
 		return err
+	}
+	if own, err := p.owns(ctx, w, r); err != nil {
+		return err
+	} else if !own {
+		p.drop(old.ID)
+		return &sync.Error{Kind: sync.NotFound, Message: "the " + p.title(w) + " is not the project's own, and is left alone"}
 	}
 	return p.remove(ctx, w)
 }
@@ -551,20 +586,4 @@ func (p *Platform) deleteWorkflow(ctx context.Context, w *workflow) error {
 
 func refused(err error) error {
 	return &sync.Error{Kind: sync.Refused, Message: err.Error(), Err: err}
-}
-
-// knownSecrets returns the values that must not be shown, longest first.
-func (p *Platform) knownSecrets() []string {
-	all := []string{p.apiKey.Reveal()}
-	p.mu.Lock()
-	for _, prj := range p.projects {
-		for _, v := range prj.values {
-			if s := v.Reveal(); len(s) > 3 {
-				all = append(all, s)
-			}
-		}
-	}
-	p.mu.Unlock()
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
-	return all
 }

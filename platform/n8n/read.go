@@ -18,7 +18,11 @@ import (
 // stored returns a workflow in canonical terms.
 func (w *workflow) stored(r record) sync.Stored {
 	a, outdated := w.automation(r)
-	return sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: a, Outdated: outdated}
+	s := sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: a, Outdated: outdated}
+	if w.unfinished && !outdated && s.Marker.Hash == s.Automation.Hash() {
+		s.Marker.Hash = "" // so that an update writes the marker with the ID
+	}
+	return s
 }
 
 // revision identifies what segue cares for in a workflow by content: a move on

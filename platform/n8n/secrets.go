@@ -30,7 +30,14 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 	values, put := maps.Clone(prj.values), maps.Clone(prj.put)
 	leftovers := prj.leftovers
 	p.mu.Unlock()
+	byHand, err := p.inspected(ctx, prj)
+	if err != nil {
+		return nil, err
+	}
 
+	for _, value := range want {
+		p.mask.Add(value)
+	}
 	states := map[string]sync.SecretState{}
 	see := func(name string, same bool) {
 		_, wanted := want[name]
@@ -50,7 +57,7 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 		if u.auth != nil {
 			for name, print := range u.auth.Secrets {
 				v, wanted := want[name]
-				see(name, wanted && p.prints.matches(print, v))
+				see(name, wanted && byHand[u.auth.ID] == "" && p.prints.matches(print, v))
 			}
 		}
 	}
@@ -70,10 +77,12 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 }
 
 // PutSecret implements [sync.Platform]. The workflows that use the secret are
-// moved to a new credential, one after the other. If that is cut off, the next
-// call takes it from there. A secret that no workflow uses yet is kept in
-// memory for the first one that does.
+// moved to a new credential, one after the other, also if the value is the one
+// that is noted: somebody may have edited the old one by hand. If that is cut
+// off, the next call takes it from there. A secret that no workflow uses yet is
+// kept in memory for the first one that does.
 func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
+	p.mask.Add(value)
 	p.mu.Lock()
 	prj := p.project(project)
 	prj.values[name], prj.put[name] = value, true
@@ -85,19 +94,39 @@ func (p *Platform) PutSecret(ctx context.Context, project, name string, value au
 	}
 	prj.credentials.Lock()
 	defer prj.credentials.Unlock()
-	moved := false
+	var moving []*workflow
 	for i := range all {
 		w := &all[i]
-		r, ok := w.record()
-		if !ok || r.Project != project || r.Auth == nil || r.Auth.Secrets[name] == "" || p.valid(prj, r.Auth) {
-			continue
+		r, ok := w.owned()
+		if ok && r.Project == project && r.Auth != nil && r.Auth.Secrets[name] != "" && !p.isNew(prj, r.Auth) {
+			p.bury(r.Auth.ID)
+			moving = append(moving, w)
 		}
-		moved = true
+	}
+	for _, w := range moving {
+		r, _ := w.owned()
 		if err := p.rotate(ctx, prj, w, r); err != nil {
 			return err
 		}
 	}
-	return p.sweepFor(ctx, prj, name, moved)
+	return p.sweepFor(ctx, prj, name, len(moving) > 0)
+}
+
+// isNew reports whether a credential was made in this apply, with the values as
+// they should be.
+func (p *Platform) isNew(prj *project, auth *authRecord) bool {
+	p.mu.Lock()
+	minted := prj.minted[auth.ID]
+	p.mu.Unlock()
+	return minted && p.valid(prj, auth)
+}
+
+// inFormer does something to the credentials of another project than the one that
+// is applied.
+func (p *Platform) inFormer(from *project, f func() error) error {
+	from.credentials.Lock()
+	defer from.credentials.Unlock()
+	return f()
 }
 
 // sweepFor puts in order what was left by an apply that was cut off while it
@@ -106,7 +135,21 @@ func (p *Platform) sweepFor(ctx context.Context, prj *project, name string, alwa
 	leftover := func(r ledgerRecord) bool { return slices.Contains(r.Secrets, name) }
 	p.mu.Lock()
 	always = always || slices.ContainsFunc(prj.leftovers, leftover)
+	var former []*project
+	for _, r := range prj.leftovers {
+		if r.Project != prj.name && leftover(r) {
+			former = append(former, p.project(r.Project))
+		}
+	}
 	p.mu.Unlock()
+	for _, from := range former {
+		err := p.inFormer(from, func() error {
+			return p.sweep(ctx, from, func(r ledgerRecord) bool { return r.Into == prj.name && leftover(r) })
+		})
+		if err != nil {
+			return err
+		}
+	}
 	if !always && prj.ledger == "" {
 		return nil
 	}
@@ -124,7 +167,7 @@ func (p *Platform) rotate(ctx context.Context, prj *project, listed *workflow, w
 		}
 		return err
 	}
-	if r.Auth == nil || p.valid(prj, r.Auth) && !p.isBuried(r.Auth.ID) {
+	if r.Auth == nil || p.valid(prj, r.Auth) {
 		return nil // another apply has been here
 	}
 	var a automation.Automation
@@ -138,6 +181,7 @@ func (p *Platform) rotate(ctx context.Context, prj *project, listed *workflow, w
 		next := w.writable(nil)
 		next.ID = w.ID
 		next.node(sendID).setCredential(auth.ref())
+		r.ID = w.ID
 		next.setRecord(r, p.source)
 		return next, r, nil
 	})

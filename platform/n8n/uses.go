@@ -26,6 +26,8 @@ type project struct {
 	// guarded by credentials.
 	ledger        string
 	ledgerSecrets []string
+	into          string // the project that takes its workflows over
+	series        int    // how many names its credentials may have at least
 	doubtful      bool
 	// unsettled is set after each write that may have put an end to the use of
 	// a credential, and cleared when a sweep begins.
@@ -42,6 +44,11 @@ type project struct {
 	// with a credential.
 	uses   map[string]*use
 	listed bool
+	// minted are the credentials that this apply has made: there are none newer.
+	minted map[string]bool
+	// inspection is what Survey has found of the credentials, for the Secrets
+	// after it.
+	inspection *inspection
 	// left are the names of credentials, by ID, that workflows were moved away
 	// from, until it is certain that nothing uses them.
 	left map[string]string
@@ -61,7 +68,7 @@ type use struct {
 func (p *Platform) project(name string) *project {
 	prj := p.projects[name]
 	if prj == nil {
-		prj = &project{name: name, values: map[string]automation.Secret{}, put: map[string]bool{}, uses: map[string]*use{}, left: map[string]string{}}
+		prj = &project{name: name, values: map[string]automation.Secret{}, put: map[string]bool{}, uses: map[string]*use{}, left: map[string]string{}, minted: map[string]bool{}}
 		p.projects[name] = prj
 	}
 	return prj
@@ -98,10 +105,14 @@ func (p *Platform) refresh(all []workflow, start int) {
 		w := &all[i]
 		seen[w.ID] = true
 		if r, ok := w.ledger(); ok && r.By != p.id {
-			prj := p.project(r.Project)
-			prj.leftovers = append(prj.leftovers, r)
+			for _, name := range []string{r.Project, r.Into} {
+				if name != "" {
+					prj := p.project(name)
+					prj.leftovers = append(prj.leftovers, r)
+				}
+			}
 		}
-		r, ok := w.record()
+		r, ok := w.owned()
 		if !ok || p.gone[w.ID] {
 			continue
 		}
@@ -116,7 +127,7 @@ func (p *Platform) refresh(all []workflow, start int) {
 	}
 	p.snapshot = nil
 	if p.seq == start {
-		p.snapshot = &snapshot{seq: start, at: time.Now()}
+		p.snapshot = &snapshot{seq: start, at: time.Now(), all: all}
 	}
 }
 
@@ -133,7 +144,7 @@ func (p *Platform) note(w *workflow) {
 	for _, prj := range p.projects {
 		delete(prj.uses, w.ID)
 	}
-	if r, ok := w.record(); ok {
+	if r, ok := w.owned(); ok {
 		p.project(r.Project).uses[w.ID] = useOf(w, r, p.seq)
 	}
 }
@@ -229,18 +240,11 @@ func (p *Platform) leaveMinted(prj *project) {
 	maps.DeleteFunc(prj.uses, func(id string, _ *use) bool { return strings.HasPrefix(id, mintedPlace) })
 }
 
-// bury remembers that a credential does not exist any more.
+// bury remembers that a credential does not exist any more, or is to be replaced.
 func (p *Platform) bury(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.buried[id] = true
-}
-
-// isBuried reports whether a credential does not exist any more.
-func (p *Platform) isBuried(id string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buried[id]
 }
 
 // leave gives a place up.
@@ -251,11 +255,14 @@ func (p *Platform) leave(prj *project, place *place) {
 }
 
 // valid reports whether a credential holds the values as they should be, as far
-// as they are known.
+// as they are known, and is not to be replaced.
 func (p *Platform) valid(prj *project, auth *authRecord) bool {
 	p.mu.Lock()
-	values := maps.Clone(prj.values)
+	values, buried := maps.Clone(prj.values), p.buried[auth.ID]
 	p.mu.Unlock()
+	if buried {
+		return false
+	}
 	for name, print := range auth.Secrets {
 		if v, known := values[name]; known && !p.prints.matches(print, v) {
 			return false

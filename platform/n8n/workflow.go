@@ -30,6 +30,12 @@ const (
 	failedID, failedName   = "segue-failed", "Failed"
 )
 
+// noteType is the type of a sticky note.
+const noteType = "n8n-nodes-base.stickyNote"
+
+// webhookType is the type of the node "Trigger".
+const webhookType = "n8n-nodes-base.webhook"
+
 // credentialType is the one type that adds any number of headers to a request
 // and whose values n8n shows to nobody, not even to the credential's owner.
 const credentialType = "httpMultipleHeadersAuth"
@@ -54,19 +60,29 @@ type workflow struct {
 	Active bool `json:"active,omitempty"`
 	// Archived is set once somebody has archived it in the editor, which is how
 	// people delete. It does not fire, and the API can't fetch it back.
-	Archived        bool    `json:"isArchived,omitempty"`
-	VersionID       string  `json:"versionId,omitempty"`
-	ActiveVersionID *string `json:"activeVersionId,omitempty"`
-	// ActiveVersionLost is set where n8n answers with the active version and has
-	// none with that ID.
-	ActiveVersionLost isNull `json:"activeVersion,omitempty"`
+	Archived        bool          `json:"isArchived,omitempty"`
+	VersionID       string        `json:"versionId,omitempty"`
+	ActiveVersionID *string       `json:"activeVersionId,omitempty"`
+	ActiveVersion   activeVersion `json:"activeVersion,omitzero"`
+	CreatedAt       string        `json:"createdAt,omitempty"`
+	// TriggerCount is how many triggers it has had when it was last activated.
+	TriggerCount int `json:"triggerCount,omitempty"`
 	// Shared says to whom it belongs, in a list. Parallel writes over SQLite can
 	// leave a workflow behind that is nobody's: it is listed, can't be activated,
 	// and all that the API says of it besides is 404.
-	Shared *[]any `json:"shared,omitempty"`
+	Shared *[]sharing `json:"shared,omitempty"`
 
 	// withdrawn is set if a delete has unpublished it.
 	withdrawn withdrawal
+
+	// unfinished says that it is segue's own, and its note has no ID yet.
+	unfinished bool
+}
+
+// A sharing says since when a workflow belongs to a project of n8n's, or to
+// a person.
+type sharing struct {
+	CreatedAt string `json:"createdAt"`
 }
 
 // enabled reports whether the trigger fires the workflow.
@@ -77,15 +93,34 @@ func (w *workflow) enabled() bool {
 // lost reports whether the workflow is active in a version that is not in
 // n8n's history: it is shown as active, and its webhook answers 404. n8n does
 // not come to that by itself; who clears the table by hand does.
-func (w *workflow) lost() bool { return w.ActiveVersionID != nil && bool(w.ActiveVersionLost) }
+func (w *workflow) lost() bool { return w.ActiveVersionID != nil && w.ActiveVersion.lost }
 
-// isNull reports whether a field is null, and not left out.
-type isNull bool
+// An activeVersion is the version of a workflow that is in effect, as far as n8n
+// answers with it.
+type activeVersion struct {
+	// lost is set where n8n has no version with the ID that it gives.
+	lost bool
+	// Nodes are those of the version.
+	Nodes []node `json:"nodes"`
+}
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (n *isNull) UnmarshalJSON(b []byte) error {
-	*n = string(b) == "null"
-	return nil
+func (v *activeVersion) UnmarshalJSON(b []byte) error {
+	*v = activeVersion{lost: string(b) == "null"}
+	if v.lost {
+		return nil
+	}
+	var of struct{ Nodes []node }
+	err := json.Unmarshal(b, &of)
+	v.Nodes = of.Nodes
+	return err
+}
+
+// uses reports whether a node of the workflow has the credential, in the version
+// that is in effect or in the latest one.
+func (w *workflow) uses(credential string) bool {
+	has := func(n node) bool { return n.credential().id == credential }
+	return slices.ContainsFunc(w.Nodes, has) || slices.ContainsFunc(w.ActiveVersion.Nodes, has)
 }
 
 // unpublished reports whether the workflow has been changed and another version
@@ -157,6 +192,11 @@ func (w *workflow) resolved() bool {
 // A record is what segue notes about a workflow: in its note's last line, as JSON.
 type record struct {
 	sync.Marker
+	// ID is the workflow's that the record was written for: in a copy it is
+	// another one's. It is "" until that is known, and in one of an older segue.
+	ID string `json:"id,omitempty"`
+	// Nonce tells the workflow from all others until the ID is known.
+	Nonce string `json:"nonce,omitempty"`
 	// Protect is the automation's.
 	Protect bool `json:"protect,omitempty"`
 	// Auth is the credential that the workflow uses, nil for none.
@@ -187,14 +227,28 @@ func (a *authRecord) ref() credentialRef {
 // recordLine finds the record in a note.
 var recordLine = regexp.MustCompile("(?m)^`segue (\\{.*\\})`$")
 
-// record returns what segue has noted, false if the workflow is none of its own.
+// record returns what segue has noted, false if there is nothing. A copy that
+// somebody has made has it too: see [workflow.owned].
 func (w *workflow) record() (record, bool) {
-	n := w.node(noteID)
-	if n == nil || w.Shared != nil && len(*w.Shared) == 0 {
+	var r record
+	if w.Shared != nil && len(*w.Shared) == 0 || !recorded(w.note(), &r) || r.Project == "" || r.Key == "" {
 		return record{}, false
 	}
-	var r record
-	return r, recorded(n, &r) && r.Project != "" && r.Key != ""
+	return r, true
+}
+
+// note returns the sticky note that has a record. In a copy it may have another
+// ID. It is nil if there is none.
+func (w *workflow) note() node {
+	if n := w.node(noteID); recorded(n, &record{}) {
+		return n
+	}
+	for _, n := range w.Nodes {
+		if n.text("type") == noteType && recorded(n, &record{}) {
+			return n
+		}
+	}
+	return nil
 }
 
 // recorded reads what segue has noted in a node's text, its last such line.
@@ -229,7 +283,10 @@ func note(r record, source string) string {
 
 // setRecord replaces what is noted.
 func (w *workflow) setRecord(r record, source string) {
-	n := w.node(noteID)
+	n := w.note()
+	if n == nil {
+		n = w.node(noteID)
+	}
 	p := maps.Clone(n.parameters())
 	p["content"] = note(r, source)
 	n["parameters"] = p
@@ -264,9 +321,9 @@ func assemble(a automation.Automation, r record) (*workflow, error) {
 	w := &workflow{
 		Name: a.Name,
 		Nodes: []node{
-			newNode(noteID, noteName, "n8n-nodes-base.stickyNote", 1, 0, 0, map[string]any{
+			newNode(noteID, noteName, noteType, 1, 0, 0, map[string]any{
 				"height": 340, "width": 520, "color": 4}),
-			newNode(triggerID, triggerName, "n8n-nodes-base.webhook", 2, 0, 400, map[string]any{
+			newNode(triggerID, triggerName, webhookType, 2, 0, 400, map[string]any{
 				"httpMethod": "POST", "path": webhookPath(r.Project, a.Key), "responseMode": "responseNode",
 				"options": map[string]any{"rawBody": true}}),
 			newNode(requestID, requestName, "n8n-nodes-base.set", 3.4, 220, 400, map[string]any{

@@ -117,6 +117,7 @@ func (c *client) token(ctx context.Context, stale string) (automation.Secret, er
 	_ = json.Unmarshal(a.body, &said) // what is no JSON says nothing
 	if a.status == http.StatusOK && said.Token != "" {
 		c.session = automation.NewSecret(said.Token)
+		c.options.Mask.Add(c.session)
 		return c.session, nil
 	}
 	return automation.Secret{}, c.noLogin(ctx, login, a, said.Error)
@@ -245,7 +246,7 @@ func (c *client) place() string { return c.base.String() }
 
 // strange is the error of an answer that Node-RED does not give.
 func (c *client) strange(body []byte) error {
-	return &sync.Error{Kind: sync.Refused, Message: c.place() + " is probably not the Admin API of Node-RED; check the url: it answered " + quoted(body)}
+	return &sync.Error{Kind: sync.Refused, Message: c.place() + " is probably not the Admin API of Node-RED; check the url: it answered " + quoted([]byte(c.options.Mask.Start(string(body), 1<<10)))}
 }
 
 // refusal is the error of an answer that is not a success.

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/platform/reach"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -28,6 +29,9 @@ type Options struct {
 	Timeout time.Duration
 	// Transport sends the requests; nil for one like [http.DefaultTransport].
 	Transport http.RoundTripper
+	// Mask hides secrets in the platform's answers. The platform adds those that it
+	// gets to know; nil for a mask of its own.
+	Mask *automation.Mask
 }
 
 // A Platform is a Node-RED. Its methods may be called from several goroutines.
@@ -61,17 +65,15 @@ func New(baseURL string, options Options) (*Platform, error) {
 	if options.Timeout <= 0 {
 		options.Timeout = 30 * time.Second
 	}
-	if options.Transport == nil {
-		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	if options.Mask == nil {
+		options.Mask = &automation.Mask{}
 	}
+	options.Mask.Add(options.Token, options.Password)
 	return &Platform{
 		client: client{
 			base:    &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")},
 			options: options,
-			http: &http.Client{
-				Transport:     options.Transport,
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			},
+			http:    reach.NewClient(options.Transport, options.Mask),
 		},
 		writing: make(chan struct{}, 1),
 	}, nil

@@ -3,7 +3,6 @@ package rest
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,8 +44,6 @@ type call struct {
 	extra       url.Values // of the query, besides the description's
 	ifMatch     string
 	in          any // the body, nil for none
-	// sensitive are texts in the body that no message may show.
-	sensitive []string
 }
 
 // An answer is a success.
@@ -85,7 +82,7 @@ func (p *platform) call(ctx context.Context, c call) (answer, error) {
 		return out, nil
 	}
 	if out.body, err = description.Parse(body); err != nil && c.does != deletes && c.Answer != "nothing" {
-		return answer{}, p.strange("it answered " + p.start(c, body) + p.notJSON(c, body))
+		return answer{}, p.strange("it answered " + p.start(body) + p.notJSON(c, body))
 	}
 	return out, nil
 }
@@ -165,8 +162,8 @@ func (p *platform) refusal(c call, res *http.Response, body []byte) error {
 	if err != nil || p.d.Errors.Message == "" {
 		said = ""
 	}
-	if e.Message = p.clean(c, said); said == "" {
-		e.Message = "it answered " + p.start(c, body)
+	if e.Message = p.clean(said); said == "" {
+		e.Message = "it answered " + p.start(body)
 	}
 	e.Kind = p.kind(c, res.StatusCode, parsed)
 	switch status := res.StatusCode; {
@@ -183,7 +180,7 @@ func (p *platform) refusal(c call, res *http.Response, body []byte) error {
 		if location, err := res.Location(); err == nil {
 			to := url.URL{Scheme: location.Scheme, Host: location.Host}
 			if to.Scheme == p.base.Scheme && to.Host == p.base.Host {
-				e.Message = p.place + " redirects " + c.Path + " to " + p.clean(c, location.Path) + "; correct the path in the description, or the url"
+				e.Message = p.place + " redirects " + c.Path + " to " + p.clean(location.Path) + "; correct the path in the description, or the url"
 				break
 			}
 			e.Message = p.place + " redirects to " + printable(to.String()) + "; put the platform's own address into url"
@@ -233,8 +230,8 @@ func (p *platform) kind(c call, status int, body any) sync.ErrorKind {
 }
 
 // clean makes a text of the platform's fit for a message.
-func (p *platform) clean(c call, text string) string {
-	text = scrub(text, append(slices.Clone(c.sensitive), p.credential.Reveal()))
+func (p *platform) clean(text string) string {
+	text = p.mask.Hide(text)
 	if len(text) > shownBytes {
 		text = strings.ToValidUTF8(text[:shownBytes], "") + "..."
 	}
@@ -253,25 +250,11 @@ func (p *platform) notJSON(c call, body []byte) string {
 }
 
 // start quotes the beginning of an answer.
-func (p *platform) start(c call, body []byte) string {
+func (p *platform) start(body []byte) string {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return "nothing"
 	}
-	return strconv.Quote(p.clean(c, strings.TrimSpace(string(body))))
-}
-
-// scrub takes secrets out of a text.
-func scrub(text string, sensitive []string) string {
-	for _, s := range sensitive {
-		if s == "" {
-			continue
-		}
-		quoted, _ := json.Marshal(s)
-		for _, form := range []string{s, strings.Trim(string(quoted), `"`), base64.StdEncoding.EncodeToString([]byte(s)), url.QueryEscape(s)} {
-			text = strings.ReplaceAll(text, form, "(secret)")
-		}
-	}
-	return text
+	return strconv.Quote(p.clean(strings.TrimSpace(string(body))))
 }
 
 // retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.

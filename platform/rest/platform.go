@@ -28,6 +28,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/platform/reach"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -37,6 +38,9 @@ type Options struct {
 	Timeout time.Duration
 	// Transport sends the requests; nil for one like [http.DefaultTransport].
 	Transport http.RoundTripper
+	// Mask hides secrets in the platform's answers. The platform adds those that it
+	// gets to know; nil for a mask of its own.
+	Mask *automation.Mask
 	// Secrets are the values of the secrets that automations refer to, by name:
 	// every write of an automation needs them.
 	Secrets map[string]automation.Secret
@@ -59,6 +63,7 @@ type platform struct {
 	base       *url.URL
 	place      string // the base URL, for messages
 	credential automation.Secret
+	mask       *automation.Mask
 	http       *http.Client
 	limit, lag time.Duration
 	turns      turns
@@ -88,14 +93,17 @@ func New(d *description.Platform, baseURL string, credential automation.Secret, 
 	if options.Lag <= 0 {
 		options.Lag = 5 * time.Second
 	}
-	if options.Transport == nil {
-		options.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	mask := options.Mask
+	if mask == nil {
+		mask = &automation.Mask{}
+	}
+	mask.Add(credential)
+	for _, secret := range options.Secrets {
+		mask.Add(secret)
 	}
 	base := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
-	p := &platform{d: d, base: base, place: base.String(), credential: credential, limit: options.Timeout, lag: options.Lag, http: &http.Client{
-		Transport:     options.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	p := &platform{d: d, base: base, place: base.String(), credential: credential, limit: options.Timeout, lag: options.Lag,
+		mask: mask, http: reach.NewClient(options.Transport, mask)}
 	p.turns.init()
 	p.vault.init(options.Secrets)
 	p.rewritten.init()
@@ -300,15 +308,15 @@ func (p *platform) one(ctx context.Context, project, id string) (item, error) {
 // write sends an automation and returns what the platform then holds. The object
 // is changed by into, if that is not nil.
 func (p *platform) write(ctx context.Context, c call, a automation.Automation, hash string, into func(any) any) (item, error) {
-	object, sensitive, err := p.encode(c.project, a, hash)
+	object, err := p.encode(c.project, a, hash)
 	if err != nil {
 		// The error may be CUE's, and quote what it was given.
-		return item{}, &sync.Error{Kind: sync.Refused, Message: printable(scrub(err.Error(), sensitive))}
+		return item{}, &sync.Error{Kind: sync.Refused, Message: printable(p.mask.Hide(err.Error()))}
 	}
 	if into != nil {
 		object = into(object)
 	}
-	c.in, c.sensitive = c.Body.Put(nil, object), sensitive
+	c.in = c.Body.Put(nil, object)
 	answer, err := p.call(ctx, c)
 	if err != nil {
 		return item{}, err
@@ -368,41 +376,41 @@ func (p *platform) lacksMarker(object any, project string) string {
 	return ""
 }
 
-// encode makes the platform's object of an automation. The texts must not be
-// shown.
-func (p *platform) encode(project string, a automation.Automation, hash string) (object any, sensitive []string, err error) {
+// encode makes the platform's object of an automation. No message shows the
+// secrets in it.
+func (p *platform) encode(project string, a automation.Automation, hash string) (object any, err error) {
 	record := description.RecordOf(project, a, hash)
 	for _, name := range a.SecretNames() {
 		value, ok := p.vault.value(project, name)
 		if !ok {
-			return nil, sensitive, fmt.Errorf("the value of the secret %s is not at hand", name)
+			return nil, fmt.Errorf("the value of the secret %s is not at hand", name)
 		}
 		fingerprint, err := p.vault.fingerprint(project, name, value)
 		if err != nil {
-			return nil, sensitive, err
+			return nil, err
 		}
 		if record.Secrets == nil {
 			record.Secrets = map[string]string{}
 		}
 		record.Secrets[name] = fingerprint
-		sensitive = append(sensitive, value.Reveal())
+		p.mask.Add(value)
 	}
 	lookup := func(name string) (automation.Secret, bool) { return p.vault.value(project, name) }
 	for _, h := range a.Action.Headers {
 		if text, err := description.HeaderText(h, lookup); err == nil && len(h.SecretNames()) > 0 {
 			_, bare, _ := strings.Cut(text, " ")
-			sensitive = append(sensitive, text, bare)
+			p.mask.Add(automation.NewSecret(text), automation.NewSecret(bare))
 		}
 	}
 	marker, err := p.d.MarkerText(record)
 	if err != nil {
-		return nil, sensitive, err
+		return nil, err
 	}
 	object, err = p.d.Encode(description.Input{Automation: a, Marker: marker, Project: project, Secret: lookup})
 	if err != nil {
-		return nil, sensitive, fmt.Errorf("the platform's description can't hold it: %w", err)
+		return nil, fmt.Errorf("the platform's description can't hold it: %w", err)
 	}
-	return object, sensitive, p.comesBack(object, a, record)
+	return object, p.comesBack(object, a, record)
 }
 
 // comesBack checks that the description loses nothing of an automation: the next

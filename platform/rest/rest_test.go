@@ -34,7 +34,7 @@ func described(t testing.TB, projectFile string) *description.Platform {
 	if err := os.WriteFile(filepath.Join(dir, "segue.cue"), []byte(projectFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	project, findings, err := compiler.LoadProject(dir, compiler.Limits{})
+	project, findings, err := compiler.LoadProject(t.Context(), dir, compiler.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,476 @@
+package automation
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"html"
+	"slices"
+	"strconv"
+	"strings"
+	gosync "sync"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// masked is what a Mask puts in the place of a secret.
+const masked = redacted
+
+// shortSecret is the length, in bytes, below which a secret is hidden only where
+// it is a word or a value of its own: so short a text is part of many others.
+const shortSecret = 6
+
+// A Mask hides secrets in texts that come from outside: the errors, names and
+// ids of a platform or of a proxy before it, or an endpoint's answer. It knows
+// a secret as it is, in Base64 at any place of a longer text, in hex, and with
+// any of its characters escaped as JSON, HTML and URLs do, also more than once.
+//
+// The zero value hides nothing. Its methods may be called from several
+// goroutines, and on a nil Mask, which hides nothing either.
+type Mask struct {
+	mu    gosync.RWMutex
+	known map[string]bool
+	forms []maskForm // longest first
+	reach int
+}
+
+// A maskForm is one way in which a secret may appear.
+type maskForm struct {
+	text string
+	// first is the text's first byte.
+	first byte
+	// whole says that it counts only as a word of its own.
+	whole bool
+	// folded says that the case of letters does not matter.
+	folded bool
+	// base64 says that the alphabets for URLs and for the rest are alike, and
+	// that the characters beside it hold bits of the secret.
+	base64 bool
+	// telling says that it is no word of a language.
+	telling bool
+}
+
+// NewMask returns a mask of the secrets.
+func NewMask(secrets ...Secret) *Mask {
+	m := &Mask{}
+	m.Add(secrets...)
+	return m
+}
+
+// MaskOf returns a mask of the secrets in a map.
+func MaskOf(secrets map[string]Secret) *Mask {
+	m := &Mask{}
+	for _, s := range secrets {
+		m.Add(s)
+	}
+	return m
+}
+
+// Add makes more secrets known. Empty ones are left out.
+func (m *Mask) Add(secrets ...Secret) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range secrets {
+		value := s.Reveal()
+		if value == "" || m.known[value] {
+			continue
+		}
+		if m.known == nil {
+			m.known = map[string]bool{}
+		}
+		m.known[value] = true
+		for _, f := range formsOf(value) {
+			f.first = f.text[0]
+			m.forms = append(m.forms, f)
+		}
+		m.reach = max(m.reach, longestEscape*2*(len(value)+3))
+	}
+	slices.SortStableFunc(m.forms, func(a, b maskForm) int { return len(b.text) - len(a.text) })
+}
+
+// formsOf returns the ways in which a secret may appear.
+func formsOf(value string) []maskForm {
+	short := utf8.RuneCountInString(value) < shortSecret
+	tells := isTelling(value)
+	forms := []maskForm{
+		{text: value, whole: short, telling: tells},
+		{text: hex.EncodeToString([]byte(value)), whole: short, folded: true, telling: tells},
+	}
+	// As it is sent in Basic credentials, alone and with a colon on one side.
+	for _, text := range []string{value, value + ":", ":" + value} {
+		encoded := strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(text)), "=")
+		forms = append(forms, maskForm{text: encoded, whole: short, base64: true, telling: tells})
+	}
+	if short {
+		return forms
+	}
+	// Base64 in the middle of a longer text: the characters that depend on the
+	// secret alone, for each place where it may begin in a group of three bytes.
+	for before := range 3 {
+		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + value))
+		first, last := (8*before+5)/6, (8*(before+len(value)))/6
+		forms = append(forms, maskForm{text: encoded[first:last], base64: true, telling: tells})
+	}
+	return forms
+}
+
+// isTelling reports whether a text is so long, and so unlike a word, that it is
+// in no other text by chance: it has a digit, a symbol or a capital letter in its
+// middle, or is longer than words are.
+func isTelling(value string) bool {
+	const longestWord = 24
+	if utf8.RuneCountInString(value) < shortSecret {
+		return false
+	}
+	if len(value) > longestWord && !strings.Contains(value, " ") {
+		return true
+	}
+	for i, r := range value {
+		if isWord := unicode.IsLower(r) || r == ' ' || r == '-' || r == '_' || i == 0 && unicode.IsUpper(r); !isWord {
+			return true
+		}
+	}
+	return false
+}
+
+// Reach is how many bytes beyond its cut a text must be known, so that a secret
+// at the cut is recognised.
+func (m *Mask) Reach() int {
+	if m == nil {
+		return 0
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.reach
+}
+
+// Hide returns the text with "(secret)" in the place of each secret. A secret of
+// fewer than six characters is hidden only where it is a word of its own.
+func (m *Mask) Hide(text string) string { return m.Start(text, len(text)) }
+
+// Start hides the secrets in the first limit bytes of a text, which it returns;
+// a secret that begins among them and ends beyond is hidden whole.
+func (m *Mask) Start(text string, limit int) string {
+	out, _ := m.hide(text, limit, false)
+	return out
+}
+
+// HideTelling hides the secrets that can't be taken for words, such as
+// "development", which a text may well have for another reason. It is for all
+// that is printed.
+func (m *Mask) HideTelling(text string) string {
+	out, _ := m.hide(text, len(text), true)
+	return out
+}
+
+// Finds reports whether there is a secret in a text.
+func (m *Mask) Finds(text string) bool {
+	_, found := m.hide(text, len(text), false)
+	return found
+}
+
+// hide hides all secrets, or those alone that are telling.
+func (m *Mask) hide(text string, limit int, tellingOnly bool) (_ string, found bool) {
+	limit = min(limit, len(text))
+	if m == nil {
+		return text[:limit], false
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var b strings.Builder
+	kept := 0 // up to here, text is in b or hidden
+	for i := 0; i < limit; {
+		f, end := m.at(text, i, tellingOnly)
+		if f == nil {
+			_, size := utf8.DecodeRuneInString(text[i:])
+			i += size
+			continue
+		}
+		start := i
+		if f.base64 {
+			start, end = withShared(text, kept, start, end)
+		}
+		// Half an escape must not be left in front.
+		before := text[kept:start]
+		if backslashes := len(before) - len(strings.TrimRight(before, `\`)); backslashes%2 == 1 {
+			before = before[:len(before)-1]
+		}
+		b.WriteString(before)
+		b.WriteString(masked)
+		i, kept, found = end, end, true
+	}
+	if kept < limit {
+		b.WriteString(text[kept:limit])
+	}
+	return b.String(), found
+}
+
+// at returns the longest form that begins at a place, nil if none does.
+func (m *Mask) at(text string, at int, tellingOnly bool) (found *maskForm, end int) {
+	for i := range m.forms {
+		f := &m.forms[i]
+		if tellingOnly && !f.telling || !f.mayBegin(text[at]) {
+			continue
+		}
+		if e, ok := f.match(text, at); ok && e > end {
+			found, end = f, e
+		}
+	}
+	return found, end
+}
+
+// withShared widens a piece of Base64 by the characters beside it that hold bits
+// of the secret and of its neighbours, and by the padding. It begins at kept at
+// the earliest.
+func withShared(text string, kept, start, end int) (int, int) {
+	if start > kept && isBase64(text[start-1]) {
+		start--
+	}
+	if end < len(text) && isBase64(text[end]) {
+		end++
+	}
+	for end < len(text) && text[end] == '=' {
+		end++
+	}
+	return start, end
+}
+
+// mayBegin reports whether a byte may be the first of the form. It is asked at
+// every byte of a text.
+func (f *maskForm) mayBegin(c byte) bool {
+	switch {
+	case isEscape(c), c == '-', c == '_', c == f.first:
+		return true
+	default:
+		return f.folded && c|0x20 == f.first|0x20
+	}
+}
+
+// match reports whether the form begins at a place in a text, and where it ends.
+func (f *maskForm) match(text string, at int) (end int, ok bool) {
+	if f.whole && at > 0 {
+		if r, _ := utf8.DecodeLastRuneInString(text[:at]); isWord(r) && !escapeEnds(text[:at]) {
+			return 0, false
+		}
+	}
+	// A text may be read in several ways: a state is how much of the form has
+	// been found, and where the rest would begin.
+	type state struct{ found, at int }
+	states, next := []state{{0, at}}, []state(nil)
+	for len(states) > 0 {
+		next = next[:0]
+		for _, s := range states {
+			if s.found == len(f.text) {
+				if r, _ := utf8.DecodeRuneInString(text[s.at:]); !f.whole || s.at == len(text) || !isWord(r) {
+					end, ok = max(end, s.at), true
+				}
+				continue
+			}
+			if s.at < len(text) && !isEscape(text[s.at]) { // nearly always
+				if f.same(f.text[s.found], text[s.at]) {
+					next = append(next, state{s.found + 1, s.at + 1})
+				}
+				continue
+			}
+			for _, r := range read(text, s.at, mostEscaped) {
+				if n := len(r.bytes); n <= len(f.text)-s.found && f.sameAll(f.text[s.found:s.found+n], r.bytes) {
+					if to := (state{s.found + n, r.next}); !slices.Contains(next, to) {
+						next = append(next, to)
+					}
+				}
+			}
+		}
+		states, next = next, states
+	}
+	return end, ok
+}
+
+// same compares a byte of the form with one of a text.
+func (f *maskForm) same(want, got byte) bool {
+	switch {
+	case want == got:
+		return true
+	case f.folded:
+		return 'a' <= want && want <= 'z' && got == want-'a'+'A'
+	default:
+		return f.base64 && (got == '-' && want == '+' || got == '_' && want == '/')
+	}
+}
+
+func (f *maskForm) sameAll(want, got string) bool {
+	for i := range len(want) {
+		if !f.same(want[i], got[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// isWord reports whether a character belongs to a word, or to a name.
+func isWord(r rune) bool {
+	return r == '_' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
+}
+
+// escapeEnds reports whether a text ends with the escape of a character that is
+// part of no word, as in "%3A" or "\n".
+func escapeEnds(text string) bool {
+	if n := len(text); n >= 3 && text[n-3] == '%' {
+		b, err := strconv.ParseUint(text[n-2:], 16, 8)
+		return err == nil && b < utf8.RuneSelf && !isWord(rune(b))
+	}
+	n := len(text)
+	return n >= 2 && text[n-2] == '\\' && strings.IndexByte("nrtbf", text[n-1]) >= 0
+}
+
+func isBase64(c byte) bool {
+	return c == '+' || c == '/' || c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+const (
+	// mostEscaped is how often an escape may have been escaped again.
+	mostEscaped = 3
+	// longestEscape is about how many bytes a byte that was escaped may take.
+	longestEscape = 16
+)
+
+// isEscape reports whether a byte may begin an escape, or be one.
+func isEscape(c byte) bool { return c == '%' || c == '\\' || c == '&' || c == '+' }
+
+// A reading is what a text may say at a place, and where it goes on.
+type reading struct {
+	bytes string
+	next  int
+}
+
+// read returns what a text may say at a place: the byte that is there, and what
+// it is if it was escaped up to so many times.
+func read(text string, at, times int) []reading {
+	if at >= len(text) {
+		return nil
+	}
+	if times == 0 || !isEscape(text[at]) {
+		return []reading{{text[at : at+1], at + 1}}
+	}
+	below := read(text, at, times-1)
+	all := below
+	for _, r := range below {
+		switch r.bytes {
+		case "+": // in a query
+			all = append(all, reading{" ", r.next})
+		case "%":
+			for _, hex := range readDigits(text, r.next, times-1, 2) {
+				b, _ := strconv.ParseUint(hex.bytes, 16, 8) // they are digits
+				all = append(all, reading{string([]byte{byte(b)}), hex.next})
+			}
+		case `\`:
+			all = append(all, readBackslash(text, r.next, times-1)...)
+		case "&":
+			all = append(all, readEntity(text, r.next, times-1)...)
+		}
+	}
+	slices.SortFunc(all, func(a, b reading) int {
+		if a.next != b.next {
+			return a.next - b.next
+		}
+		return strings.Compare(a.bytes, b.bytes)
+	})
+	return slices.Compact(all)
+}
+
+// readDigits reads so many hexadecimal digits.
+func readDigits(text string, at, times, n int) []reading {
+	if n == 0 {
+		return []reading{{"", at}}
+	}
+	var all []reading
+	for _, digit := range read(text, at, times) {
+		if len(digit.bytes) != 1 || !strings.Contains("0123456789abcdefABCDEF", digit.bytes) {
+			continue
+		}
+		for _, rest := range readDigits(text, digit.next, times, n-1) {
+			all = append(all, reading{digit.bytes + rest.bytes, rest.next})
+		}
+	}
+	return all
+}
+
+// readBackslash reads the rest of an escape with a backslash.
+func readBackslash(text string, at, times int) []reading {
+	var all []reading
+	for _, r := range read(text, at, times) {
+		switch r.bytes {
+		case "x":
+			for _, hex := range readDigits(text, r.next, times, 2) {
+				b, _ := strconv.ParseUint(hex.bytes, 16, 8)
+				all = append(all, reading{string([]byte{byte(b)}), hex.next})
+			}
+		case "u":
+			for _, hex := range readDigits(text, r.next, times, 4) {
+				v, _ := strconv.ParseUint(hex.bytes, 16, 32)
+				if !utf16.IsSurrogate(rune(v)) {
+					all = append(all, reading{string(rune(v)), hex.next})
+					continue
+				}
+				all = append(all, readLow(text, hex.next, times, rune(v))...)
+			}
+		case "U":
+			for _, hex := range readDigits(text, r.next, times, 8) {
+				v, _ := strconv.ParseUint(hex.bytes, 16, 32)
+				all = append(all, reading{string(rune(v)), hex.next})
+			}
+		default:
+			if len(r.bytes) == 1 && strings.Contains("\\\"/'`$<>&", r.bytes) {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+// readLow reads the second half of a character that JSON writes as two.
+func readLow(text string, at, times int, high rune) []reading {
+	var all []reading
+	for _, backslash := range read(text, at, times) {
+		if backslash.bytes != `\` {
+			continue
+		}
+		for _, u := range read(text, backslash.next, times) {
+			if u.bytes != "u" {
+				continue
+			}
+			for _, hex := range readDigits(text, u.next, times, 4) {
+				v, _ := strconv.ParseUint(hex.bytes, 16, 32)
+				all = append(all, reading{string(utf16.DecodeRune(high, rune(v))), hex.next})
+			}
+		}
+	}
+	return all
+}
+
+// readEntity reads the rest of an HTML entity.
+func readEntity(text string, at, times int) []reading {
+	const longest = 8
+	var all []reading
+	var name strings.Builder
+	for name.Len() < longest {
+		next := read(text, at, times)
+		if len(next) == 0 {
+			break
+		}
+		// The last is the one that was escaped most often.
+		r := next[len(next)-1]
+		at = r.next
+		if r.bytes == ";" {
+			entity := "&" + name.String() + ";"
+			if plain := html.UnescapeString(entity); plain != entity {
+				all = append(all, reading{plain, at})
+			}
+			break
+		}
+		name.WriteString(r.bytes)
+	}
+	return all
+}

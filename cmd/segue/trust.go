@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/sync"
+	"github.com/seguehq/segue/trust"
+)
+
+// The variables that say what the flags of trustFlags say.
+const (
+	trustVariable = "SEGUE_TRUST_EXEC"
+	allowVariable = "SEGUE_ALLOW_ENV"
+)
+
+// trustFlags are the flags of every command that looks secrets up: what the
+// project may use of the machine for them.
+func trustFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "trust-exec", EnvVars: []string{trustVariable},
+			Usage: "run the commands, and read the files outside of the project, that segue.cue has its secrets from, without asking"},
+		&cli.StringSliceFlag{Name: "allow-env", EnvVars: []string{allowVariable},
+			Usage: "let the project have the environment variable `NAME` as a secret, though it belongs to the machine"},
+	}
+}
+
+// secrets looks up the secrets that are used. What of the machine the project
+// asks for and may not have is an error, before anything is run or sent.
+func (t *terminal) secrets(c *cli.Context, project *compiler.Project, uses []sync.SecretUse) (map[string]automation.Secret, error) {
+	if err := refuseMachineVariables(project, uses, c.StringSlice("allow-env")); err != nil {
+		return nil, err
+	}
+	if !c.Bool("trust-exec") {
+		if err := t.askForTrust(c.Context, project, uses); err != nil {
+			return nil, err
+		}
+	}
+	resolver := sync.SecretResolver{Dir: project.Dir, Sources: project.Secrets, Trusted: func(string) bool { return true }}
+	secrets, err := resolver.Resolve(c.Context, uses)
+	for _, s := range secrets {
+		t.mask.Add(s)
+	}
+	return secrets, err
+}
+
+// usesOf are the places of the uses by the secrets' names.
+func usesOf(uses []sync.SecretUse) map[string][]string {
+	where := map[string][]string{}
+	for _, u := range uses {
+		where[u.Secret] = append(where[u.Secret], u.Where)
+	}
+	return where
+}
+
+// usedAt is the first place of several, and how many more there are.
+func usedAt(where []string) string {
+	text := "used by " + where[0]
+	if n := len(where) - 1; n > 0 {
+		text += fmt.Sprintf(", and %d more", n)
+	}
+	return text
+}
+
+// variableOf is the environment variable that a secret comes from, "" for one
+// that has another source.
+func variableOf(project *compiler.Project, secret string) string {
+	source := project.Secrets[secret]
+	switch {
+	case len(source.Exec) > 0 || source.File != "":
+		return ""
+	case source.Env != "":
+		return source.Env
+	default:
+		return secret
+	}
+}
+
+// refuseMachineVariables is the error of a project that asks for variables which
+// belong to the machine.
+func refuseMachineVariables(project *compiler.Project, uses []sync.SecretUse, allowed []string) error {
+	where := usesOf(uses)
+	var lines, names []string
+	for _, secret := range slices.Sorted(maps.Keys(where)) {
+		name := variableOf(project, secret)
+		if name == "" || !trust.IsMachineVariable(name) || slices.Contains(allowed, name) {
+			continue
+		}
+		line := name
+		if name != secret {
+			line += ", as the secret " + secret
+		}
+		lines, names = append(lines, "\n  "+line+"\n    "+usedAt(where[secret])), append(names, name)
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	what := "an environment variable that belongs to this machine"
+	if len(names) > 1 {
+		what = "environment variables that belong to this machine"
+	}
+	return fmt.Errorf("the project asks for %s, and would send it elsewhere:%s\n  give the secret a name of its own; or, if you know the project, allow it: --allow-env %s, or %s=%s",
+		what, strings.Join(lines, ""), strings.Join(names, " --allow-env "), allowVariable, strings.Join(names, ","))
+}
+
+// askForTrust asks the person at the terminal about each command, and each file
+// outside of the project, that nobody has allowed yet. Where there is no
+// terminal, the first such is an error.
+func (t *terminal) askForTrust(ctx context.Context, project *compiler.Project, uses []sync.SecretUse) error {
+	where := usesOf(uses)
+	asks, err := trust.Asks(project.Dir, project.Secrets, slices.Sorted(maps.Keys(where)))
+	if err != nil {
+		return fmt.Errorf("can't tell what the project asks for: %w", cause(err))
+	}
+	if len(asks) == 0 {
+		return nil
+	}
+	grants, grantsErr := trust.UserGrants()
+	asks = slices.DeleteFunc(asks, func(a trust.Ask) bool { return grantsErr == nil && grants.Has(a) })
+	if len(asks) > 0 && !(interactive(t.stdin) && interactive(t.stderr)) {
+		return t.untrusted(asks, where)
+	}
+	for _, a := range asks {
+		does, question := "wants to run a command on this machine", "Run it, now and whenever this project wants just this?"
+		if a.File != "" {
+			does, question = "wants to read a file outside of its folder", "Let it, now and whenever this project wants just this?"
+		}
+		fmt.Fprintf(t.stderr, "The project in %s %s, for the secret %s:\n\n  %s\n\n%s.\n",
+			diagnostic.Printable(a.Project), does, a.Secret, a, diagnostic.Printable(usedAt(where[a.Secret])))
+		yes, err := t.confirm(ctx, question)
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return errors.New("nothing was run, read or sent; segue needs the secret " + a.Secret)
+		}
+		if err := errors.Join(grantsErr, grants.Add(a)); err != nil {
+			fmt.Fprintf(t.stderr, "segue can't remember that: %s\n", diagnostic.Printable(err.Error()))
+		}
+	}
+	return nil
+}
+
+// untrusted is the error of a project that asks for more than was allowed, and
+// nobody is there to ask.
+func (t *terminal) untrusted(asks []trust.Ask, where map[string][]string) error {
+	var b strings.Builder
+	b.WriteString("the project wants this for its secrets, and nobody has allowed it:")
+	for _, a := range asks {
+		does := "run"
+		if a.File != "" {
+			does = "read, outside of the project,"
+		}
+		fmt.Fprintf(&b, "\n  %s: %s %s\n    %s", a.Secret, does, a, usedAt(where[a.Secret]))
+	}
+	fmt.Fprintf(&b, "\n  look at it; then run `%s` on a terminal and answer yes, which is remembered, or allow all of it: --trust-exec, or %s=1",
+		t.command("plan"), trustVariable)
+	return errors.New(b.String())
+}
+
+// noneGiven reports whether no value is there for any of the uses: all come from
+// environment variables, which are not set or empty, as those of a pull request
+// from a fork are.
+func noneGiven(project *compiler.Project, uses []sync.SecretUse) bool {
+	for _, u := range uses {
+		if name := variableOf(project, u.Secret); name == "" || os.Getenv(name) != "" {
+			return false
+		}
+	}
+	return len(uses) > 0
+}
+
+// checkSecrecy refuses to send credentials to a target that others can read on
+// their way.
+func checkSecrecy(name string, target compiler.Target, secrets map[string]automation.Secret) error {
+	if len(secrets) == 0 || !automation.ReadableOnTheWay(target.URL) {
+		return nil
+	}
+	what := "secrets"
+	if ref := credential(target); ref.Name != "" {
+		what = "the secret " + ref.Name
+	}
+	return fmt.Errorf("the target %s is reached over plain HTTP, and others could read %s on the way: %s; write https:// in its url "+
+		"(plain HTTP is for localhost alone). Nothing was sent", name, what, target.URL)
+}

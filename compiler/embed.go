@@ -1,0 +1,83 @@
+package compiler
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/inject/embed"
+
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// embeds reports the files that @embed names and that can't be read. Of them all,
+// CUE says that there is no such file, and of the first one only.
+func (p *explained) embeds() {
+	for _, s := range p.index.sources {
+		attributes, _ := embed.EmbeddedPaths(s.name, s.syntax) // what is wrong with the attribute itself is CUE's to say
+		for _, e := range attributes {
+			var disk fs.FS = dataFS{disk: p.loader.disk}
+			if !e.IsGlob() {
+				disk = anyFile{disk} // it gives the name whether or not there is a file
+			}
+			names, _ := e.FindAll(disk)
+			for _, name := range names {
+				if d, bad := p.embedded(name); bad {
+					at := e.Attribute.Pos
+					d.File, d.Range = s.name, rangeOf(at, at.Add(len("@embed")))
+					p.found = append(p.found, d)
+					p.unembedded[at.Offset()] = true
+				}
+			}
+		}
+	}
+}
+
+// embedded says what is against embedding a file.
+func (p *explained) embedded(name string) (diagnostic.Diagnostic, bool) {
+	disk := p.loader.disk
+	if info, err := disk.stat(name); err == nil && info.IsDir() {
+		return diagnostic.Diagnostic{}, false // of which CUE speaks
+	}
+	_, err := disk.read(name)
+	if err == nil {
+		return diagnostic.Diagnostic{}, false
+	}
+	d := refusalOf(err).Diagnostic
+	d.Message = fmt.Sprintf("the file %s can't be embedded: %s", name, d.Message)
+	if errors.Is(err, fs.ErrNotExist) && !disk.exists(name) {
+		d.Message, d.Help = fmt.Sprintf("there is no file %s to embed", name), "correct the name, which is relative to the folder of this file"
+		if entries, err := disk.readDir(path.Dir(name)); err == nil {
+			var names []string
+			for _, e := range entries {
+				names = append(names, e.Name())
+			}
+			if near := nearest(path.Base(name), names); near != "" {
+				d.Suggestion, d.Help = near, didYouMean(near)
+			}
+		}
+	}
+	return d, true
+}
+
+// anyFile says of every name that there is a file.
+type anyFile struct{ fs.FS }
+
+func (anyFile) Stat(name string) (fs.FileInfo, error) { return fileInfo{name: path.Base(name)}, nil }
+
+// aboutEmbedding reports whether CUE speaks of an @embed that has a finding.
+func (p *explained) aboutEmbedding(e cueerrors.Error) bool {
+	for _, pos := range cueerrors.Positions(e) {
+		if p.unembedded[pos.Offset()] && p.index.sourceOf(pos) != nil && isEmbedError(plainMessage(e)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isEmbedError(message string) bool {
+	return strings.HasPrefix(message, "open ") || strings.HasPrefix(message, "failed to stat ") || strings.Contains(message, "failed to decode file")
+}
