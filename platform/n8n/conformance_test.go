@@ -79,6 +79,7 @@ func (s *server) bench(t *testing.T) *platformtest.Bench {
 		},
 		Fire: func(t testing.TB, project string, a automation.Automation, values map[string]any) error {
 			t.Helper()
+			s.published(t)
 			return fire(s.webhook(project, a.Key), values)
 		},
 		FireJSON: func(t testing.TB, project string, a automation.Automation, object string) error {

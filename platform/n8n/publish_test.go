@@ -72,6 +72,7 @@ func TestAnActiveWorkflowIsDeleted(t *testing.T) {
 				if got := recorder.Next(t); got.URI != "/0" || len(recorder.Take()) > 0 {
 					t.Errorf("it sends to %s", got.URI)
 				}
+				apply(t, s.platform(Options{}), sync.Desired{Project: in.Project, Target: "test"})
 			})
 		}
 		t.Run("n8n fails in between, and the same apply goes on", func(t *testing.T) {

@@ -108,7 +108,7 @@ func launchRelease(t testing.TB, r release, env ...string) *server {
 			"DB_PING_INTERVAL_SECONDS=86400",
 		}, append(path, env...)...),
 		// It is 500 or less helpful until n8n's own pages are there.
-		Ready: s.url + "/healthz/readiness",
+		Ready: s.url + "/healthz/readiness", Timeout: 5 * time.Minute,
 	})
 	jar, err := cookiejar.New(nil)
 	if err != nil {
