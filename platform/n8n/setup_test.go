@@ -109,6 +109,8 @@ func launchRelease(t testing.TB, r release, env ...string) *server {
 		}, append(path, env...)...),
 		// It is 500 or less helpful until n8n's own pages are there.
 		Ready: s.url + "/healthz/readiness",
+		// Several of them start at once, on few cores.
+		Timeout: 10 * time.Minute,
 	})
 	jar, err := cookiejar.New(nil)
 	if err != nil {
