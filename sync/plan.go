@@ -598,14 +598,16 @@ func groupByKey(project string, stored []Stored) map[string][]Stored {
 }
 
 // preferred returns the copies of one key with the one that is to stay in front:
-// one that carries the project's name rather than its former one, one that is
-// enabled rather than one that is not, and of those the one with the lowest ID. It
-// asks for nothing that the code wants: two applies of different code must choose
-// the same one, or each would delete the other's.
+// one that carries the project's name rather than its former one, one that is not
+// archived, one that is enabled rather than one that is not, and of those the one
+// with the lowest ID. It asks for nothing that the code wants: two applies of
+// different code must choose the same one, or each would delete the other's.
 func preferred(copies []Stored, project string) []Stored {
 	rank := func(s Stored) int {
 		switch {
 		case s.Marker.Project != project:
+			return 3
+		case s.Archived:
 			return 2
 		case !s.Automation.Enabled:
 			return 1

@@ -220,6 +220,9 @@ type Stored struct {
 	// Outdated says that an older version of segue has written it, in a form that
 	// lacks something. It is written again, though nobody has changed it.
 	Outdated bool
+	// Archived says that somebody has put it aside on the platform, so that an update
+	// puts another one in its place. Of two copies it is the one that goes.
+	Archived bool
 }
 
 // A Marker is the record on the platform that says which project and key own an

@@ -49,8 +49,7 @@
 //
 // All headers of an automation that hold secrets are in one credential of type
 // "Multiple Headers Auth", which the workflows with the same headers share, and
-// whose values n8n shows to nobody. The API can create and delete credentials,
-// but not change them or read their values. So a credential's ID is
+// whose values n8n shows to nobody. So a credential's ID is
 // known from the workflows that use it, and what its values are, from fingerprints
 // in their notes: scrypt, with a salt of its own for each credential. A rotation
 // makes a new credential, moves the workflows over, and deletes the old one. What

@@ -368,7 +368,10 @@ func TestArchivedOriginal(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: sync.Calls{Tries: 2, BackOff: patient.BackOff}})
-	wantError(t, err, sync.Refused, copied, "archived-original", "deactivate that workflow")
+	wantError(t, err, sync.Refused, copied, webhookPath(in.Project, key))
+	// Of one that nobody saw before, n8n itself tells.
+	_, err = p.Update(t.Context(), original(), sync.MarkerOf(in.Project, in.Automations[0]), in.Automations[0])
+	wantError(t, err, sync.Refused, copied, webhookPath(in.Project, key), "deactivate that workflow")
 	if now := s.strings(t, "SELECT id FROM workflow_entity"); !slices.Equal(slices.Sorted(slices.Values(now)), slices.Sorted(slices.Values(all))) {
 		t.Errorf("n8n has the workflows %q after the refusal, want %q", now, all)
 	}

@@ -18,7 +18,7 @@ import (
 // stored returns a workflow in canonical terms.
 func (w *workflow) stored(r record) sync.Stored {
 	a, outdated := w.automation(r)
-	return sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: a, Outdated: outdated || w.unfinished}
+	return sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: a, Outdated: outdated || w.unfinished, Archived: w.Archived}
 }
 
 // revision identifies what segue cares for in a workflow by content: a move on

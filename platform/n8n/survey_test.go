@@ -120,6 +120,15 @@ func TestTakenWebhookPaths(t *testing.T) {
 				}
 				_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: sync.Calls{Tries: 2, BackOff: patient.BackOff}})
 				wantError(t, err, sync.Refused, id, webhookPath(in.Project, key))
+				// Of one that nobody saw before, n8n itself tells.
+				if err := p.PutSecret(t.Context(), in.Project, "WRITE_KEY", in.Secrets["WRITE_KEY"]); err != nil {
+					t.Fatal(err)
+				}
+				_, err = p.Create(t.Context(), in.Project, in.Automations[0])
+				wantError(t, err, sync.Refused, id, webhookPath(in.Project, key), "deactivate that workflow")
+				if err := p.Settle(t.Context(), in.Project); err != nil {
+					t.Fatal(err)
+				}
 				if after := s.strings(t, "SELECT id FROM workflow_entity ORDER BY id"); !slices.Equal(after, all) {
 					t.Errorf("n8n has the workflows %q after the refusal, want %q", after, all)
 				}
