@@ -73,15 +73,11 @@ func (r *run) reviewKey(ctx context.Context, c *ChangeResult, copies []Stored) e
 	if len(copies) == 0 {
 		return &Error{Kind: Conflict, Message: "it is gone again: somebody has deleted it, or another apply has at the same time"}
 	}
-	copies = preferred(copies, r.plan.Project)
-	kept := copies[0]
+	kept, err := r.keepOne(ctx, c, copies)
+	if err != nil {
+		return err
+	}
 	if len(copies) > 1 {
-		t := newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
-		for _, extra := range copies[1:] {
-			if err := r.remove(ctx, t, extra); err != nil {
-				return fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, err)
-			}
-		}
 		r.result.Doubles = append(r.result.Doubles, c.Key)
 		if c.ID != kept.ID && c.Action == Create {
 			c.Outcome = AlreadyThere
@@ -95,6 +91,35 @@ func (r *run) reviewKey(ctx context.Context, c *ChangeResult, copies []Stored) e
 		return &Error{Kind: Conflict, Message: "another apply has written something else at the same time, and that is there now; plan again"}
 	}
 	return r.altered(ctx, c, kept)
+}
+
+// keepOne deletes all of the automations of one key but the one that every apply
+// keeps, and returns that. The other apply may still be at work on what is deleted:
+// then it is looked at again.
+func (r *run) keepOne(ctx context.Context, c *ChangeResult, copies []Stored) (Stored, error) {
+	t := newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
+	const most = 5
+	for try := 1; ; try++ {
+		copies = preferred(copies, r.plan.Project)
+		var err error
+		for _, extra := range copies[1:] {
+			if err = r.remove(ctx, t, extra); err != nil {
+				err = fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, err)
+				break
+			}
+		}
+		if err == nil || KindOf(err) != Conflict || try == most {
+			return copies[0], err
+		}
+		found, lookErr := r.find(ctx, t, r.plan.Project, c.Key)
+		switch {
+		case lookErr != nil:
+			return copies[0], lookErr
+		case len(found) == 0:
+			return copies[0], changedSince("deleted", err)
+		}
+		copies = found
+	}
 }
 
 // altered notes on the platform what it has made of an automation, so that the next

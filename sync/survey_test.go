@@ -312,6 +312,7 @@ type meeting struct {
 	*memory
 	at   string
 	work func(m *memory)
+	busy bool // a delete meets the other apply
 }
 
 func (p *meeting) Create(ctx context.Context, project string, a automation.Automation) (Stored, error) {
@@ -323,14 +324,28 @@ func (p *meeting) Create(ctx context.Context, project string, a automation.Autom
 	return s, err
 }
 
+// Delete finds that the other apply is still at work on the automation, once.
+func (p *meeting) Delete(ctx context.Context, old Stored) error {
+	if p.busy {
+		p.busy = false
+		now := p.stored[old.ID]
+		p.put(old.ID, now.Marker, now.Automation)
+	}
+	return p.memory.Delete(ctx, old)
+}
+
 func TestApplyLooksAgainAtItsEnd(t *testing.T) {
 	a := makeAutomation("growth/a", 1)
 	in := desired(a)
 	for name, test := range map[string]struct {
 		work func(m *memory)
+		busy bool
 		want string // of the error
 	}{
 		"another apply has made a second one": {work: func(m *memory) {
+			m.put("id0000", MarkerOf("growth", a), a)
+		}},
+		"and is still at work on the one that goes": {busy: true, work: func(m *memory) {
 			m.put("id0000", MarkerOf("growth", a), a)
 		}},
 		"and of something else, which stays": {work: func(m *memory) {
@@ -349,7 +364,7 @@ func TestApplyLooksAgainAtItsEnd(t *testing.T) {
 			m := newMemory()
 			m.unique = false
 			plan := mustPlan(t, m, in)
-			result, err := Apply(t.Context(), &meeting{m, "create growth/a", test.work}, plan, in, ApplyOptions{Calls: quick})
+			result, err := Apply(t.Context(), &meeting{m, "create growth/a", test.work, test.busy}, plan, in, ApplyOptions{Calls: quick})
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("error = %v, want %q", err, test.want)
 			}
