@@ -57,8 +57,9 @@ func TestAnActiveWorkflowIsDeleted(t *testing.T) {
 					t.Fatalf("the plan has %+v, %v", plan, err)
 				}
 				_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: sync.Calls{Tries: 1}})
-				if transport.dead() != (err != nil) {
-					t.Errorf("killed: %t, and the apply says %v", transport.dead(), err)
+				// n8n 2 may not be done with unpublishing at the one try that there is.
+				if transport.dead() && err == nil {
+					t.Error("it was killed, and says that all went well")
 				}
 				apply(t, s.platform(Options{}), in)
 				platformtest.RequireExactly(t, s.platform(Options{}), in)
