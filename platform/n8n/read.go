@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -105,9 +106,9 @@ func (w *workflow) automation(r record) (a automation.Automation, outdated bool)
 		edits = append(edits, w.readSend(&a, want)...)
 	case frame == r.Frame || r.Frame == "" && w.isFirst(a, r):
 		outdated = true
-		edits = append(edits, w.readSend(&a, w.writable(nil))...)
+		edits = append(edits, w.readSend(&a, w.asItIs())...)
 	case r.Layout != layout():
-		edits = append(edits, w.readSend(&a, w.writable(nil))...)
+		edits = append(edits, w.readSend(&a, w.asItIs())...)
 		edits = append(edits, "nodes or connections, which another version of segue has made")
 	default:
 		edits = append(edits, w.readSend(&a, want)...)
@@ -170,6 +171,15 @@ func strict(text string, v any) error {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
 	return d.Decode(v)
+}
+
+// asItIs returns a copy of the workflow that [workflow.readSend] may write to.
+func (w *workflow) asItIs() *workflow {
+	out := w.writable(nil)
+	if n := out.node(sendID); n != nil {
+		n["parameters"] = maps.Clone(n.parameters())
+	}
+	return out
 }
 
 // readSend reads what people have written over the expressions of the node
