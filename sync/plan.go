@@ -184,8 +184,9 @@ type Bystander struct {
 	Project string `json:"project,omitempty"`
 	Key     string `json:"key,omitempty"`
 	// Takes is the key whose endpoint or name it holds, "" for none, and Endpoint is
-	// what that is.
+	// what that is. It would hold it if it were switched on where Idle is set.
 	Takes    string `json:"takes,omitempty"`
+	Idle     bool   `json:"idle,omitempty"`
 	Endpoint string `json:"endpoint,omitempty"`
 }
 
@@ -373,21 +374,23 @@ func (m *planning) create(a automation.Automation) error {
 }
 
 // adoptable returns what may be taken over as the automation of a key: who holds
-// its endpoint, else the one copy of it that there is. It is nil where more than
+// its endpoint, else who would if it were switched on, else the one copy of it. It is nil where more than
 // one thing would do.
 func (m *planning) adoptable(key string) *Other {
-	var holders, copies []*Other
+	var holders, idle, copies []*Other
 	for i := range m.others {
 		switch o := &m.others[i]; {
 		case m.claimed[o.ID] || o.Kind == Foreign:
 			// Another project's own is taken over under moved: alone.
-		case o.Takes == key:
+		case o.Takes == key && !o.Idle:
 			holders = append(holders, o)
+		case o.Takes == key:
+			idle = append(idle, o)
 		case o.Kind == Copy && o.Marker.Key == key:
 			copies = append(copies, o)
 		}
 	}
-	for _, found := range [][]*Other{holders, copies} {
+	for _, found := range [][]*Other{holders, idle, copies} {
 		switch len(found) {
 		case 0:
 		case 1:
@@ -405,7 +408,7 @@ func (m *planning) taker(a automation.Automation) *Bystander {
 		return nil // it has none
 	}
 	for _, o := range m.others {
-		if o.Takes == a.Key && !m.claimed[o.ID] {
+		if o.Takes == a.Key && !o.Idle && !m.claimed[o.ID] {
 			b := o.bystander()
 			return &b
 		}
@@ -414,7 +417,7 @@ func (m *planning) taker(a automation.Automation) *Bystander {
 }
 
 func (o Other) bystander() Bystander {
-	return Bystander{Kind: o.Kind, ID: o.ID, Title: o.Title, Project: o.Marker.Project, Key: o.Marker.Key, Takes: o.Takes, Endpoint: o.Endpoint}
+	return Bystander{Kind: o.Kind, ID: o.ID, Title: o.Title, Project: o.Marker.Project, Key: o.Marker.Key, Takes: o.Takes, Idle: o.Idle, Endpoint: o.Endpoint}
 }
 
 // keep plans for a key that the code has and the platform too.

@@ -124,6 +124,9 @@ type Other struct {
 	// name it holds, "" for none: as long as it does, the platform refuses to store
 	// an automation of that key, or calls for the one may reach the other.
 	Takes string
+	// Idle says that it would hold that if it were switched on. Until then it is in
+	// nobody's way.
+	Idle bool
 	// Endpoint is what it holds, for people: "POST /webhook/segue/growth/a".
 	Endpoint string
 }

@@ -88,6 +88,20 @@ func TestATakenEndpointIsToldAndStopsNothingElse(t *testing.T) {
 	}
 }
 
+func TestWhatIsSwitchedOffIsInNobodysWay(t *testing.T) {
+	a := makeAutomation("growth/a", 1)
+	m := newSurveying()
+	m.other(Unmarked, "x1", Marker{}, makeAutomation("", 9), a.Key)
+	m.survey.Others[0].Idle = true
+	plan := mustPlan(t, m, desired(a))
+	if diff := cmp.Diff([]string{"create growth/a new"}, brief(plan)); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+	if len(plan.Others) != 1 || !plan.Others[0].Idle {
+		t.Errorf("others = %+v, want it told", plan.Others)
+	}
+}
+
 func TestAdoptTakesOverWhatIsThere(t *testing.T) {
 	a := makeAutomation("growth/a", 1)
 	in := desired(a)
@@ -105,6 +119,10 @@ func TestAdoptTakesOverWhatIsThere(t *testing.T) {
 			m.other(Copy, "x1", MarkerOf("growth", a), a, "")
 			m.other(Copy, "x2", MarkerOf("growth", a), a, a.Key)
 		}, "update growth/a adopted x2"},
+		"who would hold the endpoint if it were on": {func(m *surveying) {
+			m.other(Unmarked, "x1", Marker{}, makeAutomation("", 9), a.Key)
+			m.survey.Others[0].Idle = true
+		}, "update growth/a adopted x1"},
 		"nothing where two would do": {func(m *surveying) {
 			m.other(Copy, "x1", MarkerOf("growth", a), a, "")
 			m.other(Copy, "x2", MarkerOf("growth", a), a, "")

@@ -99,7 +99,10 @@ func bystanderText(o sync.Bystander) string {
 	default:
 		what += " is not the project's"
 	}
-	if o.Takes != "" {
+	switch {
+	case o.Takes != "" && o.Idle:
+		what += " and would hold " + cmp.Or(o.Endpoint, "what "+o.Takes+" needs") + " if it were switched on"
+	case o.Takes != "":
 		what += " and holds " + cmp.Or(o.Endpoint, "what "+o.Takes+" needs")
 	}
 	return what + "; it is left alone"

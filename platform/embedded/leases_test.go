@@ -223,7 +223,7 @@ func TestTakeOver(t *testing.T) {
 func TestNestedTooDeep(t *testing.T) {
 	_, store := handlerFor(t)
 	p := platformOver(t, store)
-	for n, fits := range map[int]bool{deepestPayload: true, deepestPayload + 1: false, 9_997: false} {
+	for n, fits := range map[int]bool{automation.DeepestPayload: true, automation.DeepestPayload + 1: false, 9_997: false} {
 		a := sample("growth/a", "https://example.com/")
 		a.Action.Payload = []byte(strings.Repeat("[", n) + `"[\"{"` + strings.Repeat("]", n))
 		stored, err := p.Create(t.Context(), "growth", a)

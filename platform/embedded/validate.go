@@ -118,34 +118,7 @@ func checkPayload(payload json.RawMessage) error {
 	if tree == nil {
 		return fmt.Errorf("is null; leave it out for a request without a body")
 	}
-	if n := depth(payload); n > deepestPayload {
-		return fmt.Errorf("is nested %d deep, of at most %d", n, deepestPayload)
-	}
 	return checkTemplates(tree, "payload")
-}
-
-// deepestPayload is how deep objects and lists may lie in each other in a payload.
-// A reader of JSON has its limit, and the list of automations lies around them.
-const deepestPayload = 5000
-
-// depth is how deep objects and lists lie in each other in valid JSON.
-func depth(b []byte) int {
-	depth, deepest, quoted := 0, 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			depth++
-			deepest = max(deepest, depth)
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return deepest
 }
 
 // checkTemplates looks for malformed placeholders in every string of a value.

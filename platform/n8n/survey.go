@@ -70,7 +70,7 @@ func (p *Platform) others(all []workflow, project string, keys []string) []sync.
 			// the path of an automation that there is no workflow of, was probably
 			// that automation's before somebody has removed the note.
 			if wanted && (w.enabled() || !marked && !w.Archived && !has[key]) {
-				o.Takes, o.Endpoint = key, "POST /webhook/"+path
+				o.Takes, o.Idle, o.Endpoint = key, !w.enabled(), "POST /webhook/"+path
 				break
 			}
 		}
