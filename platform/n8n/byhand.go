@@ -27,7 +27,6 @@ type inspection struct {
 	names  map[string]string
 	// seesEdits and seesDeletes say what n8n lets segue see.
 	seesEdits, seesDeletes bool
-	at                     time.Time
 }
 
 // byHandAge is how much later than a credential was made a change of it is
@@ -44,7 +43,7 @@ func (p *Platform) inspected(ctx context.Context, prj *project) (map[string]stri
 	i := prj.inspection
 	prj.inspection = nil
 	p.mu.Unlock()
-	if i == nil || time.Since(i.at) > snapshotAge {
+	if i == nil {
 		var err error
 		if i, err = p.inspect(ctx, prj); err != nil {
 			return nil, err
@@ -88,7 +87,7 @@ func (p *Platform) changedByHand(ctx context.Context, project string) ([]string,
 
 // inspect asks n8n for the credentials that the project's workflows use.
 func (p *Platform) inspect(ctx context.Context, prj *project) (*inspection, error) {
-	i := &inspection{byHand: map[string]string{}, names: map[string]string{}, at: time.Now()}
+	i := &inspection{byHand: map[string]string{}, names: map[string]string{}}
 	p.mu.Lock()
 	for _, u := range prj.uses {
 		if u.auth != nil {

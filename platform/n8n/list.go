@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	gosync "sync"
-	"time"
 
 	"github.com/seguehq/segue/sync"
 )
@@ -146,14 +145,10 @@ func earlier(cursor string) (string, bool) {
 	return base64.StdEncoding.EncodeToString(b), true
 }
 
-// A snapshot is what a listing has seen, until something is written or it is
-// too old.
+// A snapshot is what a listing has seen, until something is written. The Survey and
+// the Secrets of a plan use what its List has read; Secrets, the last of them, drops
+// it.
 type snapshot struct {
 	seq int
-	at  time.Time
 	all []workflow
 }
-
-// snapshotAge is how long Survey and Secrets take what a List before it
-// has seen for true.
-const snapshotAge = 10 * time.Second

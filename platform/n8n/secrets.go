@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/sync"
@@ -17,7 +16,7 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 	p.mu.Lock()
 	prj := p.project(project)
 	s := p.snapshot
-	fresh := s != nil && s.seq == p.seq && time.Since(s.at) < snapshotAge
+	fresh := s != nil && s.seq == p.seq
 	p.snapshot = nil
 	p.mu.Unlock()
 	if !fresh {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/seguehq/segue/sync"
 )
@@ -20,7 +19,7 @@ func (p *Platform) Survey(ctx context.Context, project string, keys []string) (s
 	}
 	p.mu.Lock()
 	s := p.snapshot
-	fresh := s != nil && s.seq == p.seq && time.Since(s.at) < snapshotAge
+	fresh := s != nil && s.seq == p.seq
 	p.mu.Unlock()
 	var all []workflow
 	if fresh {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	gosync "sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/seguehq/segue/automation"
 )
@@ -127,7 +126,7 @@ func (p *Platform) refresh(all []workflow, start int) {
 	}
 	p.snapshot = nil
 	if p.seq == start {
-		p.snapshot = &snapshot{seq: start, at: time.Now(), all: all}
+		p.snapshot = &snapshot{seq: start, all: all}
 	}
 }
 
