@@ -100,14 +100,14 @@ func bystanderText(o sync.Bystander) string {
 		what += " is not the project's"
 	}
 	if o.Takes != "" {
-		what += " and holds " + cmp.Or(o.Endpoint, "what "+o.Takes+" needs")
+		what += " and holds " + cmp.Or(o.Endpoint, "the place of "+o.Takes)
 	}
 	return what + "; it is left alone"
 }
 
 // takenText says why a change will be refused.
 func takenText(b sync.Bystander) string {
-	return cmp.Or(b.Endpoint, "what it needs") + " is held by " + b.Title +
+	return cmp.Or(b.Endpoint, "its place") + " is held by " + b.Title +
 		": apply leaves this change out. Change or delete that one there, or take it over with --adopt"
 }
 

@@ -29,7 +29,7 @@ const (
 func trustFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "trust-exec", EnvVars: []string{trustVariable},
-			Usage: "run the commands, and read the files outside of the project, that segue.cue has its secrets from, without asking"},
+			Usage: "without asking, run the commands and read the files outside of the project that segue.cue names for its secrets"},
 		&cli.StringSliceFlag{Name: "allow-env", EnvVars: []string{allowVariable},
 			Usage: "let the project have the environment variable `NAME` as a secret, though it belongs to the machine"},
 	}
