@@ -133,9 +133,9 @@ func (t *terminal) askForTrust(ctx context.Context, project *compiler.Project, u
 		return t.untrusted(asks, where)
 	}
 	for _, a := range asks {
-		does, question := "wants to run a command on this machine", "Run it, now and whenever this project wants just this?"
+		does, question := "wants to run a command on this machine", "Run it, now and whenever this project asks for exactly this?"
 		if a.File != "" {
-			does, question = "wants to read a file outside of its folder", "Let it, now and whenever this project wants just this?"
+			does, question = "wants to read a file outside of its folder", "Let it, now and whenever this project asks for exactly this?"
 		}
 		fmt.Fprintf(t.stderr, "The project in %s %s, for the secret %s:\n\n  %s\n\n%s.\n",
 			diagnostic.Printable(a.Project), does, a.Secret, a, diagnostic.Printable(usedAt(where[a.Secret])))
