@@ -31,11 +31,11 @@ func ParseSecret(text string) (Secret, error) {
 	case !utf8.ValidString(value):
 		return Secret{}, errors.New("holds bytes that are not UTF-8")
 	case strings.TrimSpace(value) == "":
-		return Secret{}, errors.New("holds nothing but blanks")
+		return Secret{}, errors.New("holds nothing but whitespace")
 	case strings.ContainsAny(value, "\r\n"):
 		return Secret{}, errors.New("holds more than one line")
 	case strings.TrimSpace(value) != value:
-		return Secret{}, errors.New("has blanks around the value")
+		return Secret{}, errors.New("has whitespace around the value")
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return Secret{}, errors.New("holds a control character")
 	case strings.HasPrefix(value, "\ufeff"):

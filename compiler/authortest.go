@@ -232,9 +232,9 @@ func (t *tested) run(test cue.Value, at valuePath) []TestProblem {
 	if want, err := test.LookupPath(valueSelector("expectError")).String(); err == nil {
 		switch {
 		case failure == nil:
-			return []TestProblem{{Message: "the values can be filled in and sent, and the test expects that they can't", Want: jsonText(want), path: at.with("expectError")}}
+			return []TestProblem{{Message: "the message would be sent, and the test expects an error", Want: jsonText(want), path: at.with("expectError")}}
 		case !strings.Contains(failure.Error(), want):
-			return []TestProblem{{Message: "the values can't be filled in or sent, but for another reason", Want: jsonText(want), Got: jsonText(failure.Error()), path: at.with("expectError")}}
+			return []TestProblem{{Message: "the message is not sent, but for another reason", Want: jsonText(want), Got: jsonText(failure.Error()), path: at.with("expectError")}}
 		}
 		return nil
 	}

@@ -111,11 +111,11 @@ type run struct {
 
 // errTaken is why a change is refused whose endpoint or name somebody else holds.
 func errTaken(b *Bystander) error {
-	what := "what it needs"
+	place := "its place"
 	if b.Endpoint != "" {
-		what = b.Endpoint
+		place = b.Endpoint
 	}
-	return &Error{Kind: Refused, Message: what + " is held by " + b.Title +
+	return &Error{Kind: Refused, Message: place + " is held by " + b.Title +
 		", which is not this project's; change or delete that one there, or take it over with --adopt"}
 }
 

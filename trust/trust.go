@@ -5,7 +5,8 @@
 // command of the project's, or a file outside its folder, needs that person's
 // word:
 //
-//	for _, ask := range trust.Asks(dir, sources, names) {
+//	asks, err := trust.Asks(dir, sources, names)
+//	for _, ask := range asks {
 //		if !grants.Has(ask) { /* ask, and then */ grants.Add(ask) }
 //	}
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -15,8 +16,9 @@ import (
 
 const applyHelp = `Apply makes a target match the project. It prints the plan, asks, and carries
 it out: secrets first, then automations, several at a time. One failure does not
-stop the rest; the next apply takes up what is left. Ctrl-C finishes the requests
-that are under way and reports.
+stop the rest, and the next apply makes the changes that are left. Ctrl-C finishes
+the requests that are under way and reports. A second apply of the project waits
+for the first, where the target can tell that one is at work.
 
 EXAMPLES:
    segue apply
@@ -26,13 +28,13 @@ EXAMPLES:
 func applyCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "make a target match the project", Description: applyHelp,
-		Flags: append(append(planFlags(), trustFlags()...),
+		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
 			&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
-			&cli.BoolFlag{Name: "no-lock", Usage: "do not take the project's lease on the target, and pass by somebody else's"},
+			&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore one that somebody else holds"},
 			&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
-		),
+		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error { return t.apply(c) },
 	}
 }

@@ -30,13 +30,13 @@ EXAMPLES:
 func fireCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "fire", Usage: "make a trigger happen", Description: fireHelp,
-		Flags: append(trustFlags(),
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "kind", Usage: "the trigger's `KIND`: pattern or journey"},
 			&cli.StringFlag{Name: "name", Usage: "the trigger's `NAME`"},
 			&cli.StringFlag{Name: "data", Usage: "take the placeholders' values from `FILE`, a JSON object"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "show the requests and send nothing"},
 			targetFlag(),
-		),
+		}, trustFlags()...),
 		Action: func(c *cli.Context) error { return t.fire(c) },
 	}
 }

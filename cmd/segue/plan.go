@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -11,8 +12,9 @@ import (
 )
 
 const planHelp = `Plan compares the project with a target and prints what apply would change. It
-changes nothing. With --detailed-exitcode, the exit status is 0 if there is
-nothing to change and 2 if there is.
+changes nothing. A plan that apply would not carry out is printed as well, and the
+exit status is 1. With --detailed-exitcode, it is 0 if there is nothing to change
+and 2 if there is.
 
 Without the values of secrets, plan shows all but whether one of them would be
 rotated: with --no-secrets, and also where none of the automations' secrets is in
@@ -27,12 +29,12 @@ EXAMPLES:
 func planCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "print what apply would change", Description: planHelp,
-		Flags: append(append(planFlags(), trustFlags()...),
+		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
 			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "end with status 2 if there are changes"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
-		),
+		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err

@@ -115,7 +115,7 @@ func planFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "allow-mass-delete", Usage: "allow a plan that deletes all automations, or more than half of ten or more"},
 		&cli.BoolFlag{Name: "second-project", Usage: "allow the first apply of a project beside another one that has the same keys on the target"},
-		&cli.BoolFlag{Name: "adopt", Usage: "take over what is on the target already where an automation is to be: who holds its endpoint, or a copy of it"},
+		&cli.BoolFlag{Name: "adopt", Usage: "take over the one on the target that holds the endpoint of an automation to be created, or the only copy of it"},
 		&cli.StringSliceFlag{Name: "replace", Usage: "write the automation with this `KEY` again, changed or not; may be given several times"},
 		&cli.BoolFlag{Name: "replace-secrets", Usage: "store every secret again, changed or not"},
 	}

@@ -101,16 +101,16 @@ func bystanderText(o sync.Bystander) string {
 	}
 	switch {
 	case o.Takes != "" && o.Idle:
-		what += " and would hold " + cmp.Or(o.Endpoint, "what "+o.Takes+" needs") + " if it were switched on"
+		what += " and would hold " + cmp.Or(o.Endpoint, "the place of "+o.Takes) + " if it were switched on"
 	case o.Takes != "":
-		what += " and holds " + cmp.Or(o.Endpoint, "what "+o.Takes+" needs")
+		what += " and holds " + cmp.Or(o.Endpoint, "the place of "+o.Takes)
 	}
 	return what + "; it is left alone"
 }
 
 // takenText says why a change will be refused.
 func takenText(b sync.Bystander) string {
-	return cmp.Or(b.Endpoint, "what it needs") + " is held by " + b.Title +
+	return cmp.Or(b.Endpoint, "its place") + " is held by " + b.Title +
 		": apply leaves this change out. Change or delete that one there, or take it over with --adopt"
 }
 

@@ -36,7 +36,7 @@ func triggersCommand(t *terminal) *cli.Command {
 		Name: "triggers", Usage: "work with a platform's patterns and journeys", Description: triggersHelp,
 		Subcommands: []*cli.Command{{
 			Name: "pull", Usage: "write a platform's patterns and journeys as CUE", Description: triggersPullHelp,
-			Flags:  append(trustFlags(), targetFlag()),
+			Flags:  append([]cli.Flag{targetFlag()}, trustFlags()...),
 			Action: func(c *cli.Context) error { return t.pullTriggers(c) },
 		}},
 		Action: func(c *cli.Context) error {

@@ -29,7 +29,7 @@ const (
 func trustFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "trust-exec", EnvVars: []string{trustVariable},
-			Usage: "run the commands, and read the files outside of the project, that segue.cue has its secrets from, without asking"},
+			Usage: "without asking, run the commands and read the files outside of the project that segue.cue names for its secrets"},
 		&cli.StringSliceFlag{Name: "allow-env", EnvVars: []string{allowVariable},
 			Usage: "let the project have the environment variable `NAME` as a secret, though it belongs to the machine"},
 	}
@@ -133,9 +133,9 @@ func (t *terminal) askForTrust(ctx context.Context, project *compiler.Project, u
 		return t.untrusted(asks, where)
 	}
 	for _, a := range asks {
-		does, question := "wants to run a command on this machine", "Run it, now and whenever this project wants just this?"
+		does, question := "wants to run a command on this machine", "Run it, now and whenever this project asks for exactly this?"
 		if a.File != "" {
-			does, question = "wants to read a file outside of its folder", "Let it, now and whenever this project wants just this?"
+			does, question = "wants to read a file outside of its folder", "Let it, now and whenever this project asks for exactly this?"
 		}
 		fmt.Fprintf(t.stderr, "The project in %s %s, for the secret %s:\n\n  %s\n\n%s.\n",
 			diagnostic.Printable(a.Project), does, a.Secret, a, diagnostic.Printable(usedAt(where[a.Secret])))

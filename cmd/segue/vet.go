@@ -23,7 +23,7 @@ an error among them; warnings alone do not change it.
 Patterns restrict the check to some folders of the project.
 
 With --fix, what is certain is corrected in the files: a misspelt name that is
-near to one other only, blanks around a placeholder, a missing cast, quotes around
+near to one other only, whitespace around a placeholder, a missing cast, quotes around
 a number, a header's case, an import that is not used. The rest of the files stays
 as it is. Then the project is checked again, and what is left is printed.
 

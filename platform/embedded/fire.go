@@ -267,7 +267,7 @@ func (d *dispatcher) send(ctx context.Context, r PreparedRequest, headers http.H
 	case code >= 200 && code < 300:
 		// The event has arrived, whether or not all of the answer has.
 		return a, false, 0
-	case code == http.StatusTooManyRequests || code >= 500:
+	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500:
 		fail("%s", said)
 		return a, true, retryAfter(res.Header, d.store.now())
 	case code >= 300 && code < 400:

@@ -111,7 +111,7 @@ func TestFireWithoutAutomations(t *testing.T) {
 }
 
 func TestDeliveryIsRetried(t *testing.T) {
-	target := newEndpoint(t, answerWith(500), answerWith(429, "Retry-After", "0"), reset, answerWith(204))
+	target := newEndpoint(t, answerWith(500), answerWith(408), answerWith(429, "Retry-After", "0"), reset, answerWith(204))
 	p := withAutomations(t, LocalOptions{Delivery: fast()}, sample("growth/a", target.URL))
 	d := must(p.Fire(t.Context(), activated))(t).Deliveries[0]
 	var statuses []int
@@ -121,14 +121,14 @@ func TestDeliveryIsRetried(t *testing.T) {
 			t.Errorf("attempt %+v", a)
 		}
 	}
-	if diff := cmp.Diff([]int{500, 429, 0, 204}, statuses); diff != "" || d.Status != Delivered || d.Error != "" {
+	if diff := cmp.Diff([]int{500, 408, 429, 0, 204}, statuses); diff != "" || d.Status != Delivered || d.Error != "" {
 		t.Errorf("%s %q, statuses (-want +got):\n%s", d.Status, d.Error, diff)
 	}
 	if d.Attempts[0].Answer != "answer 500" {
 		t.Errorf("the answer is recorded as %q", d.Attempts[0].Answer)
 	}
-	if n := len(target.requests()); n != 4 {
-		t.Errorf("%d requests, want 4: none after a success", n)
+	if n := len(target.requests()); n != 5 {
+		t.Errorf("%d requests, want 5: none after a success", n)
 	}
 }
 
