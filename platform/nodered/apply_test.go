@@ -75,7 +75,7 @@ var patient = sync.Calls{Tries: 20, BackOff: func() backoff.BackOff {
 
 func plan(t *testing.T, p sync.Platform, in sync.Desired) *sync.Plan {
 	t.Helper()
-	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: patient})
+	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true, Calls: patient})
 	if err != nil {
 		t.Fatalf("plan: %v", err)
 	}
