@@ -38,7 +38,7 @@ func (p *Plan) check(in Desired) error {
 	}
 	for _, c := range p.Changes {
 		_, wanted := desired[c.Key]
-		if (c.Base == nil) != (c.Action == Create) || !wanted && c.Action != Delete {
+		if (c.Base == nil) != (c.Action == Create) || !wanted && c.Action != Delete || !c.Base.fits(p.Project, in.Former, c.Action) {
 			return fmt.Errorf("the plan is damaged: %s: %s does not fit the rest", c.Key, c.Action)
 		}
 	}
@@ -46,8 +46,27 @@ func (p *Plan) check(in Desired) error {
 		if _, ok := in.Secrets[s.Name]; !ok && s.Action != Delete {
 			return fmt.Errorf("the secret %s has no value", s.Name)
 		}
+		if s.Project != "" && (s.Action != Delete || s.Project != in.Former) {
+			return fmt.Errorf("the plan is damaged: the secret %s of %s is not the project's own", s.Name, s.Project)
+		}
 	}
 	return nil
+}
+
+// fits reports whether the action may be done to what the change starts from: what is
+// not the project's own, now or under its former name, can be taken over alone.
+func (b *Base) fits(project, former string, a Action) bool {
+	switch {
+	case b == nil:
+		return true
+	case b.Kind == "":
+		return b.Project == "" && b.Key == ""
+	case b.Kind == Foreign:
+		return b.Project == former && former != "" && former != project && b.Key == ""
+	case b.Kind == Copy, b.Kind == Unmarked:
+		return a == Update
+	}
+	return false
 }
 
 // Verify compares a plan that was stored with what the platform holds now. It
