@@ -63,8 +63,9 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 		tasks = append(tasks, changeTask(c))
 	}
 	whole := newTask(Event{}, "the batch")
-	kept, err := r.stillNeeded(ctx, whole)
+	there, err := r.whatIsThere(ctx, whole)
 	left := r.leftOut()
+	kept := r.stillNeeded(there, left)
 	if b := r.newBatch(kept, left); err == nil && !b.empty() {
 		for i := range tasks {
 			r.emit(tasks[i], EventStarted, nil, 0)
@@ -87,6 +88,7 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 			// Nothing was written. The others need not wait for this one.
 			left[culprit.Key] = culprit.Err
 			r.leaveOutDeletes(left)
+			kept = r.stillNeeded(there, left)
 			if b, err = r.newBatch(kept, left), nil; b.empty() {
 				break
 			}
@@ -160,36 +162,48 @@ func (s SecretChange) stored(project string) storedSecret {
 	return storedSecret{cmp.Or(s.Project, project), s.Name}
 }
 
-// stillNeeded returns the secrets that the plan would delete and that an automation
-// may need that is not in the plan, with the automation's key.
-func (r *run) stillNeeded(ctx context.Context, t task) (map[storedSecret]string, error) {
+// whatIsThere returns the automations of each project of which the plan would delete
+// secrets.
+func (r *run) whatIsThere(ctx context.Context, t task) (map[string][]Stored, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
 	}
-	if !slices.ContainsFunc(r.plan.Secrets, func(s SecretChange) bool { return s.Action == Delete }) {
-		return nil, nil
-	}
 	there := map[string][]Stored{}
+	for _, s := range r.plan.Secrets {
+		project := s.stored(r.plan.Project).project
+		if _, listed := there[project]; listed || s.Action != Delete {
+			continue
+		}
+		all, err := r.list(ctx, t, project)
+		if err != nil {
+			return nil, fmt.Errorf("%w: can't tell which secrets are still needed: %w", errNotStarted, err)
+		}
+		there[project] = r.asWanted(owned(project, all))
+	}
+	return there, nil
+}
+
+// stillNeeded returns the secrets that the plan would delete and that an automation
+// may need which the batch does not change, with the automation's key.
+func (r *run) stillNeeded(there map[string][]Stored, left map[string]error) map[storedSecret]string {
+	changed := map[string]bool{}
+	for _, c := range r.plan.Changes {
+		if c.Base != nil && left[c.Key] == nil {
+			changed[c.Base.ID] = true
+		}
+	}
 	kept := map[storedSecret]string{}
 	for _, s := range r.plan.Secrets {
 		if s.Action != Delete {
 			continue
 		}
 		secret := s.stored(r.plan.Project)
-		if _, listed := there[secret.project]; !listed {
-			all, err := r.list(ctx, t, secret.project)
-			if err != nil {
-				return nil, fmt.Errorf("%w: can't tell which secrets are still needed: %w", errNotStarted, err)
-			}
-			there[secret.project] = slices.DeleteFunc(owned(secret.project, all), func(s Stored) bool {
-				return slices.ContainsFunc(r.plan.Changes, func(c Change) bool { return c.Base != nil && c.Base.ID == s.ID && c.Taken == nil })
-			})
-		}
-		if keys := needing(s.Name, there[secret.project]); len(keys) > 0 {
+		stay := slices.DeleteFunc(slices.Clone(there[secret.project]), func(s Stored) bool { return changed[s.ID] })
+		if keys := needing(s.Name, stay); len(keys) > 0 {
 			kept[secret] = keys[0]
 		}
 	}
-	return kept, nil
+	return kept
 }
 
 // newBatch returns the plan's changes, without those that are left out and the
@@ -233,6 +247,7 @@ const (
 	pending  progress = iota // as it was before
 	achieved                 // as it is wanted
 	overtaken
+	untold // as it is wanted, and as it was
 )
 
 // judgeBatch decides how to go on after a failed batch by what is there.
@@ -261,11 +276,17 @@ func (r *run) judgeBatch(ctx context.Context, t task, b Batch, left map[string]e
 		}
 	}
 	// A secret has no revision: one that is not as wanted is as it was.
-	for name := range b.PutSecrets {
-		if state, ok := states[name]; ok && state == Same {
-			count[achieved]++
-		} else {
+	for _, s := range r.plan.Secrets {
+		if s.Action == Delete {
+			continue
+		}
+		switch state, ok := states[s.Name]; {
+		case !ok || state != Same:
 			count[pending]++
+		case s.Replaced:
+			count[untold]++
+		default:
+			count[achieved]++
 		}
 	}
 	for _, name := range b.DeleteSecrets {
@@ -275,7 +296,7 @@ func (r *run) judgeBatch(ctx context.Context, t task, b Batch, left map[string]e
 			count[achieved]++
 		}
 	}
-	if count[pending] == 0 {
+	if count[pending] == 0 && (count[untold] == 0 || count[achieved] > 0) {
 		*t.settled = true
 		return false, nil
 	}
@@ -305,6 +326,8 @@ func (r *run) progressOf(c Change, copies []Stored, byID map[string]Stored) (pro
 		return achieved, ""
 	case !there:
 		return overtaken, "deleted"
+	case c.Reason == Replaced && now.Revision == c.Base.Revision:
+		return untold, ""
 	case c.Action == Update && matches(want, now):
 		return achieved, ""
 	case now.Revision == c.Base.Revision:
