@@ -279,3 +279,33 @@ func TestWhatAPlatformMakesOfItIsNotedThoughACallFails(t *testing.T) {
 		})
 	}
 }
+
+// Adopt takes no copy of another project's, and none of the former project's is left
+// beside a new one where its own can't be told.
+func TestCopiesOfOtherProjects(t *testing.T) {
+	a := makeAutomation("growth/a", 1)
+	in := desired(a)
+	m := newSurveying()
+	m.unique = false
+	m.other(Copy, "x1", MarkerOf("old", a), a, "")
+	p := owning{m}
+	for _, test := range []struct {
+		former string
+		adopt  bool
+		want   string
+	}{
+		{"", true, "create growth/a new"},
+		{"", false, "create growth/a new"},
+		{"old", false, "create growth/a new, taken by x1"},
+		{"old", true, "update growth/a adopted x1"},
+	} {
+		in.Former = test.former
+		plan, err := MakePlan(t.Context(), p, in, PlanOptions{Adopt: test.adopt, Calls: quick})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := brief(plan); len(got) != 1 || got[0] != test.want {
+			t.Errorf("former %q, adopt %v: %q, want %q", test.former, test.adopt, got, test.want)
+		}
+	}
+}
