@@ -119,6 +119,11 @@ func errTaken(b *Bystander) error {
 		", which is not this project's; change or delete that one there, or take it over with --adopt"}
 }
 
+// errKeptGone is why a second copy is not deleted.
+func errKeptGone(c Change) error {
+	return fmt.Errorf("%w: the copy that was to stay, %s, is gone", errNotStarted, c.Kept)
+}
+
 // errNotStarted marks a change that nothing was asked of the platform for.
 var errNotStarted = errors.New("not started")
 
@@ -236,7 +241,7 @@ func (r *run) mayDelete(ctx context.Context, t task, c Change) error {
 	}
 	found, err := r.find(ctx, t, r.plan.Project, c.Key)
 	if err == nil && !slices.ContainsFunc(found, func(s Stored) bool { return s.ID == c.Kept }) {
-		return fmt.Errorf("%w: the copy that was to stay, %s, is gone", errNotStarted, c.Kept)
+		return errKeptGone(c)
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 	}
 	whole := newTask(Event{}, "the batch")
 	there, err := r.whatIsThere(ctx, whole)
-	left := r.leftOut()
+	left := r.leftOut(there)
 	kept := r.stillNeeded(there, left)
 	if b := r.newBatch(kept, left); err == nil && !b.empty() {
 		for i := range tasks {
@@ -132,17 +132,29 @@ func (r *run) culprit(err error) *BatchError {
 	return e
 }
 
-// leftOut returns why changes are left out of the batch that the plan knows to be
-// refused, by key.
-func (r *run) leftOut() map[string]error {
+// leftOut returns why changes are left out of the batch, by key: that the plan knows
+// them to be refused, or that the copy is gone which was to stay.
+func (r *run) leftOut(there map[string][]Stored) map[string]error {
 	left := map[string]error{}
+	own, listed := there[r.plan.Project]
 	for _, c := range r.plan.Changes {
-		if c.Taken != nil {
+		switch {
+		case c.Taken != nil:
 			left[c.Key] = errTaken(c.Taken)
+		case listed && r.keptUnchanged(c) && !slices.ContainsFunc(own, func(s Stored) bool { return s.ID == c.Kept }):
+			left[c.Key] = errKeptGone(c)
 		}
 	}
 	r.leaveOutDeletes(left)
 	return left
+}
+
+// keptUnchanged reports whether the change deletes a second copy of what the batch does
+// not write: the platform then does not look whether that is there.
+func (r *run) keptUnchanged(c Change) bool {
+	return c.Kept != "" && !slices.ContainsFunc(r.plan.Changes, func(other Change) bool {
+		return other.Action == Update && other.Base.ID == c.Kept
+	})
 }
 
 // leaveOutDeletes leaves what is to be replaced by a change that is left out.
@@ -163,20 +175,26 @@ func (s SecretChange) stored(project string) storedSecret {
 }
 
 // whatIsThere returns the automations of each project of which the plan would delete
-// secrets.
+// secrets, and of this one if it would delete second copies.
 func (r *run) whatIsThere(ctx context.Context, t task) (map[string][]Stored, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
 	}
-	there := map[string][]Stored{}
+	var projects []string
+	if slices.ContainsFunc(r.plan.Changes, r.keptUnchanged) {
+		projects = append(projects, r.plan.Project)
+	}
 	for _, s := range r.plan.Secrets {
-		project := s.stored(r.plan.Project).project
-		if _, listed := there[project]; listed || s.Action != Delete {
-			continue
+		if s.Action == Delete {
+			projects = append(projects, s.stored(r.plan.Project).project)
 		}
+	}
+	slices.Sort(projects)
+	there := map[string][]Stored{}
+	for _, project := range slices.Compact(projects) {
 		all, err := r.list(ctx, t, project)
 		if err != nil {
-			return nil, fmt.Errorf("%w: can't tell which secrets are still needed: %w", errNotStarted, err)
+			return nil, fmt.Errorf("%w: can't tell what is still needed: %w", errNotStarted, err)
 		}
 		there[project] = r.asWanted(owned(project, all))
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/seguehq/segue/automation"
 )
 
@@ -306,6 +308,32 @@ func TestCopiesOfOtherProjects(t *testing.T) {
 		}
 		if got := brief(plan); len(got) != 1 || got[0] != test.want {
 			t.Errorf("former %q, adopt %v: %q, want %q", test.former, test.adopt, got, test.want)
+		}
+	}
+}
+
+func TestADuplicateStaysWhereTheOneToKeepIsGone(t *testing.T) {
+	a := makeAutomation("growth/a", 1)
+	in := desired(a, makeAutomation("growth/b", 1))
+	for _, batch := range []bool{false, true} {
+		m := newMemory()
+		m.put("id1", MarkerOf("growth", a), a)
+		m.put("id2", MarkerOf("growth", a), a)
+		plan := mustPlan(t, m, in)
+		if diff := cmp.Diff([]string{"delete growth/a duplicate id2", "create growth/b new"}, brief(plan)); diff != "" {
+			t.Fatalf("changes (-want +got):\n%s", diff)
+		}
+		delete(m.stored, "id1")
+		var p Platform = m
+		if batch {
+			p = batcher{m}
+		}
+		_, err := Apply(t.Context(), p, plan, in, ApplyOptions{Calls: quick})
+		if err == nil || !strings.Contains(err.Error(), "the copy that was to stay, id1, is gone") {
+			t.Errorf("batch %v: error = %v", batch, err)
+		}
+		if _, there := m.stored["id2"]; !there || len(m.find("growth", "growth/b")) != 1 {
+			t.Errorf("batch %v: stored = %v", batch, m.keys("growth"))
 		}
 	}
 }
