@@ -337,3 +337,50 @@ func TestADuplicateStaysWhereTheOneToKeepIsGone(t *testing.T) {
 		}
 	}
 }
+
+// lagging is a memory whose list is a few looks behind what was written.
+type lagging struct {
+	*memory
+	behind int
+	old    []Stored
+	left   int
+}
+
+func (l *lagging) List(ctx context.Context, project string) ([]Stored, error) {
+	now, err := l.memory.List(ctx, project)
+	if l.left > 0 {
+		l.left--
+		return l.old, err
+	}
+	l.old, l.left = now, l.behind
+	return now, err
+}
+
+func (l *lagging) CreateConfirmed(ctx context.Context, project string, a automation.Automation) (Stored, error) {
+	return l.Create(ctx, project, a)
+}
+
+func (l *lagging) Confirm(context.Context, string, []string) (map[string]error, error) {
+	return nil, nil
+}
+
+// Where the list may lag behind, what it shows at first accuses nobody.
+func TestTheLastLookWaitsForAListThatLags(t *testing.T) {
+	before, after := makeAutomation("growth/update", 1), makeAutomation("growth/update", 2)
+	gone := makeAutomation("growth/gone", 1)
+	twice := makeAutomation("growth/twice", 1)
+	m := newMemory()
+	for _, a := range []automation.Automation{before, gone, twice, twice} {
+		m.put("", MarkerOf("growth", a), a)
+	}
+	p := &lagging{memory: m, behind: 2}
+	in := desired(after, twice)
+	plan := mustPlan(t, p, in)
+	if _, err := Apply(t.Context(), p, plan, in, ApplyOptions{Calls: quick}); err != nil {
+		t.Error(err)
+	}
+	checkSettled(t, m, in)
+	if n := m.count("delete"); n != 2 {
+		t.Errorf("%d deletes, want 2: %q", n, m.calls)
+	}
+}

@@ -22,6 +22,9 @@ func (r *run) review(ctx context.Context) {
 	}
 	failed := r.result.CountOutcome(Failed) > 0
 	stored, err := r.reviewList(ctx, newTask(Event{}, "the review"), failed)
+	if _, lags := r.platform.(Confirmer); lags && err == nil && !failed {
+		stored, err = r.caughtUp(ctx, stored)
+	}
 	switch {
 	case err != nil && failed:
 		return // that the platform is in trouble is known
@@ -57,6 +60,49 @@ func (r *run) reviewList(ctx context.Context, t task, failed bool) ([]Stored, er
 		})
 	}
 	return r.list(ctx, t, r.plan.Project)
+}
+
+// lagTries is how often a list that may lag behind is read, with pauses in between.
+const lagTries = 5
+
+// caughtUp reads a list that may lag behind until it shows what was written, and
+// returns the last one.
+func (r *run) caughtUp(ctx context.Context, stored []Stored) ([]Stored, error) {
+	calls := r.opts.Calls
+	calls.Tries = min(calls.Tries, lagTries)
+	first := true
+	var err error
+	_ = calls.repeat(ctx, nil, func() (bool, error) {
+		if !first {
+			stored, err = r.reviewList(ctx, newTask(Event{}, "the review"), false)
+		}
+		first = false
+		if err != nil || r.shown(groupByKey(r.plan.Project, stored)) {
+			return false, err
+		}
+		return true, errBehind
+	})
+	return stored, err
+}
+
+// errBehind asks for another look at a list.
+var errBehind = errors.New("the list does not show what was written")
+
+// shown reports whether a list shows what was done.
+func (r *run) shown(own map[string][]Stored) bool {
+	for i, c := range r.plan.Changes {
+		done := r.result.Changes[i].Outcome == Done || r.result.Changes[i].Outcome == AlreadyThere
+		there := func(s Stored) bool { return c.Base == nil || s.ID == c.Base.ID }
+		written := func(s Stored) bool { return s.Marker.Hash == r.desired[c.Key].Hash() }
+		switch {
+		case !done:
+		case c.Action == Delete && slices.ContainsFunc(own[c.Key], there):
+			return false
+		case c.Action != Delete && !slices.ContainsFunc(own[c.Key], written):
+			return false
+		}
+	}
+	return true
 }
 
 // reviewDelete reports a key that is there again.
