@@ -187,7 +187,18 @@ func (r *run) remove(ctx context.Context, t task, old Stored) error {
 		if lookErr != nil {
 			return false, unknown(err, lookErr)
 		}
-		i := slices.IndexFunc(found, func(s Stored) bool { return s.ID == old.ID })
+		is := func(s Stored) bool { return s.ID == old.ID }
+		i := slices.IndexFunc(found, is)
+		if i < 0 && old.Marker.Project != r.plan.Project {
+			// It may have gone from its former project alone.
+			own, lookErr := r.find(ctx, t, r.plan.Project, old.Marker.Key)
+			switch {
+			case lookErr != nil:
+				return false, unknown(err, lookErr)
+			case slices.ContainsFunc(own, is):
+				return false, changedSince("taken over", err)
+			}
+		}
 		switch {
 		case i < 0:
 			*t.settled = true

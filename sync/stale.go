@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -87,8 +88,16 @@ func Verify(ctx context.Context, p Platform, plan *Plan, calls Calls) error {
 		if c.Action == Create && len(actual[c.Key]) > 0 {
 			reasons = append(reasons, c.Key+" is there by now")
 		}
-		if c.Base == nil || c.Base.Kind != "" {
-			continue // the update of what is not the project's own depends on its revision
+		isBase := func(s Stored) bool { return s.ID == c.Base.ID }
+		switch {
+		case c.Base == nil:
+			continue
+		case c.Base.Kind != "":
+			// All else that happens to what is not the project's own shows in its revision.
+			if slices.ContainsFunc(actual[c.Key], isBase) {
+				reasons = append(reasons, c.Key+" was taken over")
+			}
+			continue
 		}
 		reason := c.Key + " was deleted"
 		for _, s := range actual[c.Key] {
