@@ -396,6 +396,11 @@ func TestCopiesStayWhereAProjectIsRenamed(t *testing.T) {
 	if got := [2]string{server.text(copied), server.text(same)}; got != want {
 		t.Errorf("the copies are %q, want %q", got, want)
 	}
+	// A copy's marker names a secret too.
+	plan, err := sync.MakePlan(t.Context(), deskClient(t, server, ""), in, sync.PlanOptions{Calls: quick})
+	if err != nil || !plan.Empty() {
+		t.Errorf("plan = %+v, %v", plan, err)
+	}
 }
 
 // An automation of another project, a copy, and one without a marker are taken over.
