@@ -82,13 +82,17 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 				return r.judgeBatch(ctx, whole, b, left, err)
 			})
 			culprit := r.culprit(err)
-			if culprit == nil || left[culprit.Key] != nil || ctx.Err() != nil {
+			if culprit == nil || left[culprit.Key] != nil {
 				break
 			}
 			// Nothing was written. The others need not wait for this one.
 			left[culprit.Key] = culprit.Err
 			r.leaveOutDeletes(left)
 			kept = r.stillNeeded(there, left)
+			if ctx.Err() != nil {
+				err = fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
+				break
+			}
 			if b, err = r.newBatch(kept, left), nil; b.empty() {
 				break
 			}

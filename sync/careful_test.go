@@ -384,3 +384,26 @@ func TestTheLastLookWaitsForAListThatLags(t *testing.T) {
 		t.Errorf("%d deletes, want 2: %q", n, m.calls)
 	}
 }
+
+// Who interrupts a batch that was refused reads which change was to blame, and that the
+// others were not started.
+func TestABatchThatIsInterruptedBlamesTheOneThatWasRefused(t *testing.T) {
+	bad := makeAutomation("growth/bad", 1)
+	bad.Name = "bad"
+	in := desired(bad, makeAutomation("growth/good", 1))
+	m := newMemory()
+	plan := mustPlan(t, m, in)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	m.fault = func(_ int, op, _ string) *fault {
+		if op == "batch" {
+			cancel()
+		}
+		return nil
+	}
+	result, err := Apply(ctx, batcher{m}, plan, in, ApplyOptions{Calls: quick})
+	if err == nil || result.Changes[0].Outcome != Failed || !strings.Contains(result.Changes[0].Error, "bad name") ||
+		result.Changes[1].Outcome != NotStarted || strings.Contains(result.Changes[1].Error, "bad name") {
+		t.Errorf("result = %+v, error %v", result, err)
+	}
+}
