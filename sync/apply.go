@@ -119,6 +119,11 @@ func errTaken(b *Bystander) error {
 		", which is not this project's; change or delete that one there, or take it over with --adopt"}
 }
 
+// errKeptGone is why a second copy is not deleted.
+func errKeptGone(c Change) error {
+	return fmt.Errorf("%w: the copy that was to stay, %s, is gone", errNotStarted, c.Kept)
+}
+
 // errNotStarted marks a change that nothing was asked of the platform for.
 var errNotStarted = errors.New("not started")
 
@@ -132,7 +137,7 @@ func (r *run) putSecrets(ctx context.Context) {
 		}
 		t := r.secretTask(s)
 		t.carried = r.carried(s)
-		r.finishSecret(i, r.do(ctx, t, func(t task) error { return r.putSecret(ctx, t, s.Name) }))
+		r.finishSecret(i, r.do(ctx, t, func(t task) error { return r.putSecret(ctx, t, s) }))
 	})
 }
 
@@ -236,7 +241,7 @@ func (r *run) mayDelete(ctx context.Context, t task, c Change) error {
 	}
 	found, err := r.find(ctx, t, r.plan.Project, c.Key)
 	if err == nil && !slices.ContainsFunc(found, func(s Stored) bool { return s.ID == c.Kept }) {
-		return fmt.Errorf("%w: the copy that was to stay, %s, is gone", errNotStarted, c.Kept)
+		return errKeptGone(c)
 	}
 	return err
 }
@@ -303,7 +308,7 @@ func (r *run) deleteSecrets(ctx context.Context) {
 				return fmt.Errorf("%w: can't tell whether it is still needed: %w", errNotStarted, listErr)
 			}
 			project := cmp.Or(s.Project, r.plan.Project)
-			if keys := needing(s.Name, owned(project, there[project])); len(keys) > 0 {
+			if keys := needing(s.Name, r.asWanted(owned(project, there[project]))); len(keys) > 0 {
 				return fmt.Errorf("%w: %s may still need it", errNotStarted, keys[0])
 			}
 			return r.deleteSecret(ctx, t, project, s.Name)
@@ -360,6 +365,19 @@ func owned(project string, stored []Stored) []Stored {
 		own = append(own, copies...)
 	}
 	return own
+}
+
+// asWanted returns the automations with the content that the code has, where that is
+// what they were written as: the platform may have made something else of it, which
+// says less of the secrets that they need.
+func (r *run) asWanted(stored []Stored) []Stored {
+	for i, s := range stored {
+		want, ok := r.desired[s.Marker.Key]
+		if ok && s.Marker.Project == r.plan.Project && matches(want.Hash(), s) {
+			stored[i].Automation = want
+		}
+	}
+	return stored
 }
 
 // each calls f for every index below n, so many at a time as the options say.

@@ -63,8 +63,9 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 		tasks = append(tasks, changeTask(c))
 	}
 	whole := newTask(Event{}, "the batch")
-	kept, err := r.stillNeeded(ctx, whole)
-	left := r.leftOut()
+	there, err := r.whatIsThere(ctx, whole)
+	left := r.leftOut(there)
+	kept := r.stillNeeded(there, left)
 	if b := r.newBatch(kept, left); err == nil && !b.empty() {
 		for i := range tasks {
 			r.emit(tasks[i], EventStarted, nil, 0)
@@ -81,12 +82,17 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 				return r.judgeBatch(ctx, whole, b, left, err)
 			})
 			culprit := r.culprit(err)
-			if culprit == nil || left[culprit.Key] != nil || ctx.Err() != nil {
+			if culprit == nil || left[culprit.Key] != nil {
 				break
 			}
 			// Nothing was written. The others need not wait for this one.
 			left[culprit.Key] = culprit.Err
 			r.leaveOutDeletes(left)
+			kept = r.stillNeeded(there, left)
+			if ctx.Err() != nil {
+				err = fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
+				break
+			}
 			if b, err = r.newBatch(kept, left), nil; b.empty() {
 				break
 			}
@@ -130,17 +136,29 @@ func (r *run) culprit(err error) *BatchError {
 	return e
 }
 
-// leftOut returns why changes are left out of the batch that the plan knows to be
-// refused, by key.
-func (r *run) leftOut() map[string]error {
+// leftOut returns why changes are left out of the batch, by key: that the plan knows
+// them to be refused, or that the copy is gone which was to stay.
+func (r *run) leftOut(there map[string][]Stored) map[string]error {
 	left := map[string]error{}
+	own, listed := there[r.plan.Project]
 	for _, c := range r.plan.Changes {
-		if c.Taken != nil {
+		switch {
+		case c.Taken != nil:
 			left[c.Key] = errTaken(c.Taken)
+		case listed && r.keptUnchanged(c) && !slices.ContainsFunc(own, func(s Stored) bool { return s.ID == c.Kept }):
+			left[c.Key] = errKeptGone(c)
 		}
 	}
 	r.leaveOutDeletes(left)
 	return left
+}
+
+// keptUnchanged reports whether the change deletes a second copy of what the batch does
+// not write: the platform then does not look whether that is there.
+func (r *run) keptUnchanged(c Change) bool {
+	return c.Kept != "" && !slices.ContainsFunc(r.plan.Changes, func(other Change) bool {
+		return other.Action == Update && other.Base.ID == c.Kept
+	})
 }
 
 // leaveOutDeletes leaves what is to be replaced by a change that is left out.
@@ -160,36 +178,54 @@ func (s SecretChange) stored(project string) storedSecret {
 	return storedSecret{cmp.Or(s.Project, project), s.Name}
 }
 
-// stillNeeded returns the secrets that the plan would delete and that an automation
-// may need that is not in the plan, with the automation's key.
-func (r *run) stillNeeded(ctx context.Context, t task) (map[storedSecret]string, error) {
+// whatIsThere returns the automations of each project of which the plan would delete
+// secrets, and of this one if it would delete second copies.
+func (r *run) whatIsThere(ctx context.Context, t task) (map[string][]Stored, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
 	}
-	if !slices.ContainsFunc(r.plan.Secrets, func(s SecretChange) bool { return s.Action == Delete }) {
-		return nil, nil
+	var projects []string
+	if slices.ContainsFunc(r.plan.Changes, r.keptUnchanged) {
+		projects = append(projects, r.plan.Project)
 	}
+	for _, s := range r.plan.Secrets {
+		if s.Action == Delete {
+			projects = append(projects, s.stored(r.plan.Project).project)
+		}
+	}
+	slices.Sort(projects)
 	there := map[string][]Stored{}
+	for _, project := range slices.Compact(projects) {
+		all, err := r.list(ctx, t, project)
+		if err != nil {
+			return nil, fmt.Errorf("%w: can't tell what is still needed: %w", errNotStarted, err)
+		}
+		there[project] = r.asWanted(owned(project, all))
+	}
+	return there, nil
+}
+
+// stillNeeded returns the secrets that the plan would delete and that an automation
+// may need which the batch does not change, with the automation's key.
+func (r *run) stillNeeded(there map[string][]Stored, left map[string]error) map[storedSecret]string {
+	changed := map[string]bool{}
+	for _, c := range r.plan.Changes {
+		if c.Base != nil && left[c.Key] == nil {
+			changed[c.Base.ID] = true
+		}
+	}
 	kept := map[storedSecret]string{}
 	for _, s := range r.plan.Secrets {
 		if s.Action != Delete {
 			continue
 		}
 		secret := s.stored(r.plan.Project)
-		if _, listed := there[secret.project]; !listed {
-			all, err := r.list(ctx, t, secret.project)
-			if err != nil {
-				return nil, fmt.Errorf("%w: can't tell which secrets are still needed: %w", errNotStarted, err)
-			}
-			there[secret.project] = slices.DeleteFunc(owned(secret.project, all), func(s Stored) bool {
-				return slices.ContainsFunc(r.plan.Changes, func(c Change) bool { return c.Base != nil && c.Base.ID == s.ID && c.Taken == nil })
-			})
-		}
-		if keys := needing(s.Name, there[secret.project]); len(keys) > 0 {
+		stay := slices.DeleteFunc(slices.Clone(there[secret.project]), func(s Stored) bool { return changed[s.ID] })
+		if keys := needing(s.Name, stay); len(keys) > 0 {
 			kept[secret] = keys[0]
 		}
 	}
-	return kept, nil
+	return kept
 }
 
 // newBatch returns the plan's changes, without those that are left out and the
@@ -233,6 +269,7 @@ const (
 	pending  progress = iota // as it was before
 	achieved                 // as it is wanted
 	overtaken
+	untold // as it is wanted, and as it was
 )
 
 // judgeBatch decides how to go on after a failed batch by what is there.
@@ -261,11 +298,17 @@ func (r *run) judgeBatch(ctx context.Context, t task, b Batch, left map[string]e
 		}
 	}
 	// A secret has no revision: one that is not as wanted is as it was.
-	for name := range b.PutSecrets {
-		if state, ok := states[name]; ok && state == Same {
-			count[achieved]++
-		} else {
+	for _, s := range r.plan.Secrets {
+		if s.Action == Delete {
+			continue
+		}
+		switch state, ok := states[s.Name]; {
+		case !ok || state != Same:
 			count[pending]++
+		case s.Replaced:
+			count[untold]++
+		default:
+			count[achieved]++
 		}
 	}
 	for _, name := range b.DeleteSecrets {
@@ -275,7 +318,7 @@ func (r *run) judgeBatch(ctx context.Context, t task, b Batch, left map[string]e
 			count[achieved]++
 		}
 	}
-	if count[pending] == 0 {
+	if count[pending] == 0 && (count[untold] == 0 || count[achieved] > 0) {
 		*t.settled = true
 		return false, nil
 	}
@@ -305,6 +348,8 @@ func (r *run) progressOf(c Change, copies []Stored, byID map[string]Stored) (pro
 		return achieved, ""
 	case !there:
 		return overtaken, "deleted"
+	case c.Reason == Replaced && now.Revision == c.Base.Revision:
+		return untold, ""
 	case c.Action == Update && matches(want, now):
 		return achieved, ""
 	case now.Revision == c.Base.Revision:

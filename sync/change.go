@@ -24,7 +24,7 @@ func (r *run) put(ctx context.Context, t task, c Change, want automation.Automat
 	w := &write{run: r, task: t, want: want, hash: want.Hash()}
 	if c.Base != nil {
 		base := c.Base.stored(r.plan.Project, c.Key)
-		w.base, w.plannedID, w.takesOver = &base, base.ID, c.Base.Kind != ""
+		w.base, w.plannedID, w.takesOver, w.replaces = &base, base.ID, c.Base.Kind != "", c.Reason == Replaced
 	}
 	err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) })
 	return w.id, err
@@ -43,8 +43,13 @@ type write struct {
 	plannedID string
 	// id is that of the automation as it was written or found, "" for not yet.
 	id string
-	// takesOver is set where that is not the project's own yet.
+	// made goes into the marker: what the platform has made of it before.
+	made string
+	// takesOver is set where that is not the project's own yet, or its marker is this
+	// run's for another reason.
 	takesOver bool
+	// replaces is set where it is as wanted, and written again on demand.
+	replaces bool
 	// doubtful is set once a create has failed: it may take effect even later.
 	doubtful bool
 	// taken is set while the key is known to be somebody else's doing.
@@ -99,7 +104,9 @@ func (w *write) send(ctx context.Context) error {
 		if w.base == nil {
 			made, err = w.platform.Create(ctx, w.plan.Project, w.want)
 		} else {
-			made, err = w.platform.Update(ctx, *w.base, MarkerOf(w.plan.Project, w.want), w.want)
+			next := MarkerOf(w.plan.Project, w.want)
+			next.Made = w.made
+			made, err = w.platform.Update(ctx, *w.base, next, w.want)
 		}
 		w.id = made.ID
 		return err
@@ -148,15 +155,15 @@ func (w *write) judgeUpdate(found []Stored, err error) (again bool, _ error) {
 	}
 	now := found[i]
 	switch {
-	case matches(w.hash, now):
+	case matches(w.hash, now) && !(w.replaces && now.Revision == w.base.Revision):
 		*w.settled = true
 		return false, nil
 	case now.Revision == w.base.Revision:
 		return mayPass(err), err
-	case now.Marker.Hash == w.hash && w.base.Marker.Hash != w.hash:
+	case now.Marker.Hash == w.hash && (w.takesOver || w.base.Marker.Hash != w.hash):
 		// Only this run writes that marker: half of its own update is there,
 		// on a platform that needs several requests for one.
-		w.base = &now
+		w.base, w.takesOver = &now, false
 		return true, err
 	default:
 		return false, changedSince("changed", err)
@@ -180,7 +187,18 @@ func (r *run) remove(ctx context.Context, t task, old Stored) error {
 		if lookErr != nil {
 			return false, unknown(err, lookErr)
 		}
-		i := slices.IndexFunc(found, func(s Stored) bool { return s.ID == old.ID })
+		is := func(s Stored) bool { return s.ID == old.ID }
+		i := slices.IndexFunc(found, is)
+		if i < 0 && old.Marker.Project != r.plan.Project {
+			// It may have gone from its former project alone.
+			own, lookErr := r.find(ctx, t, r.plan.Project, old.Marker.Key)
+			switch {
+			case lookErr != nil:
+				return false, unknown(err, lookErr)
+			case slices.ContainsFunc(own, is):
+				return false, changedSince("taken over", err)
+			}
+		}
 		switch {
 		case i < 0:
 			*t.settled = true
@@ -194,9 +212,9 @@ func (r *run) remove(ctx context.Context, t task, old Stored) error {
 }
 
 // putSecret stores a secret's value.
-func (r *run) putSecret(ctx context.Context, t task, name string) error {
+func (r *run) putSecret(ctx context.Context, t task, s SecretChange) error {
 	r.emit(t, EventStarted, nil, 0)
-	value := r.secrets[name]
+	name, value := s.Name, r.secrets[s.Name]
 	return r.persist(ctx, t, func() (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error {
 			return r.platform.PutSecret(ctx, r.plan.Project, name, value)
@@ -208,11 +226,12 @@ func (r *run) putSecret(ctx context.Context, t task, name string) error {
 		if lookErr != nil {
 			return false, unknown(err, lookErr)
 		}
-		if state, ok := stored[name]; ok && state == Same {
+		if state, ok := stored[name]; ok && state == Same && !s.Replaced {
 			*t.settled = true
 			return false, nil
 		}
-		// A secret has no revision; another write of it does no harm.
+		// A secret has no revision; another write of it does no harm. One that is
+		// stored again on demand was the same before.
 		return mayPass(err), err
 	})
 }

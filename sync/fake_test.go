@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strconv"
+	"strings"
 	stdsync "sync"
 	"testing"
 	"time"
@@ -37,6 +38,8 @@ type fault struct {
 type memory struct {
 	// unique makes a Create of a key that is taken fail, as some platforms do.
 	unique bool
+	// trims makes the platform trim the names that it is sent.
+	trims bool
 	// fault, if not nil, is asked about every call, numbered from 0.
 	fault func(n int, op, key string) *fault
 
@@ -138,8 +141,15 @@ func (m *memory) Create(ctx context.Context, project string, a automation.Automa
 		if m.unique && len(m.find(project, a.Key)) > 0 {
 			return Stored{}, &Error{Kind: Exists, Status: 409, Message: "taken"}
 		}
-		return m.put("", MarkerOf(project, a), a), nil
+		return m.put("", MarkerOf(project, a), m.trim(a)), nil
 	})
+}
+
+func (m *memory) trim(a automation.Automation) automation.Automation {
+	if m.trims {
+		a.Name = strings.TrimSpace(a.Name)
+	}
+	return a
 }
 
 func (m *memory) current(old Stored) error {
@@ -157,7 +167,7 @@ func (m *memory) Update(ctx context.Context, old Stored, next Marker, a automati
 		if err := m.current(old); err != nil {
 			return Stored{}, err
 		}
-		return m.put(old.ID, next, a), nil
+		return m.put(old.ID, next, m.trim(a)), nil
 	})
 }
 

@@ -347,6 +347,13 @@ func survey(ctx context.Context, p Platform, in Desired, known map[string]automa
 		s.own[key] = append(s.own[key], copies...)
 	}
 	s.Others = slices.DeleteFunc(slices.Clone(s.Others), func(o Other) bool { return o.Kind == Foreign && o.Marker.Project == in.Former })
+	for i := range s.Others {
+		// Where segue's own can't be told from a copy, another one would be one too many.
+		if o := &s.Others[i]; o.Kind == Copy && o.Takes == "" && o.Marker.Project == in.Former &&
+			slices.Contains(in.keys(), o.Marker.Key) && len(s.own[o.Marker.Key]) == 0 {
+			o.Takes = o.Marker.Key
+		}
+	}
 	s.formerSecrets, err = secrets(in.Former, nil)
 	return s, err
 }
@@ -386,7 +393,7 @@ func (m *planning) adoptable(key string) *Other {
 			holders = append(holders, o)
 		case o.Takes == key:
 			idle = append(idle, o)
-		case o.Kind == Copy && o.Marker.Key == key:
+		case o.Kind == Copy && o.Marker.Key == key && (o.Marker.Project == m.in.Project || o.Marker.Project == m.in.Former):
 			copies = append(copies, o)
 		}
 	}

@@ -22,6 +22,9 @@ func (r *run) review(ctx context.Context) {
 	}
 	failed := r.result.CountOutcome(Failed) > 0
 	stored, err := r.reviewList(ctx, newTask(Event{}, "the review"), failed)
+	if _, lags := r.platform.(Confirmer); lags && err == nil && !failed {
+		stored, err = r.caughtUp(ctx, stored)
+	}
 	switch {
 	case err != nil && failed:
 		return // that the platform is in trouble is known
@@ -57,6 +60,49 @@ func (r *run) reviewList(ctx context.Context, t task, failed bool) ([]Stored, er
 		})
 	}
 	return r.list(ctx, t, r.plan.Project)
+}
+
+// lagTries is how often a list that may lag behind is read, with pauses in between.
+const lagTries = 5
+
+// caughtUp reads a list that may lag behind until it shows what was written, and
+// returns the last one.
+func (r *run) caughtUp(ctx context.Context, stored []Stored) ([]Stored, error) {
+	calls := r.opts.Calls
+	calls.Tries = min(calls.Tries, lagTries)
+	first := true
+	var err error
+	_ = calls.repeat(ctx, nil, func() (bool, error) {
+		if !first {
+			stored, err = r.reviewList(ctx, newTask(Event{}, "the review"), false)
+		}
+		first = false
+		if err != nil || r.shown(groupByKey(r.plan.Project, stored)) {
+			return false, err
+		}
+		return true, errBehind
+	})
+	return stored, err
+}
+
+// errBehind asks for another look at a list.
+var errBehind = errors.New("the list does not show what was written")
+
+// shown reports whether a list shows what was done.
+func (r *run) shown(own map[string][]Stored) bool {
+	for i, c := range r.plan.Changes {
+		done := r.result.Changes[i].Outcome == Done || r.result.Changes[i].Outcome == AlreadyThere
+		there := func(s Stored) bool { return c.Base == nil || s.ID == c.Base.ID }
+		written := func(s Stored) bool { return s.Marker.Hash == r.desired[c.Key].Hash() }
+		switch {
+		case !done:
+		case c.Action == Delete && slices.ContainsFunc(own[c.Key], there):
+			return false
+		case c.Action != Delete && !slices.ContainsFunc(own[c.Key], written):
+			return false
+		}
+	}
+	return true
 }
 
 // reviewDelete reports a key that is there again.
@@ -98,6 +144,17 @@ func (r *run) reviewKey(ctx context.Context, c *ChangeResult, copies []Stored) e
 // then it is looked at again.
 func (r *run) keepOne(ctx context.Context, c *ChangeResult, copies []Stored) (Stored, error) {
 	t := newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
+	if len(copies) > 1 {
+		// The list may be old by now, and the one that stays in it may be gone.
+		found, err := r.find(ctx, t, r.plan.Project, c.Key)
+		switch {
+		case err != nil:
+			return copies[0], err
+		case len(found) == 0:
+			return copies[0], changedSince("deleted", nil)
+		}
+		copies = found
+	}
 	const most = 5
 	for try := 1; ; try++ {
 		copies = preferred(copies, r.plan.Project)
@@ -130,17 +187,8 @@ func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
 	made := now.Automation.Hash()
 	t := newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
 	if now.Marker.Made != made {
-		next := MarkerOf(r.plan.Project, want)
-		next.Made = made
-		err := r.persist(ctx, t, func() (bool, error) {
-			err := r.call(ctx, func(ctx context.Context) error {
-				_, err := r.platform.Update(ctx, now, next, want)
-				return err
-			})
-			return KindOf(err) == Temporary, err
-		})
-		if err != nil {
-			return fmt.Errorf("note what the platform has made of it: %w", err)
+		if err := r.note(ctx, t, now, made); err != nil {
+			return err
 		}
 		found, err := r.find(ctx, t, r.plan.Project, c.Key)
 		if err != nil {
@@ -153,7 +201,9 @@ func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
 		now = found[at]
 		switch now.Automation.Hash() {
 		case want.Hash():
-			return nil // somebody has edited it in between, and that is undone
+			// Somebody has edited it in between, and that is undone. It is nothing that
+			// the platform makes of it, should it be there once more.
+			return r.note(ctx, t, now, "")
 		case made:
 		default:
 			return &Error{Kind: Refused, Message: "the platform makes something else of it with each write"}
@@ -166,6 +216,17 @@ func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
 	a := Altered{Key: c.Key, Differences: differences}
 	r.result.Altered = append(r.result.Altered, a)
 	return &AlteredError{a}
+}
+
+// note writes an automation once more, with what the platform has made of it in the
+// marker, "" for nothing.
+func (r *run) note(ctx context.Context, t task, now Stored, made string) error {
+	want := r.desired[t.Key]
+	w := &write{run: r, task: t, want: want, hash: want.Hash(), base: &now, plannedID: now.ID, made: made, takesOver: true, replaces: true}
+	if err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) }); err != nil {
+		return fmt.Errorf("note what the platform has made of it: %w", err)
+	}
+	return nil
 }
 
 // An AlteredError says that a platform has stored something else than it was sent.

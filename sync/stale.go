@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ func (p *Plan) check(in Desired) error {
 	}
 	for _, c := range p.Changes {
 		_, wanted := desired[c.Key]
-		if (c.Base == nil) != (c.Action == Create) || !wanted && c.Action != Delete {
+		if (c.Base == nil) != (c.Action == Create) || !wanted && c.Action != Delete || !c.Base.fits(p.Project, in.Former, c.Action) {
 			return fmt.Errorf("the plan is damaged: %s: %s does not fit the rest", c.Key, c.Action)
 		}
 	}
@@ -46,8 +47,27 @@ func (p *Plan) check(in Desired) error {
 		if _, ok := in.Secrets[s.Name]; !ok && s.Action != Delete {
 			return fmt.Errorf("the secret %s has no value", s.Name)
 		}
+		if s.Project != "" && (s.Action != Delete || s.Project != in.Former) {
+			return fmt.Errorf("the plan is damaged: the secret %s of %s is not the project's own", s.Name, s.Project)
+		}
 	}
 	return nil
+}
+
+// fits reports whether the action may be done to what the change starts from: what is
+// not the project's own, now or under its former name, can be taken over alone.
+func (b *Base) fits(project, former string, a Action) bool {
+	switch {
+	case b == nil:
+		return true
+	case b.Kind == "":
+		return b.Project == "" && b.Key == ""
+	case b.Kind == Foreign:
+		return b.Project == former && former != "" && former != project && b.Key == ""
+	case b.Kind == Copy, b.Kind == Unmarked:
+		return a == Update
+	}
+	return false
 }
 
 // Verify compares a plan that was stored with what the platform holds now. It
@@ -68,8 +88,16 @@ func Verify(ctx context.Context, p Platform, plan *Plan, calls Calls) error {
 		if c.Action == Create && len(actual[c.Key]) > 0 {
 			reasons = append(reasons, c.Key+" is there by now")
 		}
-		if c.Base == nil || c.Base.Kind != "" {
-			continue // the update of what is not the project's own depends on its revision
+		isBase := func(s Stored) bool { return s.ID == c.Base.ID }
+		switch {
+		case c.Base == nil:
+			continue
+		case c.Base.Kind != "":
+			// All else that happens to what is not the project's own shows in its revision.
+			if slices.ContainsFunc(actual[c.Key], isBase) {
+				reasons = append(reasons, c.Key+" was taken over")
+			}
+			continue
 		}
 		reason := c.Key + " was deleted"
 		for _, s := range actual[c.Key] {

@@ -268,32 +268,12 @@ func (m *memory) index(call string) int {
 	return at
 }
 
-// normalising is a memory that trims names.
-type normalising struct{ *memory }
-
-func (n normalising) Create(ctx context.Context, project string, a automation.Automation) (Stored, error) {
-	s, err := n.memory.Create(ctx, project, a)
-	return n.trim(s), err
-}
-
-func (n normalising) Update(ctx context.Context, old Stored, next Marker, a automation.Automation) (Stored, error) {
-	s, err := n.memory.Update(ctx, old, next, a)
-	return n.trim(s), err
-}
-
-func (n normalising) trim(s Stored) Stored {
-	s.Automation.Name = strings.TrimSpace(s.Automation.Name)
-	if s.ID != "" {
-		n.stored[s.ID] = s
-	}
-	return s
-}
-
 func TestWhatAPlatformMakesOfItIsToldAndNobodyAccused(t *testing.T) {
 	a := makeAutomation("growth/a", 1)
 	a.Name = "One "
 	in := desired(a)
-	m := normalising{newMemory()}
+	m := newMemory()
+	m.trims = true
 	plan := mustPlan(t, m, in)
 	result, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick})
 	var altered *AlteredError

@@ -19,7 +19,7 @@ import (
 // showPlan prints a plan for people.
 func (t *terminal) showPlan(p *sync.Plan) {
 	if p.Product != "" {
-		t.printf("%s\n", t.faint(fmt.Sprintf("%s is %s.", p.Target, diagnostic.Printable(p.Product))))
+		t.printf("%s\n", t.faint(fmt.Sprintf("%s is %s.", diagnostic.Printable(p.Target), diagnostic.Printable(p.Product))))
 	}
 	for _, key := range p.Orphaned {
 		t.printf("%s is gone from the code and stays on %s, which does not prune.\n", diagnostic.Printable(key), diagnostic.Printable(p.Target))
@@ -174,7 +174,8 @@ func reasonText(c sync.Change) string {
 	case sync.Removed:
 		return "it is gone from the code"
 	case sync.Duplicate:
-		return "a second one that segue has made"
+		// There are two of the key: the plan says which one goes.
+		return fmt.Sprintf("a second one that segue has made, %q%s", c.Name, baseText(c.Base))
 	case sync.Adopted:
 		return "it is there already and taken over" + baseText(c.Base)
 	case sync.Moved:

@@ -234,7 +234,7 @@ func (p Program) install(t testing.TB) (string, error) {
 	env := os.Environ()
 	if p.Node != "" {
 		if err := installNode(ctx, cache, p.Node); err != nil {
-			return "", fmt.Errorf("Node.js %s: %w", p.Node, err)
+			return "", fmt.Errorf("install Node.js %s: %w", p.Node, err)
 		}
 		// What is compiled needs the headers of the same version.
 		node := nodeIn(nodeDir(cache, p.Node))

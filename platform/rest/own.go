@@ -27,9 +27,11 @@ func (p *platform) owned(ctx context.Context, project string, keep func(descript
 
 // apart tells what is segue's own from copies, in the order of the list.
 func apart(items []item) (own, copies []item) {
-	byKey := map[string][]item{}
+	type name struct{ project, key string }
+	byKey := map[name][]item{}
 	for _, it := range items {
-		byKey[it.Marker.Key] = append(byKey[it.Marker.Key], it)
+		n := name{it.Marker.Project, it.Marker.Key}
+		byKey[n] = append(byKey[n], it)
 	}
 	mine := map[string]bool{}
 	for _, group := range byKey {
@@ -168,6 +170,7 @@ func (p *platform) Survey(ctx context.Context, project string, keys []string) (s
 		// whichever it is, another one would be one too many.
 		add(sync.Copy, it, it.Marker.Key, it.record.ID == "")
 	}
+	var foreign []item
 	for _, object := range l.others {
 		record, marked := p.d.Record(object)
 		if !marked && !holds(object, wanted) {
@@ -178,10 +181,23 @@ func (p *platform) Survey(ctx context.Context, project string, keys []string) (s
 		case marked && err != nil:
 			return sync.Survey{}, err
 		case marked:
-			add(sync.Foreign, it, "", false)
+			foreign = append(foreign, it)
 		case err == nil && wanted[it.Automation.Key]:
 			// The object has the key apart from the marker, which somebody has removed.
 			add(sync.Unmarked, it, it.Automation.Key, true)
+		}
+	}
+	// What people have copied of other projects does not concern this one, unless which
+	// one is the copy can't be told.
+	theirs, unsure := apart(foreign)
+	known := map[sync.Marker]bool{}
+	for _, it := range theirs {
+		known[sync.Marker{Project: it.Marker.Project, Key: it.Marker.Key}] = true
+		add(sync.Foreign, it, "", false)
+	}
+	for _, it := range unsure {
+		if it.record.ID == "" && !known[sync.Marker{Project: it.Marker.Project, Key: it.Marker.Key}] {
+			add(sync.Copy, it, "", false)
 		}
 	}
 	return survey, nil

@@ -338,6 +338,13 @@ func TestMarkersWithoutIdentifier(t *testing.T) {
 				editMarker(note, func(r map[string]any) { r["project"] = "other" })
 			})
 		}, nil, []string{"foreign y"}},
+		"another project's, killed, and copied as it is": {letters, func(d *desk, first string) {
+			d.edit(first, func(note map[string]any) {
+				editMarker(note, func(r map[string]any) { r["project"] = "other" })
+			})
+			d.edit(first, killed)
+			d.copyOf(first, nil)
+		}, nil, []string{"copy x", "copy y"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := startDesk(t)
@@ -362,6 +369,37 @@ func TestMarkersWithoutIdentifier(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A project that is renamed takes over what was its own. What people have copied of that
+// stays theirs.
+func TestCopiesStayWhereAProjectIsRenamed(t *testing.T) {
+	server := startDesk(t)
+	in := wanted(2)
+	former := in
+	former.Project = "old"
+	apply(t, deskClient(t, server, ""), former)
+	copied := server.copyOf("1", func(note map[string]any) { note["name"] = "Mine" })
+	same := server.copyOf("2", nil)
+	want := [2]string{server.text(copied), server.text(same)}
+
+	p := deskClient(t, server, "")
+	if diff := cmp.Diff([]string{"foreign 1", "foreign 2"}, others(t, p, "load", "team/a000", "team/a001")); diff != "" {
+		t.Errorf("others (-want +got):\n%s", diff)
+	}
+	in.Former = "old"
+	apply(t, p, in)
+	if diff := cmp.Diff([]string{"1", "2"}, ids(t, p, "load")); diff != "" {
+		t.Errorf("own (-want +got):\n%s", diff)
+	}
+	if got := [2]string{server.text(copied), server.text(same)}; got != want {
+		t.Errorf("the copies are %q, want %q", got, want)
+	}
+	// A copy's marker names a secret too.
+	plan, err := sync.MakePlan(t.Context(), deskClient(t, server, ""), in, sync.PlanOptions{Calls: quick})
+	if err != nil || !plan.Empty() {
+		t.Errorf("plan = %+v, %v", plan, err)
 	}
 }
 
