@@ -478,7 +478,7 @@ func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
 	if !plan.Empty() || len(plan.Unchanged) != n {
 		t.Errorf("the plan has %d changes and %d unchanged", len(plan.Changes), len(plan.Unchanged))
 	}
-	const pages = 3 // of 250, each repeating 5 of the one before
+	const pages = 3                   // of 250, each repeating 5 of the one before
 	others := counted.counts["GET /"] // which tells n8n's version
 	for request, n := range counted.counts {
 		// n8n 1 does not read a credential; whether it is there it tells otherwise.
