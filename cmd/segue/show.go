@@ -201,7 +201,10 @@ func reasonText(c sync.Change) string {
 	case sync.Removed:
 		return "it is gone from the code"
 	case sync.Duplicate:
-		return "a second one that segue has made"
+		if c.Base != nil && c.Base.Project != "" {
+			return fmt.Sprintf("a second one, %q, under the project's former name %s", c.Name, c.Base.Project) + baseText(c.Base)
+		}
+		return fmt.Sprintf("a second one, %q, that segue has made", c.Name) + baseText(c.Base)
 	case sync.Adopted:
 		return "it is there already and taken over" + baseText(c.Base)
 	case sync.Moved:
