@@ -376,12 +376,23 @@ func TestFoldersThatAreLeftOut(t *testing.T) {
 		"other/segue.cue":     defaultProject,
 		"other/shared.cue":    "package other\n",
 		"growth/_a.cue":       identify("growth", "b"),
-		"growth/a_test.cue":   identify("growth", "c"),
-		"growth/a_tool.cue":   identify("growth", "d"),
+		"growth/a_test.cue":   "package growth\n\nautomations: a: tests: sent: expect: userId: string\n",
+		"growth/a_tool.cue":   "package growth\n\ncommand: list: {}\n",
 		"growth/notes.txt":    "{",
 	})
 	if got := keys(result); !slices.Equal(got, []string{"growth/a"}) || len(result.Diagnostics) > 0 {
 		t.Errorf("automations %q; findings\n%s", got, show(result.Diagnostics))
+	}
+}
+
+// A file with automations that gets a name by which it is not read would have them
+// deleted.
+func TestFilesThatAreNotRead(t *testing.T) {
+	for _, name := range []string{"growth/b_test.cue", "growth/b_tool.cue", "growth/b.CUE"} {
+		result := compile(t, map[string]string{"growth/a.cue": identify("growth", "a"), name: identify("growth", "b")})
+		if len(result.Diagnostics) != 1 || result.Diagnostics[0].Code != "file-name" || result.Diagnostics[0].File != name {
+			t.Errorf("%s: findings\n%s", name, show(result.Diagnostics))
+		}
 	}
 }
 

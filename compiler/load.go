@@ -140,20 +140,65 @@ func (l *loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
 			if e.Type()&fs.ModeSymlink != 0 {
 				l.linked(name)
 			}
+			if strings.EqualFold(path.Ext(e.Name()), ".cue") {
+				l.unused(name, "CUE reads files whose names end in .cue, in small letters")
+			}
 		case !loadable(e.Name()):
 			l.disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-name", File: name,
 				Message: "the file has a name with a colon, a backslash or what is not UTF-8, which CUE can't take, and nothing in it is used", Help: "rename it"})
 		case !isSource(e.Name()):
-			l.disk.setAside(name) // CUE opens it for its package clause
+			if l.disk.setAside(name) { // CUE opens it for its package clause
+				continue
+			}
+			if isTestFile(e.Name()) {
+				l.unused(name, "segue reads files whose names end in _test.cue for tests alone")
+			} else {
+				l.unused(name, "CUE keeps files whose names end in _tool.cue for commands")
+			}
 		case name != projectFile:
 			l.listFile(dir, name, dirs)
 		}
 	}
 }
 
+// unused puts a file aside that declares automations and has a name by which they
+// are not read: they would be deleted if the file had another name before.
+func (l *loader) unused(name, why string) {
+	content, err := l.disk.read(name)
+	if err != nil || !declaresAutomations.Match(content) || isTestFile(name) && !hasTrigger(content) {
+		return
+	}
+	l.disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-name", File: name,
+		Message: "the automations in the file are not used: " + why, Help: "rename it"})
+}
+
+// hasTrigger reports whether an automation under automations has a trigger, as one
+// that is only tested does not.
+func hasTrigger(content []byte) bool {
+	f, err := parser.ParseFile("", content)
+	if err != nil {
+		return false // segue test says what is wrong with it
+	}
+	found := false
+	ast.Walk(f, func(n ast.Node) bool {
+		field, ok := n.(*ast.Field)
+		if !ok {
+			return !found
+		}
+		label, _, err := ast.LabelName(field.Label)
+		at := pathAt(f, field.Pos())
+		if err == nil && label == "trigger" && len(at) == 3 && at[0] == "automations" {
+			found = true
+		}
+		return !found && len(at) < 3
+	}, nil)
+	return found
+}
+
 // listFile adds the folder of a CUE file to those that hold any.
 func (l *loader) listFile(dir, name string, dirs *[]string) {
-	if module.CheckImportPath(path.Join("project.example", dir)) != nil {
+	// A colon and an @ mean something else in an import path, which CUE's check allows.
+	if module.CheckImportPath(path.Join("project.example", dir)) != nil || strings.ContainsAny(dir, ":@") {
 		l.disk.putAside(dir, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "folder-name", File: name,
 			Message: fmt.Sprintf("the folder %q has a name that CUE can't make an import path of, so that nothing in it is used", dir),
 			Help:    "rename it: use letters, digits, '-', '_' and '.'"})
@@ -326,6 +371,9 @@ func (l *loader) packages(dirs []string, parse parseFunc) []*build.Instance {
 	args := make([]string, len(dirs))
 	for i, dir := range dirs {
 		args[i] = "./" + dir
+		if path.Ext(dir) != "" && dir != "." {
+			args[i] += "/" // else CUE takes the folder for a file of that kind
+		}
 	}
 	return l.load(args, func(name string, src any, cfg parser.Config) (*ast.File, error) {
 		if name == l.full(projectFile) {

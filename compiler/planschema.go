@@ -261,6 +261,9 @@ func (s *schemaReader) block(schema cue.Value, name string) cue.Value {
 		return cue.Value{}
 	}
 	message := s.extract(schema)
+	if !message.Exists() {
+		return cue.Value{}
+	}
 	fields, err := message.Fields(cue.Optional(true))
 	for err == nil && fields.Next() {
 		if fields.Selector().IsString() && fields.Selector().Unquoted() == name && fields.Value().IncompleteKind() == cue.StructKind {
@@ -272,13 +275,25 @@ func (s *schemaReader) block(schema cue.Value, name string) cue.Value {
 
 // extract makes CUE of a JSON Schema.
 func (s *schemaReader) extract(v cue.Value) cue.Value {
+	var elsewhere error // a reference that leads out of the plan
 	f, err := jsonschema.Extract(v, &jsonschema.Config{
 		// What Segment's schemas are, unless they say otherwise in $schema.
 		DefaultVersion: jsonschema.VersionDraft7,
 		// As in Segment Protocols, what is not in the plan is not planned.
 		OpenOnlyWhenExplicit: true,
+		MapRef: func(to jsonschema.SchemaLoc) (string, cue.Path, error) {
+			if !to.IsLocal {
+				elsewhere = fmt.Errorf("a $ref leads to %s, and no other document is read", to.ID)
+				return "", cue.Path{}, elsewhere
+			}
+			return jsonschema.DefaultMapRef(to)
+		},
 	})
-	if err != nil {
+	switch {
+	case elsewhere != nil:
+		s.jsonProblem(s.file, cueerrors.Newf(cueerrors.Positions(err)[0], "%v", elsewhere), "copy what it refers to into the plan")
+		return cue.Value{}
+	case err != nil:
 		s.jsonProblem(s.file, err, "write a JSON Schema")
 		return cue.Value{}
 	}

@@ -313,6 +313,12 @@ func TestBrokenTrackingPlan(t *testing.T) {
 			`plan.json:2:12-2:13: error broken-plan: the tracking plan can't be read: `}},
 		{"a reference to nothing", `trackingPlan: jsonSchema: "plan.json"`, "{\n  \"A B\": {\"type\": \"object\", \"properties\": {\"a\": {\"$ref\": \"#/definitions/none\"}}}\n}", []string{
 			`plan.json:2:`}},
+		{"a message's schema that is none", `trackingPlan: jsonSchema: "plan.json"`, `{"rules": {"events": [{"name": "A B", "rules": {"type": "objct"}}]}}`, []string{
+			`plan.json:1:`}},
+		{"a reference to a file", `trackingPlan: jsonSchema: "plan.json"`, `{"rules": {"events": [{"name": "A B", "rules": {"$ref": "file:///etc/passwd"}}]}}`, []string{
+			`plan.json:1:50-1:51: error broken-plan: the tracking plan can't be read: a $ref leads to file:///etc/passwd, and no other document is read`}},
+		{"a reference to another host", `trackingPlan: jsonSchema: "plan.json"`, `{"rules": [{"type": "IDENTIFY", "key": "", "jsonSchema": {"$ref": "https://example.com/a.json"}}]}`, []string{
+			`plan.json:1:60-1:61: error broken-plan: the tracking plan can't be read: a $ref leads to https://example.com/a.json, and no other document is read`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -8,8 +8,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fatih/color"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/diagnostic"
@@ -57,7 +59,8 @@ func (t *terminal) showPlan(p *sync.Plan) {
 // showDifferences prints fields with their old and new values.
 func (t *terminal) showDifferences(differences []sync.Difference) {
 	for _, d := range differences {
-		t.printf("    %s: %s → %s\n", diagnostic.Printable(d.Path), jsonText(d.Before), jsonText(d.After))
+		before, after := unlike(jsonText(d.Before), jsonText(d.After))
+		t.printf("    %s: %s → %s\n", diagnostic.Printable(d.Path), before, after)
 	}
 }
 
@@ -67,16 +70,43 @@ func (t *terminal) showAltered(altered []sync.Altered) {
 	for _, a := range altered {
 		t.printf("%s %s: the platform stores it in another form than the code has. Nobody has edited it there.\n", t.warning(), diagnostic.Printable(a.Key))
 		for _, d := range a.Differences {
-			write := "write " + jsonText(d.Before) + " in the code, or something that the platform keeps"
+			code, made := unlike(jsonText(d.After), jsonText(d.Before))
+			write := "write " + made + " in the code, or something that the platform keeps"
 			if d.Before == nil {
 				write = "the platform drops it: leave it out, or write something that the platform keeps"
 			}
 			if d.After == nil {
-				write = "the platform adds it: write " + jsonText(d.Before) + " in the code too"
+				write = "the platform adds it: write " + made + " in the code too"
 			}
-			t.printf("    %s: the code has %s, the platform has made %s; %s\n", diagnostic.Printable(d.Path), jsonText(d.After), jsonText(d.Before), write)
+			t.printf("    %s: the code has %s, the platform has made %s; %s\n", diagnostic.Printable(d.Path), code, made, write)
 		}
 	}
+}
+
+// unlike returns two values that differ, in a form in which a reader sees the
+// difference: those that look alike, such as an é of one character and of two, get
+// escapes.
+func unlike(a, b string) (string, string) {
+	if norm.NFKC.String(a) != norm.NFKC.String(b) {
+		return a, b
+	}
+	return ascii(a), ascii(b)
+}
+
+// ascii writes characters outside of ASCII as the escapes that JSON and CUE have.
+func ascii(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r < utf8.RuneSelf:
+			b.WriteRune(r)
+		case r > 0xFFFF:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }
 
 // notAre says how many automations are not ...
@@ -174,8 +204,10 @@ func reasonText(c sync.Change) string {
 	case sync.Removed:
 		return "it is gone from the code"
 	case sync.Duplicate:
-		// There are two of the key: the plan says which one goes.
-		return fmt.Sprintf("a second one that segue has made, %q%s", c.Name, baseText(c.Base))
+		if c.Base != nil && c.Base.Project != "" {
+			return fmt.Sprintf("a second one, %q, under the project's former name %s", c.Name, c.Base.Project) + baseText(c.Base)
+		}
+		return fmt.Sprintf("a second one, %q, that segue has made", c.Name) + baseText(c.Base)
 	case sync.Adopted:
 		return "it is there already and taken over" + baseText(c.Base)
 	case sync.Moved:
