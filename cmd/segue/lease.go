@@ -20,8 +20,12 @@ const defaultLockTimeout = 5 * time.Minute
 // gives it up.
 func (t *terminal) lease(c *cli.Context, s *session) (held context.Context, release func(), err error) {
 	said := ""
+	calls := s.calls()
+	if calls.Tries == 0 {
+		calls.Tries = planTries // nothing has been changed yet
+	}
 	held, holding, err := sync.TakeLease(c.Context, s.platform, s.desired.Project, sync.LeaseOptions{
-		Holder: holder(os.Getenv), Wait: c.Duration("lock-timeout"), Calls: s.calls(),
+		Holder: holder(os.Getenv), Wait: c.Duration("lock-timeout"), Calls: calls,
 		Waiting: func(e *sync.HeldError) {
 			if e.Lease.ID != said { // once for each that is waited for
 				said = e.Lease.ID
@@ -34,7 +38,7 @@ func (t *terminal) lease(c *cli.Context, s *session) (held context.Context, rele
 	case errors.As(err, &other):
 		return nil, nil, fmt.Errorf("nothing was changed: %w; try again later, or pass by it with --no-lock", other)
 	case err != nil:
-		return nil, nil, beforeChanges(c.Context, fmt.Errorf("take the lease of the project on %s: %w", s.desired.Target, err))
+		return nil, nil, beforeChanges(c.Context, fmt.Errorf("take the lease of the project on %s: %w; nothing was changed, and --no-lock applies without a lease", s.desired.Target, err))
 	}
 	return held, func() {
 		if err := holding.Release(); err != nil {
