@@ -256,7 +256,7 @@ func (m *planning) renamed(own map[string][]Stored) []Block {
 	for _, project := range slices.Sorted(maps.Keys(shared)) {
 		keys := shared[project]
 		slices.Sort(keys)
-		has := fmt.Sprintf("the project %q has %s on %s too", project, listed(keys), m.Target)
+		has := fmt.Sprintf("the project %q has %s on %s too", project, SomeOf(keys), m.Target)
 		remedy := fmt.Sprintf("if that was the name of this project, write `moved: project: %q` into segue.cue, and apply takes them over", project)
 		if len(own) > 0 || 2*len(keys) < m.Count(Create) || m.opts.AllowSecondProject {
 			m.Warnings = append(m.Warnings, has+"; "+remedy)
@@ -270,8 +270,8 @@ func (m *planning) renamed(own map[string][]Stored) []Block {
 	return found
 }
 
-// listed names a few keys.
-func listed(keys []string) string {
+// SomeOf names a few of many keys: "a, b, c and 4 more".
+func SomeOf(keys []string) string {
 	const most = 3
 	if len(keys) <= most {
 		return strings.Join(keys, ", ")

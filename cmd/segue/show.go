@@ -265,20 +265,11 @@ func (t *terminal) showResult(r *sync.Result) {
 	}
 	if n := len(r.Doubles); n > 0 {
 		t.printf("%s Another apply was at work at the same time: it had made a second one of %s, which is gone again.\n",
-			t.warning(), diagnostic.Printable(someOf(r.Doubles)))
+			t.warning(), diagnostic.Printable(sync.SomeOf(r.Doubles)))
 	}
 	t.showAltered(r.Altered)
 	t.printf("Applied to %s: %d created, %d updated, %d deleted, %d unchanged%s.\n", diagnostic.Printable(r.Target),
 		r.Count(sync.Create), r.Count(sync.Update), r.Count(sync.Delete), r.Unchanged+r.CountOutcome(sync.AlreadyThere), secretCount(secrets, " changed"))
-}
-
-// someOf names a few of many keys.
-func someOf(keys []string) string {
-	const most = 3
-	if len(keys) <= most {
-		return strings.Join(keys, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(keys[:most], ", "), len(keys)-most)
 }
 
 // failures says what was not done: why, for each that failed, and how many
