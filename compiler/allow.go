@@ -61,7 +61,7 @@ func (m *message) unknownCode(name string, allow map[string]any, at valuePath) {
 			names = append(names, c.Name)
 		}
 	}
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		w.Suggestion, w.Help = near, didYouMean(near)
 		if _, taken := allow[near]; !taken {
 			w.repair = &repair{how: rename, text: near}

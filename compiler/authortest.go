@@ -126,11 +126,11 @@ func Test(ctx context.Context, opts TestOptions) (*TestReport, error) {
 	run.unknownAutomations(report.Diagnostics)
 	slices.SortFunc(run.tested, func(a, b *tested) int { return cmp.Compare(a.automation.Key, b.automation.Key) })
 	if opts.Run == nil {
-		if err := checkSamples(ctx, result.Project, run.tested); err != nil {
+		if err := checkSamples(ctx, result.disk, run.tested); err != nil {
 			return nil, err
 		}
 	}
-	if err := placeProblems(result.Project, run.tested); err != nil {
+	if err := placeProblems(result.disk, result.Project.Catalog, run.tested); err != nil {
 		return nil, err
 	}
 	report.Packages = packagesOf(run.tested, report.Diagnostics)
@@ -326,7 +326,7 @@ func (c *comparison) fields(want cue.Value, got map[string]any, field string, at
 			c.compare(fields.Value(), v, inner, at.with(name))
 		case !optional:
 			message := inner + " is not there"
-			if near := nearest(name, sorted(got)); near != "" {
+			if near := Nearest(name, sorted(got)); near != "" {
 				message += "; " + didYouMean(near)
 			}
 			c.differ(inner, cueText(fields.Value()), "", at.with(name), "%s", message)
@@ -381,7 +381,7 @@ func (r *testRun) unknownAutomations(findings diagnostic.List) {
 		name := strings.TrimPrefix(d.Key, dir+"/")
 		d.Code, d.Message = "unknown-automation", fmt.Sprintf("the tests are for %q, and the package has no automation of that name", name)
 		d.Help = "its automations are " + oneOf(names[dir])
-		if near := nearest(name, names[dir]); near != "" {
+		if near := Nearest(name, names[dir]); near != "" {
 			d.Suggestion, d.Help = near, didYouMean(near)
 		} else if len(names[dir]) == 0 {
 			d.Help = "write the automation"
@@ -507,7 +507,7 @@ func (m *message) testValue(name string, at valuePath) {
 	case !ok && m.unsure.mayDefine(name):
 	case !ok:
 		w := m.report("unknown-placeholder", at, atLabel, "there is no placeholder %q", name)
-		if near := nearest(name, m.names()); near != "" {
+		if near := Nearest(name, m.names()); near != "" {
 			w.Suggestion, w.Help, w.repair = near, didYouMean(near), &repair{how: rename, text: near}
 		} else {
 			w.Help = "the placeholders are " + oneOf(m.names())
@@ -541,10 +541,10 @@ func withoutBraces(v any) any {
 }
 
 // placeProblems finds the places of the problems and of the tests that have any.
-func placeProblems(project *Project, all []*tested) error {
-	x := newExplainer(project.disk, project.Catalog, nil)
+func placeProblems(disk *workspace, catalog automation.Catalog, all []*tested) error {
+	x := newExplainer(disk, catalog, nil)
 	x.loader.tests = true
-	opened := map[string]*explained{}
+	known := map[string]*opened{}
 	for _, t := range all {
 		for i := range t.results {
 			r := &t.results[i]
@@ -552,13 +552,13 @@ func placeProblems(project *Project, all []*tested) error {
 				continue
 			}
 			id := t.dir + "\x00" + t.pkg
-			p := opened[id]
+			p := known[id]
 			if p == nil {
 				var err error
 				if p, err = x.open(t.dir, t.pkg, nil); err != nil {
 					return err
 				}
-				opened[id] = p
+				known[id] = p
 			}
 			at := valuePath{"automations", t.name}
 			if r.Test != "" {

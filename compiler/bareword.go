@@ -311,7 +311,7 @@ func (r *resolver) packageForField(used map[ast.Node]bool) {
 			return true
 		}
 		label, _, err := ast.LabelName(sel.Sel)
-		name := nearest(id.Name, sorted(r.imported))
+		name := Nearest(id.Name, sorted(r.imported))
 		if err != nil || name == "" || used[r.imported[name]] {
 			return true
 		}
@@ -412,7 +412,7 @@ func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 	if around, ok := r.index.interpolated(id); ok {
 		name := id.Name
 		if _, known := r.catalog[name]; !known {
-			name = nearest(name, sorted(r.catalog))
+			name = Nearest(name, sorted(r.catalog))
 		}
 		if name == "" {
 			return false

@@ -160,10 +160,10 @@ func memoryHeld() uint64 {
 	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
-// sort divides folders into those that can be evaluated together and those that
+// sortFolders divides folders into those that can be evaluated together and those that
 // are evaluated alone, and reports those that were given up. file names a file
 // of a folder.
-func (l Limits) sort(dirs []string, file func(dir string) string) (together, alone []string, out []evaluated) {
+func sortFolders(l Limits, dirs []string, file func(dir string) string) (together, alone []string, out []evaluated) {
 	for _, dir := range dirs {
 		limit, gone := l.GivenUp[dir]
 		switch {

@@ -65,6 +65,8 @@ type Result struct {
 	Document automation.Document
 	// Diagnostics are all findings, in file order.
 	Diagnostics diagnostic.List
+	// disk is where the project's files are read.
+	disk *workspace
 }
 
 // Compile compiles a project. Mistakes in its files are diagnostics; an error is
@@ -85,29 +87,29 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 	if opts.Dir == "" {
 		opts.Dir = "."
 	}
-	project, findings, err := openProject(ctx, opts.Dir, opts.Limits)
+	settings, disk, findings, err := openProject(ctx, opts.Dir, opts.Limits)
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Diagnostics: findings}
-	if project == nil {
+	result := &Result{Diagnostics: findings, disk: disk}
+	if settings == nil {
 		return result, nil
 	}
-	if project.unsure != nil {
+	if settings.unsure != nil {
 		// Its packages are checked nevertheless, but nothing comes out.
 		opts.Target, tests = "", nil
 		defer func() { result.Document = automation.Document{} }()
 	} else {
-		result.Project = project
+		result.Project = settings
 	}
-	result.Document.Project = project.Name
+	result.Document.Project = settings.Name
 	if opts.Target != "" {
-		if _, ok := project.Targets[opts.Target]; !ok {
-			_, _, err := project.Target(opts.Target)
+		if _, ok := settings.Targets[opts.Target]; !ok {
+			_, _, err := settings.Target(opts.Target)
 			return nil, err
 		}
 	}
-	strict := newLoader(project.disk, schema.Files())
+	strict := newLoader(disk, schema.Files())
 	strict.tests = tests != nil
 	if strict.vendoredDiffers() {
 		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
@@ -126,7 +128,7 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 	if workers < 1 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	e := &evaluation{project: project, target: opts.Target, loader: strict, limits: opts.Limits, dirs: dirs, tests: tests}
+	e := &evaluation{project: settings, disk: disk, target: opts.Target, loader: strict, limits: opts.Limits, dirs: dirs, tests: tests}
 	packages, err := e.run(ctx, dirs, workers)
 	if err != nil {
 		return nil, err
@@ -137,14 +139,14 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 	}
 	result.Diagnostics = append(result.Diagnostics, unexplained...)
 	if e.sourceless.Load() {
-		d, err := noSource(project.disk)
+		d, err := noSource(disk)
 		if err != nil {
 			return nil, err
 		}
 		result.Diagnostics = append(result.Diagnostics, d)
 	}
 	for i := range packages {
-		packages[i].diagnostics = project.unsure.untold(packages[i].diagnostics)
+		packages[i].diagnostics = settings.unsure.untold(packages[i].diagnostics)
 	}
 	claimed := map[string]*compiled{}
 	var all []*compiled
@@ -169,13 +171,13 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 	if result.Diagnostics, err = e.compare(all, result.Diagnostics, len(opts.Patterns) > 0); err != nil {
 		return nil, err
 	}
-	result.Diagnostics = append(result.Diagnostics, project.disk.findings()...)
+	result.Diagnostics = append(result.Diagnostics, disk.findings()...)
 	withoutClashes(result.Diagnostics)
 	result.Diagnostics.Sort()
 	result.Diagnostics = once(byOrigin(withoutChoice(result.Diagnostics)))
 	result.Diagnostics.Sort()
-	withinFiles(project.disk, result.Diagnostics)
-	conceal(project.disk, result.Diagnostics)
+	withinFiles(disk.read, result.Diagnostics)
+	conceal(disk.read, result.Diagnostics)
 	return result, nil
 }
 

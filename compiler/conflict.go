@@ -101,7 +101,7 @@ func (p *explained) mustBe(f *finding, args []any, given mention) {
 	f.Code = "invalid-value"
 	f.Message = fmt.Sprintf("%s must be %s, got %s", f.path.name(), want, got)
 	f.Help = "write " + want + ", or remove the field"
-	if plain := strings.Trim(want, `"`); nearest(strings.Trim(got, `"`), []string{plain}) != "" {
+	if plain := strings.Trim(want, `"`); Nearest(strings.Trim(got, `"`), []string{plain}) != "" {
 		f.Suggestion, f.Help = plain, didYouMean(want)
 		if _, ok := given.expr.(*ast.BasicLit); ok && strings.HasPrefix(want, `"`) {
 			f.Fix = edit(given.src.name, given.span(), want, want)

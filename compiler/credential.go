@@ -327,13 +327,13 @@ func (r *credentialReader) value(w word) {
 }
 
 // conceal takes what may be a credential out of what findings say.
-func conceal(disk *workspace, found diagnostic.List) {
+func conceal(read func(name string) ([]byte, error), found diagnostic.List) {
 	var file string
 	var known []string
 	for i := range found {
 		d := &found[i]
 		if d.File != file {
-			file, known = d.File, credentialsIn(disk, d.File)
+			file, known = d.File, credentialsIn(read, d.File)
 		}
 		concealed := func(text string) string {
 			for _, v := range known {
@@ -360,12 +360,12 @@ func conceal(disk *workspace, found diagnostic.List) {
 }
 
 // credentialsIn lists what may be a credential in a file, the longest first.
-func credentialsIn(disk *workspace, file string) []string {
+func credentialsIn(read func(name string) ([]byte, error), file string) []string {
 	const least = 6 // shorter ones may be part of other words
 	if path.Ext(file) != ".cue" {
 		return nil
 	}
-	content, err := disk.read(file)
+	content, err := read(file)
 	if err != nil {
 		return nil
 	}

@@ -211,7 +211,7 @@ func (p *explained) alternatives(options []string, list []cueerrors.Error, at va
 		}
 		slices.Sort(allowed)
 		f.Message = fmt.Sprintf("%s must be %s, got %s", at.name(), oneOf(slices.Compact(allowed)), given)
-		if near := nearest(given, allowed); near != "" {
+		if near := Nearest(given, allowed); near != "" {
 			f.Suggestion, f.Help = strings.Trim(near, `"`), didYouMean(near)
 			if strings.HasPrefix(near, `"`) {
 				f.repair = &repair{how: replace, text: near}

@@ -19,9 +19,9 @@ func (p *explained) embeds() {
 	for _, s := range p.index.sources {
 		attributes, _ := embed.EmbeddedPaths(s.name, s.syntax) // what is wrong with the attribute itself is CUE's to say
 		for _, e := range attributes {
-			var disk fs.FS = dataFS{p.loader.disk}
+			var disk fs.FS = dataFS{disk: p.loader.disk}
 			if !e.IsGlob() {
-				disk = anyFile{disk} // it gives the name whether or not there is a file
+				disk = anyFile{FS: disk} // it gives the name whether or not there is a file
 			}
 			names, _ := e.FindAll(disk)
 			for _, name := range names {
@@ -55,18 +55,13 @@ func (p *explained) embedded(name string) (diagnostic.Diagnostic, bool) {
 			for _, e := range entries {
 				names = append(names, e.Name())
 			}
-			if near := nearest(path.Base(name), names); near != "" {
+			if near := Nearest(path.Base(name), names); near != "" {
 				d.Suggestion, d.Help = near, didYouMean(near)
 			}
 		}
 	}
 	return d, true
 }
-
-// anyFile says of every name that there is a file.
-type anyFile struct{ fs.FS }
-
-func (anyFile) Stat(name string) (fs.FileInfo, error) { return fileInfo{name: path.Base(name)}, nil }
 
 // aboutEmbedding reports whether CUE speaks of an @embed that has a finding.
 func (p *explained) aboutEmbedding(e cueerrors.Error) bool {

@@ -31,6 +31,7 @@ const chunkSize = 25
 // An evaluation is one run over the packages of a project.
 type evaluation struct {
 	project *Project
+	disk    *workspace
 	target  string
 	loader  *loader
 	// dirs are the folders whose packages are evaluated.
@@ -48,7 +49,7 @@ type evaluation struct {
 
 // explainer returns one that reads the same files.
 func (e *evaluation) explainer() *explainer {
-	x := newExplainer(e.project.disk, e.project.Catalog, e.dirs)
+	x := newExplainer(e.disk, e.project.Catalog, e.dirs)
 	x.loader.tests = e.loader.tests
 	// What one of them has found out serves all.
 	e.once.Do(func() { e.projectDirs = x.projectDirs })
@@ -81,7 +82,7 @@ type evaluated struct {
 func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]evaluated, error) {
 	e.dog = newWatchdog(e.limits)
 	defer close(e.dog.stop)
-	dirs, alone, out := e.limits.sort(dirs, e.firstFile)
+	dirs, alone, out := sortFolders(e.limits, dirs, e.firstFile)
 	var chunks [][]string
 	for chunk := range slices.Chunk(dirs, chunkSize) {
 		chunks = append(chunks, chunk)
@@ -256,7 +257,7 @@ func (e *evaluation) misspeltAutomations(inst *build.Instance) diagnostic.List {
 					Message: "automations has no value: a field with " + field.Constraint.String() + " only says what it may be", Help: "write automations: without " + field.Constraint.String()})
 				continue
 			}
-			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || nearest(label, []string{"automations"}) == "" {
+			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || Nearest(label, []string{"automations"}) == "" {
 				continue
 			}
 			out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-field", File: e.loader.relative(f.Filename),
@@ -309,10 +310,11 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 // refused.
 func (e *evaluation) explain(out *evaluated, failure error, candidates []candidate) error {
 	x := e.explainer()
-	p, err := x.open(out.dir, out.pkg, nil)
+	files, err := x.open(out.dir, out.pkg, nil)
 	if err != nil {
 		return err
 	}
+	p := newExplained(files)
 	known := map[string]candidate{}
 	broken := failure != nil
 	p.declaredTwice()
@@ -340,7 +342,7 @@ func (e *evaluation) explain(out *evaluated, failure error, candidates []candida
 			out.refused, out.awaits = failure, p.awaits
 		}
 	}
-	if failure != nil && len(p.awaits) == 0 && len(p.found) == 0 && e.project.disk.modules.failure() == nil {
+	if failure != nil && len(p.awaits) == 0 && len(p.found) == 0 && e.disk.modules.failure() == nil {
 		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.dir, failure)
 	}
 	out.diagnostics = append(out.diagnostics, p.found...)
@@ -372,11 +374,12 @@ func (e *evaluation) unexplained(packages []evaluated) (diagnostic.List, error) 
 			continue
 		}
 		x := e.explainer()
-		opened, err := x.open(p.dir, p.pkg, nil)
+		files, err := x.open(p.dir, p.pkg, nil)
 		if err != nil {
 			return nil, err
 		}
-		if opened.cueErrors(p.refused, nil); !opened.found.HasErrors() && e.project.disk.modules.failure() == nil {
+		opened := newExplained(files)
+		if opened.cueErrors(p.refused, nil); !opened.found.HasErrors() && e.disk.modules.failure() == nil {
 			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", p.dir, p.refused)
 		}
 		out = append(out, opened.found...)

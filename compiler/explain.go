@@ -43,8 +43,9 @@ func newExplainer(disk *workspace, catalog automation.Catalog, dirs []string) *e
 	})}
 }
 
-// An explained is a package, or a single file, whose findings are collected.
-type explained struct {
+// An opened is a package, or a single file, as its files say: parsed, with the places
+// of its values, and without what leads nowhere.
+type opened struct {
 	*explainer
 	dir, pkg string
 	project  bool // it is the project file
@@ -62,8 +63,6 @@ type explained struct {
 	// awaits are the folders of packages that are imported and can't be used: that
 	// is explained there.
 	awaits []string
-	// draft says that what is converted is a definition, which may be open.
-	draft bool
 	// holes stand where something was taken out that leads nowhere, here or in a
 	// package that is imported.
 	holes map[ast.Node]bool
@@ -72,25 +71,38 @@ type explained struct {
 	mended map[ast.Node]bool
 	// imported are the project's packages that this one makes use of, by folder
 	// and name.
-	imported map[string]*explained
+	imported map[string]*opened
+	found    diagnostic.List
+}
+
+// An explained is an opened package that is evaluated, and whose findings are
+// collected.
+type explained struct {
+	*opened
+	// draft says that what is converted is a definition, which may be open.
+	draft bool
 	// circular are the values that are made of themselves and have a finding, with
 	// the path of the automation that it is about.
 	circular map[ast.Expr]string
 	// unembedded are the places of the @embed attributes that have a finding.
 	unembedded map[int]bool
-	found      diagnostic.List
 	// positions are CUE's, by path, of the values that were converted, partials
 	// the paths of structs that may have more fields than can be seen.
 	positions map[string]token.Pos
 	partials  map[string]bool
 }
 
+// newExplained prepares a package for being evaluated and explained.
+func newExplained(p *opened) *explained {
+	return &explained{opened: p, circular: map[ast.Expr]string{}, unembedded: map[int]bool{}, positions: map[string]token.Pos{}, partials: map[string]bool{}}
+}
+
 // open reads the files of a package: those in its folder, or the named ones, and
 // those of the same package in the folders above. Files that do not parse, and
 // references and imports that lead nowhere, become findings.
-func (e *explainer) open(dir, pkg string, files []string) (*explained, error) {
-	p := &explained{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{},
-		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}, imported: map[string]*explained{}, circular: map[ast.Expr]string{}, positions: map[string]token.Pos{}, partials: map[string]bool{}, unembedded: map[int]bool{}}
+func (e *explainer) open(dir, pkg string, files []string) (*opened, error) {
+	p := &opened{explainer: e, dir: dir, pkg: pkg, project: files != nil, patched: map[string]*ast.File{},
+		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}, imported: map[string]*opened{}}
 	var sources []*source
 	folder := path.Clean(dir)
 	for {
@@ -213,7 +225,7 @@ func (e *explainer) read(name string) (*source, error, error) {
 
 // elsewhere reads a file of another package of the project, where values come
 // from that a package imports. It returns nil if there is none.
-func (p *explained) elsewhere(filename string) *source {
+func (p *opened) elsewhere(filename string) *source {
 	if o := p.owner(filename); o != nil {
 		for _, s := range o.index.sources {
 			if s.syntax.Filename == filename {
@@ -226,7 +238,7 @@ func (p *explained) elsewhere(filename string) *source {
 
 // owner returns the project's package that a file belongs to, with what leads
 // nowhere taken out; nil if it is no file of the project, or can't be read.
-func (p *explained) owner(filename string) *explained {
+func (p *opened) owner(filename string) *opened {
 	name := p.loader.relative(filename)
 	if !filepath.IsLocal(filepath.FromSlash(name)) || p.loader.isSchema(filename) {
 		return nil
@@ -262,7 +274,7 @@ func (p *explained) evaluate() cue.Value {
 		return cue.Value{}
 	}
 	p.embeds()
-	used := map[*explained]bool{}
+	used := map[*opened]bool{}
 	parse := func(name string, src any, cfg parser.Config) (*ast.File, error) {
 		if f, ok := p.patched[name]; ok {
 			return f, nil

@@ -115,9 +115,9 @@ func withoutEchoes(found []finding) []finding {
 	})
 }
 
-// nearest returns the candidate that name was probably meant to be, "" if none
+// Nearest returns the candidate that name was probably meant to be, "" if none
 // is near or two are equally near.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	best, second := 1<<30, 1<<30
 	var found string
 	plain := plainName(name)
@@ -172,7 +172,3 @@ func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m))
 func byPlace(a, b finding) int {
 	return cmp.Or(cmp.Compare(a.path.String(), b.path.String()), cmp.Compare(a.offset, b.offset), cmp.Compare(a.Code, b.Code))
 }
-
-// Nearest returns the name among candidates that was probably meant, "" if none
-// is near or two are equally near.
-func Nearest(name string, candidates []string) string { return nearest(name, candidates) }

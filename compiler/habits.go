@@ -142,7 +142,7 @@ func (m *complaint) clause(line string) bool {
 		return false
 	}
 	start := m.from - len(line) + strings.Index(line, word)
-	near := nearest(strings.ToLower(word), []string{"package", "import"})
+	near := Nearest(strings.ToLower(word), []string{"package", "import"})
 	if lower := strings.ToLower(word); lower == "package" || lower == "import" {
 		near = lower
 	}
@@ -185,7 +185,7 @@ func (m *complaint) halfConjunction() bool {
 // misspeltPackage recognizes a first line that is nearly a package clause.
 func (m *complaint) misspeltPackage(first string) bool {
 	word := firstWord.FindStringSubmatchIndex(first)
-	if word == nil || m.from > len(first) || nearest(first[word[2]:word[3]], []string{"package"}) == "" {
+	if word == nil || m.from > len(first) || Nearest(first[word[2]:word[3]], []string{"package"}) == "" {
 		return false
 	}
 	m.from, m.to = word[2], word[3]

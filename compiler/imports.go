@@ -218,7 +218,7 @@ func nearestImport(name string, known []string) string {
 				common = i + 1
 			}
 		}
-		if nearest(name[common:], []string{k[common:]}) != "" {
+		if Nearest(name[common:], []string{k[common:]}) != "" {
 			if near != "" {
 				return ""
 			}

@@ -151,7 +151,7 @@ func (p *explained) missingArgument(id *ast.Ident, needed string, at valuePath) 
 			}
 		}
 	}
-	if near := nearest(id.Name, own); near != "" {
+	if near := Nearest(id.Name, own); near != "" {
 		f.path, f.Suggestion, f.Help = whole.with(near), id.Name, didYouMean(id.Name)
 		f.Message = "the definition has no argument " + near
 		f.Code, f.repair = "unknown-field", &repair{how: rename, text: id.Name}
@@ -235,7 +235,7 @@ func (p *explained) templateField(pos token.Pos, needed string, at valuePath) bo
 				if !ok {
 					continue
 				}
-				if label, ok := fieldLabel(field); ok && nearest(id.Name, []string{label}) != "" {
+				if label, ok := fieldLabel(field); ok && Nearest(id.Name, []string{label}) != "" {
 					node = field.Label
 					f.Code, f.Message = "unknown-field", template+" has no field "+strconv.Quote(label)
 					f.Suggestion, f.Help = id.Name, didYouMean(id.Name)

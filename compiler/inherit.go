@@ -66,12 +66,12 @@ func (x *index) names(field string) []string {
 	return out
 }
 
-func (p *explained) heritage() heritage {
+func (p *opened) heritage() heritage {
 	return heritageOf(p.loader.full(p.dir), p.files())
 }
 
 // files are those of the package, as they are written.
-func (p *explained) files() []*ast.File {
+func (p *opened) files() []*ast.File {
 	var files []*ast.File
 	for _, s := range p.index.sources {
 		files = append(files, s.syntax)
@@ -81,7 +81,7 @@ func (p *explained) files() []*ast.File {
 
 // declaredTwice reports automations that are declared in the package's folder
 // and in one above.
-func (p *explained) declaredTwice() {
+func (p *opened) declaredTwice() {
 	h := p.heritage()
 	var own, above []*source
 	for _, s := range p.index.sources {
@@ -107,7 +107,7 @@ func (p *explained) declaredTwice() {
 // declaredAgain puts one finding in the place of the conflicts, among those from
 // an index on, of an automation that is declared twice, each time with a call: a
 // copy that was not given a name of its own.
-func (p *explained) declaredAgain(name string, from int) {
+func (p *opened) declaredAgain(name string, from int) {
 	at := valuePath{"automations", name}
 	conflict := func(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
 	if !slices.ContainsFunc(p.found[from:], conflict) {
@@ -133,7 +133,7 @@ func (p *explained) declaredAgain(name string, from int) {
 // declaredEachTurn puts one finding in the place of the conflicts, among those
 // from an index on, of an automation that every turn of a comprehension declares
 // under the same name.
-func (p *explained) declaredEachTurn(name string, from int) {
+func (p *opened) declaredEachTurn(name string, from int) {
 	conflict := func(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
 	if !slices.ContainsFunc(p.found[from:], conflict) {
 		return

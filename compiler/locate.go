@@ -12,6 +12,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
 )
 
 // A source is one of the author's files, as read.
@@ -363,7 +364,7 @@ func calledIn(e ast.Expr) ast.Node {
 		return calledIn(e.Y)
 	case *ast.SelectorExpr:
 		label, _, _ := ast.LabelName(e.Sel)
-		if slices.Contains(slices.Collect(maps.Values(callDefinitions)), label) {
+		if slices.Contains(slices.Collect(maps.Values(schema.Calls)), label) {
 			return e.Sel
 		}
 	}
@@ -465,13 +466,13 @@ func rangeOf(from, to token.Pos) diagnostic.Range {
 }
 
 // withinFiles cuts the ranges of findings at the ends of files and lines.
-func withinFiles(disk *workspace, found diagnostic.List) {
+func withinFiles(read func(name string) ([]byte, error), found diagnostic.List) {
 	lines := func() func(string) [][]byte {
 		var last string
 		var known [][]byte
 		return func(file string) [][]byte {
 			if file != last {
-				content, err := disk.read(file)
+				content, err := read(file)
 				if known = nil; err == nil {
 					known = bytes.Split(content, []byte("\n"))
 				}

@@ -17,7 +17,7 @@ import (
 // only those would be left that are written there, and all others refused. Which
 // fields there may be, the shapes say. What is made of the author's own structs
 // alone stays as closed as it is.
-func (p *explained) loosen(f *ast.File) {
+func (p *opened) loosen(f *ast.File) {
 	for _, d := range f.Decls {
 		if field, ok := d.(*ast.Field); ok {
 			p.open1(field.Value, false)
@@ -27,7 +27,7 @@ func (p *explained) loosen(f *ast.File) {
 
 // open1 opens the structs in an expression. made says that a definition is
 // combined with it.
-func (p *explained) open1(e ast.Expr, made bool) {
+func (p *opened) open1(e ast.Expr, made bool) {
 	switch e := e.(type) {
 	case *ast.ParenExpr:
 		p.open1(e.X, made)
@@ -67,7 +67,7 @@ func (p *explained) open1(e ast.Expr, made bool) {
 
 // derives reports whether an expression is made of a definition, which then says
 // what fields it may have, or of something that was taken out.
-func (p *explained) derives(e ast.Expr, depth int) bool {
+func (p *opened) derives(e ast.Expr, depth int) bool {
 	if depth > maxDepth {
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
 )
 
 // The limits that Segment sets on an event.
@@ -60,17 +61,13 @@ func (m *message) failed() bool {
 	return slices.ContainsFunc(m.found, func(f finding) bool { return f.Severity == diagnostic.Error })
 }
 
-// callDefinitions are the definitions of an automation by call, and callWords what
-// people call them.
-var (
-	callDefinitions = map[string]string{"identify": "#Identify", "group": "#Group", "track": "#Track", "http": "#HTTP"}
-	callWords       = map[string]string{"identify": "an identify call", "group": "a group call", "track": "a track call", "http": "an HTTP request"}
-)
+// callWords are what people call the calls.
+var callWords = map[string]string{"identify": "an identify call", "group": "a group call", "track": "a track call", "http": "an HTTP request"}
 
 // callShapes are the shapes of an automation and of its payload by call.
 var callShapes = sync.OnceValue(func() map[string][2]*shape {
 	out := map[string][2]*shape{}
-	for call, def := range callDefinitions {
+	for call, def := range schema.Calls {
 		payload := &shape{kind: anyShape}
 		if call != "http" {
 			payload = shapeOf("segment." + def)
@@ -142,7 +139,7 @@ func (m *message) check(accepted bool) {
 	}
 	if other != "" {
 		w := m.report("wrong-type", m.at, atCall, "the fields are those of %s, not of %s", callWords[other], callWords[m.call])
-		w.Suggestion = "automation." + callDefinitions[other]
+		w.Suggestion = "automation." + schema.Calls[other]
 		w.Help = "use " + w.Suggestion
 		m.call, shapes = other, callShapes()[other]
 		m.raw = maps.Clone(raw)
@@ -450,7 +447,7 @@ func (m *message) findSource() {
 	case given:
 		if _, ok := m.sources[name]; !ok {
 			w := m.report("unknown-source", at, atValue, "segue.cue has no source %q", name)
-			if near := nearest(name, names); near != "" {
+			if near := Nearest(name, names); near != "" {
 				w.Suggestion, w.Help = near, didYouMean(near)
 				w.repair = quoted(near)
 			} else if len(names) > 0 {

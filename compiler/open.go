@@ -175,7 +175,7 @@ func (p *explained) lackingElement(f *finding, id *ast.Ident, label string) bool
 	f.Message = "this element has no field " + label + ", which the loop reads of each"
 	f.Help = "add " + label + " to it, or read it only where it is"
 	f.File, f.Range = p.index.sourceOf(e.Pos()).name, p.index.nodeRange(e)
-	near := nearest(label, p.index.labels(e, 0))
+	near := Nearest(label, p.index.labels(e, 0))
 	if slices.ContainsFunc(elements, func(o ast.Expr) bool { return o != e && slices.Contains(p.index.labels(o, 0), near) }) {
 		near = "" // others have both
 	}

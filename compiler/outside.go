@@ -37,7 +37,7 @@ func (e *evaluation) outside(inst *build.Instance, value cue.Value) (diagnostic.
 			return nil, err
 		}
 		d := e.misplaced(field, valuePath{name})
-		switch near := nearest(name, []string{"automations"}); {
+		switch near := Nearest(name, []string{"automations"}); {
 		case single:
 			d.Message = fmt.Sprintf("the automation %s does not stand under automations: nothing would become of it", name)
 			d.Help = fmt.Sprintf("write automations: %s: ...; let a template for others be a definition, such as #Base", labelSelector(name))

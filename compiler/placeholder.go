@@ -97,9 +97,9 @@ func (c *checker) malformed(e automation.SyntaxError, p valuePath) {
 		}
 		name := e.Name
 		if !automation.ValidName(name) {
-			name = nearest(name, c.names())
+			name = Nearest(name, c.names())
 		} else if _, ok := c.catalog[name]; !ok {
-			name = nearest(name, c.names())
+			name = Nearest(name, c.names())
 		}
 		if name != "" {
 			w.Suggestion = name
@@ -119,7 +119,7 @@ func nearestCast(cast string) string {
 	case "bool", "flag":
 		return string(automation.CastBoolean)
 	}
-	return nearest(cast, []string{string(automation.CastNumber), string(automation.CastBoolean)})
+	return Nearest(cast, []string{string(automation.CastNumber), string(automation.CastBoolean)})
 }
 
 // castOf returns a cast that is one, or the one that was probably meant.
@@ -141,7 +141,7 @@ func (c *checker) reference(r automation.Reference, v string, p valuePath) bool 
 			return false
 		}
 		w := partOf(c.report("unknown-placeholder", p, atValue, "unknown placeholder {{%s}}", r.Name), v, r.Offset, r.Length)
-		if near := nearest(r.Name, c.names()); near != "" {
+		if near := Nearest(r.Name, c.names()); near != "" {
 			w.Suggestion = near
 			w.Help = didYouMean("{{" + near + "}}")
 			if c.unsure.knows("placeholders") {

@@ -322,7 +322,7 @@ func (c *planCheck) wrong(v any, p *planned, at valuePath) {
 		w.Message, w.Help = at.name()+" does not fit what the tracking plan says of it", "compare it with the plan"
 	}
 	if s, ok := v.(string); ok {
-		if near := nearest(s, p.texts); near != "" {
+		if near := Nearest(s, p.texts); near != "" {
 			w.Suggestion, w.Help, w.repair = near, didYouMean(near), quoted(near)
 		} else if p.kinds&(cue.NumberKind|cue.StringKind) == cue.NumberKind && isNumber(s) {
 			w.Suggestion, w.Help, w.repair = s, "write "+s+" without quotes", &repair{how: replace, text: s}
@@ -396,7 +396,7 @@ func (t *trackingPlan) allowsField(p *planned, name string) bool {
 // accepts reports whether CUE takes a value for what is planned.
 func (c *planCheck) accepts(p *planned, v any) bool {
 	text, known := c.cueText(v)
-	q := planQuestion{p, text}
+	q := planQuestion{planned: p, value: text}
 	c.plan.mu.Lock()
 	defer c.plan.mu.Unlock()
 	fits, asked := c.plan.fits[q]

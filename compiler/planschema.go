@@ -105,7 +105,7 @@ func (r *planReader) jsonSchema(name string) *schemaPlan {
 	content, problem := readPlanFile(r.loader.disk, name)
 	if problem != "" {
 		help := "write a path that is relative to the project's folder, and in it"
-		if near := nearest(path.Base(name), jsonFiles(r.loader.disk, path.Dir(name))); near != "" {
+		if near := Nearest(path.Base(name), jsonFiles(r.loader.disk, path.Dir(name))); near != "" {
 			help = didYouMean(path.Join(path.Dir(name), near))
 		}
 		r.fileProblem(help, "the tracking plan %q %s", name, problem)

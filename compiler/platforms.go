@@ -47,7 +47,7 @@ func hiddenAs(label string, near bool) string {
 		return d
 	}
 	for name, d := range hiddenFields {
-		if nearest(label, []string{name}) != "" {
+		if Nearest(label, []string{name}) != "" {
 			return d
 		}
 	}
@@ -67,7 +67,7 @@ func shownAs(definition any) (string, bool) {
 // platforms reads the descriptions from the project file's value. Their outlines
 // are returned even where something is wrong with them. Mappings are tried out
 // only if CUE has accepted the file.
-func (p *explained) platforms(file cue.Value, accepted bool) (all map[string]*description.Platform, outline map[string]any) {
+func readPlatforms(p *explained, file cue.Value, accepted bool) (all map[string]*description.Platform, outline map[string]any) {
 	v := file.LookupPath(cue.MakePath(cue.Def(platformsDefinition)))
 	if !v.Exists() {
 		return nil, nil
@@ -75,7 +75,7 @@ func (p *explained) platforms(file cue.Value, accepted bool) (all map[string]*de
 	before := len(p.found)
 	at := valuePath{platformsField}
 	c := &checker{}
-	raw := p.platformOutline(v, at)
+	raw := platformOutline(p, v, at)
 	c.value(raw, &shape{kind: structShape, rest: shapeOf("platform.#Platform")}, at)
 	outline, _ = raw.(map[string]any)
 	for _, name := range sorted(outline) {
@@ -85,7 +85,7 @@ func (p *explained) platforms(file cue.Value, accepted bool) (all map[string]*de
 		}
 	}
 	for _, f := range c.found {
-		p.addDescribed(f, p.positions[f.path.String()])
+		addDescribed(p, f, p.positions[f.path.String()])
 	}
 	if p.found[before:].HasErrors() || !accepted {
 		return nil, outline
@@ -99,7 +99,7 @@ func (p *explained) platforms(file cue.Value, accepted bool) (all map[string]*de
 			problems = platform.Check()
 		}
 		for _, problem := range problems {
-			p.platformProblem(problem, at.with(name), value)
+			platformProblem(p, problem, at.with(name), value)
 		}
 		all[name] = platform
 	}
@@ -108,7 +108,7 @@ func (p *explained) platforms(file cue.Value, accepted bool) (all map[string]*de
 
 // platformOutline is the descriptions as decoded JSON, without the mappings,
 // which are no values.
-func (p *explained) platformOutline(v cue.Value, at valuePath) any {
+func platformOutline(p *explained, v cue.Value, at valuePath) any {
 	if inMapping(at) {
 		p.positions[at.String()] = v.Pos()
 		return broken{}
@@ -128,7 +128,7 @@ func (p *explained) platformOutline(v cue.Value, at valuePath) any {
 			continue
 		}
 		name := labelOf(fields)
-		m[name] = p.platformOutline(fields.Value(), at.with(name))
+		m[name] = platformOutline(p, fields.Value(), at.with(name))
 	}
 	return m
 }
@@ -145,7 +145,7 @@ func inMapping(at valuePath) bool {
 }
 
 // platformProblem reports what is wrong with a description.
-func (p *explained) platformProblem(problem description.Problem, at valuePath, v cue.Value) {
+func platformProblem(p *explained, problem description.Problem, at valuePath, v cue.Value) {
 	spot := atValue
 	if problem.Label {
 		spot = atLabel
@@ -172,26 +172,26 @@ func (p *explained) platformProblem(problem description.Problem, at valuePath, v
 		if f.Help == "" {
 			f.Help = "docs/platforms.md has a description that works"
 		}
-		p.addDescribed(f, position)
+		addDescribed(p, f, position)
 		return
 	}
 	// One mistake in a mapping gives one finding: what else CUE says follows.
 	d := p.found[before]
 	d.Code, d.Message = "platform-mapping", problem.Message+": "+d.Message
 	p.found = append(p.found[:before], d)
-	p.refineMappings(before)
+	refineMappings(p, before)
 }
 
 // refineMappings says more of findings, from an index on, about fields that a
 // mapping selects: CUE knows nothing of what else there is.
-func (p *explained) refineMappings(from int) {
+func refineMappings(p *explained, from int) {
 	for i := range p.found[from:] {
 		d := &p.found[from+i]
 		imported := d.File != projectFile && (d.Code == "platform-mapping" || d.Code == "unknown-reference")
 		if !strings.HasPrefix(d.Path, platformsField+".") && !imported {
 			continue
 		}
-		switch near, there := p.mappingName(d.Range, d.File); {
+		switch near, there := mappingName(p, d.Range, d.File); {
 		case there:
 			d.Help = "not every automation has it: write the field only where it is there, as docs/platforms.md shows"
 		case near != "" && d.Suggestion == "":
@@ -203,8 +203,8 @@ func (p *explained) refineMappings(from int) {
 // mappingName returns the name that was probably meant where a mapping selects a
 // field that automations do not have, "" if it does something else; or says that
 // some automations have it.
-func (p *explained) mappingName(at diagnostic.Range, file string) (near string, there bool) {
-	for _, s := range p.describingSources() {
+func mappingName(p *explained, at diagnostic.Range, file string) (near string, there bool) {
+	for _, s := range describingSources(p) {
 		if s.name != file {
 			continue
 		}
@@ -216,7 +216,7 @@ func (p *explained) mappingName(at diagnostic.Range, file string) (near string, 
 			name, _, _ := ast.LabelName(sel.Sel)
 			if of := automationPart(sel.X); of != nil {
 				_, there = of.fields[name]
-				near = nearest(name, sorted(of.fields))
+				near = Nearest(name, sorted(of.fields))
 			}
 			return false
 		}, nil)
@@ -226,7 +226,7 @@ func (p *explained) mappingName(at diagnostic.Range, file string) (near string, 
 
 // describingSources are the project file and the files of the packages that it
 // imports.
-func (p *explained) describingSources() []*source {
+func describingSources(p *explained) []*source {
 	all := slices.Clone(p.index.sources)
 	for _, id := range sorted(p.imported) {
 		if o := p.imported[id]; o != nil {
@@ -238,8 +238,8 @@ func (p *explained) describingSources() []*source {
 
 // addDescribed places a finding about a description and keeps it. What the project
 // file takes from a package has its place there.
-func (p *explained) addDescribed(f finding, position token.Pos) {
-	at := p.describedSites(f.path)
+func addDescribed(p *explained, f finding, position token.Pos) {
+	at := describedSites(p, f.path)
 	for _, s := range at {
 		node := ast.Node(s.value)
 		if f.spot == atLabel && s.field != nil {
@@ -267,7 +267,7 @@ type described struct {
 
 // describedSites returns the places that give what a path into a description
 // leads to, through the packages that are imported.
-func (p *explained) describedSites(path valuePath) []site {
+func describedSites(p *explained, path valuePath) []site {
 	if len(path) < 2 {
 		return nil
 	}
@@ -277,11 +277,11 @@ func (p *explained) describedSites(path valuePath) []site {
 	}
 	for _, step := range path[2:] {
 		var next []described
-		for _, d := range p.literals(at, 0) {
+		for _, d := range describedLiterals(p, at, 0) {
 			for _, decl := range d.value.(*ast.StructLit).Elts {
 				if field, ok := decl.(*ast.Field); ok {
 					if label, ok := fieldLabel(field); ok && label == step {
-						next = append(next, described{site{field, field.Value}, d.of})
+						next = append(next, described{site{field: field, value: field.Value}, d.of})
 					}
 				}
 			}
@@ -294,7 +294,7 @@ func (p *explained) describedSites(path valuePath) []site {
 	}
 	if len(path) == 2 {
 		// The project file only names the description, unless it adds to it.
-		for _, d := range p.literals(at, 0) {
+		for _, d := range describedLiterals(p, at, 0) {
 			if d.of == p.index {
 				return out
 			}
@@ -305,14 +305,14 @@ func (p *explained) describedSites(path valuePath) []site {
 }
 
 // literals returns the struct literals that expressions come to.
-func (p *explained) literals(at []described, depth int) []described {
+func describedLiterals(p *explained, at []described, depth int) []described {
 	var out []described
 	if depth > maxDepth {
 		return nil
 	}
 	for _, d := range at {
 		with := func(of *index, field *ast.Field, e ast.Expr) {
-			out = append(out, p.literals([]described{{site{field, e}, of}}, depth+1)...)
+			out = append(out, describedLiterals(p, []described{{site{field: field, value: e}, of}}, depth+1)...)
 		}
 		switch e := d.value.(type) {
 		case *ast.StructLit:
@@ -367,7 +367,7 @@ func fieldOf(x *index, value ast.Expr) *ast.Field {
 
 // importedIndex returns the index of a package of the project, or of one that is
 // kept in cue.mod; nil for any other.
-func (p *explained) importedIndex(spec *ast.ImportSpec) *index {
+func (p *opened) importedIndex(spec *ast.ImportSpec) *index {
 	name := ast.ParseImportPath(importPath(spec))
 	plain := name.Unqualified().String()
 	dirs := []string{"cue.mod/pkg/" + plain, "cue.mod/gen/" + plain, "cue.mod/usr/" + plain}
@@ -418,7 +418,7 @@ func checkPlatform(c *checker, target, described map[string]any, at valuePath) {
 		known := append(sorted(described), PlatformKinds...)
 		w := c.report("unknown-platform", at.with("platform"), atValue, "there is no platform %q", kind)
 		w.Help = "segue knows " + oneOf(known) + "; describe another one under platforms"
-		if near := nearest(kind, known); near != "" {
+		if near := Nearest(kind, known); near != "" {
 			w.Suggestion, w.Help, w.repair = near, didYouMean(strconv.Quote(near)), quoted(near)
 		}
 		return
@@ -497,7 +497,7 @@ func checkPlatform(c *checker, target, described map[string]any, at valuePath) {
 func misspelt(target map[string]any, field string) bool {
 	known := shapeOf("project.#Target").fields
 	for name := range target {
-		if _, ok := known[name]; !ok && nearest(name, sorted(known)) == field {
+		if _, ok := known[name]; !ok && Nearest(name, sorted(known)) == field {
 			return true
 		}
 	}

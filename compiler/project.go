@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
@@ -44,8 +46,6 @@ type Project struct {
 	Moved Moved `json:"moved"`
 	// Platforms are the platforms that segue.cue describes, by name.
 	Platforms map[string]*description.Platform `json:"-"`
-	// disk is where the project's files are read.
-	disk *workspace
 	// plan is the tracking plan, nil if the project has none.
 	plan *trackingPlan
 	// triggers are the names that were pulled from a platform, nil if none were.
@@ -144,7 +144,7 @@ func (p *Project) Target(name string) (string, Target, error) {
 	if len(names) == 0 {
 		d.Help = `add it to segue.cue: targets: ` + labelSelector(name).String() + `: platform: "embedded"`
 	}
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		d.Suggestion, d.Help = near, didYouMean(near)
 	}
 	return "", Target{}, &ProjectError{d}
@@ -181,7 +181,7 @@ func (p *Project) sources(target string) map[string]Source {
 // LoadProject reads segue.cue in dir, within limits, and nothing that is outside of
 // dir. The project is nil if there are errors among the findings.
 func LoadProject(ctx context.Context, dir string, limits Limits) (*Project, diagnostic.List, error) {
-	project, findings, err := openProject(ctx, dir, limits)
+	project, _, findings, err := openProject(ctx, dir, limits)
 	if findings.HasErrors() {
 		project = nil
 	}
@@ -191,44 +191,44 @@ func LoadProject(ctx context.Context, dir string, limits Limits) (*Project, diag
 // openProject reads segue.cue as LoadProject does. With errors among the
 // findings, the project is what can be told of it, so that its packages can be
 // checked; nil if that is nothing.
-func openProject(ctx context.Context, dir string, limits Limits) (*Project, diagnostic.List, error) {
+func openProject(ctx context.Context, dir string, most Limits) (*Project, *workspace, diagnostic.List, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if root, err = filepath.EvalSymlinks(root); err != nil {
-		return nil, nil, fmt.Errorf("can't open the project: %w", err)
+		return nil, nil, nil, fmt.Errorf("can't open the project: %w", err)
 	}
 	disk, err := openWorkspace(ctx, root)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if _, err := disk.root.Lstat(projectFile); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		return nil, diagnostic.List{noProject(root)}, nil
+		return nil, disk, diagnostic.List{noProject(root)}, nil
 	}
 	if d, unfit := disk.unfit(projectFile); unfit {
 		project, err := unsureProject(disk, nil, nil)
-		return project, diagnostic.List{d}, err
+		return project, disk, diagnostic.List{d}, err
 	}
-	if limit, gone := limits.GivenUp[projectFile]; gone {
+	if limit, gone := most.GivenUp[projectFile]; gone {
 		project, err := unsureProject(disk, nil, nil)
-		return project, diagnostic.List{givenUp(projectFile, limit, projectFile)}, err
+		return project, disk, diagnostic.List{givenUp(projectFile, limit, projectFile)}, err
 	}
-	dog := newWatchdog(limits)
+	dog := newWatchdog(most)
 	defer close(dog.stop)
 	work := dog.begin([]string{projectFile}, 0)
 	defer work.end()
 	project, findings, err := loadProject(disk)
 	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
+		return nil, nil, nil, context.Cause(ctx)
 	}
 	findings = append(findings, disk.findings()...)
-	withinFiles(disk, findings)
-	conceal(disk, findings)
-	return project, findings, err
+	withinFiles(disk.read, findings)
+	conceal(disk.read, findings)
+	return project, disk, findings, err
 }
 
 // noProject is the finding about a folder without segue.cue.
@@ -257,7 +257,9 @@ func loadProject(disk *workspace) (*Project, diagnostic.List, error) {
 		return nil, nil, fmt.Errorf("the embedded schema is broken: %w", err)
 	}
 	var value cue.Value
-	inst := strict.file(projectFile, strict.parseProject)
+	inst := strict.file(projectFile, func(name string, src any, cfg parser.Config) (*ast.File, error) {
+		return parseProject(strict, name, src, cfg)
+	})
 	failure := error(inst.Err)
 	if failure == nil {
 		value = ctx.BuildInstance(inst).Unify(definition)
@@ -282,7 +284,7 @@ func loadProject(disk *workspace) (*Project, diagnostic.List, error) {
 		}
 		return p, findings, nil
 	}
-	p := &Project{Dir: disk.dir, disk: disk, plan: known.plan, Platforms: known.platforms, triggers: loadTriggers(disk)}
+	p := &Project{Dir: disk.dir, plan: known.plan, Platforms: known.platforms, triggers: loadTriggers(disk)}
 	if err := decode(value, p); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", projectFile, err)
 	}
@@ -338,18 +340,19 @@ type openParts struct {
 // the value.
 func explainProject(disk *workspace, failure error, value cue.Value, raw map[string]any) (diagnostic.List, openParts, error) {
 	var parts openParts
-	pkg, err := newExplainer(disk, automation.Catalog{}, nil).open(".", "", []string{projectFile})
+	files, err := newExplainer(disk, automation.Catalog{}, nil).open(".", "", []string{projectFile})
 	if err != nil {
 		return nil, parts, err
 	}
+	pkg := newExplained(files)
 	if pkg.unparsed || len(pkg.torn) > 0 {
 		return pkg.found, parts, nil
 	}
-	pkg.packageClause()
+	checkPackageClause(pkg)
 	c := &checker{partial: pkg.partials}
 	if failure != nil {
 		var hidden []string
-		value, hidden = pkg.evaluateHidingPlan()
+		value, hidden = evaluateHidingPlan(pkg)
 		if pkg.refused {
 			return pkg.found, parts, nil
 		}
@@ -360,8 +363,8 @@ func explainProject(disk *workspace, failure error, value cue.Value, raw map[str
 			}
 		}
 	}
-	parts.plan = pkg.trackingPlan(value)
-	platforms, outline := pkg.platforms(value, failure == nil)
+	parts.plan = readTrackingPlan(pkg, value)
+	platforms, outline := readPlatforms(pkg, value, failure == nil)
 	parts.platforms = platforms
 	parts.raw = raw
 	if raw != nil {
@@ -373,7 +376,7 @@ func explainProject(disk *workspace, failure error, value cue.Value, raw map[str
 	}
 	if failure != nil && !pkg.found.HasErrors() {
 		pkg.cueErrors(failure, nil)
-		pkg.refineMappings(0)
+		refineMappings(pkg, 0)
 	}
 	if failure != nil && !pkg.found.HasErrors() {
 		pkg.found = append(pkg.found, disk.findings()...) // a module did not come

@@ -35,7 +35,7 @@ func checkProject(c *checker, raw, described map[string]any) {
 		w := c.report("unknown-"+what, p, at, "there is no %s %q", what, name)
 		w.lacks = []valuePath{{what + "s"}}
 		names := sorted(among)
-		if near := nearest(name, names); near != "" {
+		if near := Nearest(name, names); near != "" {
 			w.Suggestion, w.Help = near, didYouMean(near)
 			if w.repair = quoted(near); at == atLabel {
 				w.repair = &repair{how: rename, text: near}
@@ -167,7 +167,7 @@ func typeOfSample(sample any) automation.ValueType {
 }
 
 // packageClause reports segue.cue with a package clause.
-func (p *explained) packageClause() {
+func checkPackageClause(p *explained) {
 	for _, s := range p.index.sources {
 		for _, d := range s.syntax.Decls {
 			if clause, ok := d.(*ast.Package); ok {

@@ -16,7 +16,7 @@ import (
 
 // resolve finds imports and references that lead nowhere, and puts a hole in
 // their place so that the rest can be evaluated.
-func (p *explained) resolve() {
+func (p *opened) resolve() {
 	scope := map[string]bool{}
 	for _, s := range p.index.sources {
 		if p.patched[s.syntax.Filename] == s.syntax {
@@ -27,7 +27,7 @@ func (p *explained) resolve() {
 	}
 	for _, s := range p.index.sources {
 		if p.patched[s.syntax.Filename] == s.syntax {
-			r := &resolver{explained: p, src: s, scope: scope, imported: map[string]*ast.ImportSpec{},
+			r := &resolver{opened: p, src: s, scope: scope, imported: map[string]*ast.ImportSpec{},
 				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}, respelt: map[*ast.Ident]*ast.Ident{}, otherName: map[*ast.ImportSpec]int{}, added: map[string]*ast.ImportSpec{}}
 			r.file()
 		}
@@ -36,7 +36,7 @@ func (p *explained) resolve() {
 
 // A resolver goes through one file.
 type resolver struct {
-	*explained
+	*opened
 	src        *source
 	scope      map[string]bool // what the package defines
 	imported   map[string]*ast.ImportSpec
@@ -90,7 +90,7 @@ func (r *resolver) file() {
 		r.unresolved[id] = true
 		switch {
 		case r.unparsed, r.tornWord(id.Name): // it may be defined in the file that does not parse
-		case r.meant[id.Name], nearest(id.Name, sorted(r.meant)) != "":
+		case r.meant[id.Name], Nearest(id.Name, sorted(r.meant)) != "":
 		default:
 			if spec := r.unknownReference(id, used); spec != nil {
 				used[spec] = true
@@ -143,7 +143,7 @@ func topField(decls []ast.Decl, name string) *ast.Field {
 func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
 	label, _ := fieldLabel(f)
 	r.refused = true
-	if !r.project && nearest(label, []string{"automations"}) != "" {
+	if !r.project && Nearest(label, []string{"automations"}) != "" {
 		d := r.report("unknown-field", f.Label, "the field "+label+" has the name of an import, and automations stand under automations", didYouMean("automations"))
 		d.Suggestion = "automations"
 		if _, plain := f.Label.(*ast.Ident); plain {
@@ -315,11 +315,11 @@ func (r *resolver) lostClause(c ast.Clause) bool {
 
 // damaged reports whether something was taken out of the files or altered, so that a value
 // that is open may be no mistake of its own.
-func (p *explained) damaged() bool { return p.unparsed || p.altered || len(p.torn)+len(p.holes) > 0 }
+func (p *opened) damaged() bool { return p.unparsed || p.altered || len(p.torn)+len(p.holes) > 0 }
 
 // partial reports whether a struct may have more fields than can be seen, for
 // what it is made of has a hole.
-func (p *explained) partial(at valuePath) bool {
+func (p *opened) partial(at valuePath) bool {
 	if !p.damaged() {
 		return false
 	}
@@ -329,7 +329,7 @@ func (p *explained) partial(at valuePath) bool {
 
 // tornAutomation reports whether a part of an automation may have been taken out
 // of the files: its name stands there.
-func (p *explained) tornAutomation(at valuePath) bool {
+func (p *opened) tornAutomation(at valuePath) bool {
 	if len(p.torn) == 0 || len(at) < 2 || at[0] != "automations" {
 		return false
 	}
@@ -338,7 +338,7 @@ func (p *explained) tornAutomation(at valuePath) bool {
 }
 
 // hasHole reports whether one of the parts that make up a value is a hole.
-func (p *explained) hasHole(e ast.Expr, depth int) bool {
+func (p *opened) hasHole(e ast.Expr, depth int) bool {
 	if depth > maxDepth {
 		return false
 	}
@@ -360,7 +360,7 @@ func (p *explained) hasHole(e ast.Expr, depth int) bool {
 
 // undetermined reports whether what an automation is can't be told, because a
 // reference in it, or in what it may be made of, leads nowhere.
-func (p *explained) undetermined(at valuePath) bool {
+func (p *opened) undetermined(at valuePath) bool {
 	if !p.damaged() {
 		return false
 	}
@@ -418,7 +418,7 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 	fields, variables := r.around(id)
 	names = append(append(names, fields...), variables...)
 	names = append(names, "true", "false", "null", "string", "number", "bool", "int")
-	if near := nearest(id.Name, names); near != "" {
+	if near := Nearest(id.Name, names); near != "" {
 		d.Suggestion, d.Help = near, didYouMean(near)
 		spec := r.imported[near]
 		if len(near) > 2 && slices.Contains(variables, near) || r.certainReference(id, near) {
@@ -542,7 +542,7 @@ func (r *resolver) definition(sel *ast.SelectorExpr, x *ast.Ident) (near string,
 		return "", true
 	}
 	d := r.report("unknown-definition", sel.Sel, "the package "+path.Base(pkg.Path)+" does not define "+label, "")
-	found := nearest(label, names)
+	found := Nearest(label, names)
 	if found == "" {
 		d.Help = "it defines " + oneOf(offered(pkg.Path, names))
 		return "", false

@@ -23,7 +23,7 @@ const maxResync = 1 << 20
 // first complaint mostly follows from that one: so the part of the file that it
 // is about is taken out, and the file parsed again, until it does. It returns what
 // is left then, nil if the file can't be read like that.
-func (p *explained) syntaxErrors(s *source, broken error) *ast.File {
+func (p *opened) syntaxErrors(s *source, broken error) *ast.File {
 	content, lastLine, lastHelp := slices.Clone(s.content), -1, ""
 	for range maxSyntaxErrors {
 		m := complaintOf(content, broken)
@@ -62,7 +62,7 @@ type tear struct {
 type span struct{ from, to int }
 
 // markTorn marks the structs out of which something was taken.
-func (p *explained) markTorn(f *ast.File) {
+func (p *opened) markTorn(f *ast.File) {
 	ast.Walk(f, func(n ast.Node) bool {
 		if st, ok := n.(*ast.StructLit); ok {
 			for _, t := range p.torn {
@@ -76,7 +76,7 @@ func (p *explained) markTorn(f *ast.File) {
 }
 
 // tornWord reports whether a name stands in what was taken out of the files.
-func (p *explained) tornWord(name string) bool {
+func (p *opened) tornWord(name string) bool {
 	return slices.ContainsFunc(p.torn, func(t tear) bool { return strings.Contains(t.text, name) })
 }
 

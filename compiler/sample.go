@@ -56,8 +56,8 @@ var concreteFiles = sync.OnceValue(func() map[string][]byte {
 const samplesPerContext = 500
 
 // checkSamples renders every automation with the samples and checks the result.
-func checkSamples(ctx context.Context, project *Project, all []*tested) error {
-	l := newLoader(project.disk, concreteFiles())
+func checkSamples(ctx context.Context, disk *workspace, all []*tested) error {
+	l := newLoader(disk, concreteFiles())
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for chunk := range slices.Chunk(all, samplesPerContext) {

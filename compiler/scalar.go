@@ -219,7 +219,7 @@ func (c *checker) content(v string, s *shape, p valuePath) {
 	case len(s.consts) > 0 && !slices.Contains(s.consts, v):
 		w := c.report("invalid-value", p, atValue, "%s must be %s, got %q", p.name(), s, v)
 		w.Help = "write " + s.String()
-		if near := nearest(v, s.consts); near != "" {
+		if near := Nearest(v, s.consts); near != "" {
 			w.Suggestion, w.Help = near, didYouMean(strconv.Quote(near))
 			w.repair = quoted(near)
 		}

@@ -64,7 +64,7 @@ func (e *evaluation) strayTests(dir string, files []string) (diagnostic.List, er
 		if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 0 {
 			d.Help = "its package is " + oneOf(names)
 		}
-		if near := nearest(clause.Name, names); near != "" || len(names) == 1 {
+		if near := Nearest(clause.Name, names); near != "" || len(names) == 1 {
 			d.Suggestion = cmp.Or(near, oneOf(names))
 			d.Help = didYouMean("package " + d.Suggestion)
 		}

@@ -98,7 +98,7 @@ func hidePlan(f *ast.File, near bool) (names []string, undo func()) {
 
 // parseProject parses a file for the loader, and hides what is no value in the
 // project file.
-func (l *loader) parseProject(name string, src any, cfg parser.Config) (*ast.File, error) {
+func parseProject(l *loader, name string, src any, cfg parser.Config) (*ast.File, error) {
 	f, err := l.parse(name, src, cfg)
 	if f != nil && filepath.Base(name) == projectFile {
 		hidePlan(f, false)
@@ -108,7 +108,7 @@ func (l *loader) parseProject(name string, src any, cfg parser.Config) (*ast.Fil
 
 // evaluateHidingPlan evaluates the project file as far as that goes. names are
 // the fields that were taken for the tracking plan.
-func (p *explained) evaluateHidingPlan() (v cue.Value, names []string) {
+func evaluateHidingPlan(p *explained) (v cue.Value, names []string) {
 	for _, s := range p.index.sources {
 		hidden, undo := hidePlan(s.syntax, true)
 		defer undo()
@@ -134,7 +134,7 @@ const (
 
 // trackingPlan reads the tracking plan from the project file's value. It is nil
 // if there is none; what is wrong with it becomes findings.
-func (p *explained) trackingPlan(file cue.Value) *trackingPlan {
+func readTrackingPlan(p *explained, file cue.Value) *trackingPlan {
 	v := file.LookupPath(cue.MakePath(cue.Def(planDefinition)))
 	if !v.Exists() {
 		return nil
@@ -352,5 +352,5 @@ func (r *planReader) placeOf(v cue.Value) diagnostic.Related {
 // closest returns the planned field or event that was probably meant.
 func closest(name string, among map[string]*planned, taken map[string]any) string {
 	names := slices.DeleteFunc(sorted(among), func(n string) bool { _, ok := taken[n]; return ok })
-	return nearest(name, names)
+	return Nearest(name, names)
 }

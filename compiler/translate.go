@@ -198,7 +198,7 @@ func (p *explained) refine(f *finding, e cueerrors.Error, places []token.Pos) (r
 		for _, s := range p.index.sites(f.path[:len(f.path)-1]) {
 			known = append(known, p.index.labels(s.value, 0)...)
 		}
-		if near := nearest(name, known); near != "" {
+		if near := Nearest(name, known); near != "" {
 			f.Suggestion, f.Help = near, didYouMean(near)
 			f.repair = &repair{how: rename, text: near}
 		}
@@ -234,7 +234,7 @@ func (p *explained) misspeltField(f *finding, places []token.Pos) {
 			}
 			f.File, f.Range = src.name, p.index.nodeRange(sel.Sel)
 			f.Help = "its fields are " + oneOf(known)
-			if near := nearest(label, known); near != "" {
+			if near := Nearest(label, known); near != "" {
 				f.Suggestion, f.Help = near, didYouMean(near)
 				if _, plain := sel.Sel.(*ast.Ident); plain {
 					f.Fix = edit(f.File, f.Range, near, near)

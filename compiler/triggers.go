@@ -86,7 +86,7 @@ func (m *message) checkTrigger(t map[string]any) {
 	}
 	w := m.report("unknown-trigger", m.at.with("trigger", string(kind)), atValue, "the platform has no %s %q", kind, name)
 	other := map[automation.TriggerKind]automation.TriggerKind{automation.Pattern: automation.Journey, automation.Journey: automation.Pattern}[kind]
-	near := nearest(name, m.triggers[kind])
+	near := Nearest(name, m.triggers[kind])
 	switch {
 	case near != "":
 		w.Suggestion, w.Help, w.repair = near, didYouMean(strconv.Quote(near)), quoted(near)

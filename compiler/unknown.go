@@ -11,7 +11,7 @@ import (
 func (c *checker) unknownField(k string, m map[string]any, s *shape, at valuePath) string {
 	w := c.report("unknown-field", at, atLabel, "%s has no field %q", structName(at[:len(at)-1]), k)
 	around := at[:len(at)-1]
-	if near := nearest(k, s.free(m)); near != "" {
+	if near := Nearest(k, s.free(m)); near != "" {
 		w.Suggestion, w.Help, w.meant = near, didYouMean(near), around.with(near)
 		if c.fits(m[k], s.fields[near].shape, at) {
 			c.found[len(c.found)-1].repair = &repair{how: rename, text: near}
@@ -93,7 +93,7 @@ func (s *shape) mended(m map[string]any) map[string]any {
 		if _, known := s.fields[k]; known || !ok || s.rest != nil || s.open {
 			continue
 		}
-		near := nearest(k, s.names())
+		near := Nearest(k, s.names())
 		there, ok := m[near].(map[string]any)
 		if !ok {
 			continue

@@ -69,7 +69,7 @@ func (u *unsure) untold(found diagnostic.List) diagnostic.List {
 func unsureProject(disk *workspace, raw map[string]any, findings diagnostic.List) (*Project, error) {
 	l := newLoader(disk, schema.Files())
 	u := &unsure{raw: raw, findings: findings}
-	p := &Project{Dir: disk.dir, disk: disk, triggers: loadTriggers(disk), unsure: u}
+	p := &Project{Dir: disk.dir, triggers: loadTriggers(disk), unsure: u}
 	var err error
 	if p.Catalog, err = builtinCatalog(cuecontext.New(), l); err != nil {
 		return nil, err

@@ -28,6 +28,10 @@ const LanguageVersion = "v0.17.0"
 //go:embed automation/*.cue placeholder/*.cue platform/*.cue project/*.cue segment/*.cue
 var files embed.FS
 
+// Calls are the definitions of an automation, of the package automation, by the
+// call that they send.
+var Calls = map[string]string{"identify": "#Identify", "group": "#Group", "track": "#Track", "http": "#HTTP"}
+
 // Packages are the names of the schema's packages, in order.
 func Packages() []string {
 	return []string{"automation", "placeholder", "platform", "project", "segment"}

@@ -40,7 +40,7 @@ func (t *terminal) connect(ctx context.Context, project *compiler.Project, name 
 	if err := checkSecrecy(name, target, secrets); err != nil {
 		return nil, err
 	}
-	key, timeout := secrets[credential(target).Name], time.Duration(target.Timeout)
+	key, timeout := secrets[platformCredential(target).Name], time.Duration(target.Timeout)
 	switch target.Platform {
 	case embeddedPlatform:
 		return opened(t.connectEmbedded(ctx, project, target, secrets, use))
@@ -91,8 +91,8 @@ func (t *terminal) connectEmbedded(ctx context.Context, project *compiler.Projec
 	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{NoCreate: use == toRead})
 }
 
-// credential is the secret that shows the platform who segue is.
-func credential(target compiler.Target) compiler.SecretRef {
+// platformCredential is the secret that shows the platform who segue is.
+func platformCredential(target compiler.Target) compiler.SecretRef {
 	switch {
 	case target.APIKey.Name != "":
 		return target.APIKey
@@ -112,7 +112,7 @@ func credentialUse(name string, target compiler.Target) []sync.SecretUse {
 	case target.Password.Name != "":
 		field = "password"
 	}
-	secret := credential(target).Name
+	secret := platformCredential(target).Name
 	if secret == "" {
 		return nil
 	}

@@ -52,20 +52,20 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	project, name, target, err := t.target(c.Context, c.String("target"))
+	settings, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return err
 	}
-	if described := project.Platforms[target.Platform]; described == nil {
+	if described := settings.Platforms[target.Platform]; described == nil {
 		return fmt.Errorf("the target %s can't list triggers: %s; nothing was written", name, triggersOf(target.Platform))
 	} else if len(described.Triggers) == 0 {
 		return fmt.Errorf("the target %s can't list triggers: the description of %s in segue.cue has no triggers; nothing was written", name, target.Platform)
 	}
-	secrets, err := t.secrets(c, project, credentialUse(name, target))
+	secrets, err := t.secrets(c, settings, credentialUse(name, target))
 	if err != nil {
 		return beforeChanges(c.Context, err)
 	}
-	platform, err := t.connect(c.Context, project, name, target, secrets, toRead)
+	platform, err := t.connect(c.Context, settings, name, target, secrets, toRead)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if len(triggers) == 0 {
 		return fmt.Errorf("%s lists no patterns and no journeys; nothing was written", name)
 	}
-	changed, err := compiler.WriteTriggers(c.Context, project.Dir, triggers)
+	changed, err := compiler.WriteTriggers(c.Context, settings.Dir, triggers)
 	if err != nil {
 		return err
 	}

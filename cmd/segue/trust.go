@@ -189,7 +189,7 @@ func checkSecrecy(name string, target compiler.Target, secrets map[string]automa
 		return nil
 	}
 	what := "secrets"
-	if ref := credential(target); ref.Name != "" {
+	if ref := platformCredential(target); ref.Name != "" {
 		what = "the secret " + ref.Name
 	}
 	return fmt.Errorf("the target %s is reached over plain HTTP, and others could read %s on the way: %s; write https:// in its url "+
