@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"hash/maphash"
 	"maps"
@@ -13,161 +12,11 @@ import (
 	"unicode"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
 )
-
-// advise warns of what is allowed in a message and yet rarely meant.
-func (m *message) advise(payload any) {
-	fields, ok := payload.(map[string]any)
-	if !ok || m.call != "track" {
-		return
-	}
-	at := m.at.with("payload")
-	m.eventName(fields, at)
-	m.personalData(fields, at)
-}
-
-// Advice that comes from comparing the automations of a project is given at the
-// end of a run. What it takes is collected while compiling: see facts. Where two
-// automations disagree, what most of them do is right, and of two equals what
-// comes first in the order of the files. Positions are looked up for findings
-// alone.
-
-// facts are what an automation is compared by.
-type facts struct {
-	call  string
-	event string // of a track call; "" if it is known only when it is sent
-	// fields are the traits, or the properties of a track call with a known event.
-	fields []fieldFact
-	// pending are codes that the automation allows and that nothing has made use
-	// of so far.
-	pending []string
-}
-
-// A fieldFact says which JSON type a trait or property has.
-type fieldFact struct {
-	// name is the path below traits or properties. The steps are joined by
-	// factStep; an element of a list is factElement.
-	name string
-	kind jsonKind
-}
-
-const (
-	factStep    = "\x00"
-	factElement = "\x01"
-)
-
-// A jsonKind is a JSON type: a bit of its own, so that several make a set.
-type jsonKind uint8
-
-const (
-	textKind jsonKind = 1 << iota
-	numberKind
-	booleanKind
-	listKind
-	structKind
-)
-
-var kindWords = map[jsonKind]string{textKind: "a text", numberKind: "a number", booleanKind: "true or false", listKind: "a list", structKind: "a struct"}
-
-// kindOf returns the type that a value of a payload has when it is sent, 0 for
-// null.
-func kindOf(v any) jsonKind {
-	switch v := v.(type) {
-	case string:
-		if strings.Contains(v, "|") {
-			if t, err := automation.ParseTemplate(v); err == nil {
-				switch ref, _ := t.Lone(); ref.Cast {
-				case automation.CastNumber:
-					return numberKind
-				case automation.CastBoolean:
-					return booleanKind
-				}
-			}
-		}
-		return textKind
-	case json.Number:
-		return numberKind
-	case bool:
-		return booleanKind
-	case []any:
-		return listKind
-	case map[string]any:
-		return structKind
-	}
-	return 0
-}
-
-// facts collects what an automation without errors is compared by.
-func (m *message) facts() facts {
-	f := facts{call: m.call, pending: m.pending}
-	block := messageBlock(m.call)
-	if block == "" {
-		return f
-	}
-	payload, _ := m.raw["payload"].(map[string]any)
-	if m.call == "track" {
-		event, _ := payload["event"].(string)
-		if strings.Contains(event, "{{") {
-			return f
-		}
-		f.event = event
-	}
-	var seen map[fieldFact]bool // of elements of lists, which are all alike
-	eachField(payload[block], func(name string, v any, _ valuePath) bool {
-		one := fieldFact{name, kindOf(v)}
-		if strings.Contains(name, factElement) {
-			if seen[one] {
-				return true
-			}
-			if seen == nil {
-				seen = map[fieldFact]bool{}
-			}
-			seen[one] = true
-		}
-		if one.kind != 0 {
-			f.fields = append(f.fields, one)
-		}
-		return true
-	})
-	return f
-}
-
-// messageBlock is the field of a call's message that is the team's own.
-func messageBlock(call string) string {
-	switch call {
-	case "track":
-		return "properties"
-	case "identify", "group":
-		return "traits"
-	}
-	return ""
-}
-
-// eachField calls f with the fields within a value, in order and at any depth,
-// until it returns false.
-func eachField(v any, f func(name string, v any, at valuePath) bool) {
-	var walk func(prefix string, v any, at valuePath) bool
-	walk = func(prefix string, v any, at valuePath) bool {
-		switch v := v.(type) {
-		case map[string]any:
-			for _, k := range sorted(v) {
-				name, inner := prefix+k, append(at, k)
-				if !f(name, v[k], inner) || !walk(name+factStep, v[k], inner) {
-					return false
-				}
-			}
-		case []any:
-			for i, e := range v {
-				if !walk(prefix+factElement+factStep, e, append(at, i)) {
-					return false
-				}
-			}
-		}
-		return true
-	}
-	walk("", v, make(valuePath, 0, 8))
-}
 
 // An advisor compares the automations of a project.
 type advisor struct {
@@ -178,12 +27,12 @@ type advisor struct {
 
 // A remark is a finding about an automation that has to do with another one.
 type remark struct {
-	finding
+	finding.Finding
 	about *compiled
 	// other is the automation that does it right, nil if there is none; related
 	// says what is there.
 	other   *compiled
-	related finding
+	related finding.Finding
 }
 
 // compare returns the findings, which were complete but for this, with the
@@ -192,7 +41,7 @@ type remark struct {
 func (e *evaluation) compare(all []*compiled, found diagnostic.List, partial bool) (diagnostic.List, error) {
 	a := &advisor{evaluation: e, all: all}
 	slices.SortStableFunc(a.all, func(a, b *compiled) int {
-		return cmp.Or(cmp.Compare(e.loader.relative(a.position.Filename()), e.loader.relative(b.position.Filename())),
+		return cmp.Or(cmp.Compare(e.loader.Relative(a.position.Filename()), e.loader.Relative(b.position.Filename())),
 			cmp.Compare(a.position.Offset(), b.position.Offset()), cmp.Compare(a.automation.Key, b.automation.Key))
 	})
 	a.duplicates()
@@ -264,7 +113,7 @@ func (a *advisor) duplicates() {
 			first[sum] = append(first[sum], c)
 			continue
 		}
-		a.remark(c, "duplicate-automation", nil, atLabel, first[sum][i], nil, "the other one",
+		a.remark(c, "duplicate-automation", nil, finding.AtLabel, first[sum][i], nil, "the other one",
 			"the automation does the same as %s: the same request at the same trigger", first[sum][i].automation.Key).Help =
 			"remove one of them, or switch it off with enabled: false; else everything is sent twice"
 	}
@@ -315,17 +164,17 @@ func (a *advisor) spellings() {
 	groups := map[string]*group{}
 	var order []string
 	for _, c := range a.all {
-		if c.facts.event == "" {
+		if c.facts.Event == "" {
 			continue
 		}
-		plain := plainName(c.facts.event)
+		plain := finding.PlainName(c.facts.Event)
 		if groups[plain] == nil {
 			groups[plain] = &group{}
 			order = append(order, plain)
 		}
-		groups[plain].add(c.facts.event, c)
+		groups[plain].add(c.facts.Event, c)
 	}
-	wellNamed := func(event string) bool { problem, _ := judgeEvent(event); return problem == "" }
+	wellNamed := func(event string) bool { problem, _ := check.JudgeEvent(event); return problem == "" }
 	for _, plain := range order {
 		g := *groups[plain]
 		if len(g) < 2 {
@@ -337,8 +186,8 @@ func (a *advisor) spellings() {
 				if f.name == right.name {
 					continue
 				}
-				at := valuePath{"payload", "event"}
-				w := a.remark(c, "event-spelling", at, atValue, right.users[0], at, "the other spelling",
+				at := finding.Path{"payload", "event"}
+				w := a.remark(c, "event-spelling", at, finding.AtValue, right.users[0], at, "the other spelling",
 					"the event %q is called %q in %s", f.name, right.name, right.among())
 				w.Suggestion, w.Help = right.name, "write "+strconv.Quote(right.name)+": for Segment these are two events"
 			}
@@ -359,22 +208,22 @@ func (f form) among() string {
 // types.
 func (a *advisor) types() {
 	seed := maphash.MakeSeed()
-	id := func(f *facts, field string) uint64 {
+	id := func(f *check.Facts, field string) uint64 {
 		var h maphash.Hash
 		h.SetSeed(seed)
-		for _, s := range []string{f.call, factStep, f.event, factStep, field} {
+		for _, s := range []string{f.Call, check.FactStep, f.Event, check.FactStep, field} {
 			h.WriteString(s)
 		}
 		return h.Sum64()
 	}
 	// Nearly all have one type: a number for each is enough to see that.
-	kinds := map[uint64]jsonKind{}
+	kinds := map[uint64]check.JSONKind{}
 	for _, c := range a.all {
-		for _, f := range c.facts.fields {
-			kinds[id(&c.facts, f.name)] |= f.kind
+		for _, f := range c.facts.Fields {
+			kinds[id(&c.facts, f.Name)] |= f.Kind
 		}
 	}
-	maps.DeleteFunc(kinds, func(_ uint64, k jsonKind) bool { return bits.OnesCount8(uint8(k)) < 2 })
+	maps.DeleteFunc(kinds, func(_ uint64, k check.JSONKind) bool { return bits.OnesCount8(uint8(k)) < 2 })
 	if len(kinds) == 0 {
 		return
 	}
@@ -382,16 +231,16 @@ func (a *advisor) types() {
 	groups := map[subject]*group{}
 	var order []subject
 	for _, c := range a.all {
-		for _, f := range c.facts.fields {
-			if kinds[id(&c.facts, f.name)] == 0 {
+		for _, f := range c.facts.Fields {
+			if kinds[id(&c.facts, f.Name)] == 0 {
 				continue
 			}
-			s := subject{c.facts.call, c.facts.event, f.name}
+			s := subject{c.facts.Call, c.facts.Event, f.Name}
 			if groups[s] == nil {
 				groups[s] = &group{}
 				order = append(order, s)
 			}
-			groups[s].add(kindWords[f.kind], c)
+			groups[s].add(check.KindWords[f.Kind], c)
 		}
 	}
 	for _, s := range order {
@@ -410,7 +259,7 @@ func (a *advisor) types() {
 				if s.event != "" {
 					where = "of the same event in "
 				}
-				w := a.remark(c, "property-type", at, atValue, right.users[0], right.users[0].field(s.field, right.name), "here it is "+right.name,
+				w := a.remark(c, "property-type", at, finding.AtValue, right.users[0], right.users[0].field(s.field, right.name), "here it is "+right.name,
 					"%s is %s here, and %s %s%s", at, f.name, right.name, where, right.among())
 				w.Help = "send one type only: a warehouse or destination goes by the type that it saw first, and loses what has the other"
 			}
@@ -420,18 +269,18 @@ func (a *advisor) types() {
 
 // field returns the path, below the automation, of the first field of a name and
 // type.
-func (c *compiled) field(name, kind string) valuePath {
-	block := messageBlock(c.facts.call)
-	found := valuePath{"payload", block}
+func (c *compiled) field(name, kind string) finding.Path {
+	block := check.MessageBlock(c.facts.Call)
+	found := finding.Path{"payload", block}
 	var payload map[string]any
-	if err := unmarshalNumber(c.automation.Action.Payload, &payload); err != nil {
+	if err := source.UnmarshalNumber(c.automation.Action.Payload, &payload); err != nil {
 		return found
 	}
-	eachField(payload[block], func(n string, v any, at valuePath) bool {
-		if n != name || kind != "" && kindWords[kindOf(v)] != kind {
+	check.EachField(payload[block], func(n string, v any, at finding.Path) bool {
+		if n != name || kind != "" && check.KindWords[check.KindOf(v)] != kind {
 			return true
 		}
-		found = found.with(at...)
+		found = found.With(at...)
 		return false
 	})
 	return found
@@ -442,15 +291,15 @@ func (a *advisor) cases() {
 	groups := map[string]*group{}
 	var order []string
 	for _, c := range a.all {
-		if c.facts.call == "track" {
+		if c.facts.Call == "track" {
 			continue
 		}
-		for _, f := range c.facts.fields {
-			name := lastStep(f.name)
+		for _, f := range c.facts.Fields {
+			name := lastStep(f.Name)
 			if !isCamel(name) && !isSnake(name) {
 				continue
 			}
-			plain := plainCase(f.name)
+			plain := plainCase(f.Name)
 			if groups[plain] == nil {
 				groups[plain] = &group{}
 				order = append(order, plain)
@@ -470,7 +319,7 @@ func (a *advisor) cases() {
 					continue // it sends both, and so knows what it does
 				}
 				at, other := c.named(plain, f.name), right.users[0]
-				w := a.remark(c, "mixed-case", at, atLabel, other, other.named(plain, right.name), "the other spelling",
+				w := a.remark(c, "mixed-case", at, finding.AtLabel, other, other.named(plain, right.name), "the other spelling",
 					"the trait %s is called %s in %s", f.name, right.name, right.among())
 				w.Suggestion, w.Help = right.name, "write "+right.name+" everywhere: for Segment these are two traits"
 			}
@@ -479,17 +328,17 @@ func (a *advisor) cases() {
 }
 
 // named returns the path of a trait by its plain name and its own spelling.
-func (c *compiled) named(plain, name string) valuePath {
-	for _, f := range c.facts.fields {
-		if lastStep(f.name) == name && plainCase(f.name) == plain {
-			return c.field(f.name, "")
+func (c *compiled) named(plain, name string) finding.Path {
+	for _, f := range c.facts.Fields {
+		if lastStep(f.Name) == name && plainCase(f.Name) == plain {
+			return c.field(f.Name, "")
 		}
 	}
 	return nil
 }
 
 // lastStep is the name of a field by itself.
-func lastStep(name string) string { return name[strings.LastIndex(name, factStep)+1:] }
+func lastStep(name string) string { return name[strings.LastIndex(name, check.FactStep)+1:] }
 
 // plainCase is what a name has in camelCase and in snake_case alike.
 func plainCase(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
@@ -504,44 +353,46 @@ func isSnake(name string) bool {
 
 // remark adds a warning about the value at a path below an automation, and what
 // is there in the other one. The message's first argument may be that path.
-func (a *advisor) remark(c *compiled, code string, at valuePath, spot spot, other *compiled, otherAt valuePath, related, format string, args ...any) *remark {
+func (a *advisor) remark(c *compiled, code string, at finding.Path, spot finding.Spot, other *compiled, otherAt finding.Path, related, format string, args ...any) *remark {
 	for i, arg := range args {
-		if p, ok := arg.(valuePath); ok {
+		if p, ok := arg.(finding.Path); ok {
 			args[i] = p.String()
 		}
 	}
 	a.remarks = append(a.remarks, remark{
-		finding: finding{path: c.path(at), spot: spot, Diagnostic: diagnostic.Diagnostic{
+		Finding: finding.Finding{At: c.path(at), Spot: spot, Diagnostic: diagnostic.Diagnostic{
 			Severity: diagnostic.Warning, Code: code, Message: fmt.Sprintf(format, args...)}},
 		about: c, other: other,
-		related: finding{path: other.path(otherAt), spot: spot, Diagnostic: diagnostic.Diagnostic{Message: related}},
+		related: finding.Finding{At: other.path(otherAt), Spot: spot, Diagnostic: diagnostic.Diagnostic{Message: related}},
 	})
 	return &a.remarks[len(a.remarks)-1]
 }
 
 // path is the path of a value below an automation.
-func (c *compiled) path(at valuePath) valuePath { return valuePath{"automations", c.name}.with(at...) }
+func (c *compiled) path(at finding.Path) finding.Path {
+	return finding.Path{"automations", c.name}.With(at...)
+}
 
 // silence removes what the automations allow.
 func (a *advisor) silence() {
 	used := map[*compiled][]string{}
 	a.remarks = slices.DeleteFunc(a.remarks, func(r remark) bool {
-		if !slices.Contains(r.about.facts.pending, r.Code) {
+		if !slices.Contains(r.about.facts.Pending, r.Code) {
 			return false
 		}
 		used[r.about] = append(used[r.about], r.Code)
 		return true
 	})
 	for c, codes := range used {
-		c.facts.pending = slices.DeleteFunc(c.facts.pending, func(code string) bool { return slices.Contains(codes, code) })
+		c.facts.Pending = slices.DeleteFunc(c.facts.Pending, func(code string) bool { return slices.Contains(codes, code) })
 	}
 }
 
 // unused reports what the automations allow in vain.
 func (a *advisor) unused() {
 	for _, c := range a.all {
-		for _, code := range c.facts.pending {
-			a.remarks = append(a.remarks, remark{about: c, finding: unusedAllow(c.path(valuePath{"allow", code}))})
+		for _, code := range c.facts.Pending {
+			a.remarks = append(a.remarks, remark{about: c, Finding: check.UnusedAllow(c.path(finding.Path{"allow", code}))})
 		}
 	}
 }
@@ -551,18 +402,18 @@ func (a *advisor) place() (diagnostic.List, error) {
 	type folder struct{ dir, pkg string }
 	type wanted struct {
 		about *compiled
-		what  finding
+		what  finding.Finding
 		found *diagnostic.Diagnostic
 	}
 	out, others := make(diagnostic.List, len(a.remarks)), make(diagnostic.List, len(a.remarks))
 	packages := map[folder][]wanted{}
-	want := func(c *compiled, f finding, d *diagnostic.Diagnostic) {
+	want := func(c *compiled, f finding.Finding, d *diagnostic.Diagnostic) {
 		f.Key = c.automation.Key
 		at := folder{c.dir, c.pkg}
 		packages[at] = append(packages[at], wanted{c, f, d})
 	}
 	for i, r := range a.remarks {
-		want(r.about, r.finding, &out[i])
+		want(r.about, r.Finding, &out[i])
 		if r.other != nil {
 			want(r.other, r.related, &others[i])
 		}
@@ -574,12 +425,12 @@ func (a *advisor) place() (diagnostic.List, error) {
 	for _, at := range slices.SortedFunc(maps.Keys(packages), func(p, q folder) int {
 		return cmp.Or(cmp.Compare(p.dir, q.dir), cmp.Compare(p.pkg, q.pkg))
 	}) {
-		p, err := x.open(at.dir, at.pkg, nil)
+		p, err := x.Open(at.dir, at.pkg, nil)
 		if err != nil {
 			return nil, err
 		}
 		for _, w := range packages[at] {
-			*w.found = p.index.place(w.what, w.about.position)
+			*w.found = p.Index.Place(w.what, w.about.position)
 		}
 	}
 	for i, d := range others {

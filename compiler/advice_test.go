@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -65,8 +66,8 @@ func vet(t *testing.T, files map[string]string) diagnostic.List {
 	t.Helper()
 	dir := t.TempDir()
 	var want []string
-	if _, ok := files[projectFile]; !ok {
-		files[projectFile] = exampleProject
+	if _, ok := files[config.ProjectFile]; !ok {
+		files[config.ProjectFile] = exampleProject
 	}
 	for name, content := range files {
 		plain, marks := marked(name, content)
@@ -147,8 +148,8 @@ func TestEventName(t *testing.T) {
 
 func TestEventNameOfTrackingPlan(t *testing.T) {
 	vet(t, map[string]string{
-		projectFile:    exampleProject + "trackingPlan: events: report_exported: {...}\n",
-		"growth/a.cue": header + track("a", `event: "report_exported"`),
+		config.ProjectFile: exampleProject + "trackingPlan: events: report_exported: {...}\n",
+		"growth/a.cue":     header + track("a", `event: "report_exported"`),
 	})
 }
 
@@ -281,7 +282,7 @@ func TestAdviceOnWhatComprehensionsMake(t *testing.T) {
 `
 	dir := t.TempDir()
 	plain, _ := marked("", content)
-	for name, text := range map[string]string{projectFile: exampleProject, "a.cue": plain} {
+	for name, text := range map[string]string{config.ProjectFile: exampleProject, "a.cue": plain} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -348,7 +349,7 @@ func TestAdviceIsDeterministic(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(projectFile, exampleProject)
+	write(config.ProjectFile, exampleProject)
 	for i := range 60 {
 		name := fmt.Sprintf("p%02d", i)
 		event := []string{"Report Exported", "Report exported"}[i%2]

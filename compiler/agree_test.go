@@ -10,6 +10,9 @@ import (
 	"cuelang.org/go/cue"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
@@ -51,16 +54,16 @@ func TestShapesAgreeWithCUE(t *testing.T) {
 		"automation.#Header", "project.#Project", "project.#Source", "project.#Target", "project.#SecretSource", "placeholder.#Placeholder"} {
 		pkg, def, _ := strings.Cut(name, ".")
 		ctx, v := schemaValue(t, schema.Files(), pkg)
-		s := shapeOf(name)
+		s := shape.Of(name)
 		definition := v.LookupPath(cue.ParsePath(def))
 		disagree := 0
 		for range 1000 {
 			value := randomMessage(random, s)
 			accepted := definition.Unify(ctx.Encode(plainNumbers(value))).Validate(cue.Concrete(true)) == nil
-			c := &checker{catalog: agreeCatalog, trigger: automation.Pattern, templates: pkg == "segment"}
-			c.value(value, s, valuePath{"automations", "a", "payload"})
+			c := &check.Checker{Catalog: agreeCatalog, Trigger: automation.Pattern, Templates: pkg == "segment"}
+			c.Value(value, s, finding.Path{"automations", "a", "payload"})
 			var errs []string
-			for _, f := range c.found {
+			for _, f := range c.Found {
 				// Outside of messages, a misplaced placeholder stands for whatever
 				// else is wrong with the text.
 				if f.Severity == diagnostic.Error && (!beyondCUE(f) || !accepted && pkg != "segment") {
@@ -78,7 +81,7 @@ func TestShapesAgreeWithCUE(t *testing.T) {
 
 // beyondCUE reports whether a finding is about something that the schema does
 // not express.
-func beyondCUE(f finding) bool {
+func beyondCUE(f finding.Finding) bool {
 	switch f.Code {
 	case "unknown-placeholder", "malformed-placeholder", "number-precision", "misplaced-placeholder":
 		return true
@@ -86,7 +89,7 @@ func beyondCUE(f finding) bool {
 		// CUE sees casts: a number field is fed by one to a number, and a time by
 		// none. It does not see the placeholder's type, nor minds a text's cast.
 		return strings.Contains(f.Message, "can't be cast") || strings.Contains(f.Message, "must be a text") ||
-			strings.Contains(f.Message, "must be a") && !strings.Contains(f.part, "|")
+			strings.Contains(f.Message, "must be a") && !strings.Contains(f.Part, "|")
 	}
 	return false
 }
@@ -118,25 +121,25 @@ func plainNumbers(v any) any {
 
 // randomMessage makes a value for a shape: most of it right, with some fields
 // missing, wrong or unknown.
-func randomMessage(r *rand.Rand, s *shape) any {
+func randomMessage(r *rand.Rand, s *shape.Shape) any {
 	return randomValue(r, s, 0)
 }
 
-func randomValue(r *rand.Rand, s *shape, depth int) any {
+func randomValue(r *rand.Rand, s *shape.Shape, depth int) any {
 	if r.IntN(40) == 0 {
 		return candidates[r.IntN(len(candidates))]
 	}
-	switch s.kind {
-	case structShape:
+	switch s.Kind {
+	case shape.Struct:
 		m := map[string]any{}
-		for _, k := range sorted(s.fields) {
-			f := s.fields[k]
+		for _, k := range finding.SortedKeys(s.Fields) {
+			f := s.Fields[k]
 			take := 1 + depth*depth*3
-			if f.given {
-				m[k] = randomValue(r, f.shape, depth+1)
+			if f.Given {
+				m[k] = randomValue(r, f.Shape, depth+1)
 				continue // CUE sets it where it is missing
 			}
-			if f.required || k == "userId" {
+			if f.Required || k == "userId" {
 				take = 1
 				if r.IntN(30) == 0 {
 					continue
@@ -144,37 +147,37 @@ func randomValue(r *rand.Rand, s *shape, depth int) any {
 			} else if r.IntN(6*take) != 0 {
 				continue
 			}
-			m[k] = randomValue(r, f.shape, depth+1)
+			m[k] = randomValue(r, f.Shape, depth+1)
 		}
-		if s.rest != nil && r.IntN(3) == 0 {
-			m["name"] = randomValue(r, s.rest, depth+1)
+		if s.Rest != nil && r.IntN(3) == 0 {
+			m["name"] = randomValue(r, s.Rest, depth+1)
 		}
 		if r.IntN(25) == 0 {
 			m[fmt.Sprintf("own%d", r.IntN(3))] = candidates[r.IntN(len(candidates))]
 		}
 		return m
-	case listShape:
+	case shape.List:
 		list := []any{}
 		for range r.IntN(3) {
-			list = append(list, randomValue(r, s.elem, depth+1))
+			list = append(list, randomValue(r, s.Elem, depth+1))
 		}
 		return list
-	case unionShape:
-		return randomValue(r, s.alts[r.IntN(len(s.alts))], depth)
-	case textShape:
-		if len(s.consts) > 0 {
-			return s.consts[r.IntN(len(s.consts))]
+	case shape.Union:
+		return randomValue(r, s.Alts[r.IntN(len(s.Alts))], depth)
+	case shape.Text:
+		if len(s.Consts) > 0 {
+			return s.Consts[r.IntN(len(s.Consts))]
 		}
 		return []string{"text", "{{text}}", "a {{text}} b", "https://x.y", "NAME", "30s"}[r.IntN(6)]
-	case numberShape:
+	case shape.Number:
 		return []any{json.Number("7"), json.Number("2.5"), "{{number | number}}"}[r.IntN(3)]
-	case integerShape:
+	case shape.Integer:
 		return []any{json.Number("7"), json.Number("7"), json.Number("0"), json.Number("65"), json.Number("2.5")}[r.IntN(5)]
-	case booleanShape:
+	case shape.Boolean:
 		return []any{true, false, "{{flag | boolean}}"}[r.IntN(3)]
-	case timeShape:
+	case shape.Time:
 		return []any{"2026-01-31T09:30:00Z", "{{time}}"}[r.IntN(2)]
-	case dateShape:
+	case shape.Date:
 		return []any{"2026-01-31T09:30:00Z", "2026-01-31", "{{time}}"}[r.IntN(3)]
 	}
 	return candidates[r.IntN(len(candidates))]

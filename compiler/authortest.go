@@ -14,13 +14,17 @@ import (
 	"sync"
 
 	"cuelang.org/go/cue"
-	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
 	cueerrors "cuelang.org/go/cue/errors"
-	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/explain"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/resolve"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -106,7 +110,7 @@ type TestProblem struct {
 	File  string           `json:"file,omitempty"`
 	Range diagnostic.Range `json:"range,omitzero"`
 
-	path valuePath
+	path finding.Path
 }
 
 // Test compiles a project with the files that end in _test.cue, runs the tests
@@ -160,7 +164,7 @@ func packagesOf(all []*tested, findings diagnostic.List) []TestedPackage {
 		}
 	}
 	out := []TestedPackage{}
-	for _, dir := range sorted(folders) {
+	for _, dir := range finding.SortedKeys(folders) {
 		out = append(out, *folders[dir])
 	}
 	return out
@@ -181,19 +185,19 @@ type tested struct {
 	dir, pkg   string
 	name       string
 	// message is the automation as it was checked.
-	message *message
+	message *check.Message
 	results []TestResult
 }
 
 // add runs the tests of an automation that has been compiled.
-func (r *testRun) add(v cue.Value, m *message, a *automation.Automation, dir, pkg string) {
-	t := &tested{automation: *a, dir: dir, pkg: pkg, name: m.at[1].(string), message: m}
-	fields, err := v.LookupPath(valueSelector("tests")).Fields()
+func (r *testRun) add(v cue.Value, m *check.Message, a *automation.Automation, dir, pkg string) {
+	t := &tested{automation: *a, dir: dir, pkg: pkg, name: m.At[1].(string), message: m}
+	fields, err := v.LookupPath(finding.FieldPath("tests")).Fields()
 	for err == nil && fields.Next() {
-		name := labelOf(fields)
+		name := source.LabelOf(fields)
 		if r.only == nil || r.only.MatchString(a.Key+"/"+name) {
 			t.results = append(t.results, TestResult{Key: a.Key, Test: name,
-				Problems: t.run(fields.Value(), m.at.with("tests", name))})
+				Problems: t.run(fields.Value(), m.At.With("tests", name))})
 		}
 	}
 	r.mu.Lock()
@@ -204,7 +208,7 @@ func (r *testRun) add(v cue.Value, m *message, a *automation.Automation, dir, pk
 // render fills in values, and samples where there are none. The request is refused
 // if it can be rendered and must not be sent.
 func (t *tested) render(values map[string]any) (rendered automation.Rendered, refused, err error) {
-	all := t.message.catalog.Samples(t.automation.Trigger.Kind)
+	all := t.message.Catalog.Samples(t.automation.Trigger.Kind)
 	for name, v := range values {
 		all[name] = v
 	}
@@ -217,11 +221,11 @@ func (t *tested) render(values map[string]any) (rendered automation.Rendered, re
 }
 
 // run runs one test.
-func (t *tested) run(test cue.Value, at valuePath) []TestProblem {
+func (t *tested) run(test cue.Value, at finding.Path) []TestProblem {
 	var values map[string]any
-	if given := test.LookupPath(valueSelector("values")); given.Exists() {
-		if err := decode(given, &values); err != nil {
-			return []TestProblem{{Message: "values must be known: " + err.Error(), path: at.with("values")}}
+	if given := test.LookupPath(finding.FieldPath("values")); given.Exists() {
+		if err := source.Decode(given, &values); err != nil {
+			return []TestProblem{{Message: "values must be known: " + err.Error(), path: at.With("values")}}
 		}
 	}
 	rendered, refused, failure := t.render(values)
@@ -229,12 +233,12 @@ func (t *tested) run(test cue.Value, at valuePath) []TestProblem {
 	if refused != nil {
 		failure, told = refused, "the message would not be sent: "
 	}
-	if want, err := test.LookupPath(valueSelector("expectError")).String(); err == nil {
+	if want, err := test.LookupPath(finding.FieldPath("expectError")).String(); err == nil {
 		switch {
 		case failure == nil:
-			return []TestProblem{{Message: "the message would be sent, and the test expects an error", Want: jsonText(want), path: at.with("expectError")}}
+			return []TestProblem{{Message: "the message would be sent, and the test expects an error", Want: check.JSONText(want), path: at.With("expectError")}}
 		case !strings.Contains(failure.Error(), want):
-			return []TestProblem{{Message: "the message is not sent, but for another reason", Want: jsonText(want), Got: jsonText(failure.Error()), path: at.with("expectError")}}
+			return []TestProblem{{Message: "the message is not sent, but for another reason", Want: check.JSONText(want), Got: check.JSONText(failure.Error()), path: at.With("expectError")}}
 		}
 		return nil
 	}
@@ -242,22 +246,22 @@ func (t *tested) run(test cue.Value, at valuePath) []TestProblem {
 		return []TestProblem{{Message: told + failure.Error(), path: at}}
 	}
 	var problems []TestProblem
-	if want, err := test.LookupPath(valueSelector("expectURL")).String(); err == nil && want != rendered.URL {
-		problems = append(problems, TestProblem{Message: "url is not what the test expects", Field: "url", Want: jsonText(want), Got: jsonText(rendered.URL), path: at.with("expectURL")})
+	if want, err := test.LookupPath(finding.FieldPath("expectURL")).String(); err == nil && want != rendered.URL {
+		problems = append(problems, TestProblem{Message: "url is not what the test expects", Field: "url", Want: check.JSONText(want), Got: check.JSONText(rendered.URL), path: at.With("expectURL")})
 	}
-	expect := test.LookupPath(valueSelector("expect"))
+	expect := test.LookupPath(finding.FieldPath("expect"))
 	if !expect.Exists() {
 		return problems
 	}
 	c := comparison{}
-	c.compare(expect, decoded(rendered.Body), "payload", at.with("expect"))
+	c.compare(expect, decoded(rendered.Body), "payload", at.With("expect"))
 	return append(problems, c.problems...)
 }
 
 // decoded reads what was rendered; nil if that is nothing.
 func decoded(body []byte) any {
 	var v any
-	if err := unmarshalNumber(body, &v); err != nil {
+	if err := source.UnmarshalNumber(body, &v); err != nil {
 		return nil
 	}
 	return v
@@ -266,13 +270,13 @@ func decoded(body []byte) any {
 // A comparison collects how a rendered message differs from what is expected.
 type comparison struct{ problems []TestProblem }
 
-func (c *comparison) differ(field, want, got string, at valuePath, format string, args ...any) {
+func (c *comparison) differ(field, want, got string, at finding.Path, format string, args ...any) {
 	c.problems = append(c.problems, TestProblem{Message: fmt.Sprintf(format, args...), Field: field, Want: want, Got: got, path: at})
 }
 
 // compare compares a decoded value with what is expected of it: all of a scalar
 // or a list, but only the fields that are given of a struct.
-func (c *comparison) compare(want cue.Value, got any, field string, at valuePath) {
+func (c *comparison) compare(want cue.Value, got any, field string, at finding.Path) {
 	if want.IncompleteKind() == cue.StructKind {
 		if fields, ok := got.(map[string]any); ok {
 			c.fields(want, fields, field, at)
@@ -290,13 +294,13 @@ func (c *comparison) compare(want cue.Value, got any, field string, at valuePath
 			return
 		}
 		for i := 0; items.Next(); i++ {
-			c.compare(items.Value(), list[i], fmt.Sprintf("%s[%d]", field, i), at.with(i))
+			c.compare(items.Value(), list[i], fmt.Sprintf("%s[%d]", field, i), at.With(i))
 		}
 		return
 	}
 	if want.IsConcrete() && !open {
 		var value any
-		if err := decode(want, &value); err == nil && sameScalar(value, got) {
+		if err := source.Decode(want, &value); err == nil && sameScalar(value, got) {
 			return
 		}
 		c.differ(field, cueText(want), compactJSON(got), at, "%s is not what the test expects", field)
@@ -308,28 +312,28 @@ func (c *comparison) compare(want cue.Value, got any, field string, at valuePath
 	}
 }
 
-func (c *comparison) fields(want cue.Value, got map[string]any, field string, at valuePath) {
+func (c *comparison) fields(want cue.Value, got map[string]any, field string, at finding.Path) {
 	fields, err := want.Fields(cue.Optional(true))
 	if err != nil {
 		c.differ(field, "", compactJSON(got), at, "%s: the test can't be understood: %v", field, err)
 		return
 	}
 	for fields.Next() {
-		name := labelOf(fields)
-		inner := field + "." + valuePath{name}.String()
+		name := source.LabelOf(fields)
+		inner := field + "." + finding.Path{name}.String()
 		v, present := got[name]
 		optional := fields.Selector().ConstraintType() == cue.OptionalConstraint
 		switch absent := fields.Value().IncompleteKind() == cue.BottomKind; {
 		case present && absent:
-			c.differ(inner, "", compactJSON(v), at.with(name), "%s is there, and the test expects that it is not", inner)
+			c.differ(inner, "", compactJSON(v), at.With(name), "%s is there, and the test expects that it is not", inner)
 		case present:
-			c.compare(fields.Value(), v, inner, at.with(name))
+			c.compare(fields.Value(), v, inner, at.With(name))
 		case !optional:
 			message := inner + " is not there"
-			if near := Nearest(name, sorted(got)); near != "" {
-				message += "; " + didYouMean(near)
+			if near := finding.Nearest(name, finding.SortedKeys(got)); near != "" {
+				message += "; " + finding.DidYouMean(near)
 			}
-			c.differ(inner, cueText(fields.Value()), "", at.with(name), "%s", message)
+			c.differ(inner, cueText(fields.Value()), "", at.With(name), "%s", message)
 		}
 	}
 }
@@ -374,35 +378,25 @@ func (r *testRun) unknownAutomations(findings diagnostic.List) {
 	}
 	for i := range findings {
 		d := &findings[i]
-		if d.Code != "not-an-automation" || !isTestFile(d.File) {
+		if d.Code != "not-an-automation" || !workspace.IsTestFile(d.File) {
 			continue
 		}
 		dir := path.Dir(d.File)
 		name := strings.TrimPrefix(d.Key, dir+"/")
 		d.Code, d.Message = "unknown-automation", fmt.Sprintf("the tests are for %q, and the package has no automation of that name", name)
-		d.Help = "its automations are " + oneOf(names[dir])
-		if near := Nearest(name, names[dir]); near != "" {
-			d.Suggestion, d.Help = near, didYouMean(near)
+		d.Help = "its automations are " + finding.OneOf(names[dir])
+		if near := finding.Nearest(name, names[dir]); near != "" {
+			d.Suggestion, d.Help = near, finding.DidYouMean(near)
 		} else if len(names[dir]) == 0 {
 			d.Help = "write the automation"
 		}
 	}
 }
 
-// testFileClause reads no more of a test file than which package it belongs to:
-// nothing that stands in it, right or wrong, concerns a run without tests.
-func testFileClause(name string, src any) *ast.File {
-	f, err := parser.ParseFile(name, src, parser.PackageClauseOnly)
-	if err != nil || f == nil {
-		return &ast.File{Filename: name}
-	}
-	return f
-}
-
 // encodeAutomation returns an automation as JSON, or why CUE refuses it. What its
 // tests expect is left out, for that need not be values.
 func encodeAutomation(v cue.Value) ([]byte, error) {
-	tests := v.LookupPath(valueSelector("tests"))
+	tests := v.LookupPath(finding.FieldPath("tests"))
 	if !tests.Exists() {
 		if err := v.Validate(cue.Concrete(true)); err != nil {
 			return nil, err
@@ -461,90 +455,11 @@ func encodeStruct(v cue.Value, encode func(name string, v cue.Value) ([]byte, er
 	return json.Marshal(out)
 }
 
-// isExpectation reports whether a path leads to what a test expects, or may be
-// meant to: a field of a test by another name, or of tests.
-func isExpectation(p valuePath) bool {
-	if len(p) < 4 || p[0] != "automations" || p[2] != "tests" && p[2] != "test" {
-		return false
-	}
-	if len(p) == 4 {
-		return p[3] == "expect"
-	}
-	return len(p) == 5 && !slices.Contains(testFields, fmt.Sprint(p[4]))
-}
-
-// testFields are the fields of a test that have a value.
-var testFields = []string{"values", "expectError", "expectURL"}
-
-// checkTests checks an automation's tests, but for what they expect. Their texts
-// are data: a value may hold braces.
-func (m *message) checkTests(v any, f *fieldShape) {
-	at := m.at.with("tests")
-	if tests, ok := v.(map[string]any); ok {
-		for _, field := range append([]string{"expect"}, testFields...) {
-			if _, named := tests[field]; named {
-				w := m.report("missing-field", at, atLabel, "a test needs a name: tests has the fields of one")
-				w.Help = `write tests: "what it shows": {...}`
-				return
-			}
-		}
-	}
-	m.value1(withoutBraces(v), f, at)
-	tests, _ := v.(map[string]any)
-	for _, name := range sorted(tests) {
-		test, _ := tests[name].(map[string]any)
-		values, _ := test["values"].(map[string]any)
-		for _, placeholder := range sorted(values) {
-			m.testValue(placeholder, at.with(name, "values", placeholder))
-		}
-	}
-}
-
-// testValue checks the name of a placeholder that a test has a value for.
-func (m *message) testValue(name string, at valuePath) {
-	entry, ok := m.catalog[name]
-	switch {
-	case !ok && m.unsure.mayDefine(name):
-	case !ok:
-		w := m.report("unknown-placeholder", at, atLabel, "there is no placeholder %q", name)
-		if near := Nearest(name, m.names()); near != "" {
-			w.Suggestion, w.Help, w.repair = near, didYouMean(near), &repair{how: rename, text: near}
-		} else {
-			w.Help = "the placeholders are " + oneOf(m.names())
-		}
-	case m.trigger != "" && !entry.ProvidedBy(m.trigger):
-		w := m.report("placeholder-not-provided", at, atLabel, "a %s does not provide {{%s}}, so that a test can't have a value for it", m.trigger, name)
-		w.Help = "remove it from the values"
-	}
-}
-
-// withoutBraces copies a decoded value without what looks like placeholders.
-func withoutBraces(v any) any {
-	switch v := v.(type) {
-	case string:
-		return strings.NewReplacer("{", "_", "}", "_").Replace(v)
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = withoutBraces(e)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = withoutBraces(e)
-		}
-		return out
-	default:
-		return v
-	}
-}
-
 // placeProblems finds the places of the problems and of the tests that have any.
-func placeProblems(disk *workspace, catalog automation.Catalog, all []*tested) error {
-	x := newExplainer(disk, catalog, nil)
-	x.loader.tests = true
-	known := map[string]*opened{}
+func placeProblems(disk *workspace.Disk, catalog automation.Catalog, all []*tested) error {
+	x := resolve.NewReader(disk, catalog, nil)
+	x.Loader.Tests = true
+	known := map[string]*resolve.Package{}
 	for _, t := range all {
 		for i := range t.results {
 			r := &t.results[i]
@@ -555,20 +470,20 @@ func placeProblems(disk *workspace, catalog automation.Catalog, all []*tested) e
 			p := known[id]
 			if p == nil {
 				var err error
-				if p, err = x.open(t.dir, t.pkg, nil); err != nil {
+				if p, err = x.Open(t.dir, t.pkg, nil); err != nil {
 					return err
 				}
 				known[id] = p
 			}
-			at := valuePath{"automations", t.name}
+			at := finding.Path{"automations", t.name}
 			if r.Test != "" {
-				at = at.with("tests", r.Test)
+				at = at.With("tests", r.Test)
 			}
-			d := p.index.place(finding{path: at, spot: atLabel}, token.NoPos)
+			d := p.Index.Place(finding.Finding{At: at, Spot: finding.AtLabel}, token.NoPos)
 			r.File, r.Range = d.File, d.Range
 			for j := range r.Problems {
 				problem := &r.Problems[j]
-				d := p.index.place(finding{path: problem.path}, token.NoPos)
+				d := p.Index.Place(finding.Finding{At: problem.path}, token.NoPos)
 				if len(problem.path) <= len(at) {
 					d = diagnostic.Diagnostic{File: r.File, Range: r.Range}
 				}
@@ -582,5 +497,5 @@ func placeProblems(disk *workspace, catalog automation.Catalog, all []*tested) e
 // problemOf is what a CUE error says of a rendered message.
 func problemOf(err error) string {
 	first := cueerrors.Errors(err)[0]
-	return strings.TrimPrefix(errorPath(first).String()+": "+plainMessage(first), ": ")
+	return strings.TrimPrefix(explain.ErrorPath(first).String()+": "+source.PlainMessage(first), ": ")
 }

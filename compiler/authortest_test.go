@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -37,7 +38,7 @@ automations: "activated": automation.#Group & {
 // testFiles tests a project. Results come as lines.
 func testFiles(t *testing.T, files map[string]string, run string) (results, findings []string) {
 	t.Helper()
-	for name, content := range map[string]string{"segue.cue": defaultProject, "cue.mod/module.cue": compiler.ModuleFile("corpus.example@v0")} {
+	for name, content := range map[string]string{"segue.cue": defaultProject, "cue.mod/module.cue": workspace.ModuleFile("corpus.example@v0")} {
 		if _, ok := files[name]; !ok {
 			files[name] = content
 		}
@@ -143,7 +144,7 @@ func TestAuthorTests(t *testing.T) {
 // Tests are no part of an automation, right or wrong.
 func TestAuthorTestsAreNotCompiled(t *testing.T) {
 	document := func(files map[string]string) string {
-		files["segue.cue"], files["cue.mod/module.cue"] = defaultProject, compiler.ModuleFile("corpus.example@v0")
+		files["segue.cue"], files["cue.mod/module.cue"] = defaultProject, workspace.ModuleFile("corpus.example@v0")
 		result, err := compiler.Compile(context.Background(), compiler.Options{Dir: writeProject(t, files)})
 		if err != nil || len(result.Diagnostics) > 0 {
 			t.Fatal(err, lines(result.Diagnostics))
@@ -295,7 +296,7 @@ func documented(t *testing.T, name string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{"segue.cue": defaultProject, "cue.mod/module.cue": compiler.ModuleFile("docs.example@v0")}
+	files := map[string]string{"segue.cue": defaultProject, "cue.mod/module.cue": workspace.ModuleFile("docs.example@v0")}
 	for _, m := range regexp.MustCompile("(?ms)^```(?:cue|json)\n(?:// (\\S+)\n)?(.*?)^```").FindAllStringSubmatch(string(page), -1) {
 		switch {
 		case m[1] == "segue.cue":

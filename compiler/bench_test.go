@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 )
 
 // perPackage is how many automations a package of the benchmarks has.
@@ -35,7 +36,7 @@ func benchmarkCompile(b *testing.B, automations, mistakes int) {
 		}
 	}
 	write("segue.cue", defaultProject)
-	write("cue.mod/module.cue", compiler.ModuleFile("bench.example@v0"))
+	write("cue.mod/module.cue", workspace.ModuleFile("bench.example@v0"))
 	packages := automations / perPackage
 	for i := range packages {
 		content := benchmarkPackage(i)

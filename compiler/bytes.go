@@ -1,30 +1,11 @@
 package compiler
 
 import (
-	"strings"
-
 	"cuelang.org/go/cue"
-	"cuelang.org/go/cue/ast"
-	"cuelang.org/go/cue/token"
-)
 
-// makesBytes reports whether a file can make bytes: it has them between single
-// quotes, or uses one of CUE's packages whose functions return them. CUE accepts
-// bytes wherever a schema is open, and writes them in base64.
-func makesBytes(f *ast.File) bool {
-	makes := false
-	ast.Walk(f, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.ImportSpec:
-			path := strings.TrimLeft(n.Path.Value, `"`)
-			makes = makes || strings.HasPrefix(path, "crypto/") || strings.HasPrefix(path, "encoding/")
-		case *ast.BasicLit:
-			makes = makes || n.Kind == token.STRING && strings.HasPrefix(strings.TrimLeft(n.Value, "#"), "'")
-		}
-		return !makes
-	}, nil)
-	return makes
-}
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
+)
 
 // withBytes puts bytesValue into a decoded value wherever v has bytes.
 func withBytes(v cue.Value, raw any) any {
@@ -35,7 +16,7 @@ func withBytes(v cue.Value, raw any) any {
 	case string:
 		if v.Kind() == cue.BytesKind {
 			b, _ := v.Bytes()
-			return bytesValue(b)
+			return shape.Bytes(b)
 		}
 	case []any:
 		for i := range raw {
@@ -43,7 +24,7 @@ func withBytes(v cue.Value, raw any) any {
 		}
 	case map[string]any:
 		for k := range raw {
-			raw[k] = withBytes(v.LookupPath(valueSelector(k)), raw[k])
+			raw[k] = withBytes(v.LookupPath(finding.FieldPath(k)), raw[k])
 		}
 	}
 	return raw

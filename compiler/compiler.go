@@ -36,6 +36,13 @@ import (
 	"strings"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/credential"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/limits"
+	"github.com/seguehq/segue/compiler/project"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
@@ -54,19 +61,19 @@ type Options struct {
 	// each processor.
 	Workers int
 	// Limits bound what the evaluation of a package may take.
-	Limits Limits
+	Limits limits.Limits
 }
 
 // A Result is what a project compiles to.
 type Result struct {
 	// Project is nil if segue.cue has errors.
-	Project *Project
+	Project *config.Project
 	// Document holds the automations that have no errors, in order of their keys.
 	Document automation.Document
 	// Diagnostics are all findings, in file order.
 	Diagnostics diagnostic.List
 	// disk is where the project's files are read.
-	disk *workspace
+	disk *workspace.Disk
 }
 
 // Compile compiles a project. Mistakes in its files are diagnostics; an error is
@@ -87,7 +94,7 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 	if opts.Dir == "" {
 		opts.Dir = "."
 	}
-	settings, disk, findings, err := openProject(ctx, opts.Dir, opts.Limits)
+	settings, disk, findings, err := project.Open(ctx, opts.Dir, opts.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +102,7 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 	if settings == nil {
 		return result, nil
 	}
-	if settings.unsure != nil {
+	if settings.Gaps != nil {
 		// Its packages are checked nevertheless, but nothing comes out.
 		opts.Target, tests = "", nil
 		defer func() { result.Document = automation.Document{} }()
@@ -109,15 +116,15 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 			return nil, err
 		}
 	}
-	strict := newLoader(disk, schema.Files())
-	strict.tests = tests != nil
-	if strict.vendoredDiffers() {
+	strict := workspace.NewLoader(disk, schema.Files())
+	strict.Tests = tests != nil
+	if strict.VendoredDiffers() {
 		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
 			Severity: diagnostic.Warning, Code: "schema-version", File: schema.VendorDir,
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
 			Help:    "run segue init to renew it"})
 	}
-	dirs, err := strict.packageDirs()
+	dirs, err := strict.PackageDirs()
 	if err != nil {
 		return nil, err
 	}
@@ -139,14 +146,14 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 	}
 	result.Diagnostics = append(result.Diagnostics, unexplained...)
 	if e.sourceless.Load() {
-		d, err := noSource(disk)
+		d, err := project.NoSource(disk)
 		if err != nil {
 			return nil, err
 		}
 		result.Diagnostics = append(result.Diagnostics, d)
 	}
 	for i := range packages {
-		packages[i].diagnostics = settings.unsure.untold(packages[i].diagnostics)
+		packages[i].diagnostics = settings.Gaps.Untold(packages[i].diagnostics)
 	}
 	claimed := map[string]*compiled{}
 	var all []*compiled
@@ -171,13 +178,13 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 	if result.Diagnostics, err = e.compare(all, result.Diagnostics, len(opts.Patterns) > 0); err != nil {
 		return nil, err
 	}
-	result.Diagnostics = append(result.Diagnostics, disk.findings()...)
-	withoutClashes(result.Diagnostics)
+	result.Diagnostics = append(result.Diagnostics, disk.Findings()...)
+	source.WithoutClashes(result.Diagnostics)
 	result.Diagnostics.Sort()
-	result.Diagnostics = once(byOrigin(withoutChoice(result.Diagnostics)))
+	result.Diagnostics = once(source.ByOrigin(withoutChoice(result.Diagnostics)))
 	result.Diagnostics.Sort()
-	withinFiles(disk.read, result.Diagnostics)
-	conceal(disk.read, result.Diagnostics)
+	source.WithinFiles(disk.Read, result.Diagnostics)
+	credential.Conceal(disk.Read, result.Diagnostics)
 	return result, nil
 }
 
@@ -249,7 +256,7 @@ func sameMistake(a, b diagnostic.Diagnostic) bool {
 			return d.Message
 		}
 		message := strings.ReplaceAll(d.Message, d.Key, "")
-		if aboutText[d.Code] || aboutUse[d.Code] { // one value that several fields have
+		if finding.AboutText[d.Code] || source.AboutUse[d.Code] { // one value that several fields have
 			_, name, _ := strings.Cut(strings.TrimPrefix(d.Path, "automations."), ".")
 			message = strings.Replace(message, name, "", 1)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
@@ -28,7 +29,7 @@ func compile(t testing.TB, files map[string]string, patterns ...string) *compile
 
 func newProject(t testing.TB, files map[string]string) string {
 	t.Helper()
-	all := map[string]string{"segue.cue": defaultProject, "cue.mod/module.cue": compiler.ModuleFile("test.example@v0")}
+	all := map[string]string{"segue.cue": defaultProject, "cue.mod/module.cue": workspace.ModuleFile("test.example@v0")}
 	maps.Copy(all, files)
 	return writeProject(t, all)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -83,7 +84,7 @@ func (s specimen) unpack(t *testing.T) string {
 	t.Helper()
 	files := map[string]string{
 		"segue.cue":          defaultProject,
-		"cue.mod/module.cue": compiler.ModuleFile("corpus.example@v0"),
+		"cue.mod/module.cue": workspace.ModuleFile("corpus.example@v0"),
 	}
 	for _, f := range s.archive.Files {
 		content := string(f.Data)

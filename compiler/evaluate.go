@@ -1,9 +1,7 @@
 package compiler
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -20,6 +18,15 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/explain"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/limits"
+	"github.com/seguehq/segue/compiler/resolve"
+	"github.com/seguehq/segue/compiler/shape"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -30,14 +37,14 @@ const chunkSize = 25
 
 // An evaluation is one run over the packages of a project.
 type evaluation struct {
-	project *Project
-	disk    *workspace
+	project *config.Project
+	disk    *workspace.Disk
 	target  string
-	loader  *loader
+	loader  *workspace.Loader
 	// dirs are the folders whose packages are evaluated.
 	dirs   []string
-	limits Limits
-	dog    *watchdog
+	limits limits.Limits
+	dog    *limits.Watchdog
 	// once sets projectDirs, which the explainers share.
 	once        sync.Once
 	projectDirs func() map[string]string
@@ -48,12 +55,12 @@ type evaluation struct {
 }
 
 // explainer returns one that reads the same files.
-func (e *evaluation) explainer() *explainer {
-	x := newExplainer(e.disk, e.project.Catalog, e.dirs)
-	x.loader.tests = e.loader.tests
+func (e *evaluation) explainer() *resolve.Reader {
+	x := resolve.NewReader(e.disk, e.project.Catalog, e.dirs)
+	x.Loader.Tests = e.loader.Tests
 	// What one of them has found out serves all.
-	e.once.Do(func() { e.projectDirs = x.projectDirs })
-	x.projectDirs = e.projectDirs
+	e.once.Do(func() { e.projectDirs = x.ProjectDirs })
+	x.ProjectDirs = e.projectDirs
 	return x
 }
 
@@ -63,7 +70,7 @@ type compiled struct {
 	dir, pkg   string
 	name       string
 	position   token.Pos
-	facts      facts
+	facts      check.Facts
 }
 
 // An evaluated package has automations, or findings, or both.
@@ -80,8 +87,8 @@ type evaluated struct {
 // run evaluates the packages in the folders. The result is in the order of the
 // folders, whichever is done first.
 func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]evaluated, error) {
-	e.dog = newWatchdog(e.limits)
-	defer close(e.dog.stop)
+	e.dog = limits.NewWatchdog(e.limits)
+	defer close(e.dog.Stop)
 	dirs, alone, out := sortFolders(e.limits, dirs, e.firstFile)
 	var chunks [][]string
 	for chunk := range slices.Chunk(dirs, chunkSize) {
@@ -118,19 +125,19 @@ func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]eva
 func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, error) {
 	var bytes int64
 	for _, dir := range dirs {
-		bytes += e.loader.sizes[dir]
+		bytes += e.loader.Sizes[dir]
 	}
-	work := e.dog.begin(dirs, bytes)
-	defer work.end()
+	work := e.dog.Begin(dirs, bytes)
+	defer work.End()
 	var out []evaluated
 	cueContext := cuecontext.New()
-	files := e.loader.reading()
-	for _, inst := range e.loader.packages(dirs, files.parse) {
+	files := e.loader.Reading()
+	for _, inst := range e.loader.Packages(dirs, files.Parse) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		dir := e.loader.relative(inst.Dir)
-		work.on(dir, e.loader.sizes[dir])
+		dir := e.loader.Relative(inst.Dir)
+		work.On(dir, e.loader.Sizes[dir])
 		p := evaluated{dir: dir}
 		var err error
 		if tests := testFiles(inst); tests != nil {
@@ -144,8 +151,8 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, err
 			return nil, err
 		}
 		for _, f := range inst.BuildFiles {
-			if attr := files.out[f.Filename]; attr != nil && filepath.Dir(f.Filename) == inst.Dir {
-				if d, unwanted := fileCondition(e.loader.relative(f.Filename), attr); unwanted {
+			if attr := files.Out[f.Filename]; attr != nil && filepath.Dir(f.Filename) == inst.Dir {
+				if d, unwanted := workspace.FileCondition(e.loader.Relative(f.Filename), attr); unwanted {
 					p.diagnostics = append(p.diagnostics, d)
 				}
 			}
@@ -161,29 +168,29 @@ func (e *evaluation) unnamed(dir string, inst *build.Instance) (diagnostic.List,
 	if inst.Err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, inst.Err)
 	}
-	if len(inst.BuildFiles) == 1 && e.loader.relative(inst.BuildFiles[0].Filename) == projectFile {
+	if len(inst.BuildFiles) == 1 && e.loader.Relative(inst.BuildFiles[0].Filename) == config.ProjectFile {
 		return nil, nil
 	}
 	x := e.explainer()
-	return x.unnamed(dir)
+	return x.Unnamed(dir)
 }
 
 // A candidate is one automation on its way through a package.
 type candidate struct {
 	name     string
 	pkg      string
-	found    []finding // of the checks
-	failure  error     // of CUE
-	facts    facts     // if it is emitted
+	found    []finding.Finding // of the checks
+	failure  error             // of CUE
+	facts    check.Facts       // if it is emitted
 	position token.Pos
 	bytes    bool // there may be bytes in it
 }
 
 // pkg evaluates one package. The quick way is for packages without findings;
 // the others are explained.
-func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading) (evaluated, error) {
-	failure := files.failure(inst)
-	dir := e.loader.relative(inst.Dir)
+func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspace.Reading) (evaluated, error) {
+	failure := files.Failure(inst)
+	dir := e.loader.Relative(inst.Dir)
 	out := evaluated{dir: dir, pkg: inst.PkgName}
 	var candidates []candidate
 	clean := failure == nil
@@ -191,10 +198,10 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading)
 		value := ctx.BuildInstance(inst)
 		failure = value.Validate()
 		clean = failure == nil
-		h := heritageOf(inst.Dir, inst.Files)
-		clean = clean && len(h.both) == 0
-		automations := value.LookupPath(valueSelector("automations"))
-		fields, err := fieldsOf(automations)
+		h := source.HeritageOf(inst.Dir, inst.Files)
+		clean = clean && len(h.Both) == 0
+		automations := value.LookupPath(finding.FieldPath("automations"))
+		fields, err := source.FieldsOf(automations)
 		if err != nil && automations.Exists() {
 			clean, failure = false, err
 		}
@@ -205,7 +212,7 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading)
 		}
 		if failure == nil {
 			// CUE leaves out what is under a condition or a name that is still open.
-			if failure = openStruct(value, automations, inst.Files); failure != nil {
+			if failure = explain.OpenStruct(value, automations, inst.Files); failure != nil {
 				clean = false
 			}
 		}
@@ -216,11 +223,11 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *reading)
 		}
 		if err == nil {
 			for fields.Next() {
-				name := labelOf(fields)
-				if h.inherits(name, fields.Value().Pos()) || slices.Contains(h.both, name) {
+				name := source.LabelOf(fields)
+				if h.Inherits(name, fields.Value().Pos()) || slices.Contains(h.Both, name) {
 					continue
 				}
-				c := candidate{name: name, pkg: inst.PkgName, position: fields.Value().Pos(), bytes: files.bytes}
+				c := candidate{name: name, pkg: inst.PkgName, position: fields.Value().Pos(), bytes: files.Bytes}
 				a, err := e.candidate(fields.Value(), dir, name, &c)
 				if err != nil {
 					return out, err
@@ -250,20 +257,20 @@ func (e *evaluation) misspeltAutomations(inst *build.Instance) diagnostic.List {
 			if !ok || filepath.Dir(f.Filename) != inst.Dir {
 				continue
 			}
-			label, ok := fieldLabel(field)
+			label, ok := source.FieldLabel(field)
 			if ok && label == "automations" && field.Constraint != token.ILLEGAL {
-				out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", File: e.loader.relative(f.Filename),
-					Range: rangeOf(field.Label.Pos(), field.Label.End()), Path: label,
+				out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", File: e.loader.Relative(f.Filename),
+					Range: source.RangeOf(field.Label.Pos(), field.Label.End()), Path: label,
 					Message: "automations has no value: a field with " + field.Constraint.String() + " only says what it may be", Help: "write automations: without " + field.Constraint.String()})
 				continue
 			}
-			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || Nearest(label, []string{"automations"}) == "" {
+			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || finding.Nearest(label, []string{"automations"}) == "" {
 				continue
 			}
-			out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-field", File: e.loader.relative(f.Filename),
-				Range: rangeOf(field.Label.Pos(), field.Label.End()), Path: valuePath{label}.String(),
+			out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-field", File: e.loader.Relative(f.Filename),
+				Range: source.RangeOf(field.Label.Pos(), field.Label.End()), Path: finding.Path{label}.String(),
 				Message:    "the package has no automations: segue reads the field automations, not " + label,
-				Suggestion: "automations", Help: didYouMean("automations")})
+				Suggestion: "automations", Help: finding.DidYouMean("automations")})
 		}
 	}
 	return out
@@ -277,29 +284,29 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 		return nil, nil
 	}
 	var raw any
-	if err := unmarshalNumber(b, &raw); err != nil {
+	if err := source.UnmarshalNumber(b, &raw); err != nil {
 		return nil, err
 	}
 	if c.bytes {
 		raw = withBytes(v, raw)
 	}
 	m := e.message(raw, dir, name)
-	m.check(true)
-	c.found = m.found
+	m.Check(true)
+	c.found = m.Found
 	for i := range c.found {
 		f := &c.found[i]
-		if inner := v.LookupPath(selectors(f.path[2:])); inner.Exists() {
-			f.position, f.origin = inner.Pos(), originOf(inner)
+		if inner := v.LookupPath(source.Selectors(f.At[2:])); inner.Exists() {
+			f.Position, f.Origin = inner.Pos(), source.OriginOf(inner)
 		}
 	}
-	if m.sourceless {
+	if m.Sourceless {
 		e.sourceless.Store(true)
 	}
-	if m.failed() || m.sourceless {
+	if m.Failed() || m.Sourceless {
 		return nil, nil
 	}
-	c.facts = m.facts()
-	a, err := m.emit()
+	c.facts = m.Facts()
+	a, err := m.Emit()
 	if err == nil && e.tests != nil {
 		e.tests.add(v, m, a, dir, c.pkg)
 	}
@@ -310,14 +317,14 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 // refused.
 func (e *evaluation) explain(out *evaluated, failure error, candidates []candidate) error {
 	x := e.explainer()
-	files, err := x.open(out.dir, out.pkg, nil)
+	files, err := x.Open(out.dir, out.pkg, nil)
 	if err != nil {
 		return err
 	}
-	p := newExplained(files)
+	p := explain.New(files)
 	known := map[string]candidate{}
 	broken := failure != nil
-	p.declaredTwice()
+	p.DeclaredTwice()
 	for _, c := range candidates {
 		known[c.name] = c
 		broken = broken || c.failure != nil
@@ -325,27 +332,27 @@ func (e *evaluation) explain(out *evaluated, failure error, candidates []candida
 	if !broken {
 		// CUE is content: only the checks have something to say.
 		for _, c := range candidates {
-			p.addAll(c.found, keyOf(out.dir, c.name), c.position)
+			p.AddAll(c.found, finding.KeyOf(out.dir, c.name), c.position)
 		}
-		out.diagnostics = append(out.diagnostics, p.found...)
+		out.diagnostics = append(out.diagnostics, p.Found...)
 		return nil
 	}
-	value := p.evaluate()
+	value := p.Evaluate()
 	e.explainAutomations(p, value, known)
 	if failure != nil {
 		e.explainDefinitions(p, value)
 	}
-	if failure != nil && !p.found.HasErrors() {
-		if len(p.awaits) == 0 {
-			p.cueErrors(failure, nil)
+	if failure != nil && !p.Found.HasErrors() {
+		if len(p.Awaits) == 0 {
+			p.CueErrors(failure, nil)
 		} else {
-			out.refused, out.awaits = failure, p.awaits
+			out.refused, out.awaits = failure, p.Awaits
 		}
 	}
-	if failure != nil && len(p.awaits) == 0 && len(p.found) == 0 && e.disk.modules.failure() == nil {
+	if failure != nil && len(p.Awaits) == 0 && len(p.Found) == 0 && e.disk.Modules.Failure() == nil {
 		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.dir, failure)
 	}
-	out.diagnostics = append(out.diagnostics, p.found...)
+	out.diagnostics = append(out.diagnostics, p.Found...)
 	return nil
 }
 
@@ -374,88 +381,80 @@ func (e *evaluation) unexplained(packages []evaluated) (diagnostic.List, error) 
 			continue
 		}
 		x := e.explainer()
-		files, err := x.open(p.dir, p.pkg, nil)
+		files, err := x.Open(p.dir, p.pkg, nil)
 		if err != nil {
 			return nil, err
 		}
-		opened := newExplained(files)
-		if opened.cueErrors(p.refused, nil); !opened.found.HasErrors() && e.disk.modules.failure() == nil {
+		opened := explain.New(files)
+		if opened.CueErrors(p.refused, nil); !opened.Found.HasErrors() && e.disk.Modules.Failure() == nil {
 			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", p.dir, p.refused)
 		}
-		out = append(out, opened.found...)
+		out = append(out, opened.Found...)
 	}
 	return out, nil
 }
 
-// addAll places the findings of an automation.
-func (p *explained) addAll(found []finding, key string, position token.Pos) {
-	for _, f := range found {
-		f.Key = key
-		p.add(f, position)
-	}
-}
-
 // explainAutomations checks every automation of a package that was evaluated
 // leniently.
-func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map[string]candidate) {
-	automations := value.LookupPath(valueSelector("automations"))
+func (e *evaluation) explainAutomations(p *explain.Package, value cue.Value, known map[string]candidate) {
+	automations := value.LookupPath(finding.FieldPath("automations"))
 	if !automations.Exists() {
-		p.explainOpen(value, automations)
+		p.ExplainOpen(value, automations)
 		return
 	}
-	fields, err := fieldsOf(automations)
+	fields, err := source.FieldsOf(automations)
 	if err != nil {
-		at := valuePath{"automations"}
-		c := &checker{}
-		if raw := p.raw(automations, at); raw != (broken{}) {
-			c.wrongType(raw, &shape{kind: structShape}, at)
-			p.addAll(c.found, "", automations.Pos())
+		at := finding.Path{"automations"}
+		c := &check.Checker{}
+		if raw := p.Raw(automations, at); raw != (shape.Broken{}) {
+			c.WrongType(raw, &shape.Shape{Kind: shape.Struct}, at)
+			p.AddAll(c.Found, "", automations.Pos())
 		}
 		return
 	}
-	p.explainOpen(value, automations)
-	h := p.heritage()
+	p.ExplainOpen(value, automations)
+	h := p.Heritage()
 	for fields.Next() {
-		name := labelOf(fields)
+		name := source.LabelOf(fields)
 		v := fields.Value()
-		if h.inherits(name, v.Pos()) || slices.Contains(h.both, name) {
+		if h.Inherits(name, v.Pos()) || slices.Contains(h.Both, name) {
 			continue // explained in the folder above
 		}
-		at := valuePath{"automations", name}
-		key := keyOf(p.dir, name)
+		at := finding.Path{"automations", name}
+		key := finding.KeyOf(p.Dir, name)
 		if c, ok := known[name]; ok && c.failure == nil {
-			p.addAll(c.found, key, c.position)
+			p.AddAll(c.found, key, c.position)
 			continue
 		}
-		before := len(p.found)
-		m := e.message(p.raw(v, at), p.dir, name)
-		m.undetermined, m.partial = p.undetermined(at), p.partials
-		m.check(false)
-		for i := range p.found[before:] {
-			p.found[before+i].Key = key
+		before := len(p.Found)
+		m := e.message(p.Raw(v, at), p.Dir, name)
+		m.Undetermined, m.Partial = p.Undetermined(at), p.Partials
+		m.Check(false)
+		for i := range p.Found[before:] {
+			p.Found[before+i].Key = key
 		}
-		for i := range m.found {
-			f := &m.found[i]
-			f.position = p.positions[f.path.String()]
-			if inner := v.LookupPath(selectors(f.path[len(at):])); inner.Exists() {
-				f.origin = originOf(inner)
+		for i := range m.Found {
+			f := &m.Found[i]
+			f.Position = p.Positions[f.At.String()]
+			if inner := v.LookupPath(source.Selectors(f.At[len(at):])); inner.Exists() {
+				f.Origin = source.OriginOf(inner)
 			}
 		}
 		// An argument without its # is no field of an automation either.
-		m.found = slices.DeleteFunc(m.found, func(f finding) bool {
-			return f.Code == "unknown-field" && slices.ContainsFunc(p.found[before:], func(d diagnostic.Diagnostic) bool {
-				return d.Code == f.Code && d.Path == f.path.String()
+		m.Found = slices.DeleteFunc(m.Found, func(f finding.Finding) bool {
+			return f.Code == "unknown-field" && slices.ContainsFunc(p.Found[before:], func(d diagnostic.Diagnostic) bool {
+				return d.Code == f.Code && d.Path == f.At.String()
 			})
 		})
-		p.addAll(m.found, key, v.Pos())
-		p.declaredAgain(name, before)
-		p.declaredEachTurn(name, before)
+		p.AddAll(m.Found, key, v.Pos())
+		p.DeclaredAgain(name, before)
+		p.DeclaredEachTurn(name, before)
 		// What was taken out or mended has its finding; CUE's complaint follows from it.
-		if c, ok := known[name]; ok && !p.damaged() && len(p.mended) == 0 && !p.found[before:].HasErrors() {
-			from := len(p.found)
-			p.cueErrors(c.failure, nil)
-			for i := range p.found[from:] {
-				p.found[from+i].Key = key
+		if c, ok := known[name]; ok && !p.Damaged() && len(p.Mended) == 0 && !p.Found[before:].HasErrors() {
+			from := len(p.Found)
+			p.CueErrors(c.failure, nil)
+			for i := range p.Found[from:] {
+				p.Found[from+i].Key = key
 			}
 		}
 	}
@@ -463,7 +462,7 @@ func (e *evaluation) explainAutomations(p *explained, value cue.Value, known map
 
 // explainDefinitions checks the definitions of a package that automations build
 // on.
-func (e *evaluation) explainDefinitions(p *explained, value cue.Value) {
+func (e *evaluation) explainDefinitions(p *explain.Package, value cue.Value) {
 	if !value.Exists() {
 		return
 	}
@@ -471,85 +470,37 @@ func (e *evaluation) explainDefinitions(p *explained, value cue.Value) {
 	if err != nil {
 		return
 	}
-	p.draft = true
-	defer func() { p.draft = false }()
+	p.Draft = true
+	defer func() { p.Draft = false }()
 	for fields.Next() {
 		v, name := fields.Value(), fields.Selector().String()
-		if call := v.LookupPath(valueSelector("call")); !fields.Selector().IsDefinition() || !call.IsConcrete() {
+		if call := v.LookupPath(finding.FieldPath("call")); !fields.Selector().IsDefinition() || !call.IsConcrete() {
 			continue
 		}
-		at := valuePath{name}
-		m := e.message(p.raw(v, at), p.dir, name)
-		m.at, m.partial = at, p.partials
-		m.checkDraft()
-		for i := range m.found {
-			m.found[i].position = p.positions[m.found[i].path.String()]
+		at := finding.Path{name}
+		m := e.message(p.Raw(v, at), p.Dir, name)
+		m.At, m.Partial = at, p.Partials
+		m.CheckDraft()
+		for i := range m.Found {
+			m.Found[i].Position = p.Positions[m.Found[i].At.String()]
 		}
-		p.addAll(m.found, "", v.Pos())
+		p.AddAll(m.Found, "", v.Pos())
 	}
-}
-
-// errNotStruct is the error of a value that has elements where fields are wanted.
-var errNotStruct = errors.New("not a struct")
-
-// fieldsOf returns the fields of a struct. CUE would list the elements of a list
-// that is in conflict with something else.
-func fieldsOf(v cue.Value) (*cue.Iterator, error) {
-	fields, err := v.Fields()
-	if err != nil {
-		return nil, err
-	}
-	for probe, _ := v.Fields(); probe.Next(); {
-		if !probe.Selector().IsString() {
-			return nil, cmp.Or(v.Err(), errNotStruct)
-		}
-	}
-	return fields, nil
-}
-
-// labelOf is the name of the field that an iterator is at.
-func labelOf(fields *cue.Iterator) string {
-	if s := fields.Selector(); s.IsString() {
-		return s.Unquoted()
-	}
-	return fields.Selector().String()
-}
-
-// selectors converts a path for CUE.
-func selectors(p valuePath) cue.Path {
-	out := make([]cue.Selector, len(p))
-	for i, step := range p {
-		switch step := step.(type) {
-		case int:
-			out[i] = cue.Index(step)
-		case string:
-			out[i] = labelSelector(step)
-		}
-	}
-	return cue.MakePath(out...)
-}
-
-// keyOf is the key of an automation: the package's folder and the name.
-func keyOf(dir, name string) string {
-	if dir == "." {
-		return name
-	}
-	return dir + "/" + name
 }
 
 // duplicate reports that two packages claim one key.
 func (e *evaluation) duplicate(second, first *compiled) (diagnostic.Diagnostic, error) {
 	x := e.explainer()
 	place := func(c *compiled) (diagnostic.Diagnostic, error) {
-		p, err := x.open(c.dir, c.pkg, nil)
+		p, err := x.Open(c.dir, c.pkg, nil)
 		if err != nil {
 			return diagnostic.Diagnostic{}, err
 		}
-		f := finding{path: valuePath{"automations", c.name}, spot: atLabel, Diagnostic: diagnostic.Diagnostic{
+		f := finding.Finding{At: finding.Path{"automations", c.name}, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{
 			Severity: diagnostic.Error, Code: "duplicate-key", Key: c.automation.Key,
 			Message: fmt.Sprintf("two automations have the key %s", c.automation.Key),
 			Help:    "give one of them another name"}}
-		return p.index.place(f, token.NoPos), nil
+		return p.Index.Place(f, token.NoPos), nil
 	}
 	d, err := place(second)
 	if err != nil {
@@ -558,4 +509,14 @@ func (e *evaluation) duplicate(second, first *compiled) (diagnostic.Diagnostic, 
 	other, err := place(first)
 	d.Related = []diagnostic.Related{{Message: "the other one", File: other.File, Range: other.Range}}
 	return d, err
+}
+
+// message prepares an automation for its checks.
+func (e *evaluation) message(value any, dir, name string) *check.Message {
+	return &check.Message{
+		Checker: check.Checker{Catalog: e.project.Catalog, Gaps: e.project.Gaps},
+		Decoded: value, Key: finding.KeyOf(dir, name), At: finding.Path{"automations", name},
+		Sources: e.project.SourcesOf(e.target),
+		Plan:    e.project.Plan, Triggers: e.project.Triggers,
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -31,7 +32,7 @@ var unshown = map[string]string{
 }
 
 // exampleFindings compiles an example.
-func exampleFindings(t *testing.T, example []compiler.ExampleFile) diagnostic.List {
+func exampleFindings(t *testing.T, example []finding.ExampleFile) diagnostic.List {
 	t.Helper()
 	files := map[string]string{"segue.cue": defaultProject}
 	for _, f := range example {
@@ -45,11 +46,11 @@ func exampleFindings(t *testing.T, example []compiler.ExampleFile) diagnostic.Li
 }
 
 func TestExplanations(t *testing.T) {
-	for _, code := range compiler.Codes() {
+	for _, code := range finding.Codes() {
 		t.Run(code.Name, func(t *testing.T) {
-			e, ok := compiler.Explain(code.Name)
+			e, ok := finding.Explain(code.Name)
 			if !ok || e.Title == "" || e.Why == "" {
-				t.Fatalf("no explanation in codes/%s.txtar", code.Name)
+				t.Fatalf("no explanation in finding/codes/%s.txtar", code.Name)
 			}
 			reason, hidden := unshown[code.Name]
 			if hidden && len(e.Wrong)+len(e.Right) > 0 {
@@ -75,13 +76,13 @@ func TestExplanations(t *testing.T) {
 			}
 		})
 	}
-	files, err := os.ReadDir("codes")
+	files, err := os.ReadDir("finding/codes")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		if _, ok := compiler.Explain(strings.TrimSuffix(f.Name(), ".txtar")); !ok {
-			t.Errorf("codes/%s explains a code that does not exist", f.Name())
+		if _, ok := finding.Explain(strings.TrimSuffix(f.Name(), ".txtar")); !ok {
+			t.Errorf("finding/codes/%s explains a code that does not exist", f.Name())
 		}
 	}
 }
@@ -92,12 +93,12 @@ func TestDiagnosticsPage(t *testing.T) { holdPage(t, "codes", codesPage()) }
 
 func codesPage() string {
 	var b bytes.Buffer
-	for _, code := range compiler.Codes() {
-		e, _ := compiler.Explain(code.Name)
+	for _, code := range finding.Codes() {
+		e, _ := finding.Explain(code.Name)
 		fmt.Fprintf(&b, "\n### %s\n\n*%s.* %s\n\n%s\n", code.Name, code.Severity, e.Title, e.Why)
 		for _, side := range []struct {
 			name  string
-			files []compiler.ExampleFile
+			files []finding.ExampleFile
 		}{{"Wrong", e.Wrong}, {"Right", e.Right}} {
 			for _, f := range side.files {
 				fmt.Fprintf(&b, "\n%s, `%s`:\n\n```%s\n%s```\n", side.name, f.Name, strings.TrimPrefix(filepath.Ext(f.Name), "."), f.Content)

@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 )
 
 // FuzzCompile compiles whatever stands in a file of a package or, where project
@@ -37,7 +38,7 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		dir := t.TempDir()
-		files := map[string]string{"cue.mod/module.cue": compiler.ModuleFile("fuzz.example@v0"), "segue.cue": defaultProject, "growth/a.cue": content}
+		files := map[string]string{"cue.mod/module.cue": workspace.ModuleFile("fuzz.example@v0"), "segue.cue": defaultProject, "growth/a.cue": content}
 		if project {
 			files["segue.cue"], files["growth/a.cue"] = content, identify("growth", "a")
 		}

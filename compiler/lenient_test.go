@@ -12,17 +12,21 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/parser"
 
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/schema"
 )
 
 // schemaValue builds a package of the schema in files, in a context of its own.
 func schemaValue(t *testing.T, files map[string][]byte, pkg string) (*cue.Context, cue.Value) {
 	t.Helper()
-	disk, err := openWorkspace(context.Background(), t.TempDir())
+	disk, err := workspace.Open(context.Background(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	inst := newLoader(disk, files).schemaPackage(pkg)
+	inst := workspace.NewLoader(disk, files).SchemaPackage(pkg)
 	if inst.Err != nil {
 		t.Fatalf("%s: %v", pkg, inst.Err)
 	}
@@ -32,7 +36,7 @@ func schemaValue(t *testing.T, files map[string][]byte, pkg string) (*cue.Contex
 
 func TestLenientSchemaEvaluates(t *testing.T) {
 	for _, pkg := range schema.Packages() {
-		if _, v := schemaValue(t, lenientFiles(), pkg); v.Validate() != nil {
+		if _, v := schemaValue(t, shape.Lenient(), pkg); v.Validate() != nil {
 			t.Errorf("%s: %v", pkg, v.Validate())
 		}
 	}
@@ -48,7 +52,7 @@ func TestLenientSchemaGivesTheSame(t *testing.T) {
 		{"#HTTP", `{name: "n", trigger: pattern: "p", url: "https://x", headers: Authorization: basic: username: secret: "A"}`},
 	} {
 		var got [2]string
-		for i, files := range []map[string][]byte{schema.Files(), lenientFiles()} {
+		for i, files := range []map[string][]byte{schema.Files(), shape.Lenient()} {
 			ctx, v := schemaValue(t, files, "automation")
 			value := v.LookupPath(cue.ParsePath(call.name)).Unify(ctx.CompileString(call.value))
 			b, err := value.MarshalJSON()
@@ -56,7 +60,7 @@ func TestLenientSchemaGivesTheSame(t *testing.T) {
 				t.Errorf("%s: %v", call.name, err)
 			}
 			var raw any
-			if err := unmarshalNumber(b, &raw); err != nil {
+			if err := source.UnmarshalNumber(b, &raw); err != nil {
 				t.Fatal(err)
 			}
 			if call.name == "#HTTP" && i == 1 {
@@ -74,7 +78,7 @@ func TestLenientSchemaGivesTheSame(t *testing.T) {
 // TestLenientSchemaAcceptsAnything checks that no wrong value conflicts with the
 // lenient schema, save for a field that the schema fixes.
 func TestLenientSchemaAcceptsAnything(t *testing.T) {
-	ctx, lenient := schemaValue(t, lenientFiles(), "automation")
+	ctx, lenient := schemaValue(t, shape.Lenient(), "automation")
 	for _, def := range []string{"#Identify", "#Group", "#Track", "#HTTP"} {
 		for _, field := range []string{"name", "trigger", "enabled", "protect", "headers", "source", "url", "payload", "unknown"} {
 			for _, value := range []string{`"x"`, `5`, `true`, `null`, `[1]`, `{a: 1}`} {
@@ -90,27 +94,27 @@ func TestLenientSchemaAcceptsAnything(t *testing.T) {
 // TestShapesKnowTheSchema fails when the schema uses CUE that the shapes do not
 // understand: such a value would never be found wrong where it is.
 func TestShapesKnowTheSchema(t *testing.T) {
-	seen := map[*shape]bool{}
-	var walk func(name string, s *shape)
-	walk = func(name string, s *shape) {
+	seen := map[*shape.Shape]bool{}
+	var walk func(name string, s *shape.Shape)
+	walk = func(name string, s *shape.Shape) {
 		if s == nil || seen[s] {
 			return
 		}
 		seen[s] = true
-		if s.kind == anyShape && s.definition != "_" {
+		if s.Kind == shape.Any && s.Definition != "_" {
 			t.Errorf("%s has a shape that accepts anything", name)
 		}
-		for _, k := range sorted(s.fields) {
-			walk(name+"."+k, s.fields[k].shape)
+		for _, k := range finding.SortedKeys(s.Fields) {
+			walk(name+"."+k, s.Fields[k].Shape)
 		}
-		walk(name+"[string]", s.rest)
-		walk(name+"[]", s.elem)
-		for _, alt := range s.alts {
+		walk(name+"[string]", s.Rest)
+		walk(name+"[]", s.Elem)
+		for _, alt := range s.Alts {
 			walk(name+"|", alt)
 		}
 	}
-	for _, name := range sorted(schemaShapes()) {
-		if s := schemaShapes()[name]; s.kind == anyShape {
+	for _, name := range finding.SortedKeys(shape.All()) {
+		if s := shape.All()[name]; s.Kind == shape.Any {
 			t.Errorf("%s accepts anything", name)
 		} else {
 			walk(name, s)
@@ -129,8 +133,8 @@ func TestShapesHaveAllFields(t *testing.T) {
 		}
 		for defs.Next() {
 			name := pkg + "." + defs.Selector().String()
-			s, ok := schemaShapes()[name]
-			if !ok || s.kind != structShape {
+			s, ok := shape.All()[name]
+			if !ok || s.Kind != shape.Struct {
 				continue
 			}
 			fields, err := defs.Value().Fields(cue.Optional(true))
@@ -144,7 +148,7 @@ func TestShapesHaveAllFields(t *testing.T) {
 				}
 			}
 			slices.Sort(want)
-			if got := sorted(s.fields); !slices.Equal(got, want) {
+			if got := finding.SortedKeys(s.Fields); !slices.Equal(got, want) {
 				t.Errorf("%s: shape has %q, CUE has %q", name, got, want)
 			}
 		}

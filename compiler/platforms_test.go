@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -197,7 +198,7 @@ func TestImportedDescription(t *testing.T) {
 			t.Run(head+", "+place, func(t *testing.T) {
 				pkg := start + body
 				files := map[string]string{
-					"cue.mod/module.cue": compiler.ModuleFile("corpus.example@v0"),
+					"cue.mod/module.cue": workspace.ModuleFile("corpus.example@v0"),
 					place:                pkg,
 					"segue.cue": "import " + strconv.Quote(path) + `
 

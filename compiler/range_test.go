@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -27,7 +28,7 @@ func TestRangesEndWithTheirFile(t *testing.T) {
 		{"", span(1, 1, 1, 2), diagnostic.Range{}},
 		{"ab", diagnostic.Range{}, diagnostic.Range{}},
 	} {
-		if got := within(bytes.Split([]byte(test.content), []byte("\n")), test.have); got != test.got {
+		if got := source.Within(bytes.Split([]byte(test.content), []byte("\n")), test.have); got != test.got {
 			t.Errorf("%v in %q: %v, want %v", test.have, test.content, got, test.got)
 		}
 	}
@@ -42,7 +43,7 @@ func TestFindingsOfTruncatedFiles(t *testing.T) {
 			"project/segue.cue":    "project: \"x\"\nsources: segment: writeKey: secret: \"KEY\"\n",
 			"project/growth/a.cue": content,
 		})
-		result, err := Compile(t.Context(), Options{Dir: disk.dir})
+		result, err := Compile(t.Context(), Options{Dir: disk.Dir})
 		if err != nil {
 			t.Fatal(err)
 		}

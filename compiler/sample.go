@@ -18,6 +18,11 @@ import (
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
@@ -39,7 +44,7 @@ var concreteFiles = sync.OnceValue(func() map[string][]byte {
 			if !ok {
 				continue
 			}
-			if label, ok := fieldLabel(field); ok && strings.HasPrefix(label, "#") && strings.HasSuffix(label, "Placeholder") {
+			if label, ok := source.FieldLabel(field); ok && strings.HasPrefix(label, "#") && strings.HasSuffix(label, "Placeholder") {
 				// No text is like this one. An error in its place would be one of
 				// every definition that refers to it.
 				field.Value = &ast.UnaryExpr{Op: token.NMAT, X: ast.NewString("")}
@@ -56,14 +61,14 @@ var concreteFiles = sync.OnceValue(func() map[string][]byte {
 const samplesPerContext = 500
 
 // checkSamples renders every automation with the samples and checks the result.
-func checkSamples(ctx context.Context, disk *workspace, all []*tested) error {
-	l := newLoader(disk, concreteFiles())
+func checkSamples(ctx context.Context, disk *workspace.Disk, all []*tested) error {
+	l := workspace.NewLoader(disk, concreteFiles())
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for chunk := range slices.Chunk(all, samplesPerContext) {
 		group.Go(func() error {
 			cueContext := cuecontext.New()
-			messages := cueContext.BuildInstance(l.schemaPackage("segment"))
+			messages := cueContext.BuildInstance(l.SchemaPackage("segment"))
 			if err := messages.Err(); err != nil {
 				return fmt.Errorf("the schema of sent messages is broken: %w", err)
 			}
@@ -83,7 +88,7 @@ func checkSamples(ctx context.Context, disk *workspace, all []*tested) error {
 // sample says what is wrong with the message that the samples make.
 func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 	rendered, refused, err := t.render(nil)
-	at := valuePath{"automations", t.name}
+	at := finding.Path{"automations", t.name}
 	if err != nil {
 		return []TestProblem{{Message: "the samples can't be filled in: " + err.Error(), path: at}}
 	}
@@ -93,7 +98,7 @@ func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 		}
 		return []TestProblem{{Message: "the samples make a message that would not be sent: " + refused.Error(), path: at}}
 	}
-	if t.message.call == "http" {
+	if t.message.Call == "http" {
 		return refusal() // the schema has no shape for its body
 	}
 	body := decoded(rendered.Body)
@@ -105,16 +110,16 @@ func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 			continue
 		}
 		// CUE has decided that it is wrong; the shape says how.
-		c := &checker{}
-		c.value(body, shapeOf("segment."+def), at.with("payload"))
-		problems = sampleProblems(c.found, body)
+		c := &check.Checker{}
+		c.Value(body, shape.Of("segment."+def), at.With("payload"))
+		problems = sampleProblems(c.Found, body)
 		if len(problems) == 0 {
-			problems = []TestProblem{{Message: "the message is not right: " + problemOf(err), path: at.with("payload")}}
+			problems = []TestProblem{{Message: "the message is not right: " + problemOf(err), path: at.With("payload")}}
 		}
 	}
-	m := &message{plan: t.message.plan, call: t.message.call, at: at}
-	m.checkPlan(body)
-	for _, p := range sampleProblems(m.found, body) {
+	m := &check.Message{Plan: t.message.Plan, Call: t.message.Call, At: at}
+	m.CheckPlan(body)
+	for _, p := range sampleProblems(m.Found, body) {
 		if !slices.ContainsFunc(problems, func(q TestProblem) bool { return q.Field == p.Field }) {
 			problems = append(problems, p)
 		}
@@ -128,8 +133,8 @@ func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 // eventDefinitions are the names of the definitions of semantic events, by event.
 var eventDefinitions = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
-	for event, s := range eventShapes() {
-		for name, other := range schemaShapes() {
+	for event, s := range check.EventShapes() {
+		for name, other := range shape.All() {
 			if s == other {
 				out[event] = strings.TrimPrefix(name, "segment.")
 			}
@@ -141,7 +146,7 @@ var eventDefinitions = sync.OnceValue(func() map[string]string {
 // definitions are those of the schema that the message has to satisfy: that of
 // its call and, if the automation is right by it, that of the semantic event.
 func (t *tested) definitions(body any) []string {
-	call := t.message.call
+	call := t.message.Call
 	out := []string{"#" + strings.ToUpper(call[:1]) + call[1:]}
 	fields, _ := body.(map[string]any)
 	event, _ := fields["event"].(string)
@@ -149,24 +154,24 @@ func (t *tested) definitions(body any) []string {
 	if !ok || call != "track" {
 		return out
 	}
-	c := &checker{catalog: t.message.catalog, trigger: t.message.trigger, templates: true}
-	c.value(t.message.raw["payload"], shapeOf("segment."+def), nil)
-	if slices.ContainsFunc(c.found, func(f finding) bool { return f.Severity == diagnostic.Error }) {
+	c := &check.Checker{Catalog: t.message.Catalog, Trigger: t.message.Trigger, Templates: true}
+	c.Value(t.message.Raw["payload"], shape.Of("segment."+def), nil)
+	if slices.ContainsFunc(c.Found, func(f finding.Finding) bool { return f.Severity == diagnostic.Error }) {
 		return out // vet warns of that
 	}
 	return []string{def} // which is one of the call's as well
 }
 
 // sampleProblems are the errors among the findings about a rendered message.
-func sampleProblems(found []finding, body any) []TestProblem {
+func sampleProblems(found []finding.Finding, body any) []TestProblem {
 	var out []TestProblem
 	for _, f := range found {
 		// A sample may hold braces: they are sent as they are.
 		if f.Severity != diagnostic.Error || f.Code == "misplaced-placeholder" {
 			continue
 		}
-		p := TestProblem{Message: "with the samples, " + f.Message, Field: f.path.name(), path: f.path}
-		if v, ok := valueAt(body, f.path[3:]); ok {
+		p := TestProblem{Message: "with the samples, " + f.Message, Field: f.At.Name(), path: f.At}
+		if v, ok := valueAt(body, f.At[3:]); ok {
 			p.Got = compactJSON(v)
 		}
 		out = append(out, p)
@@ -175,7 +180,7 @@ func sampleProblems(found []finding, body any) []TestProblem {
 }
 
 // valueAt follows a path into a decoded value.
-func valueAt(v any, p valuePath) (any, bool) {
+func valueAt(v any, p finding.Path) (any, bool) {
 	for _, step := range p {
 		switch step := step.(type) {
 		case string:

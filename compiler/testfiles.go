@@ -5,10 +5,12 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"cuelang.org/go/cue/build"
 
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -18,9 +20,9 @@ func testFiles(inst *build.Instance) []string {
 	var tests []string
 	for _, f := range slices.Concat(inst.BuildFiles, inst.IgnoredFiles, inst.OrphanedFiles, inst.UnknownFiles, inst.InvalidFiles) {
 		switch {
-		case isTestFile(f.Filename):
+		case workspace.IsTestFile(f.Filename):
 			tests = append(tests, f.Filename)
-		case isSource(filepath.Base(f.Filename)) && slices.Contains(inst.BuildFiles, f):
+		case workspace.IsSource(filepath.Base(f.Filename)) && slices.Contains(inst.BuildFiles, f):
 			return nil
 		}
 	}
@@ -31,49 +33,44 @@ func testFiles(inst *build.Instance) []string {
 // nothing else in the folder. Where a file does not say its package, that is told.
 func (e *evaluation) strayTests(dir string, files []string) (diagnostic.List, error) {
 	x := e.explainer()
-	sources, err := x.sourceFiles(dir)
+	sources, err := x.SourceFiles(dir)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, name := range sources {
-		if isTestFile(name) {
+		if workspace.IsTestFile(name) {
 			continue
 		}
-		s, broken, err := x.read(path.Join(dir, name))
+		s, broken, err := x.Read(path.Join(dir, name))
 		if err != nil {
 			return nil, err
 		}
-		if s.syntax.PackageName() == "" || broken != nil && packageIdent(s.syntax) == nil {
+		if s.Syntax.PackageName() == "" || broken != nil && source.PackageIdent(s.Syntax) == nil {
 			return nil, nil
 		}
-		names = append(names, s.syntax.PackageName())
+		names = append(names, s.Syntax.PackageName())
 	}
 	var out diagnostic.List
 	for _, file := range files {
-		s, _, err := x.read(e.loader.relative(file))
+		s, _, err := x.Read(e.loader.Relative(file))
 		if err != nil {
 			return nil, err
 		}
-		clause := packageIdent(s.syntax)
+		clause := source.PackageIdent(s.Syntax)
 		if clause == nil {
 			continue
 		}
-		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "no-package", File: s.name, Range: rangeOf(clause.Pos(), clause.End()),
+		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "no-package", File: s.Name, Range: source.RangeOf(clause.Pos(), clause.End()),
 			Message: "the folder has no package " + clause.Name + " that these tests could be of", Help: "declare its automations, or remove the file"}
 		if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 0 {
-			d.Help = "its package is " + oneOf(names)
+			d.Help = "its package is " + finding.OneOf(names)
 		}
-		if near := Nearest(clause.Name, names); near != "" || len(names) == 1 {
-			d.Suggestion = cmp.Or(near, oneOf(names))
-			d.Help = didYouMean("package " + d.Suggestion)
+		if near := finding.Nearest(clause.Name, names); near != "" || len(names) == 1 {
+			d.Suggestion = cmp.Or(near, finding.OneOf(names))
+			d.Help = finding.DidYouMean("package " + d.Suggestion)
 		}
 		out = append(out, d)
 	}
 	return out, nil
-}
-
-// isTestFile reports whether a file is for segue test only.
-func isTestFile(name string) bool {
-	return strings.HasSuffix(name, "_test.cue") && !ignoredName(path.Base(name))
 }

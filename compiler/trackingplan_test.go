@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -63,7 +64,7 @@ automations: "x": automation.#Track & {
 func compileFiles(t *testing.T, files map[string]string) []string {
 	t.Helper()
 	if _, ok := files["cue.mod/module.cue"]; !ok {
-		files["cue.mod/module.cue"] = compiler.ModuleFile("corpus.example@v0")
+		files["cue.mod/module.cue"] = workspace.ModuleFile("corpus.example@v0")
 	}
 	result, err := compiler.Compile(context.Background(), compiler.Options{Dir: writeProject(t, files)})
 	if err != nil {
@@ -385,7 +386,7 @@ func TestTrackingPlanFixes(t *testing.T) {
 	} {
 		plan := strings.Replace(planProject+exportPlan, "format!:", "format?:", 1)
 		dir := writeProject(t, map[string]string{"segue.cue": plan,
-			"growth/a.cue": track(fields), "cue.mod/module.cue": compiler.ModuleFile("corpus.example@v0")})
+			"growth/a.cue": track(fields), "cue.mod/module.cue": workspace.ModuleFile("corpus.example@v0")})
 		file := filepath.Join(dir, "growth", "a.cue")
 		for round := range 2 {
 			result, err := compiler.Compile(context.Background(), compiler.Options{Dir: dir})
@@ -420,7 +421,7 @@ func TestTrackingPlanFixes(t *testing.T) {
 func BenchmarkTrackingPlan(b *testing.B) {
 	for _, plan := range []string{"", exportPlan} {
 		name := "without"
-		files := map[string]string{"segue.cue": planProject + plan, "cue.mod/module.cue": compiler.ModuleFile("corpus.example@v0")}
+		files := map[string]string{"segue.cue": planProject + plan, "cue.mod/module.cue": workspace.ModuleFile("corpus.example@v0")}
 		if plan != "" {
 			name = "with"
 		}

@@ -9,7 +9,9 @@ import (
 	"cuelang.org/go/cue/format"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/project"
+	"github.com/seguehq/segue/compiler/workspace"
 )
 
 var pulled = []automation.Trigger{
@@ -71,7 +73,7 @@ journeys: {
 `
 
 func TestFormatTriggers(t *testing.T) {
-	got, err := compiler.FormatTriggers(pulled)
+	got, err := project.FormatTriggers(pulled)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func TestFormatTriggers(t *testing.T) {
 	for i, j := 0, len(reversed)-1; i < j; i, j = i+1, j-1 {
 		reversed[i], reversed[j] = reversed[j], reversed[i]
 	}
-	if again, err := compiler.FormatTriggers(reversed); err != nil || string(again) != string(got) {
+	if again, err := project.FormatTriggers(reversed); err != nil || string(again) != string(got) {
 		t.Errorf("another order gives another file: %v\n%s", err, again)
 	}
 }
@@ -108,8 +110,8 @@ automations: c: {name: "C", trigger: pattern: "Report exported"}
 func TestUnknownTrigger(t *testing.T) {
 	files := map[string]string{
 		"segue.cue":              "project: \"growth\"\nsources: segment: writeKey: secret: \"KEY\"\n",
-		"cue.mod/module.cue":     compiler.ModuleFile("corpus.example@v0"),
-		compiler.TriggersFile:    pulledFile,
+		"cue.mod/module.cue":     workspace.ModuleFile("corpus.example@v0"),
+		config.TriggersFile:      pulledFile,
 		"growth/automations.cue": triggersProject,
 	}
 	if found := findingsOf(t, files); len(found) > 0 {
@@ -135,7 +137,7 @@ func TestUnknownTrigger(t *testing.T) {
 	}
 	// Without the package any name will do, and so it does with a package of that
 	// name that says nothing of a platform.
-	delete(files, compiler.TriggersFile)
+	delete(files, config.TriggersFile)
 	files["triggers/own.cue"] = "package triggers\n\n#AccountActivated: pattern: \"x\"\n"
 	files["growth/automations.cue"] = strings.Replace(triggersProject, `triggers.journeys["Account activated"]`, `journey: "y"`, 1)
 	if found := findingsOf(t, files); len(found) != 0 {
@@ -146,16 +148,16 @@ func TestUnknownTrigger(t *testing.T) {
 func TestWriteTriggers(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "triggers", "triggers.cue")
-	if changed, err := compiler.WriteTriggers(t.Context(), dir, pulled); err != nil || !changed {
+	if changed, err := project.WriteTriggers(t.Context(), dir, pulled); err != nil || !changed {
 		t.Fatalf("changed %v, %v", changed, err)
 	}
 	if got, err := os.ReadFile(name); err != nil || string(got) != pulledFile {
 		t.Errorf("%v:\n%s", err, got)
 	}
-	if changed, err := compiler.WriteTriggers(t.Context(), dir, pulled); err != nil || changed {
+	if changed, err := project.WriteTriggers(t.Context(), dir, pulled); err != nil || changed {
 		t.Errorf("a second time: changed %v, %v", changed, err)
 	}
-	if changed, err := compiler.WriteTriggers(t.Context(), dir, pulled[:2]); err != nil || !changed {
+	if changed, err := project.WriteTriggers(t.Context(), dir, pulled[:2]); err != nil || !changed {
 		t.Errorf("with fewer: changed %v, %v", changed, err)
 	}
 	entries, err := os.ReadDir(filepath.Dir(name))
@@ -173,7 +175,7 @@ func TestWriteTriggers(t *testing.T) {
 		if err := make(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := compiler.WriteTriggers(t.Context(), dir, pulled); err == nil || !strings.Contains(err.Error(), "left as it") {
+		if _, err := project.WriteTriggers(t.Context(), dir, pulled); err == nil || !strings.Contains(err.Error(), "left as it") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -10,11 +10,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seguehq/segue/compiler/workspace"
 )
 
 // A tree is what a test puts into a project: files by their names, and links that
 // start with "-> ".
-func openTree(t *testing.T, tree map[string]string) *workspace {
+func openTree(t *testing.T, tree map[string]string) *workspace.Disk {
 	t.Helper()
 	top, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -34,7 +36,7 @@ func openTree(t *testing.T, tree map[string]string) *workspace {
 			t.Fatal(err)
 		}
 	}
-	disk, err := openWorkspace(context.Background(), filepath.Join(top, "project"))
+	disk, err := workspace.Open(context.Background(), filepath.Join(top, "project"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func TestWorkspaceReadsWhatIsInIt(t *testing.T) {
 		"a.cue": "a", "deep/er/b.cue": "b", "link.cue": "a", "chain.cue": "a", "absolute.cue": "a",
 		"there-and-back.cue": "b", "folder/b.cue": "b", "deep/up/a.cue": "a", "deep/up/deep/up/a.cue": "a",
 	} {
-		if got, err := disk.read(name); err != nil || string(got) != want {
+		if got, err := disk.Read(name); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
@@ -84,27 +86,27 @@ func TestWorkspaceReadsWhatIsInIt(t *testing.T) {
 		"gone.cue": "unreadable-file", "circle": "unreadable-file", "one": "unreadable-file", "circle/a.cue": "unreadable-file",
 		"deep": "unreadable-file", "../outside/a.cue": "outside-project",
 	} {
-		got, err := disk.read(name)
-		var r *refusal
+		got, err := disk.Read(name)
+		var r *workspace.Refusal
 		if !errors.As(err, &r) || r.Code != code || len(got) > 0 {
 			t.Errorf("%s: %q, %v; want %s", name, got, err, code)
 		}
 	}
-	if _, err := disk.read("missing.cue"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := disk.Read("missing.cue"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	if _, err := disk.readDir("out"); err == nil {
+	if _, err := disk.ReadDir("out"); err == nil {
 		t.Error("a folder outside was listed")
 	}
 }
 
 func TestWorkspaceReadsNothingHuge(t *testing.T) {
 	disk := openTree(t, map[string]string{"project/a.cue": ""})
-	if err := os.Truncate(disk.dir+"/a.cue", 10<<30); err != nil {
+	if err := os.Truncate(disk.Dir+"/a.cue", 10<<30); err != nil {
 		t.Skip(err)
 	}
-	var r *refusal
-	if _, err := disk.read("a.cue"); !errors.As(err, &r) || r.Code != "file-too-large" {
+	var r *workspace.Refusal
+	if _, err := disk.Read("a.cue"); !errors.As(err, &r) || r.Code != "file-too-large" {
 		t.Errorf("%v", err)
 	}
 }
@@ -112,16 +114,16 @@ func TestWorkspaceReadsNothingHuge(t *testing.T) {
 // A link that is put in the place of a folder, after it was looked at, leads nowhere.
 func TestWorkspaceIsConfinedMeanwhile(t *testing.T) {
 	disk := openTree(t, map[string]string{"project/growth/a.cue": "a", "outside/a.cue": "secret"})
-	if _, err := disk.read("growth/a.cue"); err != nil {
+	if _, err := disk.Read("growth/a.cue"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(disk.dir+"/growth", disk.dir+"/moved"); err != nil {
+	if err := os.Rename(disk.Dir+"/growth", disk.Dir+"/moved"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("../outside", disk.dir+"/growth"); err != nil {
+	if err := os.Symlink("../outside", disk.Dir+"/growth"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := disk.read("growth/a.cue"); err == nil {
+	if got, err := disk.Read("growth/a.cue"); err == nil {
 		t.Errorf("read %q", got)
 	}
 }
@@ -159,11 +161,11 @@ var dependent = map[string]string{
 
 func TestSilentRegistry(t *testing.T) {
 	silentRegistry(t)
-	before := registrySilence
-	registrySilence = 50 * time.Millisecond
-	t.Cleanup(func() { registrySilence = before })
+	before := workspace.RegistrySilence
+	workspace.RegistrySilence = 50 * time.Millisecond
+	t.Cleanup(func() { workspace.RegistrySilence = before })
 	disk := openTree(t, dependent)
-	result, err := Compile(t.Context(), Options{Dir: disk.dir})
+	result, err := Compile(t.Context(), Options{Dir: disk.Dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +190,7 @@ func TestSilentRegistryIsInterrupted(t *testing.T) {
 		<-asked
 		cancel(interrupted)
 	}()
-	if result, err := Compile(ctx, Options{Dir: disk.dir}); !errors.Is(err, interrupted) {
+	if result, err := Compile(ctx, Options{Dir: disk.Dir}); !errors.Is(err, interrupted) {
 		t.Errorf("%+v, %v", result, err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/finding"
 )
 
 // completing is the argument with which a completion script asks what may come
@@ -76,7 +76,7 @@ func unknownCommand(of string, commands []*cli.Command, name string) error {
 	for _, c := range commands {
 		names = append(names, c.Name)
 	}
-	if near := compiler.Nearest(name, names); near != "" {
+	if near := finding.Nearest(name, names); near != "" {
 		return fmt.Errorf("there is no command %q; did you mean %s %s?", name, of, near)
 	}
 	return fmt.Errorf("there is no command %q; %s --help lists them", name, of)
@@ -114,7 +114,7 @@ func unknownFlag(command string, flags []cli.Flag, name string) error {
 		// A letter is near to every other letter.
 		names = append(names, slices.DeleteFunc(slices.Clone(f.Names()), func(n string) bool { return len(n) == 1 })...)
 	}
-	if near := compiler.Nearest(name, names); near != "" {
+	if near := finding.Nearest(name, names); near != "" {
 		return fmt.Errorf("%s has no flag %s; did you mean %s?", command, dashed(name), dashed(near))
 	}
 	return fmt.Errorf("%s has no flag %s; see %s --help", command, dashed(name), command)

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/limits"
 )
 
 // overrunVariable carries, from a process that went over a limit to the one that
@@ -24,13 +24,13 @@ type overruns struct {
 // process in which a package goes over a limit replaces itself by one that does
 // without that package. Commands compile before they do anything else, so that
 // nothing is done twice.
-func (t *terminal) limits() compiler.Limits {
+func (t *terminal) limits() limits.Limits {
 	var known overruns
 	if text := os.Getenv(overrunVariable); text != "" {
 		// What is not understood was not written by segue, and is of no use.
 		_ = json.Unmarshal([]byte(text), &known)
 	}
-	return compiler.Limits{Alone: known.Alone, GivenUp: known.GivenUp, OverBudget: func(o compiler.Overrun) {
+	return limits.Limits{Alone: known.Alone, GivenUp: known.GivenUp, OverBudget: func(o limits.Overrun) {
 		known.add(o)
 		err := t.restart(known)
 		fmt.Fprintf(t.stderr, "error: the evaluation of %v went over its %s limit, and segue could not start anew: %v\n", o.Folders, o.Limit, err)
@@ -39,7 +39,7 @@ func (t *terminal) limits() compiler.Limits {
 }
 
 // add notes an overrun: one folder is to blame, of several each is tried alone.
-func (o *overruns) add(over compiler.Overrun) {
+func (o *overruns) add(over limits.Overrun) {
 	if len(over.Folders) > 1 {
 		o.Alone = append(o.Alone, over.Folders...)
 		slices.Sort(o.Alone)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 )
 
 const compileHelp = `Compile prints the project's automations as canonical JSON, sorted by key: the
@@ -99,7 +100,7 @@ func writeFile(ctx context.Context, top, name string, content []byte) error {
 	case err == nil && (isCUE(name) || isCUE(resolved(name))):
 		return fmt.Errorf("%s is a CUE file, and -o would replace it by JSON; name another file", name)
 	}
-	if err := compiler.WriteFile(ctx, top, name, content); err != nil {
+	if err := workspace.WriteFile(ctx, top, name, content); err != nil {
 		return fmt.Errorf("can't write %s: %w", name, cause(err))
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/platform/embedded"
 	"github.com/seguehq/segue/platform/n8n"
 	"github.com/seguehq/segue/platform/nodered"
@@ -36,7 +36,7 @@ const (
 // connect returns the platform of the target that has the name. The secrets hold the values of what
 // the target and the automations refer to. Only to read, it makes nothing that
 // is not there.
-func (t *terminal) connect(ctx context.Context, project *compiler.Project, name string, target compiler.Target, secrets map[string]automation.Secret, use connectionUse) (connection, error) {
+func (t *terminal) connect(ctx context.Context, project *config.Project, name string, target config.Target, secrets map[string]automation.Secret, use connectionUse) (connection, error) {
 	if err := checkSecrecy(name, target, secrets); err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func opened[P connection](p P, err error) (connection, error) {
 
 // connectEmbedded returns the embedded platform of a target, within segue or
 // where it is served.
-func (t *terminal) connectEmbedded(ctx context.Context, project *compiler.Project, target compiler.Target, secrets map[string]automation.Secret, use connectionUse) (*embedded.Platform, error) {
+func (t *terminal) connectEmbedded(ctx context.Context, project *config.Project, target config.Target, secrets map[string]automation.Secret, use connectionUse) (*embedded.Platform, error) {
 	if target.URL != "" {
 		return embedded.NewClient(target.URL, secrets[target.Token.Name], embedded.ClientOptions{Timeout: time.Duration(target.Timeout), Mask: t.mask})
 	}
@@ -92,7 +92,7 @@ func (t *terminal) connectEmbedded(ctx context.Context, project *compiler.Projec
 }
 
 // platformCredential is the secret that shows the platform who segue is.
-func platformCredential(target compiler.Target) compiler.SecretRef {
+func platformCredential(target config.Target) config.SecretRef {
 	switch {
 	case target.APIKey.Name != "":
 		return target.APIKey
@@ -104,7 +104,7 @@ func platformCredential(target compiler.Target) compiler.SecretRef {
 
 // credentialUse is the target's use of its token, API key or password, if it has
 // one.
-func credentialUse(name string, target compiler.Target) []sync.SecretUse {
+func credentialUse(name string, target config.Target) []sync.SecretUse {
 	field := "token"
 	switch {
 	case target.APIKey.Name != "":

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/finding"
 )
 
 const explainHelp = `Explain says what a finding's code means, why it matters, and shows a wrong and a
@@ -22,8 +22,8 @@ func explainCommand(t *terminal) *cli.Command {
 		Action: func(c *cli.Context) error {
 			switch c.NArg() {
 			case 0:
-				for _, code := range compiler.Codes() {
-					e, _ := compiler.Explain(code.Name)
+				for _, code := range finding.Codes() {
+					e, _ := finding.Explain(code.Name)
 					t.printf("%-26s %s\n", code.Name, e.Title)
 				}
 				return nil
@@ -37,13 +37,13 @@ func explainCommand(t *terminal) *cli.Command {
 }
 
 func (t *terminal) explain(name string) error {
-	e, ok := compiler.Explain(name)
+	e, ok := finding.Explain(name)
 	if !ok {
 		var names []string
-		for _, code := range compiler.Codes() {
+		for _, code := range finding.Codes() {
 			names = append(names, code.Name)
 		}
-		if near := compiler.Nearest(name, names); near != "" {
+		if near := finding.Nearest(name, names); near != "" {
 			return fmt.Errorf("there is no code %q; did you mean %s?", name, near)
 		}
 		return fmt.Errorf("there is no code %q; segue explain lists them", name)
@@ -54,7 +54,7 @@ func (t *terminal) explain(name string) error {
 	return nil
 }
 
-func (t *terminal) example(title string, files []compiler.ExampleFile) {
+func (t *terminal) example(title string, files []finding.ExampleFile) {
 	for _, f := range files {
 		t.printf("\n%s, %s:\n\n%s", title, f.Name, f.Content)
 	}

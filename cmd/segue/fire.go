@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/platform/embedded"
 )
@@ -99,7 +99,7 @@ func (t *terminal) fire(c *cli.Context) error {
 }
 
 // fireValues reads the placeholders' values, or takes the samples.
-func (t *terminal) fireValues(ctx context.Context, project *compiler.Project, kind automation.TriggerKind, file string) (json.RawMessage, error) {
+func (t *terminal) fireValues(ctx context.Context, project *config.Project, kind automation.TriggerKind, file string) (json.RawMessage, error) {
 	if file == "" {
 		return json.Marshal(project.Catalog.Samples(kind))
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -52,7 +53,7 @@ func fixRound(ctx context.Context, list diagnostic.List, fixed map[string]int) (
 	}
 	for _, file := range slices.Sorted(maps.Keys(byFile)) {
 		n, err := diagnostic.FixFiles(byFile[file], readProject, func(name string, content []byte) error {
-			return cause(compiler.WriteFile(ctx, ".", name, content))
+			return cause(workspace.WriteFile(ctx, ".", name, content))
 		})
 		fixed[file] += n
 		total += n
@@ -64,7 +65,7 @@ func fixRound(ctx context.Context, list diagnostic.List, fixed map[string]int) (
 }
 
 // readProject reads a file of the project in the current folder.
-func readProject(name string) ([]byte, error) { return compiler.ReadFile(".", name) }
+func readProject(name string) ([]byte, error) { return workspace.ReadFile(".", name) }
 
 // fixedLines says what was fixed, a line for each file.
 func fixedLines(fixed map[string]int) []string {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
@@ -101,7 +101,7 @@ func (t *terminal) initProject(ctx context.Context, dir string) error {
 		}
 	}
 	type file struct{ name, content string }
-	files := []file{{"cue.mod/module.cue", compiler.ModuleFile("segue.example/" + name)}}
+	files := []file{{"cue.mod/module.cue", workspace.ModuleFile("segue.example/" + name)}}
 	if !existed {
 		// An example would be in the way of files that are there.
 		if _, err := os.Lstat(filepath.Join(dir, "growth")); errors.Is(err, fs.ErrNotExist) && !hasSource(dir) {
@@ -230,7 +230,7 @@ func projectName(folder string) string {
 
 // ignored reports whether Git leaves the embedded platform's data alone.
 func ignored(dir string) bool {
-	content, err := compiler.ReadFile(dir, ".gitignore")
+	content, err := workspace.ReadFile(dir, ".gitignore")
 	return err == nil && ignoresData.Match(content)
 }
 
@@ -244,7 +244,7 @@ func createFile(ctx context.Context, dir, name, content string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("can't make the folder %s: %w", dir, cause(err))
 	}
-	if err := compiler.WriteFile(ctx, dir, name, []byte(content)); err != nil {
+	if err := workspace.WriteFile(ctx, dir, name, []byte(content)); err != nil {
 		return fmt.Errorf("can't write %s: %w", name, cause(err))
 	}
 	return nil

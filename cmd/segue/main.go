@@ -15,7 +15,7 @@ import (
 	"github.com/fatih/color"
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
@@ -34,7 +34,7 @@ func main() {
 	}
 	// Garbage alone must not bring a package over the compiler's limit.
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(compiler.DefaultMemory / 10 * 9)
+		debug.SetMemoryLimit(limits.DefaultMemory / 10 * 9)
 	}
 	ctx, stop := interruptContext()
 	status := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/finding"
 )
 
 const renderHelp = `Render prints the request that an automation would send, with its placeholders
@@ -81,7 +82,7 @@ func find(result *compiler.Result, key string) (automation.Automation, error) {
 		}
 		keys = append(keys, a.Key)
 	}
-	if near := compiler.Nearest(key, keys); near != "" {
+	if near := finding.Nearest(key, keys); near != "" {
 		return automation.Automation{}, fmt.Errorf("there is no automation %q; did you mean %s?", key, near)
 	}
 	return automation.Automation{}, fmt.Errorf("there is no automation %q; segue compile lists them", key)
@@ -94,7 +95,7 @@ func known(values map[string]any, catalog automation.Catalog, file string) error
 		if _, ok := catalog[name]; ok {
 			continue
 		}
-		if near := compiler.Nearest(name, slices.Sorted(maps.Keys(catalog))); near != "" {
+		if near := finding.Nearest(name, slices.Sorted(maps.Keys(catalog))); near != "" {
 			return fmt.Errorf("%s: there is no placeholder %q; did you mean %s?", file, name, near)
 		}
 		return fmt.Errorf("%s: there is no placeholder %q in the catalog; add it under placeholders in segue.cue", file, name)

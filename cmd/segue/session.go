@@ -10,7 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
@@ -23,7 +24,7 @@ func targetFlag() cli.Flag {
 // A session is a compiled project and the target that is to match it.
 type session struct {
 	desired  sync.Desired
-	target   compiler.Target
+	target   config.Target
 	platform connection
 	// noSecrets says that the values of secrets are not at hand, and why.
 	noSecrets string
@@ -81,13 +82,13 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 }
 
 // target reads the project file and picks a target.
-func (t *terminal) target(ctx context.Context, name string) (*compiler.Project, string, compiler.Target, error) {
-	project, findings, err := compiler.LoadProject(ctx, ".", t.limits())
+func (t *terminal) target(ctx context.Context, name string) (*config.Project, string, config.Target, error) {
+	project, findings, err := project.Load(ctx, ".", t.limits())
 	if err != nil {
-		return nil, "", compiler.Target{}, err
+		return nil, "", config.Target{}, err
 	}
 	if project == nil {
-		return nil, "", compiler.Target{}, t.findings(t.stderr, findings)
+		return nil, "", config.Target{}, t.findings(t.stderr, findings)
 	}
 	name, target, err := project.Target(name)
 	return project, name, target, t.projectError(err)
@@ -95,7 +96,7 @@ func (t *terminal) target(ctx context.Context, name string) (*compiler.Project, 
 
 // projectError shows the finding that an error about the project file is.
 func (t *terminal) projectError(err error) error {
-	var finding *compiler.ProjectError
+	var finding *config.ProjectError
 	if errors.As(err, &finding) {
 		return t.findings(t.stderr, diagnostic.List{finding.Diagnostic})
 	}

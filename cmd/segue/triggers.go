@@ -5,7 +5,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
@@ -81,7 +82,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if len(triggers) == 0 {
 		return fmt.Errorf("%s lists no patterns and no journeys; nothing was written", name)
 	}
-	changed, err := compiler.WriteTriggers(c.Context, settings.Dir, triggers)
+	changed, err := project.WriteTriggers(c.Context, settings.Dir, triggers)
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if !changed {
 		verb = "There is nothing new in"
 	}
-	t.printf("%s %s: %s of %s.\n", verb, compiler.TriggersFile, diagnostic.Plural(len(triggers), "trigger"), diagnostic.Printable(name))
+	t.printf("%s %s: %s of %s.\n", verb, config.TriggersFile, diagnostic.Plural(len(triggers), "trigger"), diagnostic.Printable(name))
 	return nil
 }
 

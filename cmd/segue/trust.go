@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 	"github.com/seguehq/segue/trust"
@@ -37,7 +37,7 @@ func trustFlags() []cli.Flag {
 
 // secrets looks up the secrets that are used. What of the machine the project
 // asks for and may not have is an error, before anything is run or sent.
-func (t *terminal) secrets(c *cli.Context, project *compiler.Project, uses []sync.SecretUse) (map[string]automation.Secret, error) {
+func (t *terminal) secrets(c *cli.Context, project *config.Project, uses []sync.SecretUse) (map[string]automation.Secret, error) {
 	if err := refuseMachineVariables(project, uses, c.StringSlice("allow-env")); err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func usedAt(where []string) string {
 
 // variableOf is the environment variable that a secret comes from, "" for one
 // that has another source.
-func variableOf(project *compiler.Project, secret string) string {
+func variableOf(project *config.Project, secret string) string {
 	source := project.Secrets[secret]
 	switch {
 	case len(source.Exec) > 0 || source.File != "":
@@ -88,7 +88,7 @@ func variableOf(project *compiler.Project, secret string) string {
 
 // refuseMachineVariables is the error of a project that asks for variables which
 // belong to the machine.
-func refuseMachineVariables(project *compiler.Project, uses []sync.SecretUse, allowed []string) error {
+func refuseMachineVariables(project *config.Project, uses []sync.SecretUse, allowed []string) error {
 	where := usesOf(uses)
 	var lines, names []string
 	for _, secret := range slices.Sorted(maps.Keys(where)) {
@@ -118,7 +118,7 @@ func refuseMachineVariables(project *compiler.Project, uses []sync.SecretUse, al
 // askForTrust asks the person at the terminal about each command, and each file
 // outside of the project, that nobody has allowed yet. Where there is no
 // terminal, the first such is an error.
-func (t *terminal) askForTrust(ctx context.Context, project *compiler.Project, uses []sync.SecretUse) error {
+func (t *terminal) askForTrust(ctx context.Context, project *config.Project, uses []sync.SecretUse) error {
 	where := usesOf(uses)
 	asks, err := trust.Asks(project.Dir, project.Secrets, slices.Sorted(maps.Keys(where)))
 	if err != nil {
@@ -173,7 +173,7 @@ func (t *terminal) untrusted(asks []trust.Ask, where map[string][]string) error 
 // noneGiven reports whether no value is there for any of the uses: all come from
 // environment variables, which are not set or empty, as those of a pull request
 // from a fork are.
-func noneGiven(project *compiler.Project, uses []sync.SecretUse) bool {
+func noneGiven(project *config.Project, uses []sync.SecretUse) bool {
 	for _, u := range uses {
 		if name := variableOf(project, u.Secret); name == "" || os.Getenv(name) != "" {
 			return false
@@ -184,7 +184,7 @@ func noneGiven(project *compiler.Project, uses []sync.SecretUse) bool {
 
 // checkSecrecy refuses to send credentials to a target that others can read on
 // their way.
-func checkSecrecy(name string, target compiler.Target, secrets map[string]automation.Secret) error {
+func checkSecrecy(name string, target config.Target, secrets map[string]automation.Secret) error {
 	if len(secrets) == 0 || !automation.ReadableOnTheWay(target.URL) {
 		return nil
 	}

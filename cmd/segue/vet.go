@@ -12,6 +12,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/credential"
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -101,14 +103,14 @@ func (t *terminal) report(w io.Writer, format string, list diagnostic.List, most
 func readSource(name string) ([]byte, error) {
 	content, err := readProject(name)
 	if filepath.Ext(name) == ".cue" {
-		content = compiler.MaskCredentials(content)
+		content = credential.Mask(content)
 	}
 	return content, err
 }
 
 // describe explains a code to tools that show findings.
 func describe(code string) diagnostic.Rule {
-	e, _ := compiler.Explain(code)
+	e, _ := finding.Explain(code)
 	return diagnostic.Rule{Summary: e.Title, Help: e.Why}
 }
 

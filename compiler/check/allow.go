@@ -1,0 +1,73 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// silence removes the warnings that the automation allows, and reports what it
+// allows in vain. What comes from comparing automations is not known yet: those
+// codes are kept in pending.
+func (m *Message) silence() {
+	allow, _ := m.Raw["allow"].(map[string]any)
+	meant := func(name string) { // it has a finding that says how to allow it
+		m.Found = slices.DeleteFunc(m.Found, func(f finding.Finding) bool { return f.Code == name && f.Severity == diagnostic.Warning })
+	}
+	list, _ := m.Raw["allow"].([]any)
+	for _, name := range list {
+		if name, ok := name.(string); ok {
+			meant(name)
+		}
+	}
+	for _, name := range finding.SortedKeys(allow) {
+		at := m.At.With("allow", name)
+		code, known := finding.CodeOf(name)
+		if !known {
+			m.unknownCode(name, allow, at)
+			meant(m.Found[len(m.Found)-1].Suggestion)
+			continue
+		}
+		before := len(m.Found)
+		m.Found = slices.DeleteFunc(m.Found, func(f finding.Finding) bool { return f.Code == name && f.Severity == diagnostic.Warning })
+		switch isError := func(f finding.Finding) bool { return f.Code == name }; {
+		case len(m.Found) < before:
+		case code.Severity == diagnostic.Error, slices.ContainsFunc(m.Found, isError):
+			w := m.Report("unused-allow", at, finding.AtLabel, "an error can't be silenced, and %s is one", name)
+			w.Severity, w.Help = diagnostic.Warning, "remove the line, and correct what is wrong"
+		case m.Failed(), m.Gaps != nil, m.Undetermined, len(m.Partial) > 0: // not everything could be checked
+		case code.Comparing:
+			m.pending = append(m.pending, name)
+		default:
+			f := UnusedAllow(at)
+			m.Found = append(m.Found, f)
+		}
+	}
+}
+
+// UnusedAllow says that an automation allows what it does not do.
+func UnusedAllow(at finding.Path) finding.Finding {
+	name := at[len(at)-1].(string)
+	return finding.Finding{At: at, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Warning, Code: "unused-allow",
+		Message: "there is no warning " + name + " here that could be silenced", Help: "remove the line"}}
+}
+
+func (m *Message) unknownCode(name string, allow map[string]any, at finding.Path) {
+	w := m.Report("unknown-code", at, finding.AtLabel, "there is no warning called %q", name)
+	var names []string
+	for _, c := range finding.Table {
+		if c.Severity == diagnostic.Warning && c.Name != "unused-allow" {
+			names = append(names, c.Name)
+		}
+	}
+	if near := finding.Nearest(name, names); near != "" {
+		w.Suggestion, w.Help = near, finding.DidYouMean(near)
+		if _, taken := allow[near]; !taken {
+			w.Repair = &finding.Repair{How: finding.RenameField, Text: near}
+		}
+		return
+	}
+	w.Help = "the warnings are " + strings.Join(names, ", ")
+}

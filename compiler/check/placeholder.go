@@ -1,0 +1,322 @@
+package check
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
+)
+
+// template checks the placeholders of a text, and whether they suit its shape.
+// It reports whether the text has any, right or wrong.
+func (c *Checker) template(v string, s *shape.Shape, p finding.Path) bool {
+	t, err := automation.ParseTemplate(v)
+	var malformed automation.SyntaxErrors
+	errors.As(err, &malformed)
+	defer c.certainIn(v, s, p, len(c.Found))
+	single := c.foreign(v, p)
+	if len(malformed)+len(t.References()) == 0 {
+		return single
+	}
+	if !c.Templates {
+		w := c.Report("misplaced-placeholder", p, finding.AtValue, "a placeholder can't stand in %s: it would be used as it is", p.Name())
+		w.Help = "placeholders can stand in the payload, in header values, and in the path and query of a URL"
+		return true
+	}
+	for i, e := range malformed {
+		if e.Problem == automation.Unopened && i > 0 && malformed[i-1].Problem == automation.Unclosed {
+			continue // it closes what was found to be open
+		}
+		c.malformed(e, p)
+	}
+	ref, lone := t.Lone()
+	if spaced, ok := t.BlanksAround(); ok && len(malformed) == 0 {
+		w := c.Report("stray-blanks", p, finding.AtValue, "the value of %s would have blanks around it: %q", p.Name(), v)
+		w.Suggestion = spaced.String()
+		w.Help = fmt.Sprintf("write %q", spaced.String())
+		w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: finding.Quoted(strings.TrimSpace(v)).Text, Shared: true}
+		ref, lone = spaced, true
+	}
+	if m := castOutside.FindStringSubmatchIndex(v); m != nil && len(malformed) == 0 && castOf(v[m[4]:m[5]]) != "" {
+		whole := t.References()[0]
+		if s.Kind != shape.Text {
+			whole.Cast = automation.Cast(castOf(v[m[4]:m[5]]))
+		}
+		w := c.Report("malformed-placeholder", p, finding.AtValue, "the cast stands behind the braces: it would be sent as it stands")
+		partOf(w, v, m[2], len(v)-m[2])
+		w.Suggestion, w.Help = whole.String(), fmt.Sprintf("write %q", whole.String())
+		if c.fits(whole.String(), s, p) {
+			w.Repair = &finding.Repair{How: finding.RewriteText, Text: whole.String(), Shared: true}
+		}
+		return true
+	}
+	known := true
+	for _, r := range t.References() {
+		known = c.reference(r, v, p) && known
+	}
+	if known && len(malformed) == 0 {
+		c.suits(v, ref, lone, s, p)
+	}
+	return true
+}
+
+// castOutside is a placeholder with a cast behind it.
+var castOutside = regexp.MustCompile(`^[ \t]*(\{\{[^{}|]*\}\})[ \t]*\|[ \t]*([A-Za-z]+)[ \t]*$`)
+
+// partOf makes a finding about a placeholder, not about the whole text.
+func partOf(w *finding.Finding, v string, offset, length int) *finding.Finding {
+	w.Part, w.Offset = v[offset:offset+length], offset
+	return w
+}
+
+func (c *Checker) malformed(e automation.SyntaxError, p finding.Path) {
+	code := "malformed-placeholder"
+	if e.Problem == automation.UnknownCast {
+		code = "unknown-cast"
+	}
+	w := c.Report(code, p, finding.AtValue, "%s", e.Error())
+	w.Part, w.Offset = e.Text, e.Offset
+	switch e.Problem {
+	case automation.UnknownCast:
+		if near := nearestCast(e.Cast); near != "" {
+			w.Suggestion = near
+			w.Help = finding.DidYouMean(automation.Reference{Name: e.Name, Cast: automation.Cast(near)}.String())
+			w.Repair = otherCast(e, near)
+			return
+		}
+		w.Help = "the casts are number and boolean; without one, the value is a text"
+	case automation.CastInText:
+		w.Help = "remove the cast, or let the placeholder be the whole value"
+	default:
+		if e.Problem == automation.BadName && automation.ValidName(e.Name) {
+			w.Message = fmt.Sprintf("placeholder %s has a bar, but what follows is no cast", e.Text)
+		}
+		name := e.Name
+		if !automation.ValidName(name) {
+			name = finding.Nearest(name, c.names())
+		} else if _, ok := c.Catalog[name]; !ok {
+			name = finding.Nearest(name, c.names())
+		}
+		if name != "" {
+			w.Suggestion = name
+			w.Help = "write {{" + name + "}}"
+			w.Repair = c.wellFormed(e)
+		} else {
+			w.Help = "write a placeholder as in {{userId}}"
+		}
+	}
+}
+
+// nearestCast returns the cast that was probably meant.
+func nearestCast(cast string) string {
+	switch strings.ToLower(cast) {
+	case "int", "integer", "float", "double", "decimal", "num", "numeric":
+		return string(automation.CastNumber)
+	case "bool", "flag":
+		return string(automation.CastBoolean)
+	}
+	return finding.Nearest(cast, []string{string(automation.CastNumber), string(automation.CastBoolean)})
+}
+
+// castOf returns a cast that is one, or the one that was probably meant.
+func castOf(cast string) string {
+	if cast == string(automation.CastNumber) || cast == string(automation.CastBoolean) {
+		return cast
+	}
+	return nearestCast(cast)
+}
+
+func (c *Checker) names() []string { return finding.SortedKeys(c.Catalog) }
+
+// reference checks one placeholder against the catalog, and reports whether it
+// can be relied on.
+func (c *Checker) reference(r automation.Reference, v string, p finding.Path) bool {
+	entry, ok := c.Catalog[r.Name]
+	if !ok {
+		if c.Gaps.MayDefine(r.Name) {
+			return false
+		}
+		w := partOf(c.Report("unknown-placeholder", p, finding.AtValue, "unknown placeholder {{%s}}", r.Name), v, r.Offset, r.Length)
+		if near := finding.Nearest(r.Name, c.names()); near != "" {
+			w.Suggestion = near
+			w.Help = finding.DidYouMean("{{" + near + "}}")
+			if c.Gaps.Knows("placeholders") {
+				w.Repair = finding.OtherName(w.Part, r.Name, near)
+			}
+		} else {
+			w.Help = fmt.Sprintf("the placeholders are %s; a project adds its own under placeholders in segue.cue", finding.OneOf(c.names()))
+		}
+		return false
+	}
+	if c.Trigger != "" && !entry.ProvidedBy(c.Trigger) {
+		w := partOf(c.Report("placeholder-not-provided", p, finding.AtValue, "a %s does not provide {{%s}}", c.Trigger, r.Name), v, r.Offset, r.Length)
+		kinds := make([]string, len(entry.Triggers))
+		for i, k := range entry.Triggers {
+			kinds[i] = string(k)
+		}
+		w.Help = "it comes with a " + finding.OneOf(kinds) + " trigger only; use another placeholder or a fixed text"
+		return false
+	}
+	wants := map[automation.Cast]automation.ValueType{automation.CastNumber: automation.NumberValue, automation.CastBoolean: automation.BooleanValue}
+	if want, cast := wants[r.Cast]; cast && entry.Type != want {
+		w := partOf(c.Report("placeholder-type", p, finding.AtValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name, shape.TypeWord(entry.Type), r.Cast), v, r.Offset, r.Length)
+		w.Help = "remove the cast; no placeholder here is a " + shape.TypeWord(want)
+		if near := c.ofType(want); near != "" {
+			w.Help = "use a placeholder of the type " + shape.TypeWord(want) + ": " + near
+		}
+		return false
+	}
+	return true
+}
+
+// castTo is the cast that makes a value of a type.
+var castTo = map[automation.ValueType]automation.Cast{
+	automation.NumberValue: automation.CastNumber, automation.BooleanValue: automation.CastBoolean,
+}
+
+// ofType lists the placeholders of a type that the trigger provides.
+func (c *Checker) ofType(want automation.ValueType) string {
+	var names []string
+	for name, entry := range c.Catalog {
+		if entry.Type == want && (c.Trigger == "" || entry.ProvidedBy(c.Trigger)) {
+			names = append(names, automation.Reference{Name: name, Cast: castTo[want]}.String())
+		}
+	}
+	slices.Sort(names)
+	return finding.OneOf(names)
+}
+
+// suits checks that known placeholders make a value of the type that the shape
+// asks for.
+func (c *Checker) suits(v string, ref automation.Reference, lone bool, s *shape.Shape, p finding.Path) {
+	entry := c.Catalog[ref.Name]
+	typeError := func(want automation.ValueType) {
+		w := c.Report("placeholder-type", p, finding.AtValue, "%s must be %s, but {{%s}} is a %s", p.Name(), s, ref.Name, shape.TypeWord(entry.Type))
+		partOf(w, v, ref.Offset, ref.Length)
+		w.Help = "write a fixed value"
+		if near := c.ofType(want); near != "" {
+			w.Help = "use " + near
+		}
+	}
+	switch s.Kind {
+	case shape.Number, shape.Integer, shape.Boolean:
+		want, cast := automation.NumberValue, automation.CastNumber
+		if s.Kind == shape.Boolean {
+			want, cast = automation.BooleanValue, automation.CastBoolean
+		}
+		switch {
+		case !lone:
+			c.WrongType(v, s, p)
+			if near := c.ofType(want); near != "" {
+				c.Found[len(c.Found)-1].Help = "write a fixed value, or let one placeholder with a cast be the whole value: " + near
+			}
+		case entry.Type != want:
+			typeError(want)
+		case ref.Cast != cast:
+			ref.Cast = cast
+			w := c.Report("missing-cast", p, finding.AtValue, "%s must be %s, but without a cast {{%s}} is sent as a text", p.Name(), s, ref.Name)
+			partOf(w, v, ref.Offset, ref.Length)
+			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
+			w.Repair = &finding.Repair{How: finding.RewriteText, Text: ref.String()}
+		}
+	case shape.Time, shape.Date:
+		switch {
+		case !lone:
+			w := c.Report("invalid-time", p, finding.AtValue, "%s is not a time: %q", p.Name(), v)
+			w.Help = "let one placeholder be the whole value"
+			if near := c.ofType(automation.TimeValue); near != "" {
+				w.Help += ": " + near
+			}
+		case entry.Type != automation.TimeValue:
+			typeError(automation.TimeValue)
+		}
+	case shape.Text:
+		switch {
+		case s.OrLone && lone && ref.Cast == automation.NoCast:
+		case len(s.Consts) > 0 && s.OrLone:
+			w := c.Report("invalid-value", p, finding.AtValue, "%s must be %s, or one placeholder by itself: %q", p.Name(), s, v)
+			w.Help = "let one placeholder be the whole value, without a cast"
+		case s.Pattern != nil && !s.Pattern.MatchString(v) && !s.OrLone:
+			w := c.Report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder", p.Name())
+			w.Help = cmp.Or(PatternHelp(p), "write a fixed text")
+		case s.Pattern != nil && !s.Pattern.MatchString(v):
+			w := c.Report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder with a text around it: %q", p.Name(), v)
+			w.Help = "let one placeholder be the whole value, without a cast"
+		case len(s.Consts) > 0:
+			w := c.Report("invalid-value", p, finding.AtValue, "%s must be %s: it can't hold a placeholder", p.Name(), s)
+			w.Help = "write " + s.String()
+		case lone && ref.Cast != automation.NoCast:
+			cast := ref.Cast
+			ref.Cast = automation.NoCast
+			w := c.Report("placeholder-type", p, finding.AtValue, "%s must be a text, but the cast makes it a %s", p.Name(), cast)
+			partOf(w, v, ref.Offset, ref.Length)
+			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
+			w.Repair = &finding.Repair{How: finding.RewriteText, Text: ref.String()}
+		}
+	}
+}
+
+// foreignForms are how others write a placeholder. Each has the name as its only
+// group.
+var foreignForms = func() []*regexp.Regexp {
+	const name = `[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*`
+	var out []*regexp.Regexp
+	for _, form := range []string{`[$#%]?\{` + name + `\}`, `\{[ \t]+\{` + name + `\}[ \t]*\}`, `\{[ \t]*\{` + name + `\}[ \t]+\}`, `<%=?` + name + `%>`,
+		`\[\[` + name + `\]\]`, `<` + name + `>`, `%` + name + `%`, `｛｛` + name + `｝｝`, `^[:$@]` + name + `$`} {
+		out = append(out, regexp.MustCompile(form))
+	}
+	return out
+}()
+
+// strayDollar is a placeholder as a shell or GitHub would write it. In front of a
+// number it may be the sign of a currency.
+var strayDollar = regexp.MustCompile(`^\$\{\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}\}$`)
+
+// nonNumber reports whether a placeholder is known and no number.
+func (c *Checker) nonNumber(name string) bool {
+	entry, known := c.Catalog[name]
+	return known && entry.Type != automation.NumberValue
+}
+
+// foreign reports placeholders of the catalog that are written as another
+// platform, a shell or a programming language would: they are sent as they stand.
+func (c *Checker) foreign(v string, p finding.Path) bool {
+	if !c.Templates {
+		return false
+	}
+	type place struct{ from, to int }
+	var told []place
+	say := func(m []int) {
+		from, to, name := m[0], m[1], v[m[2]:m[3]]
+		overlaps := func(t place) bool { return from < t.to && t.from < to }
+		if _, known := c.Catalog[name]; !known || slices.ContainsFunc(told, overlaps) {
+			return
+		}
+		told = append(told, place{from, to})
+		w := c.Report("malformed-placeholder", p, finding.AtValue, "%s is not a placeholder: it would be sent as it stands", v[from:to])
+		partOf(w, v, from, to-from)
+		w.Suggestion, w.Help = name, "write {{"+name+"}}"
+		w.Repair = &finding.Repair{How: finding.RewriteText, Text: automation.Reference{Name: name}.String(), Shared: true}
+	}
+	for i := len(foreignForms) - 1; i >= 0; i-- {
+		for _, m := range foreignForms[i].FindAllStringSubmatchIndex(v, -1) {
+			doubled := i == 0 && (v[m[0]] == '{' && m[0] > 0 && v[m[0]-1] == '{' || m[1] < len(v) && v[m[1]] == '}')
+			if !doubled {
+				say(m)
+			}
+		}
+	}
+	if m := strayDollar.FindStringSubmatchIndex(v); m != nil && c.nonNumber(v[m[2]:m[3]]) {
+		say(m)
+		w := &c.Found[len(c.Found)-1]
+		w.Message = "the $ in " + v + " would be sent as it stands"
+		return false // the placeholder in it is one
+	}
+	return len(told) > 0
+}

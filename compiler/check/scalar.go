@@ -1,0 +1,243 @@
+package check
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/credential"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
+)
+
+// scalar checks a text, number, boolean, time, date or null.
+func (c *Checker) scalar(v any, s *shape.Shape, p finding.Path) {
+	if text, ok := v.(string); ok {
+		if s.Kind != shape.Null {
+			c.text(text, s, p)
+			return
+		}
+	}
+	if !shape.FitsKind(v, s) || s.Kind == shape.Text || s.Kind == shape.Time || s.Kind == shape.Date {
+		c.WrongType(v, s, p)
+		return
+	}
+	if n, ok := v.(json.Number); ok {
+		c.number(n, p)
+		c.bounds(n, s, p)
+	}
+}
+
+func (c *Checker) WrongType(v any, s *shape.Shape, p finding.Path) {
+	name := p.Name()
+	if name == "" {
+		name = "an automation"
+	}
+	switch v.(type) {
+	case string, json.Number, shape.Bytes:
+		if s.RefersToSecret() {
+			c.secretInCode(s, p)
+			return
+		}
+	}
+	got := shape.Describe(v)
+	ofSecret := len(p) > 1 && p[0] == "secrets" // what is pasted there may be one
+	if _, text := v.(string); ofSecret && text {
+		got = "a text"
+	}
+	w := c.Report("wrong-type", p, finding.AtValue, "%s must be %s, got %s", name, s, got)
+	w.Confidential = ofSecret
+	if !credential.HoldsCredential(credential.PathLabels(p.String())) { // which belongs elsewhere, however it is written
+		w.Suggestion, w.Help = rewritten(v, s)
+	}
+	c.certainLiteral(v, s, p)
+	w = &c.Found[len(c.Found)-1]
+	switch {
+	case w.Help != "":
+	case s.Definition == "automation.#Header":
+		w.Help = `write a text between quotes, or refer to a secret: secret: "NAME"`
+	case s.Pattern != nil:
+		w.Help = PatternHelp(p)
+	default:
+		w.Help = "write " + s.Example(p)
+	}
+}
+
+// secretInCode reports a value where a secret is referred to. It may be the
+// secret: neither the value nor its line is shown.
+func (c *Checker) secretInCode(s *shape.Shape, p finding.Path) {
+	w := c.Report("secret-in-code", p, finding.AtValue, "%s", SecretMessage(p))
+	w.Confidential, w.Help = true, SecretHelp(p)
+	if strings.HasPrefix(s.Definition, "project.#SecretSource") {
+		label, _ := p[len(p)-1].(string)
+		w.Help = fmt.Sprintf("say where the secret comes from: %s: env: NAME, file: PATH or exec: [...]; and if the value was ever committed, replace it", label)
+	}
+}
+
+func SecretMessage(p finding.Path) string {
+	return p.Name() + " must not hold a secret's value: it refers to the secret by its name"
+}
+
+func SecretHelp(p finding.Path) string {
+	return fmt.Sprintf(`write %v: secret: "NAME"; and if the value was ever committed, replace it`, p[len(p)-1])
+}
+
+// rewritten says how a value could be written to be of the type of a shape.
+func rewritten(v any, s *shape.Shape) (suggestion, help string) {
+	wants := func(sample any) bool {
+		return shape.FitsKind(sample, s) || slices.ContainsFunc(s.Alts, func(alt *shape.Shape) bool { return shape.FitsKind(sample, alt) })
+	}
+	switch v := v.(type) {
+	case string:
+		if wants(json.Number("0")) && isNumber(v) || wants(true) && (v == "true" || v == "false") {
+			return v, "write " + v + " without quotes"
+		}
+	case json.Number, bool:
+		if text := strconv.Quote(fmt.Sprint(v)); (s.Kind == shape.Text || s.Definition == "automation.#Header") && (s.Pattern == nil || s.Pattern.MatchString(fmt.Sprint(v))) {
+			return text, "write " + text + " with quotes"
+		}
+	case shape.Bytes:
+		switch {
+		case !wants(""):
+		case utf8.ValidString(string(v)):
+			return strconv.Quote(string(v)), `write it between double quotes, as in "…": single quotes make bytes`
+		default:
+			return "", "make a text of it: hex.Encode of the package encoding/hex, or base64.Encode"
+		}
+	case nil:
+		return "", "give it a value, or leave the field out"
+	}
+	return "", ""
+}
+
+var numberText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
+func isNumber(s string) bool { return numberText.MatchString(s) }
+
+func (c *Checker) bounds(n json.Number, s *shape.Shape, p finding.Path) {
+	if s.Kind != shape.Integer {
+		return
+	}
+	r, ok := new(big.Rat).SetString(n.String())
+	switch {
+	case !ok || !r.IsInt():
+		c.WrongType(n, s, p)
+	case s.Min != nil && r.Cmp(new(big.Rat).SetInt64(*s.Min)) < 0:
+		w := c.Report("out-of-range", p, finding.AtValue, "%s must be at least %d, got %s", p.Name(), *s.Min, n)
+		w.Help = "write " + s.String()
+	case s.Max != nil && r.Cmp(new(big.Rat).SetInt64(*s.Max)) > 0:
+		w := c.Report("out-of-range", p, finding.AtValue, "%s must be at most %d, got %s", p.Name(), *s.Max, n)
+		w.Help = "write " + s.String()
+	}
+}
+
+// number checks that a number arrives as it is written: JSON readers, and RFC
+// 8785 with them, take numbers for IEEE 754 doubles.
+func (c *Checker) number(n json.Number, p finding.Path) {
+	if len(n) < 16 && !strings.ContainsAny(n.String(), "eE") {
+		return
+	}
+	f, err := n.Float64()
+	if err == nil {
+		exact, ok1 := new(big.Rat).SetString(n.String())
+		shortest, ok2 := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
+		if ok1 && ok2 && exact.Cmp(shortest) == 0 {
+			return
+		}
+	}
+	w := c.Report("number-precision", p, finding.AtValue, "%s is a number that JSON readers can't hold exactly: %s", p.Name(), n)
+	w.Help = "write it as a text, with quotes"
+}
+
+// text checks a text: its placeholders, and its content where it has none.
+func (c *Checker) text(v string, s *shape.Shape, p finding.Path) {
+	if strings.ContainsAny(v, "{}%<[:$@｛") && c.template(v, s, p) {
+		return
+	}
+	if s.Kind == shape.Text && (c.missesBraces(v, p) || c.blankEvent(v, p)) {
+		return
+	}
+	switch s.Kind {
+	case shape.Number, shape.Integer, shape.Boolean:
+		c.WrongType(v, s, p)
+	case shape.Time, shape.Date:
+		c.time(v, s, p)
+	case shape.Text:
+		c.content(v, s, p)
+	}
+}
+
+// missesBraces reports an id that is word for word the name of a placeholder:
+// every message would have the same.
+func (c *Checker) missesBraces(v string, p finding.Path) bool {
+	entry, known := c.Catalog[v]
+	if !c.Templates || !known || v == strings.ToLower(v) || entry.Type != automation.StringValue || len(p) < 2 || p[len(p)-2] != "payload" {
+		return false
+	}
+	if label, _ := p[len(p)-1].(string); !strings.HasSuffix(label, "Id") {
+		return false
+	}
+	w := c.Report("malformed-placeholder", p, finding.AtValue, "%s would be the same in every message: the braces of the placeholder %s are missing", p.Name(), v)
+	w.Suggestion = automation.Reference{Name: v}.String()
+	w.Help = fmt.Sprintf("write %q", w.Suggestion)
+	w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: strconv.Quote(w.Suggestion), Shared: true}
+	return true
+}
+
+// blankEvent reports the name of an event with blanks around it, or several in
+// one place: for Segment that is another event.
+func (c *Checker) blankEvent(v string, p finding.Path) bool {
+	plain := strings.Join(strings.Fields(v), " ")
+	if !c.Templates || plain == v || plain == "" || len(p) < 2 || p[len(p)-2] != "payload" || p[len(p)-1] != "event" {
+		return false
+	}
+	w := c.Report("stray-blanks", p, finding.AtValue, "%s has blanks that are not meant to be there: %q", p.Name(), v)
+	w.Suggestion, w.Help = plain, fmt.Sprintf("write %q", plain)
+	w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: strconv.Quote(plain), Shared: true}
+	return true
+}
+
+// content checks a text without placeholders against what is asked of it.
+func (c *Checker) content(v string, s *shape.Shape, p finding.Path) {
+	switch {
+	case (s.NonEmptyText || s.Pattern != nil) && strings.TrimSpace(v) == "":
+		w := c.Report("empty-value", p, finding.AtValue, "%s must not be empty", p.Name())
+		w.Help = "give it a value"
+	case len(s.Consts) > 0 && !slices.Contains(s.Consts, v):
+		w := c.Report("invalid-value", p, finding.AtValue, "%s must be %s, got %q", p.Name(), s, v)
+		w.Help = "write " + s.String()
+		if near := finding.Nearest(v, s.Consts); near != "" {
+			w.Suggestion, w.Help = near, finding.DidYouMean(strconv.Quote(near))
+			w.Repair = finding.Quoted(near)
+		}
+	case s.Pattern != nil && !s.Pattern.MatchString(v) && p[len(p)-1] == "secret":
+		c.Report("invalid-value", p, finding.AtValue, "%s is not the name of a secret", p.Name()).Help = PatternHelp(p)
+	case s.Pattern != nil && !s.Pattern.MatchString(v):
+		c.Report("invalid-value", p, finding.AtValue, "%s does not have the form that it needs: %q", p.Name(), v).Help = PatternHelp(p)
+	case s.MaxRunes > 0 && utf8.RuneCountInString(v) > s.MaxRunes:
+		w := c.Report("too-long", p, finding.AtValue, "%s has %d characters, and the longest that Segment takes is %d", p.Name(), utf8.RuneCountInString(v), s.MaxRunes)
+		w.Help = "shorten it"
+	}
+}
+
+// PatternHelp says in words what the pattern of a field of segue.cue asks for.
+func PatternHelp(p finding.Path) string {
+	switch p[len(p)-1] {
+	case "project":
+		return "use lower-case letters, digits and hyphens, as in growth-eu"
+	case "endpoint", "url":
+		return "write an absolute URL, as in https://events.example.com/v1"
+	case "timeout":
+		return `write a duration, as in "30s" or "2m"`
+	case "secret":
+		return "use letters, digits and underscores, as in SEGMENT_WRITE_KEY; and if this is the secret itself, replace it"
+	default:
+		return ""
+	}
+}

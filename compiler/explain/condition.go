@@ -1,0 +1,220 @@
+package explain
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// ExplainOpen reports why automations are missing, unless that may follow from
+// what has a finding.
+func (p *Package) ExplainOpen(pkg, automations cue.Value) {
+	if err := OpenStruct(pkg, automations, p.Files()); err != nil && !p.Damaged() && pkg.Validate() == nil {
+		p.openAutomations(err)
+	}
+}
+
+// openAutomations reports what keeps CUE from telling which automations a package
+// has: conditions, loops and names that depend on what has no value. CUE leaves
+// the automations out that depend on it, as if they were gone.
+func (p *Package) openAutomations(err error) {
+	at := finding.Path{"automations"}
+	named := false
+	for _, e := range cueerrors.Errors(err) {
+		format, _ := e.Msg()
+		places := p.authorPlaces(e)
+		f := finding.Finding{At: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value"}}
+		switch {
+		case strings.HasPrefix(format, "key value of dynamic field"):
+			label := p.labelAt(places)
+			if label == nil {
+				p.CueErrors(e, nil)
+				break
+			}
+			named = true
+			f.Message, f.Help = "the name of an automation has no value: what it is made of is still open", "give all that it is made of a value"
+			p.addAt(f, label)
+		case strings.HasPrefix(format, "invalid interpolation") && named:
+		case strings.HasPrefix(format, "incomplete"), strings.HasPrefix(format, "non-concrete"):
+			clause := p.openClause(places)
+			if clause == nil {
+				p.CueErrors(e, nil)
+				break
+			}
+			p.openCondition(f, clause, places)
+		default:
+			p.CueErrors(e, nil)
+		}
+	}
+}
+
+// openCondition reports a condition that has no value.
+func (p *Package) openCondition(f finding.Finding, clause ast.Expr, places []token.Pos) {
+	src := p.Index.SourceOf(clause.Pos())
+	f.Severity, f.Code = diagnostic.Error, "missing-value"
+	f.Message = src.Covered(p.Index.NodeRange(clause)) + " has no value: what depends on it would be left out"
+	f.Help = "give it a value, or a default where it is declared"
+	for _, pos := range places {
+		if declared := p.Index.SourceOf(pos); !source.Contains(clause, &ast.Ident{NamePos: pos}) {
+			f.Related = append(f.Related, diagnostic.Related{Message: "declared here", File: declared.Name,
+				Range: source.ContentRange(declared.Content, pos.Offset(), source.TokenEnd(declared.Content, pos.Offset()))})
+		}
+	}
+	p.addAt(f, clause)
+}
+
+// addAt keeps a finding, with its place at a node.
+func (p *Package) addAt(f finding.Finding, n ast.Node) {
+	d := f.Diagnostic
+	d.Path, d.File, d.Range = f.At.String(), p.Index.SourceOf(n.Pos()).Name, p.Index.NodeRange(n)
+	p.Found = append(p.Found, d)
+}
+
+// labelAt returns the label of a field, computed, that one of some places is in.
+func (p *Package) labelAt(places []token.Pos) ast.Label {
+	var found ast.Label
+	for _, pos := range places {
+		ast.Walk(p.Index.SourceOf(pos).Syntax, func(n ast.Node) bool {
+			field, ok := n.(*ast.Field)
+			if !ok || found != nil {
+				return found == nil
+			}
+			switch field.Label.(type) {
+			case *ast.Interpolation, *ast.ParenExpr:
+				if source.Contains(field.Label, &ast.Ident{NamePos: pos}) {
+					found = field.Label
+				}
+			}
+			return true
+		}, nil)
+	}
+	return found
+}
+
+// openClause returns the condition of a comprehension that depends on what is
+// declared at one of some places.
+func (p *Package) openClause(places []token.Pos) ast.Expr {
+	var found ast.Expr
+	for _, s := range p.Index.Sources {
+		ast.Walk(s.Syntax, func(n ast.Node) bool {
+			clause, ok := n.(*ast.IfClause)
+			if !ok || found != nil {
+				return found == nil
+			}
+			for _, pos := range places {
+				if source.Contains(clause.Condition, &ast.Ident{NamePos: pos}) {
+					found = clause.Condition
+				}
+			}
+			ast.Walk(clause.Condition, func(n ast.Node) bool {
+				if e, ok := n.(ast.Expr); ok {
+					for _, declared := range p.declarations(e) {
+						for _, pos := range places {
+							if source.Contains(declared, &ast.Ident{NamePos: pos}) {
+								found = clause.Condition
+							}
+						}
+					}
+				}
+				return true
+			}, nil)
+			return true
+		}, nil)
+	}
+	return found
+}
+
+// declarations are the values of the fields that a reference refers to.
+func (p *Package) declarations(e ast.Expr) []ast.Expr {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return p.Index.Definitions(e)
+	case *ast.SelectorExpr:
+		var out []ast.Expr
+		for _, s := range p.Index.Picked(e, 0) {
+			out = append(out, s.Value)
+		}
+		return out
+	}
+	return nil
+}
+
+// lackingElement finds the element that lacks a field which a loop reads of each:
+// a field of nearly that name in it is what is wrong, else the element.
+func (p *Package) lackingElement(f *finding.Finding, id *ast.Ident, label string) bool {
+	var source ast.Expr
+	for _, s := range p.Index.Sources {
+		ast.Walk(s.Syntax, func(n ast.Node) bool {
+			if clause, ok := n.(*ast.ForClause); ok && ast.Node(clause.Value) == id.Node {
+				source = clause.Source
+			}
+			return true
+		}, nil)
+	}
+	if source == nil {
+		return false
+	}
+	var lacking []ast.Expr
+	elements := p.Index.Elements(source, 0)
+	for _, e := range elements {
+		if _, written := e.(*ast.StructLit); written && len(p.Index.Descend(e, label, 0)) == 0 {
+			lacking = append(lacking, e)
+		}
+	}
+	if len(lacking) == 0 || len(lacking) == len(elements) {
+		return false
+	}
+	e := lacking[0]
+	f.Message = "this element has no field " + label + ", which the loop reads of each"
+	f.Help = "add " + label + " to it, or read it only where it is"
+	f.File, f.Range = p.Index.SourceOf(e.Pos()).Name, p.Index.NodeRange(e)
+	near := finding.Nearest(label, p.Index.Labels(e, 0))
+	if slices.ContainsFunc(elements, func(o ast.Expr) bool { return o != e && slices.Contains(p.Index.Labels(o, 0), near) }) {
+		near = "" // others have both
+	}
+	if sites := p.Index.Descend(e, near, 0); near != "" && len(sites) == 1 && sites[0].Field != nil {
+		f.Code, f.Message = "unknown-field", "the loop reads the field "+label+" of each element, and this one has "+near
+		f.Range, f.Suggestion, f.Help = p.Index.NodeRange(sites[0].Field.Label), label, finding.DidYouMean(label)
+		if _, plain := sites[0].Field.Label.(*ast.Ident); plain {
+			f.Fix = finding.OneEdit(f.File, f.Range, label, label)
+		}
+	}
+	return true
+}
+
+// hiddenName is a hidden field as CUE shows it, with its package.
+var hiddenName = regexp.MustCompile(`(_#?[\pL\pN_$]*)\([^()\s]*:[\pL\pN_$]+\)`)
+
+// OpenStruct returns why automations of a package, or all of them, are missing for
+// now: they depend on a condition, a loop or a name that has no value.
+func OpenStruct(pkg, automations cue.Value, files []*ast.File) error {
+	if automations.Exists() {
+		if err := automations.Err(); err != nil {
+			return err
+		}
+	}
+	if !slices.ContainsFunc(files, automationsInClause) {
+		return nil // what else may be missing is no automation
+	}
+	return pkg.Err()
+}
+
+// automationsInClause reports whether a file has automations in a comprehension.
+func automationsInClause(f *ast.File) bool {
+	return slices.ContainsFunc(f.Decls, func(d ast.Decl) bool {
+		c, ok := d.(*ast.Comprehension)
+		if !ok {
+			return false
+		}
+		return slices.Contains(source.FieldNames(c.Value), "automations")
+	})
+}

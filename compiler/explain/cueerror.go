@@ -1,0 +1,204 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// CueErrors turns CUE's own errors about the value at a path into findings: one
+// for what belongs together. at is nil where the errors say where they belong.
+func (p *Package) CueErrors(err error, at finding.Path) {
+	list := cueerrors.Errors(err)
+	if len(list) == 0 {
+		return
+	}
+	if alternatives, ok := disjunction(list); ok {
+		p.alternatives(alternatives, list, at)
+		return
+	}
+	seen := map[string]bool{}
+	for _, e := range list {
+		if p.aboutEmbedding(e) || p.Loader.Disk.Modules.Causes(e) {
+			continue
+		}
+		f := finding.Finding{At: at}
+		if at == nil {
+			f.At = ErrorPath(e)
+		}
+		w := p.translate(e, f.At)
+		f.Severity, f.Code, f.Message, f.Help = diagnostic.Error, w.code, w.message, w.help
+		key := f.Code + f.At.String()
+		if emptyDisjunction.MatchString(source.PlainMessage(e)) {
+			key = f.At.String() // what follows is about its alternatives
+			seen["conflicting-values"+key], seen["invalid-value"+key] = true, true
+		}
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		places := p.authorPlaces(e)
+		if f.Code == "missing-field" && f.At.Name() == "" && len(f.At) > 0 {
+			continue // an automation that is only a constraint, of which there is a finding
+		}
+		if format, _ := e.Msg(); strings.HasPrefix(format, "incomplete") || strings.HasPrefix(format, "non-concrete") {
+			if clause := p.openClause(places); clause != nil {
+				p.openCondition(f, clause, places)
+				continue
+			}
+		}
+		if p.requiredArgument(e, f.At, places) || at != nil && f.Code == "missing-value" && p.waits(at) {
+			continue
+		}
+		if f.Code == "conflicting-values" {
+			p.conflict(f, e, places)
+			continue
+		}
+		f.Exact = w.byPosition
+		if len(places) > 0 {
+			f.Position = cmp.Or(p.mine(places[:1]), p.mine(places), places[0])
+		}
+		related := p.refine(&f, e, places)
+		d := p.Index.Place(f, f.Position)
+		for _, r := range related {
+			if r.File != d.File || r.Range != d.Range {
+				d.Related = append(d.Related, r)
+			}
+		}
+		p.Found = append(p.Found, d)
+	}
+}
+
+// requiredArgument reports that an automation does not set an argument of a
+// definition that has to be set, if that is what the error says.
+func (p *Package) requiredArgument(e cueerrors.Error, at finding.Path, places []token.Pos) bool {
+	if format, _ := e.Msg(); !strings.HasPrefix(format, "required field missing") {
+		return false
+	}
+	for _, pos := range places {
+		if id := p.argument(pos); id != nil && p.missingArgument(id, "a value", at) {
+			return true
+		}
+	}
+	return false
+}
+
+// ErrorPath is where an error belongs, as CUE says it.
+func ErrorPath(e cueerrors.Error) finding.Path {
+	var at finding.Path
+	for _, step := range e.Path() {
+		if i, err := strconv.Atoi(step); err == nil {
+			at = append(at, i)
+			continue
+		}
+		if s, err := strconv.Unquote(step); err == nil {
+			step = s
+		}
+		at = append(at, step)
+	}
+	if len(at) > 0 {
+		if field, hidden := shownAs(at[0]); hidden {
+			at[0] = field
+		}
+	}
+	return at
+}
+
+// mine is the last of some positions that lies in a file of the package: what
+// another one defines is not what is wrong.
+func (p *Package) mine(places []token.Pos) token.Pos {
+	for _, pos := range slices.Backward(places) {
+		if slices.Contains(p.Index.Sources, p.Index.SourceOf(pos)) {
+			return pos
+		}
+	}
+	return token.NoPos
+}
+
+// authorPlaces are the positions of an error that lie in the author's files.
+func (p *Package) authorPlaces(e cueerrors.Error) []token.Pos {
+	var out []token.Pos
+	for _, pos := range cueerrors.Positions(e) {
+		if p.Index.SourceOf(pos) != nil {
+			out = append(out, pos)
+		}
+	}
+	return out
+}
+
+var emptyDisjunction = regexp.MustCompile(`^\d+ errors in empty disjunction`)
+
+// disjunction reports whether the errors say that a value is none of several,
+// and which those are as far as they are literals.
+func disjunction(list []cueerrors.Error) ([]string, bool) {
+	if !emptyDisjunction.MatchString(source.PlainMessage(list[0])) {
+		return nil, false
+	}
+	var options []string
+	for _, e := range list[1:] {
+		format, args := e.Msg()
+		if strings.HasPrefix(format, "conflicting values") && len(args) >= 2 {
+			for _, a := range args[:2] {
+				options = append(options, fmt.Sprint(a))
+			}
+		}
+	}
+	return options, true
+}
+
+// alternatives reports a value that is none of those that a disjunction of the
+// author's allows.
+func (p *Package) alternatives(options []string, list []cueerrors.Error, at finding.Path) {
+	if at == nil {
+		at = ErrorPath(list[0])
+	}
+	// Every error names an option and the value: the value is what they share.
+	count := map[string]int{}
+	for _, o := range options {
+		count[o]++
+	}
+	var allowed []string
+	given := ""
+	for o, n := range count {
+		if n > 1 && n >= len(options)/2 {
+			given = o
+		} else {
+			allowed = append(allowed, o)
+		}
+	}
+	f := finding.Finding{At: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "invalid-value",
+		Message: at.Name() + " is none of the values that are allowed here", Help: "write one of those"}}
+	if given != "" && len(allowed) > 0 {
+		for i, a := range allowed {
+			allowed[i] = valueWords(a)
+		}
+		slices.Sort(allowed)
+		f.Message = fmt.Sprintf("%s must be %s, got %s", at.Name(), finding.OneOf(slices.Compact(allowed)), given)
+		if near := finding.Nearest(given, allowed); near != "" {
+			f.Suggestion, f.Help = strings.Trim(near, `"`), finding.DidYouMean(near)
+			if strings.HasPrefix(near, `"`) {
+				f.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: near}
+			}
+		}
+	}
+	pos := token.NoPos
+	for _, e := range list {
+		if places := p.authorPlaces(e); len(places) > 0 {
+			if pos = places[len(places)-1]; p.mine(places) != token.NoPos {
+				pos = p.mine(places)
+			}
+			break
+		}
+	}
+	p.Add(f, pos)
+}

@@ -1,0 +1,109 @@
+package explain
+
+import (
+	"fmt"
+	"strconv"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/resolve"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// refersToItself reports a field whose value is made of itself, directly or by
+// way of others. All fields of a circle have one finding.
+func (p *Package) refersToItself(v cue.Value, at finding.Path) bool {
+	sites := p.Index.Sites(at)
+	src := p.Index.SourceOf(v.Pos())
+	if src != nil {
+		sites = append(sites, source.SiteAt(src.Syntax, v.Pos()))
+	}
+	for _, s := range sites {
+		if s.Field == nil {
+			continue
+		}
+		id, circle := circleOf(s.Field)
+		if id == nil {
+			continue
+		}
+		whole := at[:min(2, len(at))].String()
+		if p.circular[s.Field.Value] == whole {
+			return true
+		}
+		for _, value := range circle {
+			p.circular[value] = whole
+		}
+		f := finding.Finding{At: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "cycle",
+			Message: at.Name() + " refers to itself", Help: "break the circle: let one of the values in it stand for itself"}}
+		var fix *diagnostic.Fix
+		placeholder := automation.Reference{Name: id.Name}.String()
+		if around, ok := p.Index.Interpolated(id); ok && resolve.RefersTo(id, s.Field) {
+			f.Help = "a placeholder is written " + placeholder
+			if _, known := p.Catalog[id.Name]; known {
+				fix = finding.OneEdit(p.Index.SourceOf(id.Pos()).Name, around, placeholder, placeholder)
+			}
+		} else if s.Field.Value == ast.Expr(id) {
+			f.Help = fmt.Sprintf("a text stands between quotes: %q; a placeholder between braces too: %q", id.Name, placeholder)
+		}
+		if label, ok := s.Field.Label.(*ast.Ident); ok && src != nil && resolve.RefersTo(id, s.Field) && source.BindsAround(src.Syntax, id) {
+			name := strconv.Quote(id.Name)
+			f.Help = fmt.Sprintf("put the field's name in quotes, so that it does not hide the other %s: %s: %s", id.Name, name, id.Name)
+			fix = finding.OneEdit(src.Name, p.Index.NodeRange(label), name, name)
+		}
+		p.Add(f, id.Pos())
+		p.Found[len(p.Found)-1].Fix = fix
+		return true
+	}
+	return false
+}
+
+// circleOf returns the values that a field's value is made of, if it is one of
+// them, and the identifier in it that leads back to it.
+func circleOf(field *ast.Field) (*ast.Ident, []ast.Expr) {
+	for _, id := range operands(field.Value) {
+		if circle := wayTo(id, field, nil); circle != nil {
+			return id, circle
+		}
+	}
+	return nil, nil
+}
+
+// wayTo returns the values from the one that an identifier refers to up to that
+// of a field, nil if there is no way.
+func wayTo(id *ast.Ident, field *ast.Field, passed []ast.Expr) []ast.Expr {
+	if resolve.RefersTo(id, field) {
+		return append(passed, field.Value)
+	}
+	value, _ := id.Node.(ast.Expr)
+	if f, ok := id.Node.(*ast.Field); ok {
+		value = f.Value
+	}
+	if value == nil || len(passed) > source.MaxDepth {
+		return nil
+	}
+	for _, next := range operands(value) {
+		if way := wayTo(next, field, append(passed, value)); way != nil {
+			return way
+		}
+	}
+	return nil
+}
+
+// operands lists the identifiers that an expression is calculated from.
+func operands(e ast.Expr) []*ast.Ident {
+	var out []*ast.Ident
+	ast.Walk(e, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.StructLit, *ast.ListLit, *ast.SelectorExpr, *ast.IndexExpr, *ast.Comprehension:
+			return false
+		case *ast.Ident:
+			out = append(out, n)
+		}
+		return true
+	}, nil)
+	return out
+}

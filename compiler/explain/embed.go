@@ -1,0 +1,81 @@
+package explain
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/inject/embed"
+
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/workspace"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// embeds reports the files that @embed names and that can't be read. Of them all,
+// CUE says that there is no such file, and of the first one only.
+func (p *Package) embeds() {
+	for _, s := range p.Index.Sources {
+		attributes, _ := embed.EmbeddedPaths(s.Name, s.Syntax) // what is wrong with the attribute itself is CUE's to say
+		for _, e := range attributes {
+			var disk fs.FS = workspace.DataFS{Disk: p.Loader.Disk}
+			if !e.IsGlob() {
+				disk = workspace.AnyFile{FS: disk} // it gives the name whether or not there is a file
+			}
+			names, _ := e.FindAll(disk)
+			for _, name := range names {
+				if d, bad := p.embedded(name); bad {
+					at := e.Attribute.Pos
+					d.File, d.Range = s.Name, source.RangeOf(at, at.Add(len("@embed")))
+					p.Found = append(p.Found, d)
+					p.unembedded[at.Offset()] = true
+				}
+			}
+		}
+	}
+}
+
+// embedded says what is against embedding a file.
+func (p *Package) embedded(name string) (diagnostic.Diagnostic, bool) {
+	disk := p.Loader.Disk
+	if info, err := disk.Stat(name); err == nil && info.IsDir() {
+		return diagnostic.Diagnostic{}, false // of which CUE speaks
+	}
+	_, err := disk.Read(name)
+	if err == nil {
+		return diagnostic.Diagnostic{}, false
+	}
+	d := workspace.RefusalOf(err).Diagnostic
+	d.Message = fmt.Sprintf("the file %s can't be embedded: %s", name, d.Message)
+	if errors.Is(err, fs.ErrNotExist) && !disk.Exists(name) {
+		d.Message, d.Help = fmt.Sprintf("there is no file %s to embed", name), "correct the name, which is relative to the folder of this file"
+		if entries, err := disk.ReadDir(path.Dir(name)); err == nil {
+			var names []string
+			for _, e := range entries {
+				names = append(names, e.Name())
+			}
+			if near := finding.Nearest(path.Base(name), names); near != "" {
+				d.Suggestion, d.Help = near, finding.DidYouMean(near)
+			}
+		}
+	}
+	return d, true
+}
+
+// aboutEmbedding reports whether CUE speaks of an @embed that has a finding.
+func (p *Package) aboutEmbedding(e cueerrors.Error) bool {
+	for _, pos := range cueerrors.Positions(e) {
+		if p.unembedded[pos.Offset()] && p.Index.SourceOf(pos) != nil && isEmbedError(source.PlainMessage(e)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isEmbedError(message string) bool {
+	return strings.HasPrefix(message, "open ") || strings.HasPrefix(message, "failed to stat ") || strings.Contains(message, "failed to decode file")
+}

@@ -1,0 +1,319 @@
+package explain
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// rawOpen converts a value that may still be several.
+func (p *Package) rawOpen(v cue.Value, at finding.Path) any {
+	switch {
+	case p.Draft || p.Partial(at):
+		return shape.Broken{} // others set it, or it stands for what was taken out
+	case p.refersToItself(v, at):
+		return shape.Broken{}
+	case p.waits(at):
+		return shape.Broken{}
+	case v.IncompleteKind() == cue.TopKind:
+		return shape.Unset{}
+	}
+	p.incomplete(v, at)
+	return shape.Broken{}
+}
+
+// waits reports whether a value of an automation is made of another one of the
+// same automation that has no value, which has a finding of its own.
+func (p *Package) waits(at finding.Path) bool {
+	if len(at) < 3 || at[0] != "automations" {
+		return false
+	}
+	waits := false
+	whole := p.Index.Sites(at[:2])
+	for _, s := range p.Index.Sites(at) {
+		ast.Walk(s.Value, func(n ast.Node) bool {
+			id, ok := n.(*ast.Ident)
+			if !ok || id.Node == nil || id.Name == "" || strings.HasPrefix(id.Name, "#") || strings.HasPrefix(id.Name, "_") {
+				return true
+			}
+			value, ok := id.Node.(ast.Expr)
+			if field, isField := id.Node.(*ast.Field); isField {
+				value, ok = field.Value, true
+			}
+			if lit, literal := value.(*ast.BasicLit); !ok || literal && lit.Kind != token.ILLEGAL || value == s.Value {
+				return true
+			}
+			waits = waits || slices.ContainsFunc(whole, func(w source.Site) bool { return source.Contains(w.Value, value) })
+			return true
+		}, nil)
+	}
+	return waits
+}
+
+// incomplete reports a value that says what it may be but not what it is.
+func (p *Package) incomplete(v cue.Value, at finding.Path) {
+	f := finding.Finding{At: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value"}}
+	f.Message, f.Help = at.Name()+" has no value: "+typeName(v)+" is needed", "give it a value"
+	if options := alternativesOf(v); len(options) > 0 {
+		f.Message, f.Help = at.Name()+" has no value: it may be "+finding.OneOf(options), "choose one of them"
+	}
+	sites := p.Index.Sites(at)
+	for _, s := range sites {
+		if option := markedDefault(s.Value); option != nil && p.Index.SourceOf(s.Value.Pos()) != nil {
+			text := p.Index.SourceOf(option.Pos()).Covered(p.Index.NodeRange(option))
+			f.Message = at.Name() + " has two defaults, this one and that of the schema, so that neither counts"
+			f.Help = "write " + finding.Selector(at[len(at)-1].(string)).String() + ": " + text
+			f.Position, f.Exact = s.Value.Pos(), true
+			p.Add(f, s.Value.Pos())
+			return
+		}
+	}
+	if len(at) == 3 && at[0] == "placeholders" && at[2] == "type" {
+		for _, s := range sites {
+			if id, ok := s.Value.(*ast.Ident); ok && source.Predeclared(id.Name) {
+				f.Code, f.Message = "wrong-type", at.Name()+" must be a text, got "+id.Name+" without quotes"
+				f.Suggestion = strconv.Quote(strings.TrimPrefix(id.Name, "__"))
+				if id.Name == "bool" {
+					f.Suggestion = `"boolean"`
+				}
+				f.Help = "write " + f.Suggestion
+			}
+		}
+	}
+	if id := p.argument(v.Pos()); id != nil && p.missingArgument(id, typeName(v), at) {
+		return
+	}
+	for _, pos := range append([]token.Pos{v.Pos()}, positionsOf(sites)...) {
+		if p.templateField(pos, typeName(v), at) {
+			return
+		}
+	}
+	p.Add(f, v.Pos())
+	// The declaration asks for a value; the automation is where one is missing.
+	if len(at) < 3 || at[0] != "automations" || len(sites) == 0 {
+		return
+	}
+	d := &p.Found[len(p.Found)-1]
+	automation := p.Index.Sites(at[:2])
+	for up := at; len(automation) > 0 && len(up) > 1; up = up[:len(up)-1] {
+		whole, own := automation[len(automation)-1].Value, p.Index.Sites(up)
+		if len(own) == 0 || len(up) > 2 && !source.Contains(whole, own[len(own)-1].Value) {
+			continue
+		}
+		if len(up) < len(at) {
+			d.Related = append(d.Related, diagnostic.Related{Message: "declared here", File: d.File, Range: d.Range})
+			p.Index.PutAt(d, finding.Finding{Spot: finding.AtLabel}, own[len(own)-1])
+		}
+		return
+	}
+}
+
+// argument returns the reference at a position if it is one to a definition's
+// argument, such as #team, which automations that build on the definition set.
+func (p *Package) argument(pos token.Pos) *ast.Ident {
+	src := p.Index.SourceOf(pos)
+	if src == nil {
+		return nil
+	}
+	id, ok := source.SiteAt(src.Syntax, pos).Value.(*ast.Ident) // the field's, or the one there
+	if !ok || !strings.HasPrefix(id.Name, "#") || source.TopField(src.Syntax.Decls, id.Name) != nil {
+		return nil
+	}
+	return id
+}
+
+// missingArgument reports, once, that an automation does not set an argument of
+// a definition that it builds on; false if it is no automation's.
+func (p *Package) missingArgument(id *ast.Ident, needed string, at finding.Path) bool {
+	if len(at) < 3 || at[0] != "automations" {
+		return false
+	}
+	whole := at[:2]
+	f := finding.Finding{At: whole, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value",
+		Message: id.Name + " has no value: " + needed + " is needed",
+		Help:    "the definition asks for it: add " + id.Name + ": ..."}}
+	var own []string
+	bare := ""
+	for _, s := range p.Index.Sites(whole) {
+		for _, label := range source.FieldNames(s.Value) {
+			switch {
+			case strings.HasPrefix(label, "#"):
+				own = append(own, label)
+			case "#"+label == id.Name:
+				bare = label
+			}
+		}
+	}
+	if near := finding.Nearest(id.Name, own); near != "" {
+		f.At, f.Suggestion, f.Help = whole.With(near), id.Name, finding.DidYouMean(id.Name)
+		f.Message = "the definition has no argument " + near
+		f.Code, f.Repair = "unknown-field", &finding.Repair{How: finding.RenameField, Text: id.Name}
+	} else if bare != "" && !slices.ContainsFunc(finding.SortedKeys(check.CallShapes()), func(call string) bool { return check.AutomationField(call, bare) }) {
+		f.At, f.Suggestion, f.Help = whole.With(bare), id.Name, finding.DidYouMean(id.Name)
+		f.Message = "an automation has no field " + strconv.Quote(bare)
+		f.Code, f.Repair = "unknown-field", &finding.Repair{How: finding.RenameField, Text: id.Name}
+	}
+	p.addOnce(p.Index.Place(f, p.Positions[whole.String()]), id)
+	return true
+}
+
+// markedDefault returns what a disjunction has as its default, nil if it has none.
+func markedDefault(e ast.Expr) ast.Expr {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return markedDefault(e.X)
+	case *ast.BinaryExpr:
+		if e.Op == token.OR {
+			if option := markedDefault(e.X); option != nil {
+				return option
+			}
+			return markedDefault(e.Y)
+		}
+	case *ast.UnaryExpr:
+		if e.Op == token.MUL {
+			return e.X
+		}
+	}
+	return nil
+}
+
+func positionsOf(sites []source.Site) []token.Pos {
+	var out []token.Pos
+	for _, s := range sites {
+		out = append(out, s.Value.Pos())
+	}
+	return out
+}
+
+// addOnce keeps a finding about what is used somewhere, unless there is one already.
+func (p *Package) addOnce(d diagnostic.Diagnostic, use ast.Node) {
+	if src := p.Index.SourceOf(use.Pos()); src != nil {
+		d.Related = append(d.Related, diagnostic.Related{Message: finding.UsedHere, File: src.Name, Range: p.Index.NodeRange(use)})
+	}
+	if !slices.ContainsFunc(p.Found, func(o diagnostic.Diagnostic) bool {
+		return o.Path == d.Path && o.Message == d.Message
+	}) {
+		p.Found = append(p.Found, d)
+	}
+}
+
+// templateField reports, once, that an automation does not set a field that a
+// template makes it of, as in (#Template & {in: "A"}).out; false if it is not made
+// like that.
+func (p *Package) templateField(pos token.Pos, needed string, at finding.Path) bool {
+	src := p.Index.SourceOf(pos)
+	if src == nil || len(at) < 3 || at[0] != "automations" {
+		return false
+	}
+	id, ok := source.SiteAt(src.Syntax, pos).Value.(*ast.Ident)
+	if !ok {
+		return false
+	}
+	for _, s := range p.Index.Sites(at[:2]) {
+		sel, ok := s.Value.(*ast.SelectorExpr)
+		if !ok {
+			continue
+		}
+		template, given := templateCall(sel.X)
+		names := source.FieldNames(sel.X)
+		if template == "" || slices.Contains(names, id.Name) || !slices.Contains(p.Index.Labels(sel.X, 0), id.Name) {
+			continue
+		}
+		f := finding.Finding{At: at[:2], Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", Path: at[:2].String(),
+			Message: template + " needs " + id.Name + ": " + needed, Help: "add " + id.Name + ": ... to what is between the braces"}}
+		node := ast.Node(sel.X)
+		for _, st := range given {
+			for _, d := range st.Elts {
+				field, ok := d.(*ast.Field)
+				if !ok {
+					continue
+				}
+				if label, ok := source.FieldLabel(field); ok && finding.Nearest(id.Name, []string{label}) != "" {
+					node = field.Label
+					f.Code, f.Message = "unknown-field", template+" has no field "+strconv.Quote(label)
+					f.Suggestion, f.Help = id.Name, finding.DidYouMean(id.Name)
+				}
+			}
+		}
+		if own := p.Index.SourceOf(node.Pos()); own != nil {
+			d := f.Diagnostic
+			d.File, d.Range = own.Name, p.Index.NodeRange(node)
+			if _, plain := node.(*ast.Ident); plain && f.Suggestion != "" {
+				d.Fix = finding.OneEdit(d.File, d.Range, f.Suggestion, f.Suggestion)
+			}
+			p.addOnce(d, id)
+			return true
+		}
+	}
+	return false
+}
+
+// templateCall returns the definition's name and the structs of a conjunction of
+// the two, "" if it is none.
+func templateCall(e ast.Expr) (template string, given []*ast.StructLit) {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return templateCall(e.X)
+	case *ast.BinaryExpr:
+		left, more := templateCall(e.X)
+		right, rest := templateCall(e.Y)
+		return cmp.Or(left, right), append(more, rest...)
+	case *ast.StructLit:
+		return "", []*ast.StructLit{e}
+	case *ast.Ident:
+		return e.Name, nil
+	case *ast.SelectorExpr:
+		label, _, _ := ast.LabelName(e.Sel)
+		return label, nil
+	}
+	return "", nil
+}
+
+// alternativesOf lists what a value may be if that is one of several literals.
+func alternativesOf(v cue.Value) []string {
+	op, args := v.Eval().Expr()
+	if op != cue.OrOp {
+		return nil
+	}
+	var out []string
+	for _, arg := range args {
+		b, err := arg.MarshalJSON()
+		if err != nil {
+			return nil
+		}
+		out = append(out, string(b))
+	}
+	return out
+}
+
+// typeName says in words what a value without a value may be.
+func typeName(v cue.Value) string {
+	var words []string
+	kind := v.IncompleteKind()
+	for _, k := range []struct {
+		kind cue.Kind
+		word string
+	}{
+		{cue.NumberKind, "a number"}, {cue.IntKind, "a whole number"}, {cue.FloatKind, "a number"}, {cue.StringKind, "a text"},
+		{cue.BoolKind, "true or false"}, {cue.ListKind, "a list"}, {cue.StructKind, "a struct"}, {cue.NullKind, "null"},
+	} {
+		if kind&k.kind == k.kind {
+			words, kind = append(words, k.word), kind&^k.kind
+		}
+	}
+	if len(words) == 0 {
+		return "a value"
+	}
+	return finding.OneOf(words)
+}

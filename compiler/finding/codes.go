@@ -1,0 +1,125 @@
+package finding
+
+import (
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// A Code is a kind of finding.
+type Code struct {
+	// Name is the slug that findings carry, such as "unknown-field".
+	Name string
+	// Severity is that of most of its findings. What an error says of a call's
+	// message is a warning where only the semantic event of that name has the
+	// rule.
+	Severity diagnostic.Severity
+	// Comparing says that such a finding comes from comparing automations with
+	// each other.
+	Comparing bool
+}
+
+// Codes lists all kinds of findings that the compiler has, by name.
+func Codes() []Code {
+	out := make([]Code, len(Table))
+	copy(out, Table)
+	return out
+}
+
+// Table are in order of their names; a test compares them with what the compiler
+// reports.
+var Table = []Code{
+	{Name: "broken-import", Severity: diagnostic.Error},
+	{Name: "broken-plan", Severity: diagnostic.Error},
+	{Name: "conflicting-fields", Severity: diagnostic.Error},
+	{Name: "conflicting-values", Severity: diagnostic.Error},
+	{Name: "cue", Severity: diagnostic.Error},
+	{Name: "cycle", Severity: diagnostic.Error},
+	{Name: "duplicate-automation", Severity: diagnostic.Warning, Comparing: true},
+	{Name: "duplicate-header", Severity: diagnostic.Error},
+	{Name: "duplicate-key", Severity: diagnostic.Error},
+	{Name: "empty-value", Severity: diagnostic.Error},
+	{Name: "event-name", Severity: diagnostic.Warning},
+	{Name: "event-spelling", Severity: diagnostic.Warning, Comparing: true},
+	{Name: "file-condition", Severity: diagnostic.Error},
+	{Name: "file-name", Severity: diagnostic.Error},
+	{Name: "file-too-large", Severity: diagnostic.Error},
+	{Name: "folder-name", Severity: diagnostic.Error},
+	{Name: "header-case", Severity: diagnostic.Warning},
+	{Name: "import-cycle", Severity: diagnostic.Error},
+	{Name: "import-name", Severity: diagnostic.Error},
+	{Name: "invalid-header", Severity: diagnostic.Error},
+	{Name: "invalid-key", Severity: diagnostic.Error},
+	{Name: "invalid-time", Severity: diagnostic.Error},
+	{Name: "invalid-url", Severity: diagnostic.Error},
+	{Name: "invalid-value", Severity: diagnostic.Error},
+	{Name: "linked-folder", Severity: diagnostic.Error},
+	{Name: "malformed-placeholder", Severity: diagnostic.Error},
+	{Name: "may-be-too-large", Severity: diagnostic.Warning},
+	{Name: "may-be-too-long", Severity: diagnostic.Warning},
+	{Name: "misplaced-automation", Severity: diagnostic.Error},
+	{Name: "misplaced-placeholder", Severity: diagnostic.Error},
+	{Name: "missing-cast", Severity: diagnostic.Error},
+	{Name: "missing-field", Severity: diagnostic.Error},
+	{Name: "missing-property", Severity: diagnostic.Error},
+	{Name: "missing-value", Severity: diagnostic.Error},
+	{Name: "mixed-case", Severity: diagnostic.Warning, Comparing: true},
+	{Name: "module-file", Severity: diagnostic.Error},
+	{Name: "module-unavailable", Severity: diagnostic.Error},
+	{Name: "nested-project", Severity: diagnostic.Error},
+	{Name: "no-package", Severity: diagnostic.Error},
+	{Name: "no-project", Severity: diagnostic.Error},
+	{Name: "not-an-automation", Severity: diagnostic.Error},
+	{Name: "number-precision", Severity: diagnostic.Error},
+	{Name: "out-of-range", Severity: diagnostic.Error},
+	{Name: "outside-project", Severity: diagnostic.Error},
+	{Name: "over-budget", Severity: diagnostic.Error},
+	{Name: "personal-data", Severity: diagnostic.Warning},
+	{Name: "placeholder-not-provided", Severity: diagnostic.Error},
+	{Name: "placeholder-type", Severity: diagnostic.Error},
+	{Name: "plain-http", Severity: diagnostic.Error},
+	{Name: "planned-type", Severity: diagnostic.Error},
+	{Name: "platform-mapping", Severity: diagnostic.Error},
+	{Name: "project-package", Severity: diagnostic.Error},
+	{Name: "property-type", Severity: diagnostic.Warning, Comparing: true},
+	{Name: "reserved-header", Severity: diagnostic.Error},
+	{Name: "schema-version", Severity: diagnostic.Warning},
+	{Name: "secret-in-code", Severity: diagnostic.Error},
+	{Name: "set-by-segment", Severity: diagnostic.Warning},
+	{Name: "stray-blanks", Severity: diagnostic.Error},
+	{Name: "syntax-error", Severity: diagnostic.Error},
+	{Name: "too-large", Severity: diagnostic.Error},
+	{Name: "too-long", Severity: diagnostic.Error},
+	{Name: "unchecked-event", Severity: diagnostic.Warning},
+	{Name: "unchecked-message", Severity: diagnostic.Warning},
+	{Name: "unexpected-payload", Severity: diagnostic.Warning},
+	{Name: "unknown-automation", Severity: diagnostic.Error},
+	{Name: "unknown-cast", Severity: diagnostic.Error},
+	{Name: "unknown-code", Severity: diagnostic.Error},
+	{Name: "unknown-definition", Severity: diagnostic.Error},
+	{Name: "unknown-field", Severity: diagnostic.Error},
+	{Name: "unknown-import", Severity: diagnostic.Error},
+	{Name: "unknown-placeholder", Severity: diagnostic.Error},
+	{Name: "unknown-platform", Severity: diagnostic.Error},
+	{Name: "unknown-reference", Severity: diagnostic.Error},
+	{Name: "unknown-source", Severity: diagnostic.Error},
+	{Name: "unknown-target", Severity: diagnostic.Error},
+	{Name: "unknown-trigger", Severity: diagnostic.Error},
+	{Name: "unplanned-event", Severity: diagnostic.Error},
+	{Name: "unplanned-property", Severity: diagnostic.Error},
+	{Name: "unreadable-file", Severity: diagnostic.Error},
+	{Name: "unused-allow", Severity: diagnostic.Warning},
+	{Name: "unused-import", Severity: diagnostic.Error},
+	{Name: "unused-let", Severity: diagnostic.Error},
+	{Name: "wrong-region", Severity: diagnostic.Error},
+	{Name: "wrong-type", Severity: diagnostic.Error},
+	{Name: "wrong-url", Severity: diagnostic.Error},
+}
+
+// CodeOf looks a code up by its name.
+func CodeOf(name string) (Code, bool) {
+	for _, c := range Table {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Code{}, false
+}

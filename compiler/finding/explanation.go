@@ -1,0 +1,57 @@
+package finding
+
+import (
+	"embed"
+	"path"
+	"strings"
+
+	"golang.org/x/tools/txtar"
+)
+
+// explanationFiles hold an explanation for each code: a txtar archive whose
+// comment is the title and the reason, and whose files are the examples.
+//
+//go:embed codes/*.txtar
+var explanationFiles embed.FS
+
+// An Explanation says what a code means, why it matters and how to do better.
+type Explanation struct {
+	Code
+	// Title says in a sentence what is wrong.
+	Title string
+	// Why says what comes of it, in one paragraph.
+	Why string
+	// Wrong is an example that gives just this code, Right the same done well.
+	// Both are empty for the few codes that files can't show.
+	Wrong, Right []ExampleFile
+}
+
+// An ExampleFile is a file of an example project. segue.cue is left out where it
+// does not matter.
+type ExampleFile struct {
+	Name, Content string
+}
+
+// Explain returns the explanation of a code.
+func Explain(name string) (Explanation, bool) {
+	code, ok := CodeOf(name)
+	if !ok {
+		return Explanation{}, false
+	}
+	content, err := explanationFiles.ReadFile(path.Join("codes", name+".txtar"))
+	if err != nil {
+		return Explanation{}, false
+	}
+	archive := txtar.Parse(content)
+	title, why, _ := strings.Cut(string(archive.Comment), "\n\n")
+	e := Explanation{Code: code, Title: strings.TrimSpace(title), Why: strings.Join(strings.Fields(why), " ")}
+	for _, f := range archive.Files {
+		if name, ok := strings.CutPrefix(f.Name, "wrong/"); ok {
+			e.Wrong = append(e.Wrong, ExampleFile{name, string(f.Data)})
+		}
+		if name, ok := strings.CutPrefix(f.Name, "right/"); ok {
+			e.Right = append(e.Right, ExampleFile{name, string(f.Data)})
+		}
+	}
+	return e, true
+}

@@ -1,0 +1,63 @@
+package finding
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hbollon/go-edlib"
+)
+
+// Nearest returns the candidate that name was probably meant to be, "" if none
+// is near or two are equally near.
+func Nearest(name string, candidates []string) string {
+	best, second := 1<<30, 1<<30
+	var found string
+	plain := PlainName(name)
+	for _, c := range slices.Sorted(slices.Values(candidates)) {
+		if c == name {
+			continue
+		}
+		d := edlib.OSADamerauLevenshteinDistance(name, c)
+		if PlainName(c) == plain {
+			d = 0
+		}
+		if d < best {
+			best, second, found = d, best, c
+		} else {
+			second = min(second, d)
+		}
+	}
+	if limit := max(1, min(len(name), len(found))/3); best > limit || best == second {
+		return ""
+	}
+	return found
+}
+
+// PlainName removes what people get wrong most: case, and how words are joined.
+func PlainName(s string) string {
+	return joints.Replace(strings.ToLower(s))
+}
+
+var joints = strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
+
+// DidYouMean is a remedy that names what was probably meant.
+func DidYouMean(suggestion string) string { return "did you mean " + suggestion + "?" }
+
+// OneOf lists names for people: a, b or c. More than most are counted.
+func OneOf(names []string) string {
+	const most = 12
+	rest := ""
+	if len(names) > most {
+		rest = " and " + strconv.Itoa(len(names)-most) + " more"
+		names = names[:most]
+	}
+	if len(names) < 2 || rest != "" {
+		return strings.Join(names, ", ") + rest
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+// SortedKeys returns the keys of a map in order.
+func SortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

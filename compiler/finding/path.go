@@ -1,0 +1,76 @@
+package finding
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+)
+
+func FieldPath(label string) cue.Path { return cue.MakePath(cue.Str(label)) }
+
+// KeyOf is the key of an automation: the package's folder and the name.
+func KeyOf(dir, name string) string {
+	if dir == "." {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// A Path leads from a package's or file's top to a value: field names and
+// list indices.
+type Path []any
+
+// With returns the path extended by a field name or an index, in memory of its own.
+func (p Path) With(steps ...any) Path {
+	return append(slices.Clip(slices.Clone(p)), steps...)
+}
+
+// String writes the path as CUE does: automations."a-b".payload.products[0].
+func (p Path) String() string {
+	var b strings.Builder
+	for _, step := range p {
+		switch step := step.(type) {
+		case int:
+			b.WriteString("[" + strconv.Itoa(step) + "]")
+		case string:
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(cue.MakePath(Selector(step)).String())
+		}
+	}
+	return b.String()
+}
+
+// Selector returns the selector of a field: regular, or a definition.
+func Selector(label string) cue.Selector {
+	if strings.HasPrefix(label, "#") {
+		return cue.Def(label)
+	}
+	return cue.Str(label)
+}
+
+// Name returns how a message refers to the value: the path without what leads
+// to the automation, or to the definition.
+func (p Path) Name() string {
+	if len(p) >= 2 && p[0] == "automations" {
+		p = p[2:]
+	} else if len(p) > 0 {
+		if first, _ := p[0].(string); strings.HasPrefix(first, "#") {
+			p = p[1:]
+		}
+	}
+	return p.String()
+}
+
+// Member returns the name of the second step, if the path has two that are names.
+func (p Path) Member() (string, bool) {
+	if len(p) < 2 {
+		return "", false
+	}
+	_, ok := p[0].(string)
+	name, ok2 := p[1].(string)
+	return name, ok && ok2
+}

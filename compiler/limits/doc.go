@@ -1,0 +1,2 @@
+// Package limits bounds what the evaluation of a package may take.
+package limits

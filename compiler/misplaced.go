@@ -1,0 +1,185 @@
+package compiler
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/parser"
+
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// outside reports automations that do not stand in the field automations of a
+// package, or are hidden there. CUE has nothing against them, and nothing would
+// become of them. One that something else refers to is a template.
+func (e *evaluation) outside(inst *build.Instance, value cue.Value) (diagnostic.List, error) {
+	fields, err := value.Fields()
+	if err != nil {
+		return nil, nil // which has a finding of its own
+	}
+	var out diagnostic.List
+	dir := e.loader.Relative(inst.Dir)
+	for fields.Next() {
+		v, name := fields.Value(), source.LabelOf(fields)
+		single := isAutomation(v)
+		if name == "automations" || !single && !holdsAutomations(v) {
+			continue
+		}
+		field := ownField(inst, name)
+		if field == nil || usesName(inst.Files, name) {
+			continue
+		}
+		if imported, err := e.imported(dir); err != nil || imported {
+			return nil, err
+		}
+		d := e.misplaced(field, finding.Path{name})
+		switch near := finding.Nearest(name, []string{"automations"}); {
+		case single:
+			d.Message = fmt.Sprintf("the automation %s does not stand under automations: nothing would become of it", name)
+			d.Help = fmt.Sprintf("write automations: %s: ...; let a template for others be a definition, such as #Base", finding.Selector(name))
+		case near != "":
+			d.Code, d.Suggestion, d.Help = "unknown-field", near, finding.DidYouMean(near)
+			d.Message = fmt.Sprintf("the automations under %s do not stand under automations: nothing would become of them", name)
+			d.Fix = finding.OneEdit(d.File, d.Range, near, near)
+		default:
+			d.Message = fmt.Sprintf("the automations under %s do not stand under automations: nothing would become of them", name)
+			d.Help = fmt.Sprintf("let them stand under automations; let templates for others stand in a hidden field, such as _%s", check.SlugOf(name))
+		}
+		out = append(out, d)
+	}
+	return append(out, e.hidden(inst, value.LookupPath(finding.FieldPath("automations")))...), nil
+}
+
+// misplaced is a finding about the name of a field that is not where automations are.
+func (e *evaluation) misplaced(field *ast.Field, at finding.Path) diagnostic.Diagnostic {
+	return diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "misplaced-automation", Path: at.String(),
+		File: e.loader.Relative(field.Pos().Filename()), Range: source.RangeOf(field.Label.Pos(), field.Label.End())}
+}
+
+// hidden reports automations under automations that CUE takes for no fields:
+// hidden ones, definitions, and those with a ?.
+func (e *evaluation) hidden(inst *build.Instance, automations cue.Value) diagnostic.List {
+	fields, err := automations.Fields(cue.All())
+	if err != nil {
+		return nil
+	}
+	var out diagnostic.List
+	for fields.Next() {
+		s := fields.Selector()
+		if s.IsString() && s.ConstraintType() == 0 || !isAutomation(fields.Value()) {
+			continue
+		}
+		name := s.String()
+		if s.IsString() {
+			name = s.Unquoted()
+		}
+		for _, f := range inst.Files {
+			if filepath.Dir(f.Filename) != inst.Dir || usesName(inst.Files, name) {
+				continue
+			}
+			ast.Walk(f, func(n ast.Node) bool {
+				field, ok := n.(*ast.Field)
+				if !ok {
+					return true
+				}
+				label, _, err := ast.LabelName(field.Label)
+				if at := source.PathAt(f, field.Pos()); err == nil && label == name && len(at) == 2 && at[0] == "automations" {
+					d := e.misplaced(field, at)
+					d.Message = fmt.Sprintf("CUE does not take %s for a field: nothing would become of the automation", s)
+					d.Help = "give it a name without _, # or ?; let a template for others stand at the top of the file"
+					out = append(out, d)
+				}
+				return true
+			}, nil)
+		}
+	}
+	return out
+}
+
+// isAutomation reports whether a value is an automation, or would be one.
+func isAutomation(v cue.Value) bool { return isText(v, "call") && isText(v, "name") }
+
+// holdsAutomations reports whether a field of a struct is an automation.
+func holdsAutomations(v cue.Value) bool {
+	if v.IncompleteKind() != cue.StructKind {
+		return false
+	}
+	fields, err := v.Fields()
+	for err == nil && fields.Next() {
+		if isAutomation(fields.Value()) {
+			return true
+		}
+	}
+	return false
+}
+
+// isText reports whether a struct has a text of that name.
+func isText(v cue.Value, name string) bool {
+	_, err := v.LookupPath(finding.FieldPath(name)).String()
+	return err == nil
+}
+
+// ownField returns a field at the top of the files in a package's own folder.
+func ownField(inst *build.Instance, name string) *ast.Field {
+	for _, f := range inst.Files {
+		if field := source.TopField(f.Decls, name); field != nil && filepath.Dir(f.Filename) == inst.Dir {
+			return field
+		}
+	}
+	return nil
+}
+
+// usesName reports whether something in the files refers to a field by its name.
+func usesName(files []*ast.File, name string) bool {
+	labels := map[ast.Node]bool{}
+	found := false
+	for _, f := range files {
+		ast.Walk(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.Package, *ast.ImportDecl:
+				return false
+			case *ast.Field:
+				labels[n.Label] = true
+			case *ast.Ident:
+				found = found || n.Name == name && !labels[n]
+			}
+			return !found
+		}, nil)
+	}
+	return found
+}
+
+// imported reports whether another package of the project imports one.
+func (e *evaluation) imported(dir string) (bool, error) {
+	x := e.explainer()
+	dirs := x.ProjectDirs()
+	for _, other := range dirs {
+		names, err := x.SourceFiles(other)
+		if err != nil {
+			return false, err
+		}
+		for _, name := range names {
+			content, err := x.Loader.Read(path.Join(other, name))
+			if err != nil {
+				continue // which has a finding of its own
+			}
+			f, err := parser.ParseFile(name, content, parser.ImportsOnly)
+			if err != nil {
+				continue
+			}
+			for spec := range f.ImportSpecs() {
+				if in, ok := dirs[ast.ParseImportPath(source.ImportPath(spec)).Unqualified().String()]; ok && in == dir {
+					return true, nil
+				}
+			}
+		}
+	}
+	return false, nil
+}

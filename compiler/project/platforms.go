@@ -1,0 +1,440 @@
+package project
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/explain"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// platforms reads the descriptions from the project file's value. Their outlines
+// are returned even where something is wrong with them. Mappings are tried out
+// only if CUE has accepted the file.
+func readPlatforms(p *explain.Package, file cue.Value, accepted bool) (all map[string]*description.Platform, outline map[string]any) {
+	v := file.LookupPath(cue.MakePath(cue.Def(explain.PlatformsDefinition)))
+	if !v.Exists() {
+		return nil, nil
+	}
+	before := len(p.Found)
+	at := finding.Path{explain.PlatformsField}
+	c := &check.Checker{}
+	raw := platformOutline(p, v, at)
+	c.Value(raw, &shape.Shape{Kind: shape.Struct, Rest: shape.Of("platform.#Platform")}, at)
+	outline, _ = raw.(map[string]any)
+	for _, name := range finding.SortedKeys(outline) {
+		if slices.Contains(config.PlatformKinds, name) {
+			w := c.Report("invalid-value", at.With(name), finding.AtLabel, "%s is a platform that segue knows by itself: it can't be described", name)
+			w.Help = "give the description another name"
+		}
+	}
+	for _, f := range c.Found {
+		addDescribed(p, f, p.Positions[f.At.String()])
+	}
+	if p.Found[before:].HasErrors() || !accepted {
+		return nil, outline
+	}
+	all = map[string]*description.Platform{}
+	lock := new(sync.Mutex)
+	for _, name := range finding.SortedKeys(outline) {
+		value := v.LookupPath(finding.FieldPath(name))
+		platform, problems := description.New(value, lock)
+		if platform != nil {
+			problems = platform.Check()
+		}
+		for _, problem := range problems {
+			platformProblem(p, problem, at.With(name), value)
+		}
+		all[name] = platform
+	}
+	return all, outline
+}
+
+// platformOutline is the descriptions as decoded JSON, without the mappings,
+// which are no values.
+func platformOutline(p *explain.Package, v cue.Value, at finding.Path) any {
+	if inMapping(at) {
+		p.Positions[at.String()] = v.Pos()
+		return shape.Broken{}
+	}
+	if v.IncompleteKind() != cue.StructKind {
+		return p.Raw(v, at)
+	}
+	// That a field is missing is for the shapes to say, which know more of it.
+	fields, err := v.Fields(cue.Optional(true))
+	if err != nil {
+		return p.Raw(v, at)
+	}
+	p.Positions[at.String()] = v.Pos()
+	m := map[string]any{}
+	for fields.Next() {
+		if fields.Selector().ConstraintType() != 0 {
+			continue
+		}
+		name := source.LabelOf(fields)
+		m[name] = platformOutline(p, fields.Value(), at.With(name))
+	}
+	return m
+}
+
+// inMapping reports whether a path leads to a part of encode or decode.
+func inMapping(at finding.Path) bool {
+	switch {
+	case len(at) == 4 && (at[2] == "encode" || at[2] == "decode"):
+		return true
+	case len(at) == 6 && at[2] == "triggers" && at[4] == "decode":
+		return true
+	}
+	return false
+}
+
+// platformProblem reports what is wrong with a description.
+func platformProblem(p *explain.Package, problem description.Problem, at finding.Path, v cue.Value) {
+	spot := finding.AtValue
+	if problem.Label {
+		spot = finding.AtLabel
+	}
+	// What the schema gives a default to need not be in the file; the nearest
+	// field around it is.
+	path, position := at, v.Pos()
+	for _, name := range problem.Path {
+		path = path.With(name)
+		if v = v.LookupPath(finding.FieldPath(name)); v.Exists() && p.Index.SourceOf(v.Pos()) != nil {
+			position = v.Pos()
+		}
+	}
+	before := len(p.Found)
+	if cause := cueerrors.Error(nil); errors.As(problem.Cause, &cause) {
+		p.CueErrors(problem.Cause, nil)
+	}
+	if len(p.Found) == before {
+		f := finding.Finding{At: path, Spot: spot, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: problem.Code,
+			Message: problem.Message, Help: problem.Help, Suggestion: problem.Suggestion}}
+		if problem.Cause != nil {
+			f.Message += ": " + explain.Shown(strings.Join(strings.Fields(problem.Cause.Error()), " "))
+		}
+		if f.Help == "" {
+			f.Help = "docs/platforms.md has a description that works"
+		}
+		addDescribed(p, f, position)
+		return
+	}
+	// One mistake in a mapping gives one finding: what else CUE says follows.
+	d := p.Found[before]
+	d.Code, d.Message = "platform-mapping", problem.Message+": "+d.Message
+	p.Found = append(p.Found[:before], d)
+	refineMappings(p, before)
+}
+
+// refineMappings says more of findings, from an index on, about fields that a
+// mapping selects: CUE knows nothing of what else there is.
+func refineMappings(p *explain.Package, from int) {
+	for i := range p.Found[from:] {
+		d := &p.Found[from+i]
+		imported := d.File != config.ProjectFile && (d.Code == "platform-mapping" || d.Code == "unknown-reference")
+		if !strings.HasPrefix(d.Path, explain.PlatformsField+".") && !imported {
+			continue
+		}
+		switch near, there := mappingName(p, d.Range, d.File); {
+		case there:
+			d.Help = "not every automation has it: write the field only where it is there, as docs/platforms.md shows"
+		case near != "" && d.Suggestion == "":
+			d.Suggestion, d.Help = near, finding.DidYouMean(near)
+		}
+	}
+}
+
+// mappingName returns the name that was probably meant where a mapping selects a
+// field that automations do not have, "" if it does something else; or says that
+// some automations have it.
+func mappingName(p *explain.Package, at diagnostic.Range, file string) (near string, there bool) {
+	for _, s := range describingSources(p) {
+		if s.Name != file {
+			continue
+		}
+		ast.Walk(s.Syntax, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok || sel.Sel.Pos().Line() != at.Start.Line || sel.Sel.Pos().Column() != at.Start.Column {
+				return true
+			}
+			name, _, _ := ast.LabelName(sel.Sel)
+			if of := automationPart(sel.X); of != nil {
+				_, there = of.Fields[name]
+				near = finding.Nearest(name, finding.SortedKeys(of.Fields))
+			}
+			return false
+		}, nil)
+	}
+	return near, there
+}
+
+// describingSources are the project file and the files of the packages that it
+// imports.
+func describingSources(p *explain.Package) []*source.File {
+	all := slices.Clone(p.Index.Sources)
+	for _, id := range finding.SortedKeys(p.Imported) {
+		if o := p.Imported[id]; o != nil {
+			all = append(all, o.Index.Sources...)
+		}
+	}
+	return all
+}
+
+// addDescribed places a finding about a description and keeps it. What the project
+// file takes from a package has its place there.
+func addDescribed(p *explain.Package, f finding.Finding, position token.Pos) {
+	at := describedSites(p, f.At)
+	for _, s := range at {
+		node := ast.Node(s.Value)
+		if f.Spot == finding.AtLabel && s.Field != nil {
+			node = s.Field.Label
+		}
+		if src := p.Index.SourceOf(node.Pos()); src == nil || src.Name == config.ProjectFile {
+			continue
+		}
+		d := f.Diagnostic
+		d.Path = f.At.String()
+		p.Index.PutAt(&d, f, s)
+		d.Fix = p.Index.Fix(&d, f, s, []source.Site{s})
+		p.Found = append(p.Found, d)
+		return
+	}
+	p.Add(f, position)
+}
+
+// A described is an expression that makes up a description, in the package of an
+// index.
+type described struct {
+	source.Site
+	of *source.Index
+}
+
+// describedSites returns the places that give what a path into a description
+// leads to, through the packages that are imported.
+func describedSites(p *explain.Package, path finding.Path) []source.Site {
+	if len(path) < 2 {
+		return nil
+	}
+	var at []described
+	for _, s := range p.Index.Sites(path[:2]) {
+		at = append(at, described{s, p.Index})
+	}
+	for _, step := range path[2:] {
+		var next []described
+		for _, d := range describedLiterals(p, at, 0) {
+			for _, decl := range d.Value.(*ast.StructLit).Elts {
+				if field, ok := decl.(*ast.Field); ok {
+					if label, ok := source.FieldLabel(field); ok && label == step {
+						next = append(next, described{source.Site{Field: field, Value: field.Value}, d.of})
+					}
+				}
+			}
+		}
+		at = next
+	}
+	var out []source.Site
+	for _, d := range at {
+		out = append(out, d.Site)
+	}
+	if len(path) == 2 {
+		// The project file only names the description, unless it adds to it.
+		for _, d := range describedLiterals(p, at, 0) {
+			if d.of == p.Index {
+				return out
+			}
+			out = append(out, d.Site)
+		}
+	}
+	return out
+}
+
+// literals returns the struct literals that expressions come to.
+func describedLiterals(p *explain.Package, at []described, depth int) []described {
+	var out []described
+	if depth > source.MaxDepth {
+		return nil
+	}
+	for _, d := range at {
+		with := func(of *source.Index, field *ast.Field, e ast.Expr) {
+			out = append(out, describedLiterals(p, []described{{source.Site{Field: field, Value: e}, of}}, depth+1)...)
+		}
+		switch e := d.Value.(type) {
+		case *ast.StructLit:
+			out = append(out, d)
+			for _, decl := range e.Elts {
+				if embed, ok := decl.(*ast.EmbedDecl); ok {
+					with(d.of, d.Field, embed.Expr)
+				}
+			}
+		case *ast.ParenExpr:
+			with(d.of, d.Field, e.X)
+		case *ast.BinaryExpr:
+			if e.Op == token.AND {
+				with(d.of, d.Field, e.X)
+				with(d.of, d.Field, e.Y)
+			}
+		case *ast.Ident:
+			for _, def := range d.of.Definitions(e) {
+				with(d.of, fieldOf(d.of, def), def)
+			}
+		case *ast.SelectorExpr:
+			label, _, err := ast.LabelName(e.Sel)
+			id, ok := e.X.(*ast.Ident)
+			if err != nil || !ok {
+				continue
+			}
+			spec, ok := id.Node.(*ast.ImportSpec)
+			if !ok {
+				continue
+			}
+			if of := p.ImportedIndex(spec); of != nil {
+				for _, def := range of.Top[label] {
+					with(of, fieldOf(of, def), def)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// fieldOf returns the field at the top of a package that has a value.
+func fieldOf(x *source.Index, value ast.Expr) *ast.Field {
+	for _, s := range x.Sources {
+		for _, d := range s.Syntax.Decls {
+			if field, ok := d.(*ast.Field); ok && field.Value == value {
+				return field
+			}
+		}
+	}
+	return nil
+}
+
+// automationPart returns the shape of what an expression such as
+// automation.trigger selects, nil for any other expression.
+func automationPart(e ast.Expr) *shape.Shape {
+	switch e := e.(type) {
+	case *ast.Ident:
+		if e.Name == "automation" {
+			return shape.Of("platform.#Automation")
+		}
+	case *ast.SelectorExpr:
+		if of := automationPart(e.X); of != nil {
+			name, _, _ := ast.LabelName(e.Sel)
+			if f := of.Fields[name]; f != nil {
+				return f.Shape
+			}
+		}
+	}
+	return nil
+}
+
+// checkPlatform checks the platform of a target, and what the target has for it.
+func checkPlatform(c *check.Checker, target, described map[string]any, at finding.Path) {
+	kind, ok := target["platform"].(string)
+	if !ok || strings.TrimSpace(kind) == "" {
+		return // its shape says so
+	}
+	description, own := described[kind].(map[string]any)
+	if !own && !slices.Contains(config.PlatformKinds, kind) {
+		known := append(finding.SortedKeys(described), config.PlatformKinds...)
+		w := c.Report("unknown-platform", at.With("platform"), finding.AtValue, "there is no platform %q", kind)
+		w.Help = "segue knows " + finding.OneOf(known) + "; describe another one under platforms"
+		if near := finding.Nearest(kind, known); near != "" {
+			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(strconv.Quote(near)), finding.Quoted(near)
+		}
+		return
+	}
+	has := func(field string) bool { _, ok := target[field]; return ok }
+	misplaced := func(field, help string) {
+		if has(field) {
+			w := c.Report("unknown-field", at.With(field), finding.AtLabel, "a target on the platform %s has no field %q", kind, field)
+			w.Help = help
+		}
+	}
+	conflict := func(one, other, help string) {
+		w := c.Report("conflicting-fields", at, finding.AtLabel, "%s has %s and %s: it takes only one of them", at, one, other)
+		w.Help = help
+	}
+	missing := func(field, help string) {
+		if misspelt(target, field) {
+			return // it is there, under another name, which is a finding already
+		}
+		w := c.Report("missing-field", at, finding.AtLabel, "%s is missing", at.With(field))
+		w.Help = help
+	}
+	// The user and the password are one mistake where neither is wanted.
+	user := "username"
+	if !has(user) {
+		user = "password"
+	}
+	if kind == config.Embedded {
+		misplaced("apiKey", "its credential is called token")
+		misplaced(user, "its credential is called token, and belongs to no user")
+		switch {
+		case has("url") && has("data"):
+			conflict("url", "data", "keep url for a platform that runs by itself, data for one within segue")
+		case has("url") && !has("token") && !has(user):
+			missing("token", "add token: secret: NAME, the secret that holds the platform's bearer token")
+		}
+		return
+	}
+	misplaced("data", "remove it: only the embedded platform runs within segue")
+	if !has("url") {
+		missing("url", "add url: the address that the platform runs at")
+	}
+	auth, _ := description["auth"].(map[string]any)
+	_, free := auth["none"]
+	switch kind {
+	case config.N8n:
+		misplaced(user, "n8n's API knows no users by their passwords: it takes apiKey: secret: NAME")
+	case config.NodeRED:
+		// It is the one that logs in.
+	default:
+		misplaced(user, "its credential is called token or apiKey; a user name for it stands in the description, as auth: basic: NAME")
+	}
+	switch {
+	case has("token") && has("apiKey"):
+		conflict("token", "apiKey", "keep the one by the name that the platform has for it")
+	case kind == config.N8n && !has("apiKey"):
+		misplaced("token", "its credential is called apiKey")
+		if !has("token") && !has(user) {
+			missing("apiKey", "add apiKey: secret: NAME, the secret that holds an API key of n8n")
+		}
+	case kind == config.NodeRED && has("apiKey"):
+		misplaced("apiKey", "its credential is called token, or username and password")
+	case kind == config.NodeRED && has("token") && has(user):
+		conflict("token", user, "keep token, or else username and password")
+	case kind == config.NodeRED && has("username") && !has("password"):
+		missing("password", "add password: secret: NAME, the secret that holds the user's password")
+	case kind == config.NodeRED && has("password") && !has("username"):
+		missing("username", "add username: the name of the user whose password it is")
+	case own && !free && !has("token") && !has("apiKey") && !has(user):
+		missing("token", "add token: secret: NAME, or apiKey: secret: NAME; a platform without either has auth: none: true in its description")
+	}
+}
+
+// misspelt reports whether a target has a field that is probably meant to be
+// another one.
+func misspelt(target map[string]any, field string) bool {
+	known := shape.Of("project.#Target").Fields
+	for name := range target {
+		if _, ok := known[name]; !ok && finding.Nearest(name, finding.SortedKeys(known)) == field {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,238 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/credential"
+	"github.com/seguehq/segue/compiler/explain"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/limits"
+	"github.com/seguehq/segue/compiler/resolve"
+	"github.com/seguehq/segue/compiler/shape"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/workspace"
+	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
+)
+
+// defaultData is where the embedded platform within segue keeps its data.
+const defaultData = ".segue/platform.db"
+
+// Load reads segue.cue in dir, within limits, and nothing that is outside of
+// dir. The project is nil if there are errors among the findings.
+func Load(ctx context.Context, dir string, limits limits.Limits) (*config.Project, diagnostic.List, error) {
+	project, _, findings, err := Open(ctx, dir, limits)
+	if findings.HasErrors() {
+		project = nil
+	}
+	return project, findings, err
+}
+
+// Open reads segue.cue as LoadProject does. With errors among the
+// findings, the project is what can be told of it, so that its packages can be
+// checked; nil if that is nothing.
+func Open(ctx context.Context, dir string, most limits.Limits) (*config.Project, *workspace.Disk, diagnostic.List, error) {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return nil, nil, nil, fmt.Errorf("can't open the project: %w", err)
+	}
+	disk, err := workspace.Open(ctx, root)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if _, err := disk.Root.Lstat(config.ProjectFile); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, nil, err
+		}
+		return nil, disk, diagnostic.List{noProject(root)}, nil
+	}
+	if d, unfit := disk.Unfit(config.ProjectFile); unfit {
+		project, err := unsureProject(disk, nil, nil)
+		return project, disk, diagnostic.List{d}, err
+	}
+	if limit, gone := most.GivenUp[config.ProjectFile]; gone {
+		project, err := unsureProject(disk, nil, nil)
+		return project, disk, diagnostic.List{limits.GivenUp(config.ProjectFile, limit, config.ProjectFile)}, err
+	}
+	dog := limits.NewWatchdog(most)
+	defer close(dog.Stop)
+	work := dog.Begin([]string{config.ProjectFile}, 0)
+	defer work.End()
+	project, findings, err := loadProject(disk)
+	if ctx.Err() != nil {
+		return nil, nil, nil, context.Cause(ctx)
+	}
+	findings = append(findings, disk.Findings()...)
+	source.WithinFiles(disk.Read, findings)
+	credential.Conceal(disk.Read, findings)
+	return project, disk, findings, err
+}
+
+// noProject is the finding about a folder without segue.cue.
+func noProject(root string) diagnostic.Diagnostic {
+	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "no-project", File: config.ProjectFile,
+		Message: "this folder is not a segue project: it has no segue.cue",
+		Help:    "run segue init to make one, or name the project's folder: segue -C DIR COMMAND"}
+	for dir := filepath.Dir(root); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, config.ProjectFile)); err == nil {
+			rel, _ := filepath.Rel(root, dir)
+			d.Help = "there is one above: segue -C " + filepath.ToSlash(rel) + " COMMAND"
+			break
+		}
+	}
+	return d
+}
+
+func loadProject(disk *workspace.Disk) (*config.Project, diagnostic.List, error) {
+	strict := workspace.NewLoader(disk, schema.Files())
+	ctx := cuecontext.New()
+	if d := moduleFinding(disk); d != nil {
+		return nil, diagnostic.List{*d}, nil
+	}
+	definition := ctx.BuildInstance(strict.SchemaPackage("project")).LookupPath(cue.MakePath(cue.Def("#Project")))
+	if err := definition.Err(); err != nil {
+		return nil, nil, fmt.Errorf("the embedded schema is broken: %w", err)
+	}
+	var value cue.Value
+	inst := strict.File(config.ProjectFile, func(name string, src any, cfg parser.Config) (*ast.File, error) {
+		return parseProject(strict, name, src, cfg)
+	})
+	failure := error(inst.Err)
+	if failure == nil {
+		value = ctx.BuildInstance(inst).Unify(definition)
+		failure = value.Validate(cue.Concrete(true))
+	}
+	var raw map[string]any
+	if failure == nil {
+		// What is hidden as a definition is not validated, and may fail here.
+		failure = source.Decode(value, &raw)
+	}
+	findings, known, err := explainProject(disk, failure, value, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	if findings.HasErrors() {
+		p, err := unsureProject(disk, known.raw, findings)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.Gaps.Knows("trackingPlan") {
+			p.Plan = known.plan
+		}
+		return p, findings, nil
+	}
+	p := &config.Project{Dir: disk.Dir, Plan: known.plan, Platforms: known.platforms, Triggers: loadTriggers(disk)}
+	if err := source.Decode(value, p); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", config.ProjectFile, err)
+	}
+	for name, t := range p.Targets {
+		if t.Platform == config.Embedded && t.Data == "" && t.URL == "" {
+			t.Data = defaultData
+			p.Targets[name] = t
+		}
+	}
+	catalog, err := builtinCatalog(ctx, strict)
+	if err != nil {
+		return nil, nil, err
+	}
+	for name, entry := range p.Catalog {
+		length := value.LookupPath(cue.MakePath(cue.Str("placeholders"), cue.Str(name), cue.Str("maxLength")))
+		_, isDefault := length.Default()
+		entry.Declared = !isDefault // else it is the schema's
+		catalog[name] = entry
+	}
+	p.Catalog = catalog
+	return p, findings, nil
+}
+
+// builtinCatalog reads the placeholders that the schema documents.
+func builtinCatalog(ctx *cue.Context, l *workspace.Loader) (automation.Catalog, error) {
+	v := ctx.BuildInstance(l.SchemaPackage("placeholder")).LookupPath(cue.MakePath(cue.Def("#Catalog")))
+	catalog := automation.Catalog{}
+	if err := source.Decode(v, &catalog); err != nil {
+		return nil, fmt.Errorf("the embedded catalog of placeholders is broken: %w", err)
+	}
+	return catalog, nil
+}
+
+// openParts are the parts of segue.cue that are more than values.
+type openParts struct {
+	plan      *config.TrackingPlan
+	platforms map[string]*description.Platform
+	// raw is all that is in the value, as far as CUE can tell; nil if it can't.
+	raw map[string]any
+}
+
+// explainProject finds everything that is wrong with segue.cue. The value is
+// given if CUE accepted the file. It returns the parts as well that are not in
+// the value.
+func explainProject(disk *workspace.Disk, failure error, value cue.Value, raw map[string]any) (diagnostic.List, openParts, error) {
+	var parts openParts
+	files, err := resolve.NewReader(disk, automation.Catalog{}, nil).Open(".", "", []string{config.ProjectFile})
+	if err != nil {
+		return nil, parts, err
+	}
+	pkg := explain.New(files)
+	if pkg.Unparsed || len(pkg.Torn) > 0 {
+		return pkg.Found, parts, nil
+	}
+	checkPackageClause(pkg)
+	c := &check.Checker{Partial: pkg.Partials}
+	if failure != nil {
+		var hidden []string
+		value, hidden = evaluateHidingPlan(pkg)
+		if pkg.Refused {
+			return pkg.Found, parts, nil
+		}
+		raw, _ = pkg.Raw(value, nil).(map[string]any)
+		for _, name := range hidden {
+			if raw != nil {
+				raw[name] = shape.Broken{}
+			}
+		}
+	}
+	parts.plan = readTrackingPlan(pkg, value)
+	platforms, outline := readPlatforms(pkg, value, failure == nil)
+	parts.platforms = platforms
+	parts.raw = raw
+	if raw != nil {
+		c.Value(raw, shape.Of("project.#Project"), nil)
+		checkProject(c, raw, outline)
+	}
+	for _, f := range finding.WithoutEchoes(c.Found) {
+		pkg.Add(f, token.NoPos)
+	}
+	if failure != nil && !pkg.Found.HasErrors() {
+		pkg.CueErrors(failure, nil)
+		refineMappings(pkg, 0)
+	}
+	if failure != nil && !pkg.Found.HasErrors() {
+		pkg.Found = append(pkg.Found, disk.Findings()...) // a module did not come
+	}
+	for i := range pkg.Found {
+		if strings.HasPrefix(pkg.Found[i].File, "cue.mod/") {
+			pkg.Found[i].Fix = nil // somebody else's package
+		}
+	}
+	pkg.Found.Sort()
+	return pkg.Found, parts, nil
+}

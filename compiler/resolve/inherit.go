@@ -1,0 +1,131 @@
+package resolve
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+func (p *Package) Heritage() source.Heritage {
+	return source.HeritageOf(p.Loader.Full(p.Dir), p.Files())
+}
+
+// Files are those of the package, as they are written.
+func (p *Package) Files() []*ast.File {
+	var files []*ast.File
+	for _, s := range p.Index.Sources {
+		files = append(files, s.Syntax)
+	}
+	return files
+}
+
+// DeclaredTwice reports automations that are declared in the package's folder
+// and in one above.
+func (p *Package) DeclaredTwice() {
+	h := p.Heritage()
+	var own, above []*source.File
+	for _, s := range p.Index.Sources {
+		if filepath.Dir(s.Syntax.Filename) == h.Dir {
+			own = append(own, s)
+		} else {
+			above = append(above, s)
+		}
+	}
+	here, there := source.NewIndex(own), source.NewIndex(above)
+	for _, name := range h.Both {
+		f := finding.Finding{At: finding.Path{"automations", name}, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{
+			Severity: diagnostic.Error, Code: "duplicate-key", Key: finding.KeyOf(p.Dir, name),
+			Message: fmt.Sprintf("%s is declared here and in a folder above, in the same package", name),
+			Help:    "declare it in one folder, or give one of them another name"}}
+		d := here.Place(f, token.NoPos)
+		other := there.Place(f, token.NoPos)
+		d.Related = []diagnostic.Related{{Message: "the other one", File: other.File, Range: other.Range}}
+		p.Found = append(p.Found, d)
+	}
+}
+
+// DeclaredAgain puts one finding in the place of the conflicts, among those from
+// an index on, of an automation that is declared twice, each time with a call: a
+// copy that was not given a name of its own.
+func (p *Package) DeclaredAgain(name string, from int) {
+	at := finding.Path{"automations", name}
+	conflict := func(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
+	if !slices.ContainsFunc(p.Found[from:], conflict) {
+		return
+	}
+	whole := slices.DeleteFunc(p.Index.Sites(at), func(s source.Site) bool { return s.Field == nil || !p.derives(s.Value, 0) })
+	if len(whole) < 2 {
+		return
+	}
+	p.Found = append(p.Found[:from], slices.DeleteFunc(p.Found[from:], conflict)...)
+	first, second := whole[0].Field.Label, whole[1].Field.Label
+	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "duplicate-key", Path: at.String(), Key: finding.KeyOf(p.Dir, name),
+		Message: name + " is declared twice in the package, with different contents", Help: "give one of them another name"}
+	if src := p.Index.SourceOf(second.Pos()); src != nil {
+		d.File, d.Range = src.Name, p.Index.NodeRange(second)
+	}
+	if src := p.Index.SourceOf(first.Pos()); src != nil {
+		d.Related = []diagnostic.Related{{Message: "the other one", File: src.Name, Range: p.Index.NodeRange(first)}}
+	}
+	p.Found = append(p.Found, d)
+}
+
+// DeclaredEachTurn puts one finding in the place of the conflicts, among those
+// from an index on, of an automation that every turn of a comprehension declares
+// under the same name.
+func (p *Package) DeclaredEachTurn(name string, from int) {
+	conflict := func(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
+	if !slices.ContainsFunc(p.Found[from:], conflict) {
+		return
+	}
+	for _, s := range p.Index.Sources {
+		label, clauses := turnLabel(s.Syntax, name)
+		if label == nil {
+			continue
+		}
+		p.Found = append(p.Found[:from], slices.DeleteFunc(p.Found[from:], conflict)...)
+		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "duplicate-key", Key: finding.KeyOf(p.Dir, name),
+			Path: finding.Path{"automations", name}.String(), File: s.Name, Range: p.Index.NodeRange(label),
+			Message: "every turn of the loop declares the same automation, " + name,
+			Help:    "make the name of what the loop goes through, as in \"" + name + "-\\(" + clauses[len(clauses)-1] + ")\""}
+		if id, ok := label.(*ast.Ident); ok && slices.Contains(clauses, id.Name) {
+			d.Suggestion = "(" + id.Name + ")"
+			d.Help = "write " + d.Suggestion + " for the value of " + id.Name
+			d.Fix = finding.OneEdit(d.File, d.Range, d.Suggestion, d.Suggestion)
+		}
+		p.Found = append(p.Found, d)
+		return
+	}
+}
+
+// turnLabel returns the label of a field of a name that stands directly in a
+// comprehension over several values, and what its clauses define.
+func turnLabel(f *ast.File, name string) (label ast.Label, clauses []string) {
+	ast.Walk(f, func(n ast.Node) bool {
+		c, ok := n.(*ast.Comprehension)
+		if !ok || label != nil {
+			return label == nil
+		}
+		st, ok := c.Value.(*ast.StructLit)
+		names := source.ClauseNames(c)
+		if !ok || len(names) == 0 {
+			return true
+		}
+		for _, d := range st.Elts {
+			if field, ok := d.(*ast.Field); ok {
+				if text, ok := source.FieldLabel(field); ok && text == name {
+					label, clauses = field.Label, names
+				}
+			}
+		}
+		return true
+	}, nil)
+	return label, clauses
+}

@@ -1,0 +1,75 @@
+package resolve
+
+import (
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// maxSyntaxErrors is how many mistakes in the syntax of a file are told at once.
+const maxSyntaxErrors = 20
+
+// maxResync is the size of the largest file that is parsed again, in bytes.
+const maxResync = 1 << 20
+
+// syntaxErrors reports why a file does not parse. What the parser says after its
+// first complaint mostly follows from that one: so the part of the file that it
+// is about is taken out, and the file parsed again, until it does. It returns what
+// is left then, nil if the file can't be read like that.
+func (p *Package) syntaxErrors(s *source.File, broken error) *ast.File {
+	content, lastLine, lastHelp := slices.Clone(s.Content), -1, ""
+	for range maxSyntaxErrors {
+		m := source.ComplaintOf(content, broken)
+		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "syntax-error", File: s.Name,
+			Message: m.Message, Help: m.Help, Suggestion: m.Suggestion, Range: source.ContentRange(s.Content, m.From, m.To)}
+		// Lines that follow each other with one remedy are one mistake.
+		if d.Help != lastHelp || d.Range.Start.Line > lastLine+1 {
+			p.Found = append(p.Found, d)
+		}
+		lastLine, lastHelp = d.Range.Start.Line, d.Help
+		if len(content) > maxResync {
+			return nil
+		}
+		without, region, syntax, next := source.WithoutMistake(s.Syntax.Filename, content, m)
+		if region == (source.Span{}) {
+			return nil
+		}
+		p.Torn = append(p.Torn, tear{file: s.Syntax.Filename, Span: region, text: string(s.Content[region.From:region.To])})
+		if next == nil {
+			p.markTorn(syntax)
+			return syntax
+		}
+		content, broken = without, next
+	}
+	return nil
+}
+
+// A tear is a part of a file that was taken out because it does not parse.
+type tear struct {
+	file string
+	source.Span
+	text string
+}
+
+// markTorn marks the structs out of which something was taken.
+func (p *Package) markTorn(f *ast.File) {
+	ast.Walk(f, func(n ast.Node) bool {
+		if st, ok := n.(*ast.StructLit); ok {
+			for _, t := range p.Torn {
+				if t.file == f.Filename && st.Pos().Offset() <= t.From && t.To <= st.End().Offset() {
+					p.holes[st] = true
+				}
+			}
+		}
+		return true
+	}, nil)
+}
+
+// tornWord reports whether a name stands in what was taken out of the files.
+func (p *Package) tornWord(name string) bool {
+	return slices.ContainsFunc(p.Torn, func(t tear) bool { return strings.Contains(t.text, name) })
+}

@@ -1,0 +1,70 @@
+package compiler_test
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// rooms are the packages of the compiler in the order of docs/architecture.md. Each
+// may import only those before it.
+var rooms = []string{"finding", "limits", "credential", "config", "source", "workspace", "shape", "check", "resolve", "explain", "project", "."}
+
+// withoutCUE are the rooms that work on decoded values and paths alone.
+var withoutCUE = []string{"limits", "check"}
+
+const modulePath = "github.com/seguehq/segue/"
+
+func TestRoomsImportOnlyThoseBefore(t *testing.T) {
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != "testdata" && !slices.Contains(rooms, e.Name()) {
+			t.Errorf("the room %s has no place in the order", e.Name())
+		}
+	}
+	for i, room := range rooms {
+		files, err := filepath.Glob(filepath.Join(room, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) == 0 {
+			t.Errorf("the room %s has no files", room)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			syntax, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range syntax.Imports {
+				name, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				other, own := strings.CutPrefix(name, modulePath+"compiler")
+				if at := slices.Index(rooms, path.Join(".", other)); own && (at < 0 || at >= i) {
+					t.Errorf("%s imports %s, which comes later", file, name)
+				}
+				for _, engine := range []string{"sync", "platform", "cmd"} {
+					if strings.HasPrefix(name, modulePath+engine) {
+						t.Errorf("%s imports %s: the compiler knows no platform", file, name)
+					}
+				}
+				if slices.Contains(withoutCUE, room) && strings.HasPrefix(name, "cuelang.org/") {
+					t.Errorf("%s imports %s: the room works without CUE", file, name)
+				}
+			}
+		}
+	}
+}

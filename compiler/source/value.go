@@ -1,0 +1,126 @@
+package source
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"cuelang.org/go/cue"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/compiler/finding"
+)
+
+// WithoutBraces copies a decoded value without what looks like placeholders.
+func WithoutBraces(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.NewReplacer("{", "_", "}", "_").Replace(v)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = WithoutBraces(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = WithoutBraces(e)
+		}
+		return out
+	default:
+		return v
+	}
+}
+
+// errNotStruct is the error of a value that has elements where fields are wanted.
+var errNotStruct = errors.New("not a struct")
+
+// FieldsOf returns the fields of a struct. CUE would list the elements of a list
+// that is in conflict with something else.
+func FieldsOf(v cue.Value) (*cue.Iterator, error) {
+	fields, err := v.Fields()
+	if err != nil {
+		return nil, err
+	}
+	for probe, _ := v.Fields(); probe.Next(); {
+		if !probe.Selector().IsString() {
+			return nil, cmp.Or(v.Err(), errNotStruct)
+		}
+	}
+	return fields, nil
+}
+
+// LabelOf is the name of the field that an iterator is at.
+func LabelOf(fields *cue.Iterator) string {
+	if s := fields.Selector(); s.IsString() {
+		return s.Unquoted()
+	}
+	return fields.Selector().String()
+}
+
+// Selectors converts a path for CUE.
+func Selectors(p finding.Path) cue.Path {
+	out := make([]cue.Selector, len(p))
+	for i, step := range p {
+		switch step := step.(type) {
+		case int:
+			out[i] = cue.Index(step)
+		case string:
+			out[i] = finding.Selector(step)
+		}
+	}
+	return cue.MakePath(out...)
+}
+
+// UnmarshalNumber decodes JSON and keeps numbers as they are written.
+func UnmarshalNumber(b []byte, out any) error {
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.UseNumber()
+	return d.Decode(out)
+}
+
+// OriginOf is where a value comes from that is a reference, as far as CUE knows:
+// a field, or an element of a list.
+func OriginOf(v cue.Value) token.Pos {
+	parts := []cue.Value{v}
+	if op, args := v.Expr(); op == cue.AndOp {
+		parts = args
+	}
+	for _, part := range parts {
+		if from := cue.Dereference(part).Pos(); from.IsValid() && from.Compare(part.Pos()) != 0 {
+			return from
+		}
+	}
+	return token.NoPos
+}
+
+// Decode reads a concrete value through its JSON form.
+func Decode(v cue.Value, out any) error {
+	b, err := v.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	return UnmarshalNumber(b, out)
+}
+
+// PlainMessage is an error's own text, without the path in front of it: that of
+// its cause, if it wraps one.
+func PlainMessage(e cueerrors.Error) string {
+	for {
+		cause, ok := errors.Unwrap(e).(cueerrors.Error)
+		if !ok {
+			break
+		}
+		e = cause
+	}
+	format, args := e.Msg()
+	text := fmt.Sprintf(format, args...)
+	if text == "" {
+		text = e.Error()
+	}
+	return strings.Join(strings.Fields(text), " ")
+}

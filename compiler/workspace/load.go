@@ -1,0 +1,597 @@
+package workspace
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+	"cuelang.org/go/mod/module"
+
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
+)
+
+// makesBytes reports whether a file can make bytes: it has them between single
+// quotes, or uses one of CUE's packages whose functions return them. CUE accepts
+// bytes wherever a schema is open, and writes them in base64.
+func makesBytes(f *ast.File) bool {
+	makes := false
+	ast.Walk(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ImportSpec:
+			path := strings.TrimLeft(n.Path.Value, `"`)
+			makes = makes || strings.HasPrefix(path, "crypto/") || strings.HasPrefix(path, "encoding/")
+		case *ast.BasicLit:
+			makes = makes || n.Kind == token.STRING && strings.HasPrefix(strings.TrimLeft(n.Value, "#"), "'")
+		}
+		return !makes
+	}, nil)
+	return makes
+}
+
+// ProjectDirs maps the import paths of the project's own packages to their
+// folders.
+func (l *Loader) ProjectDirs() map[string]string {
+	content, err := l.Disk.Read(ModuleFileName)
+	if err != nil {
+		return nil
+	}
+	module, err := cuecontext.New().CompileBytes(content).LookupPath(finding.FieldPath("module")).String()
+	if err != nil {
+		return nil
+	}
+	module, _, _ = strings.Cut(module, "@")
+	dirs, err := l.PackageDirs()
+	if err != nil {
+		return nil
+	}
+	out := map[string]string{}
+	for _, dir := range dirs {
+		out[path.Join(module, dir)] = dir
+	}
+	return out
+}
+
+// moduleFile and localModuleFile are the files of the CUE module.
+const (
+	ModuleFileName      = "cue.mod/module.cue"
+	LocalModuleFileName = "cue.mod/local-module.cue"
+)
+
+// A Loader reads a project's CUE files with the embedded schema in the place of
+// whatever copy the project has.
+type Loader struct {
+	Disk *Disk
+	// root is the folder that CUE takes the project to be in.
+	root string
+	// schema are the files that are in the place of the vendored ones.
+	schema map[string][]byte
+	// Tests says that files ending in _test.cue are read as well.
+	Tests bool
+	// Alters says that CUE gets files that are not as they are on the disk, and may
+	// import something else.
+	Alters bool
+	// Sizes are the bytes in the files of the folders that packageDirs lists.
+	Sizes map[string]int64
+}
+
+// NewLoader returns a loader for the project in a workspace that uses the schema
+// in files.
+func NewLoader(disk *Disk, files map[string][]byte) *Loader {
+	return &Loader{Disk: disk, root: disk.stage, schema: files, Sizes: map[string]int64{}}
+}
+
+// ModuleFile returns the content of cue.mod/module.cue for a project.
+func ModuleFile(module string) string {
+	return fmt.Sprintf("module: %q\nlanguage: version: %q\n", module, schema.LanguageVersion)
+}
+
+// VendoredDiffers reports whether the project has a copy of the schema that is
+// not the embedded one. What can't be read of it has a finding.
+func (l *Loader) VendoredDiffers() bool {
+	if _, err := l.Disk.Stat(schema.VendorDir); err != nil {
+		return false
+	}
+	current := schema.Files()
+	for _, pkg := range schema.Packages() {
+		entries, _ := l.Disk.ReadDir(path.Join(schema.VendorDir, pkg))
+		for _, e := range entries {
+			name := pkg + "/" + e.Name()
+			if _, ok := current[name]; !ok && strings.HasSuffix(name, ".cue") {
+				return true
+			}
+		}
+	}
+	for name, want := range current {
+		got, err := l.Disk.Read(path.Join(schema.VendorDir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if string(got) != string(want) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsSchema reports whether a file is one of the schema's.
+func (l *Loader) IsSchema(filename string) bool {
+	return strings.HasPrefix(filename, l.Full(schema.VendorDir)+string(filepath.Separator))
+}
+
+// Relative returns the name in the workspace of a file that CUE knows.
+func (l *Loader) Relative(filename string) string {
+	if rel, err := filepath.Rel(l.root, filename); err == nil {
+		return filepath.ToSlash(rel)
+	}
+	return filename
+}
+
+// PackageDirs lists the folders of the project that hold CUE files, with slashes,
+// "." for the project's own. It follows what cue does with "./...": names that
+// start with "." or "_", cue.mod, and folders that are a project or a module of
+// their own are left out. What may hold automations and is not read is put aside.
+func (l *Loader) PackageDirs() ([]string, error) {
+	entries, err := l.Disk.ReadDir(".")
+	if err != nil {
+		return nil, fmt.Errorf("can't read the project's folder: %w", err)
+	}
+	var dirs []string
+	l.list(".", entries, &dirs)
+	if l.Disk.Exists("cue.mod") {
+		l.listModule("cue.mod")
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs), nil
+}
+
+// list adds a folder to those that hold CUE files, and those below it.
+func (l *Loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch {
+		case ignoredName(e.Name()) || e.Name() == "cue.mod":
+		case e.IsDir():
+			if own := l.separate(name); own != "" {
+				l.nested(name, own)
+			} else if below, err := l.Disk.ReadDir(name); err != nil {
+				l.Disk.putAside(name, UnreadableFolder(name, err))
+			} else {
+				l.list(name, below, dirs)
+			}
+		case !strings.HasSuffix(e.Name(), ".cue"):
+			if e.Type()&fs.ModeSymlink != 0 {
+				l.linked(name)
+			}
+			if strings.EqualFold(path.Ext(e.Name()), ".cue") {
+				l.unused(name, "CUE reads files whose names end in .cue, in small letters")
+			}
+		case !Loadable(e.Name()):
+			l.Disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-name", File: name,
+				Message: "the file has a name with a colon, a backslash or what is not UTF-8, which CUE can't take, and nothing in it is used", Help: "rename it"})
+		case !IsSource(e.Name()):
+			if l.Disk.setAside(name) { // CUE opens it for its package clause
+				continue
+			}
+			if IsTestFile(e.Name()) {
+				l.unused(name, "segue reads files whose names end in _test.cue for tests alone")
+			} else {
+				l.unused(name, "CUE keeps files whose names end in _tool.cue for commands")
+			}
+		case name != config.ProjectFile:
+			l.listFile(dir, name, dirs)
+		}
+	}
+}
+
+// unused puts a file aside that declares automations and has a name by which they
+// are not read: they would be deleted if the file had another name before.
+func (l *Loader) unused(name, why string) {
+	content, err := l.Disk.Read(name)
+	if err != nil || !declaresAutomations.Match(content) || IsTestFile(name) && !hasTrigger(content) {
+		return
+	}
+	l.Disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-name", File: name,
+		Message: "the automations in the file are not used: " + why, Help: "rename it"})
+}
+
+// hasTrigger reports whether an automation under automations has a trigger, as one
+// that is only tested does not.
+func hasTrigger(content []byte) bool {
+	f, err := parser.ParseFile("", content)
+	if err != nil {
+		return false // segue test says what is wrong with it
+	}
+	found := false
+	ast.Walk(f, func(n ast.Node) bool {
+		field, ok := n.(*ast.Field)
+		if !ok {
+			return !found
+		}
+		label, _, err := ast.LabelName(field.Label)
+		at := source.PathAt(f, field.Pos())
+		if err == nil && label == "trigger" && len(at) == 3 && at[0] == "automations" {
+			found = true
+		}
+		return !found && len(at) < 3
+	}, nil)
+	return found
+}
+
+// listFile adds the folder of a CUE file to those that hold any.
+func (l *Loader) listFile(dir, name string, dirs *[]string) {
+	// A colon and an @ mean something else in an import path, which CUE's check allows.
+	if module.CheckImportPath(path.Join("project.example", dir)) != nil || strings.ContainsAny(dir, ":@") {
+		l.Disk.putAside(dir, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "folder-name", File: name,
+			Message: fmt.Sprintf("the folder %q has a name that CUE can't make an import path of, so that nothing in it is used", dir),
+			Help:    "rename it: use letters, digits, '-', '_' and '.'"})
+		return
+	}
+	if !l.Disk.setAside(name) {
+		if info, err := l.Disk.Stat(name); err == nil {
+			l.Sizes[dir] += info.Size()
+		}
+	}
+	if len(*dirs) == 0 || (*dirs)[len(*dirs)-1] != dir {
+		*dirs = append(*dirs, dir)
+	}
+}
+
+// linked puts a link aside that is, or may be meant to be, a folder of automations:
+// CUE does not follow it, and the automations would have two keys if segue did.
+func (l *Loader) linked(name string) {
+	finding := func(message, help string) {
+		l.Disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "linked-folder", File: name, Message: message, Help: help})
+	}
+	_, err := l.Disk.resolve(name)
+	info, statErr := os.Stat(l.Disk.full(name))
+	switch {
+	case statErr != nil:
+		finding("this is a link to nothing: if it is meant to be a folder, its automations are missing", "remove the link, or correct it")
+	case !info.IsDir():
+		// A file of another kind is read where it is embedded, or not at all.
+	case err != nil && RefusalOf(err).Message == outside().Message:
+		finding("this is a link to a folder outside of the project, and nothing outside of it is read", "put the folder itself in its place")
+	case err != nil:
+		finding(RefusalOf(err).Message, "remove the link")
+	case l.holdsSource(name):
+		finding("this is a link to a folder, and the automations in it are not read by this name", "remove the link, or put the folder itself in its place")
+	}
+}
+
+// holdsSource reports whether there is a CUE file in a folder or below it, or
+// something that may hold one.
+func (l *Loader) holdsSource(dir string) bool {
+	entries, err := l.Disk.ReadDir(dir)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		switch name := path.Join(dir, e.Name()); {
+		case ignoredName(e.Name()):
+			return false
+		case e.IsDir():
+			return l.holdsSource(name)
+		default:
+			return IsSource(e.Name())
+		}
+	})
+}
+
+// listModule puts aside what is in cue.mod and can't be read, and what leads out
+// of the project. CUE reads of the rest what is imported.
+func (l *Loader) listModule(dir string) {
+	entries, err := l.Disk.ReadDir(dir)
+	if err != nil {
+		l.Disk.putAside(dir, UnreadableFolder(dir, err))
+		return
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch {
+		case ignoredName(e.Name()) || e.Type().IsRegular():
+		case e.IsDir():
+			l.listModule(name)
+		case strings.HasSuffix(e.Name(), ".cue"):
+			l.Disk.setAside(name)
+		case e.Type()&fs.ModeSymlink != 0:
+			if _, err := l.Disk.Stat(name); err != nil {
+				l.Disk.putAside(name, UnreadableFolder(name, err))
+			}
+		}
+	}
+}
+
+// UnreadableFolder is the finding about a folder that can't be listed.
+func UnreadableFolder(name string, err error) diagnostic.Diagnostic {
+	r := RefusalOf(err)
+	r.File = name
+	return r.Diagnostic
+}
+
+// separate returns what makes a folder a project or a CUE module of its own, ""
+// if nothing does.
+func (l *Loader) separate(dir string) string {
+	for _, name := range []string{config.ProjectFile, "cue.mod"} {
+		if l.Disk.Exists(path.Join(dir, name)) {
+			return name
+		}
+	}
+	return ""
+}
+
+// nested puts a folder aside that is a project or module of its own and may have
+// automations: they would be left out, and deleted if they were part of the
+// project before.
+func (l *Loader) nested(dir, own string) {
+	if !l.holdsAutomations(dir) {
+		return
+	}
+	made, file := "segue.cue of its own", path.Join(dir, config.ProjectFile)
+	if own != config.ProjectFile {
+		made, file = "cue.mod of its own", path.Join(dir, ModuleFileName)
+	}
+	l.Disk.putAside(dir, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "nested-project", File: file,
+		Message: fmt.Sprintf("the folder %s has a %s, so that its automations are no part of this project", dir, made),
+		Help:    fmt.Sprintf("remove %s from it, or move it out of this project's folder", own)})
+}
+
+// holdsAutomations reports whether a file in a folder, or below it, declares
+// automations, or can't be read.
+func (l *Loader) holdsAutomations(dir string) bool {
+	entries, err := l.Disk.ReadDir(dir)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		switch name := path.Join(dir, e.Name()); {
+		case ignoredName(e.Name()) || e.Name() == "cue.mod" || e.Name() == config.ProjectFile:
+			return false
+		case e.IsDir():
+			return l.holdsAutomations(name)
+		case IsSource(e.Name()):
+			content, err := l.Disk.Read(name)
+			return err != nil || declaresAutomations.Match(content)
+		}
+		return false
+	})
+}
+
+var declaresAutomations = regexp.MustCompile(`(?m)^[ \t]*automations[ \t]*:`)
+
+func ignoredName(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
+}
+
+// IsSource reports whether a file belongs to a package, by its name.
+func IsSource(name string) bool {
+	return strings.HasSuffix(name, ".cue") && !ignoredName(name) &&
+		!strings.HasSuffix(name, "_test.cue") && !strings.HasSuffix(name, "_tool.cue")
+}
+
+// parseFunc is the loader's hook for reading one file.
+type parseFunc func(name string, src any, cfg parser.Config) (*ast.File, error)
+
+// Parse reads a file for the loader. What is not UTF-8 has been replaced by then,
+// in a way that can be seen, and would be sent like that.
+func (l *Loader) Parse(name string, src any, cfg parser.Config) (*ast.File, error) {
+	if !l.Tests && IsTestFile(name) {
+		return testFileClause(name, src), nil
+	}
+	if b, ok := src.([]byte); ok && bytes.ContainsRune(b, utf8.RuneError) {
+		if content, err := l.Disk.Read(l.Relative(name)); err == nil && !utf8.Valid(content) {
+			f, _ := parser.ParseFile(name, src, cfg)
+			return f, cueerrors.Newf(token.NewFile(name, -1, len(b)).Pos(0, token.NoRelPos), "the file is not UTF-8")
+		}
+	}
+	return parser.ParseFile(name, src, cfg)
+}
+
+// Packages loads all packages in the folders, which are relative to the root. CUE
+// stops within a folder at the first file that it can't take, or leaves out, and
+// then not all packages of the folder are there.
+func (l *Loader) Packages(dirs []string, parse parseFunc) []*build.Instance {
+	args := make([]string, len(dirs))
+	for i, dir := range dirs {
+		args[i] = "./" + dir
+		if path.Ext(dir) != "" && dir != "." {
+			args[i] += "/" // else CUE takes the folder for a file of that kind
+		}
+	}
+	return l.Load(args, func(name string, src any, cfg parser.Config) (*ast.File, error) {
+		if name == l.Full(config.ProjectFile) {
+			return &ast.File{Filename: name}, nil // it is read alone
+		}
+		f, err := parse(name, src, cfg)
+		switch {
+		case err != nil:
+			return f, err
+		case f.PackageName() == "":
+			return &ast.File{Filename: name}, nil // it belongs to no package, whatever it imports
+		case leftOut(f) != nil:
+			return ClauseOnly(f), nil
+		}
+		return f, nil
+	}, func(cfg *load.Config) { cfg.Package, cfg.Tests = "*", l.Tests })
+}
+
+// ClauseOnly returns a file with no more than the package clause of another.
+func ClauseOnly(f *ast.File) *ast.File {
+	out := &ast.File{Filename: f.Filename}
+	if name := f.PackageName(); name != "" {
+		out.Decls = []ast.Decl{&ast.Package{Name: ast.NewIdent(name)}}
+	}
+	return out
+}
+
+// leftOut returns the attribute above a file's package clause that keeps the file
+// out of its package, nil if there is none. None of CUE's tags is set.
+func leftOut(f *ast.File) *ast.Attribute {
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.Package:
+			return nil
+		case *ast.Attribute:
+			key, body := d.Split()
+			condition, err := parser.ParseExpr("", body)
+			if key == "ignore" || key == "if" && (err != nil || !withoutTags(condition)) {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// withoutTags evaluates the condition of an @if attribute.
+func withoutTags(condition ast.Expr) bool {
+	switch e := condition.(type) {
+	case *ast.ParenExpr:
+		return withoutTags(e.X)
+	case *ast.UnaryExpr:
+		return e.Op == token.NOT && !withoutTags(e.X)
+	case *ast.BinaryExpr:
+		x, y := withoutTags(e.X), withoutTags(e.Y)
+		return e.Op == token.LAND && x && y || e.Op == token.LOR && (x || y)
+	}
+	return false
+}
+
+// A Reading reads the files of packages and remembers what is wrong with them, so
+// that CUE goes on to the other packages.
+type Reading struct {
+	loader *Loader
+	mu     sync.Mutex
+	broken map[string]error          // files that do not parse, by name
+	Out    map[string]*ast.Attribute // files that say that they are left out
+	Bytes  bool                      // a file may make bytes, which JSON has no type for
+}
+
+func (l *Loader) Reading() *Reading {
+	return &Reading{loader: l, broken: map[string]error{}, Out: map[string]*ast.Attribute{}}
+}
+
+// Parse gives no more than the package clause of a file that does not parse.
+func (r *Reading) Parse(name string, src any, cfg parser.Config) (*ast.File, error) {
+	f, err := r.loader.Parse(name, src, cfg)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.broken[name] = err
+		if f == nil {
+			f = &ast.File{}
+		}
+		f.Filename = name
+		return ClauseOnly(f), nil
+	}
+	if attr := leftOut(f); attr != nil {
+		r.Out[name] = attr
+	}
+	for spec := range f.ImportSpecs() {
+		if !strings.HasPrefix(spec.Path.Value, `"`) {
+			// CUE would give up the whole folder.
+			r.broken[name] = cueerrors.Newf(spec.Path.Pos(), "import path between single quotes")
+			return ClauseOnly(f), nil
+		}
+	}
+	r.Bytes = r.Bytes || !r.loader.IsSchema(name) && makesBytes(f)
+	return f, nil
+}
+
+// Failure is what keeps a package from being used: what CUE says of it, or of a
+// file of its own or of a package that it imports.
+func (r *Reading) Failure(inst *build.Instance) error {
+	if inst.Err != nil { // not as an error, lest a nil pointer is taken for one
+		return inst.Err
+	}
+	if len(r.broken) == 0 {
+		return nil
+	}
+	seen := map[*build.Instance]bool{}
+	var failure func(*build.Instance) error
+	failure = func(inst *build.Instance) error {
+		if seen[inst] {
+			return nil
+		}
+		seen[inst] = true
+		for _, f := range inst.BuildFiles {
+			if err := r.broken[f.Filename]; err != nil {
+				return err
+			}
+		}
+		for _, imported := range inst.Imports {
+			if err := failure(imported); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return failure(inst)
+}
+
+// File loads one file by itself.
+func (l *Loader) File(name string, parse parseFunc) *build.Instance {
+	return l.Load([]string{"./" + name}, parse, nil)[0]
+}
+
+// SchemaPackage loads a package of the schema.
+func (l *Loader) SchemaPackage(name string) *build.Instance {
+	return l.Load([]string{schema.ModulePath + "/" + name}, nil, nil)[0]
+}
+
+// NoPackage is the finding about a file without a package clause, which CUE
+// passes over.
+func NoPackage(file string, syntax *ast.File) diagnostic.Diagnostic {
+	d := diagnostic.Diagnostic{Severity: diagnostic.Warning, Code: "no-package", File: file,
+		Message: "the file has no package clause, so that nothing in it is used",
+		Help:    "put package " + packageName(path.Dir(file)) + " on its first line"}
+	if syntax != nil && len(syntax.Decls) > 0 {
+		first := syntax.Decls[0].Pos()
+		d.Range = source.RangeOf(first, first.Add(1))
+	}
+	if syntax != nil && slices.ContainsFunc(syntax.Decls, func(d ast.Decl) bool { _, comment := d.(*ast.CommentGroup); return !comment }) {
+		d.Severity = diagnostic.Error
+	}
+	return d
+}
+
+// FileCondition is the finding about a file that is kept out of its package by a
+// condition. One with @ignore() is kept out for good, as its author says.
+func FileCondition(file string, attr *ast.Attribute) (diagnostic.Diagnostic, bool) {
+	key, _ := attr.Split()
+	return diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-condition", File: file, Range: source.RangeOf(attr.Pos(), attr.End()),
+		Message: "the file is left out: segue sets none of the tags in " + attr.Text,
+		Help:    "remove the attribute; to leave the file out for good, write @ignore()"}, key == "if"
+}
+
+// packageName proposes a package's name for a folder.
+func packageName(dir string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return -1
+	}, path.Base(dir))
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		return "automations"
+	}
+	return name
+}
