@@ -41,8 +41,8 @@ type remark struct {
 func (e *evaluation) compare(all []*compiled, found diagnostic.List, partial bool) (diagnostic.List, error) {
 	a := &advisor{evaluation: e, all: all}
 	slices.SortStableFunc(a.all, func(a, b *compiled) int {
-		return cmp.Or(cmp.Compare(e.loader.Relative(a.position.Filename()), e.loader.Relative(b.position.Filename())),
-			cmp.Compare(a.position.Offset(), b.position.Offset()), cmp.Compare(a.automation.Key, b.automation.Key))
+		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File),
+			cmp.Compare(a.Place.Offset, b.Place.Offset), cmp.Compare(a.Automation.Key, b.Automation.Key))
 	})
 	a.duplicates()
 	a.spellings()
@@ -96,25 +96,25 @@ func (a *advisor) duplicates() {
 	seed := maphash.MakeSeed()
 	first := map[uint64][]*compiled{}
 	for _, c := range a.all {
-		if !c.automation.Enabled {
+		if !c.Automation.Enabled {
 			continue
 		}
-		r := c.automation.Action
+		r := c.Automation.Action
 		var h maphash.Hash
 		h.SetSeed(seed)
-		for _, s := range []string{string(c.automation.Trigger.Kind), c.automation.Trigger.Name, r.Method, r.URL} {
+		for _, s := range []string{string(c.Automation.Trigger.Kind), c.Automation.Trigger.Name, r.Method, r.URL} {
 			h.WriteString(s)
 			h.WriteByte(0)
 		}
 		h.Write(r.Payload)
 		sum := h.Sum64()
-		i := slices.IndexFunc(first[sum], func(o *compiled) bool { return sameWork(c.automation, o.automation) })
+		i := slices.IndexFunc(first[sum], func(o *compiled) bool { return sameWork(c.Automation, o.Automation) })
 		if i < 0 {
 			first[sum] = append(first[sum], c)
 			continue
 		}
 		a.remark(c, "duplicate-automation", nil, finding.AtLabel, first[sum][i], nil, "the other one",
-			"the automation does the same as %s: the same request at the same trigger", first[sum][i].automation.Key).Help =
+			"the automation does the same as %s: the same request at the same trigger", first[sum][i].Automation.Key).Help =
 			"remove one of them, or switch it off with enabled: false; else everything is sent twice"
 	}
 }
@@ -164,15 +164,15 @@ func (a *advisor) spellings() {
 	groups := map[string]*group{}
 	var order []string
 	for _, c := range a.all {
-		if c.facts.Event == "" {
+		if c.Facts.Event == "" {
 			continue
 		}
-		plain := finding.PlainName(c.facts.Event)
+		plain := finding.PlainName(c.Facts.Event)
 		if groups[plain] == nil {
 			groups[plain] = &group{}
 			order = append(order, plain)
 		}
-		groups[plain].add(c.facts.Event, c)
+		groups[plain].add(c.Facts.Event, c)
 	}
 	wellNamed := func(event string) bool { problem, _ := check.JudgeEvent(event); return problem == "" }
 	for _, plain := range order {
@@ -197,7 +197,7 @@ func (a *advisor) spellings() {
 
 // among says who uses a form: an automation, and how many more.
 func (f form) among() string {
-	key := f.users[0].automation.Key
+	key := f.users[0].Automation.Key
 	if n := len(f.users) - 1; n > 0 {
 		return key + " and " + diagnostic.Plural(n, "other automation")
 	}
@@ -219,8 +219,8 @@ func (a *advisor) types() {
 	// Nearly all have one type: a number for each is enough to see that.
 	kinds := map[uint64]check.JSONKind{}
 	for _, c := range a.all {
-		for _, f := range c.facts.Fields {
-			kinds[id(&c.facts, f.Name)] |= f.Kind
+		for _, f := range c.Facts.Fields {
+			kinds[id(&c.Facts, f.Name)] |= f.Kind
 		}
 	}
 	maps.DeleteFunc(kinds, func(_ uint64, k check.JSONKind) bool { return bits.OnesCount8(uint8(k)) < 2 })
@@ -231,11 +231,11 @@ func (a *advisor) types() {
 	groups := map[subject]*group{}
 	var order []subject
 	for _, c := range a.all {
-		for _, f := range c.facts.Fields {
-			if kinds[id(&c.facts, f.Name)] == 0 {
+		for _, f := range c.Facts.Fields {
+			if kinds[id(&c.Facts, f.Name)] == 0 {
 				continue
 			}
-			s := subject{c.facts.Call, c.facts.Event, f.Name}
+			s := subject{c.Facts.Call, c.Facts.Event, f.Name}
 			if groups[s] == nil {
 				groups[s] = &group{}
 				order = append(order, s)
@@ -270,10 +270,10 @@ func (a *advisor) types() {
 // field returns the path, below the automation, of the first field of a name and
 // type.
 func (c *compiled) field(name, kind string) finding.Path {
-	block := check.MessageBlock(c.facts.Call)
+	block := check.MessageBlock(c.Facts.Call)
 	found := finding.Path{"payload", block}
 	var payload map[string]any
-	if err := source.UnmarshalNumber(c.automation.Action.Payload, &payload); err != nil {
+	if err := source.UnmarshalNumber(c.Automation.Action.Payload, &payload); err != nil {
 		return found
 	}
 	check.EachField(payload[block], func(n string, v any, at finding.Path) bool {
@@ -291,10 +291,10 @@ func (a *advisor) cases() {
 	groups := map[string]*group{}
 	var order []string
 	for _, c := range a.all {
-		if c.facts.Call == "track" {
+		if c.Facts.Call == "track" {
 			continue
 		}
-		for _, f := range c.facts.Fields {
+		for _, f := range c.Facts.Fields {
 			name := lastStep(f.Name)
 			if !isCamel(name) && !isSnake(name) {
 				continue
@@ -329,7 +329,7 @@ func (a *advisor) cases() {
 
 // named returns the path of a trait by its plain name and its own spelling.
 func (c *compiled) named(plain, name string) finding.Path {
-	for _, f := range c.facts.Fields {
+	for _, f := range c.Facts.Fields {
 		if lastStep(f.Name) == name && plainCase(f.Name) == plain {
 			return c.field(f.Name, "")
 		}
@@ -370,28 +370,28 @@ func (a *advisor) remark(c *compiled, code string, at finding.Path, spot finding
 
 // path is the path of a value below an automation.
 func (c *compiled) path(at finding.Path) finding.Path {
-	return finding.Path{"automations", c.name}.With(at...)
+	return finding.Path{"automations", c.Name}.With(at...)
 }
 
 // silence removes what the automations allow.
 func (a *advisor) silence() {
 	used := map[*compiled][]string{}
 	a.remarks = slices.DeleteFunc(a.remarks, func(r remark) bool {
-		if !slices.Contains(r.about.facts.Pending, r.Code) {
+		if !slices.Contains(r.about.Facts.Pending, r.Code) {
 			return false
 		}
 		used[r.about] = append(used[r.about], r.Code)
 		return true
 	})
 	for c, codes := range used {
-		c.facts.Pending = slices.DeleteFunc(c.facts.Pending, func(code string) bool { return slices.Contains(codes, code) })
+		c.Facts.Pending = slices.DeleteFunc(c.Facts.Pending, func(code string) bool { return slices.Contains(codes, code) })
 	}
 }
 
 // unused reports what the automations allow in vain.
 func (a *advisor) unused() {
 	for _, c := range a.all {
-		for _, code := range c.facts.Pending {
+		for _, code := range c.Facts.Pending {
 			a.remarks = append(a.remarks, remark{about: c, Finding: check.UnusedAllow(c.path(finding.Path{"allow", code}))})
 		}
 	}
@@ -408,8 +408,8 @@ func (a *advisor) place() (diagnostic.List, error) {
 	out, others := make(diagnostic.List, len(a.remarks)), make(diagnostic.List, len(a.remarks))
 	packages := map[folder][]wanted{}
 	want := func(c *compiled, f finding.Finding, d *diagnostic.Diagnostic) {
-		f.Key = c.automation.Key
-		at := folder{c.dir, c.pkg}
+		f.Key = c.Automation.Key
+		at := folder{c.of.Dir, c.of.Name}
 		packages[at] = append(packages[at], wanted{c, f, d})
 	}
 	for i, r := range a.remarks {
@@ -430,7 +430,7 @@ func (a *advisor) place() (diagnostic.List, error) {
 			return nil, err
 		}
 		for _, w := range packages[at] {
-			*w.found = p.Index.Place(w.what, w.about.position)
+			*w.found = p.Index.Place(w.what, w.about.Place.position(a.evaluation.loader))
 		}
 	}
 	for i, d := range others {

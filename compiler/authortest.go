@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
@@ -118,8 +117,7 @@ type TestProblem struct {
 // it in: against the schema of the message, with real values in the place of
 // placeholders, and against the tracking plan.
 func Test(ctx context.Context, opts TestOptions) (*TestReport, error) {
-	run := &testRun{only: opts.Run}
-	result, err := compile(ctx, opts.Options, run)
+	result, err := compile(ctx, opts.Options, &testRun{only: opts.Run})
 	if err != nil {
 		return nil, err
 	}
@@ -127,22 +125,13 @@ func Test(ctx context.Context, opts TestOptions) (*TestReport, error) {
 	if result.Project == nil {
 		return report, nil
 	}
-	run.unknownAutomations(report.Diagnostics)
-	slices.SortFunc(run.tested, func(a, b *tested) int { return cmp.Compare(a.automation.Key, b.automation.Key) })
-	if opts.Run == nil {
-		if err := checkSamples(ctx, result.disk, run.tested); err != nil {
-			return nil, err
-		}
-	}
-	if err := placeProblems(result.disk, result.Project.Catalog, run.tested); err != nil {
-		return nil, err
-	}
-	report.Packages = packagesOf(run.tested, report.Diagnostics)
+	unknownAutomations(result.packages, report.Diagnostics)
+	report.Packages = packagesOf(result.packages, report.Diagnostics)
 	return report, nil
 }
 
 // packagesOf sorts the results by package.
-func packagesOf(all []*tested, findings diagnostic.List) []TestedPackage {
+func packagesOf(all []pkg, findings diagnostic.List) []TestedPackage {
 	folders := map[string]*TestedPackage{}
 	folder := func(dir string) *TestedPackage {
 		if folders[dir] == nil {
@@ -150,13 +139,22 @@ func packagesOf(all []*tested, findings diagnostic.List) []TestedPackage {
 		}
 		return folders[dir]
 	}
-	for _, t := range all {
-		p := folder(t.dir)
-		p.Automations++
-		for i := range t.results {
-			t.results[i].Passed = len(t.results[i].Problems) == 0
+	tests := map[string][]automationTests{}
+	for _, p := range all {
+		if len(p.Tests) > 0 {
+			tests[p.Dir] = append(tests[p.Dir], p.Tests...)
 		}
-		p.Results = append(p.Results, t.results...)
+	}
+	for dir, of := range tests {
+		slices.SortFunc(of, func(a, b automationTests) int { return cmp.Compare(a.Key, b.Key) })
+		p := folder(dir)
+		for _, t := range of {
+			p.Automations++
+			for _, r := range t.Results {
+				r.Passed = len(r.Problems) == 0
+				p.Results = append(p.Results, r)
+			}
+		}
 	}
 	for _, d := range findings {
 		if d.Severity == diagnostic.Error && d.File != "" {
@@ -170,28 +168,25 @@ func packagesOf(all []*tested, findings diagnostic.List) []TestedPackage {
 	return out
 }
 
-// A testRun collects the automations while they are compiled, and runs the tests
-// that need CUE: an automation's value lives no longer than its evaluation.
+// A testRun says which tests are run.
 type testRun struct {
+	// only restricts them by their keys and names. The samples are not checked then.
 	only *regexp.Regexp
-
-	mu     sync.Mutex
-	tested []*tested
 }
 
 // tested is one automation that was compiled and tested.
 type tested struct {
 	automation automation.Automation
-	dir, pkg   string
 	name       string
 	// message is the automation as it was checked.
 	message *check.Message
 	results []TestResult
 }
 
-// add runs the tests of an automation that has been compiled.
-func (r *testRun) add(v cue.Value, m *check.Message, a *automation.Automation, dir, pkg string) {
-	t := &tested{automation: *a, dir: dir, pkg: pkg, name: m.At[1].(string), message: m}
+// test runs the tests of an automation that has been compiled. They need CUE: an
+// automation's value lives no longer than its evaluation.
+func (r *testRun) test(v cue.Value, m *check.Message, a *automation.Automation) *tested {
+	t := &tested{automation: *a, name: m.At[1].(string), message: m}
 	fields, err := v.LookupPath(finding.FieldPath("tests")).Fields()
 	for err == nil && fields.Next() {
 		name := source.LabelOf(fields)
@@ -200,9 +195,56 @@ func (r *testRun) add(v cue.Value, m *check.Message, a *automation.Automation, d
 				Problems: t.run(fields.Value(), m.At.With("tests", name))})
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.tested = append(r.tested, t)
+	return t
+}
+
+// conclude checks the samples of the automations of a package, and finds the places
+// of what tests and samples have shown.
+func (e *evaluation) conclude(out *pkg, all []*tested, samples *sampleSchema) error {
+	var files *resolve.Package // opened once something has to be found
+	for _, t := range all {
+		if e.tests.only == nil {
+			problems, err := samples.check(e.loader.Disk, t)
+			if err != nil {
+				return err
+			}
+			t.results = slices.Insert(t.results, 0, TestResult{Key: t.automation.Key, Problems: problems})
+		}
+		for i := range t.results {
+			if len(t.results[i].Problems) == 0 {
+				continue
+			}
+			if files == nil {
+				x := resolve.NewReader(e.loader.Disk, e.project.Catalog, nil)
+				x.Loader.Tests = true
+				var err error
+				if files, err = x.Open(out.Dir, out.Name, nil); err != nil {
+					return err
+				}
+			}
+			t.place(&t.results[i], files.Index)
+		}
+		out.Tests = append(out.Tests, automationTests{Key: t.automation.Key, Name: t.name, Results: t.results})
+	}
+	return nil
+}
+
+// place finds the places of a test's problems, and of the test.
+func (t *tested) place(r *TestResult, files *source.Index) {
+	at := finding.Path{"automations", t.name}
+	if r.Test != "" {
+		at = at.With("tests", r.Test)
+	}
+	d := files.Place(finding.Finding{At: at, Spot: finding.AtLabel}, token.NoPos)
+	r.File, r.Range = d.File, d.Range
+	for j := range r.Problems {
+		problem := &r.Problems[j]
+		d := files.Place(finding.Finding{At: problem.path}, token.NoPos)
+		if len(problem.path) <= len(at) {
+			d = diagnostic.Diagnostic{File: r.File, Range: r.Range}
+		}
+		problem.File, problem.Range = d.File, d.Range
+	}
 }
 
 // render fills in values, and samples where there are none. The request is refused
@@ -371,10 +413,15 @@ func compactJSON(v any) string {
 
 // unknownAutomations says of tests in a _test.cue file that belong to no
 // automation just that: what they lack is not a call but the automation.
-func (r *testRun) unknownAutomations(findings diagnostic.List) {
+func unknownAutomations(all []pkg, findings diagnostic.List) {
 	names := map[string][]string{} // by folder
-	for _, t := range r.tested {
-		names[t.dir] = append(names[t.dir], t.name)
+	for _, p := range all {
+		for _, t := range p.Tests {
+			names[p.Dir] = append(names[p.Dir], t.Name)
+		}
+	}
+	for dir := range names {
+		slices.Sort(names[dir])
 	}
 	for i := range findings {
 		d := &findings[i]
@@ -453,45 +500,6 @@ func encodeStruct(v cue.Value, encode func(name string, v cue.Value) ([]byte, er
 		}
 	}
 	return json.Marshal(out)
-}
-
-// placeProblems finds the places of the problems and of the tests that have any.
-func placeProblems(disk *workspace.Disk, catalog automation.Catalog, all []*tested) error {
-	x := resolve.NewReader(disk, catalog, nil)
-	x.Loader.Tests = true
-	known := map[string]*resolve.Package{}
-	for _, t := range all {
-		for i := range t.results {
-			r := &t.results[i]
-			if len(r.Problems) == 0 {
-				continue
-			}
-			id := t.dir + "\x00" + t.pkg
-			p := known[id]
-			if p == nil {
-				var err error
-				if p, err = x.Open(t.dir, t.pkg, nil); err != nil {
-					return err
-				}
-				known[id] = p
-			}
-			at := finding.Path{"automations", t.name}
-			if r.Test != "" {
-				at = at.With("tests", r.Test)
-			}
-			d := p.Index.Place(finding.Finding{At: at, Spot: finding.AtLabel}, token.NoPos)
-			r.File, r.Range = d.File, d.Range
-			for j := range r.Problems {
-				problem := &r.Problems[j]
-				d := p.Index.Place(finding.Finding{At: problem.path}, token.NoPos)
-				if len(problem.path) <= len(at) {
-					d = diagnostic.Diagnostic{File: r.File, Range: r.Range}
-				}
-				problem.File, problem.Range = d.File, d.Range
-			}
-		}
-	}
-	return nil
 }
 
 // problemOf is what a CUE error says of a rendered message.

@@ -6,18 +6,17 @@ import (
 
 	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/compiler/workspace"
-	"github.com/seguehq/segue/diagnostic"
 )
 
 // sortFolders divides folders into those that can be evaluated together and those that
 // are evaluated alone, and reports those that were given up. file names a file
 // of a folder.
-func sortFolders(l limits.Limits, dirs []string, file func(dir string) string) (together, alone []string, out []evaluated) {
+func sortFolders(l limits.Limits, dirs []string, file func(dir string) string) (together, alone []string, out []pkg) {
 	for _, dir := range dirs {
 		limit, gone := l.GivenUp[dir]
 		switch {
 		case gone:
-			out = append(out, evaluated{dir: dir, diagnostics: diagnostic.List{limits.GivenUp(dir, limit, file(dir))}})
+			out = append(out, pkg{Dir: dir, Found: findings{limits.GivenUp(dir, limit, file(dir))}})
 		case slices.Contains(l.Alone, dir):
 			alone = append(alone, dir)
 		default:

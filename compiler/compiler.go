@@ -72,8 +72,7 @@ type Result struct {
 	Document automation.Document
 	// Diagnostics are all findings, in file order.
 	Diagnostics diagnostic.List
-	// disk is where the project's files are read.
-	disk *workspace.Disk
+	packages    []pkg
 }
 
 // Compile compiles a project. Mistakes in its files are diagnostics; an error is
@@ -98,7 +97,7 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Diagnostics: findings, disk: disk}
+	result := &Result{Diagnostics: findings}
 	if settings == nil {
 		return result, nil
 	}
@@ -136,56 +135,103 @@ func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, err
 		workers = runtime.GOMAXPROCS(0)
 	}
 	e := &evaluation{project: settings, disk: disk, target: opts.Target, loader: strict, limits: opts.Limits, dirs: dirs, tests: tests}
-	packages, err := e.run(ctx, dirs, workers)
-	if err != nil {
+	if result.packages, err = e.run(ctx, dirs, workers); err != nil {
 		return nil, err
 	}
-	unexplained, err := e.unexplained(packages)
+	return result, e.join(result, len(opts.Patterns) > 0)
+}
+
+// join makes one result of those of the packages. partial says that not all of the
+// project was compiled.
+func (e *evaluation) join(result *Result, partial bool) error {
+	found, err := released(result.packages)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	result.Diagnostics = append(result.Diagnostics, unexplained...)
-	if e.sourceless.Load() {
-		d, err := project.NoSource(disk)
+	result.Diagnostics = append(result.Diagnostics, found...)
+	if slices.ContainsFunc(result.packages, func(p pkg) bool { return p.Sourceless }) {
+		d, err := project.NoSource(e.disk)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		result.Diagnostics = append(result.Diagnostics, d)
 	}
-	for i := range packages {
-		packages[i].diagnostics = settings.Gaps.Untold(packages[i].diagnostics)
-	}
 	claimed := map[string]*compiled{}
 	var all []*compiled
-	for _, p := range packages {
-		result.Diagnostics = append(result.Diagnostics, p.diagnostics...)
-		for i := range p.automations {
-			c := &p.automations[i]
-			if first, taken := claimed[c.automation.Key]; taken {
+	for i := range result.packages {
+		p := &result.packages[i]
+		result.Diagnostics = append(result.Diagnostics, e.project.Gaps.Untold(diagnostic.List(p.Found))...)
+		for j := range p.Automations {
+			c := &p.Automations[j]
+			c.of = p
+			if first, taken := claimed[c.Automation.Key]; taken {
 				d, err := e.duplicate(c, first)
 				if err != nil {
-					return nil, err
+					return err
 				}
 				result.Diagnostics = append(result.Diagnostics, d)
 				continue
 			}
-			claimed[c.automation.Key] = c
+			claimed[c.Automation.Key] = c
 			all = append(all, c)
-			result.Document.Automations = append(result.Document.Automations, c.automation)
+			result.Document.Automations = append(result.Document.Automations, c.Automation)
 		}
 	}
 	slices.SortFunc(result.Document.Automations, func(a, b automation.Automation) int { return strings.Compare(a.Key, b.Key) })
-	if result.Diagnostics, err = e.compare(all, result.Diagnostics, len(opts.Patterns) > 0); err != nil {
-		return nil, err
+	if result.Diagnostics, err = e.compare(all, result.Diagnostics, partial); err != nil {
+		return err
 	}
-	result.Diagnostics = append(result.Diagnostics, disk.Findings()...)
-	source.WithoutClashes(result.Diagnostics)
-	result.Diagnostics.Sort()
-	result.Diagnostics = once(source.ByOrigin(withoutChoice(result.Diagnostics)))
-	result.Diagnostics.Sort()
-	source.WithinFiles(disk.Read, result.Diagnostics)
-	credential.Conceal(disk.Read, result.Diagnostics)
-	return result, nil
+	result.Diagnostics = append(result.Diagnostics, e.disk.Findings()...)
+	result.Diagnostics = tidy(e.disk, result.Diagnostics)
+	return nil
+}
+
+// A pass goes over all findings of a run once they are there.
+type pass struct {
+	// why says what the pass is for, and why it comes where it does.
+	why string
+	run func(disk *workspace.Disk, found diagnostic.List) diagnostic.List
+}
+
+// passes are run over the findings of a run, in this order.
+var passes = []pass{
+	{"Two fields of a struct that are both to be called the same can't both be renamed. It looks at all findings, before some are joined.",
+		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List {
+			source.WithoutClashes(found)
+			return found
+		}},
+	{"What follows goes through the findings in the order of their files.", sortFindings},
+	{"That a value is none of those that are allowed follows where it is told that it has two values, and that its type is another than elsewhere where it is told that the type is wrong.",
+		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return withoutChoice(found) }},
+	{"A value that several uses say is wrong is told once, at the value. It needs the findings about each use, and so comes before those are joined.",
+		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return source.ByOrigin(found) }},
+	{"What a comprehension or a shared definition multiplies is one mistake.",
+		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return once(found) }},
+	{"Some findings have got another place.", sortFindings},
+	{"CUE has places behind the end of a line or a file. Files are read once each, and so in order.",
+		func(disk *workspace.Disk, found diagnostic.List) diagnostic.List {
+			source.WithinFiles(disk.Read, found)
+			return found
+		}},
+	{"Nothing that looks like a credential is shown. It comes last, so that nothing can bring one in again.",
+		func(disk *workspace.Disk, found diagnostic.List) diagnostic.List {
+			credential.Conceal(disk.Read, found)
+			return found
+		}},
+}
+
+// tidy makes of the findings that packages, and what they have in common, have given
+// those that people get to see.
+func tidy(disk *workspace.Disk, found diagnostic.List) diagnostic.List {
+	for _, p := range passes {
+		found = p.run(disk, found)
+	}
+	return found
+}
+
+func sortFindings(_ *workspace.Disk, found diagnostic.List) diagnostic.List {
+	found.Sort()
+	return found
 }
 
 // once keeps one of the findings that tell of one mistake: those about the

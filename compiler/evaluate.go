@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,9 +47,7 @@ type evaluation struct {
 	// once sets projectDirs, which the explainers share.
 	once        sync.Once
 	projectDirs func() map[string]string
-	// sourceless says that an automation needs a source, and the project has none.
-	sourceless atomic.Bool
-	// tests gets every automation that compiles, unless it is nil.
+	// tests says which tests are run, nil for none at all.
 	tests *testRun
 }
 
@@ -64,29 +61,9 @@ func (e *evaluation) explainer() *resolve.Reader {
 	return x
 }
 
-// A compiled automation still knows where it comes from.
-type compiled struct {
-	automation automation.Automation
-	dir, pkg   string
-	name       string
-	position   token.Pos
-	facts      check.Facts
-}
-
-// An evaluated package has automations, or findings, or both.
-type evaluated struct {
-	dir, pkg    string
-	automations []compiled
-	diagnostics diagnostic.List
-	// refused is what CUE has against a package that has no error of its own: the
-	// packages in the folders that it awaits are to have one.
-	refused error
-	awaits  []string
-}
-
 // run evaluates the packages in the folders. The result is in the order of the
 // folders, whichever is done first.
-func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]evaluated, error) {
+func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]pkg, error) {
 	e.dog = limits.NewWatchdog(e.limits)
 	defer close(e.dog.Stop)
 	dirs, alone, out := sortFolders(e.limits, dirs, e.firstFile)
@@ -94,7 +71,7 @@ func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]eva
 	for chunk := range slices.Chunk(dirs, chunkSize) {
 		chunks = append(chunks, chunk)
 	}
-	results := make([][]evaluated, len(chunks))
+	results := make([][]pkg, len(chunks))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for i, chunk := range chunks {
@@ -122,44 +99,57 @@ func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]eva
 }
 
 // chunk evaluates some packages in a context of their own.
-func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]evaluated, error) {
+func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]pkg, error) {
 	var bytes int64
 	for _, dir := range dirs {
 		bytes += e.loader.Sizes[dir]
 	}
 	work := e.dog.Begin(dirs, bytes)
 	defer work.End()
-	var out []evaluated
+	var out []pkg
 	cueContext := cuecontext.New()
 	files := e.loader.Reading()
+	samples := &sampleSchema{}
 	for _, inst := range e.loader.Packages(dirs, files.Parse) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		dir := e.loader.Relative(inst.Dir)
 		work.On(dir, e.loader.Sizes[dir])
-		p := evaluated{dir: dir}
-		var err error
-		if tests := testFiles(inst); tests != nil {
-			p.diagnostics, err = e.strayTests(dir, tests)
-		} else if inst.PkgName == "_" {
-			p.diagnostics, err = e.unnamed(dir, inst)
-		} else {
-			p, err = e.pkg(cueContext, inst, files)
-		}
+		p, err := e.folder(cueContext, inst, files, samples)
 		if err != nil {
 			return nil, err
-		}
-		for _, f := range inst.BuildFiles {
-			if attr := files.Out[f.Filename]; attr != nil && filepath.Dir(f.Filename) == inst.Dir {
-				if d, unwanted := workspace.FileCondition(e.loader.Relative(f.Filename), attr); unwanted {
-					p.diagnostics = append(p.diagnostics, d)
-				}
-			}
 		}
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// folder evaluates what was loaded of a folder.
+func (e *evaluation) folder(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (pkg, error) {
+	dir := e.loader.Relative(inst.Dir)
+	p := pkg{Dir: dir}
+	var found diagnostic.List
+	var err error
+	if tests := testFiles(inst); tests != nil {
+		found, err = e.strayTests(dir, tests)
+	} else if inst.PkgName == "_" {
+		found, err = e.unnamed(dir, inst)
+	} else {
+		p, err = e.pkg(ctx, inst, files, samples)
+	}
+	if err != nil {
+		return p, err
+	}
+	p.Found = append(p.Found, found...)
+	for _, f := range inst.BuildFiles {
+		if attr := files.Out[f.Filename]; attr != nil && filepath.Dir(f.Filename) == inst.Dir {
+			if d, unwanted := workspace.FileCondition(e.loader.Relative(f.Filename), attr); unwanted {
+				p.Found = append(p.Found, d)
+			}
+		}
+	}
+	return p, nil
 }
 
 // unnamed explains the files of a folder that do not say which package they
@@ -184,14 +174,17 @@ type candidate struct {
 	facts    check.Facts       // if it is emitted
 	position token.Pos
 	bytes    bool // there may be bytes in it
+	// sourceless says that it needs a source, and the project has none.
+	sourceless bool
 }
 
 // pkg evaluates one package. The quick way is for packages without findings;
 // the others are explained.
-func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspace.Reading) (evaluated, error) {
+func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (pkg, error) {
 	failure := files.Failure(inst)
 	dir := e.loader.Relative(inst.Dir)
-	out := evaluated{dir: dir, pkg: inst.PkgName}
+	out := pkg{Dir: dir, Name: inst.PkgName}
+	var tested []*tested
 	var candidates []candidate
 	clean := failure == nil
 	if clean {
@@ -206,7 +199,7 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 			clean, failure = false, err
 		}
 		if !automations.Exists() {
-			if out.diagnostics = e.misspeltAutomations(inst); len(out.diagnostics) > 0 {
+			if out.Found = e.misspeltAutomations(inst); len(out.Found) > 0 {
 				return out, nil // the rest can be told once the name is right
 			}
 		}
@@ -217,7 +210,7 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 			}
 		}
 		if failure == nil {
-			if out.diagnostics, err = e.outside(inst, value); err != nil {
+			if err = e.outside(inst, value, &out); err != nil {
 				return out, err
 			}
 		}
@@ -228,29 +221,35 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 					continue
 				}
 				c := candidate{name: name, pkg: inst.PkgName, position: fields.Value().Pos(), bytes: files.Bytes}
-				a, err := e.candidate(fields.Value(), dir, name, &c)
+				a, t, err := e.candidate(fields.Value(), dir, name, &c)
 				if err != nil {
 					return out, err
 				}
 				if a != nil {
-					out.automations = append(out.automations, compiled{*a, dir, inst.PkgName, name, c.position, c.facts})
+					out.Automations = append(out.Automations, compiled{Automation: *a, Name: name, Place: placeOf(e.loader, c.position), Facts: c.facts})
 				}
+				if t != nil {
+					tested = append(tested, t)
+				}
+				out.Sourceless = out.Sourceless || c.sourceless
 				clean = clean && c.failure == nil && len(c.found) == 0
 				candidates = append(candidates, c)
 			}
 		}
 	}
-	if clean {
-		return out, nil
+	if !clean {
+		if err := e.explain(&out, failure, candidates); err != nil {
+			return out, err
+		}
 	}
-	return out, e.explain(&out, failure, candidates)
+	return out, e.conclude(&out, tested, samples)
 }
 
 // misspeltAutomations reports a package without automations that has a field of
 // nearly that name, or one that is optional: CUE has nothing against it, and
 // nothing would be compiled.
-func (e *evaluation) misspeltAutomations(inst *build.Instance) diagnostic.List {
-	var out diagnostic.List
+func (e *evaluation) misspeltAutomations(inst *build.Instance) findings {
+	var out findings
 	for _, f := range inst.Files {
 		for _, d := range f.Decls {
 			field, ok := d.(*ast.Field)
@@ -276,16 +275,16 @@ func (e *evaluation) misspeltAutomations(inst *build.Instance) diagnostic.List {
 	return out
 }
 
-// candidate checks one automation and emits it if nothing is wrong with it.
-func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*automation.Automation, error) {
+// candidate checks one automation, and emits and tests it if nothing is wrong with it.
+func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*automation.Automation, *tested, error) {
 	b, err := encodeAutomation(v)
 	if err != nil {
 		c.failure = err
-		return nil, nil
+		return nil, nil, nil
 	}
 	var raw any
 	if err := source.UnmarshalNumber(b, &raw); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.bytes {
 		raw = withBytes(v, raw)
@@ -299,25 +298,23 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 			f.Position, f.Origin = inner.Pos(), source.OriginOf(inner)
 		}
 	}
-	if m.Sourceless {
-		e.sourceless.Store(true)
-	}
+	c.sourceless = m.Sourceless
 	if m.Failed() || m.Sourceless {
-		return nil, nil
+		return nil, nil, nil
 	}
 	c.facts = m.Facts()
 	a, err := m.Emit()
-	if err == nil && e.tests != nil {
-		e.tests.add(v, m, a, dir, c.pkg)
+	if err != nil || e.tests == nil {
+		return a, nil, err
 	}
-	return a, err
+	return a, e.tests.test(v, m, a), nil
 }
 
 // explain finds places for the findings of a package, and findings for what CUE
 // refused.
-func (e *evaluation) explain(out *evaluated, failure error, candidates []candidate) error {
+func (e *evaluation) explain(out *pkg, failure error, candidates []candidate) error {
 	x := e.explainer()
-	files, err := x.Open(out.dir, out.pkg, nil)
+	files, err := x.Open(out.Dir, out.Name, nil)
 	if err != nil {
 		return err
 	}
@@ -332,9 +329,9 @@ func (e *evaluation) explain(out *evaluated, failure error, candidates []candida
 	if !broken {
 		// CUE is content: only the checks have something to say.
 		for _, c := range candidates {
-			p.AddAll(c.found, finding.KeyOf(out.dir, c.name), c.position)
+			p.AddAll(c.found, finding.KeyOf(out.Dir, c.name), c.position)
 		}
-		out.diagnostics = append(out.diagnostics, p.Found...)
+		out.Found = append(out.Found, p.Found...)
 		return nil
 	}
 	value := p.Evaluate()
@@ -346,22 +343,41 @@ func (e *evaluation) explain(out *evaluated, failure error, candidates []candida
 		if len(p.Awaits) == 0 {
 			p.CueErrors(failure, nil)
 		} else {
-			out.refused, out.awaits = failure, p.Awaits
+			if err := e.withhold(out, failure, p.Awaits); err != nil {
+				return err
+			}
 		}
 	}
 	if failure != nil && len(p.Awaits) == 0 && len(p.Found) == 0 && e.disk.Modules.Failure() == nil {
-		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.dir, failure)
+		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.Dir, failure)
 	}
-	out.diagnostics = append(out.diagnostics, p.Found...)
+	out.Found = append(out.Found, p.Found...)
 	return nil
 }
 
-// unexplained finds the packages that CUE refuses though no package that they
-// import has an error, and says of them what CUE says.
-func (e *evaluation) unexplained(packages []evaluated) (diagnostic.List, error) {
-	folders := map[string][]evaluated{}
-	for _, p := range packages {
-		folders[p.dir] = append(folders[p.dir], p)
+// withhold notes what CUE says of a package that it refuses, should no package that it
+// imports have an error.
+func (e *evaluation) withhold(out *pkg, refused error, awaits []string) error {
+	files, err := e.explainer().Open(out.Dir, out.Name, nil)
+	if err != nil {
+		return err
+	}
+	opened := explain.New(files)
+	opened.CueErrors(refused, nil)
+	if !opened.Found.HasErrors() && e.disk.Modules.Failure() == nil {
+		out.Unexplained = refused.Error()
+	}
+	out.Withheld, out.Awaits = findings(opened.Found), awaits
+	return nil
+}
+
+// released are the withheld findings of packages that CUE refuses though no package
+// that they import has an error.
+func released(packages []pkg) (diagnostic.List, error) {
+	folders := map[string][]*pkg{}
+	for i := range packages {
+		p := &packages[i]
+		folders[p.Dir] = append(folders[p.Dir], p)
 	}
 	var explained func(awaits []string, seen map[string]bool) bool
 	explained = func(awaits []string, seen map[string]bool) bool {
@@ -370,26 +386,21 @@ func (e *evaluation) unexplained(packages []evaluated) (diagnostic.List, error) 
 				return false
 			}
 			seen[dir] = true
-			return slices.ContainsFunc(folders[dir], func(p evaluated) bool {
-				return p.diagnostics.HasErrors() || explained(p.awaits, seen)
+			return slices.ContainsFunc(folders[dir], func(p *pkg) bool {
+				return p.Found.hasErrors() || explained(p.Awaits, seen)
 			})
 		})
 	}
 	var out diagnostic.List
-	for _, p := range packages {
-		if p.refused == nil || explained(p.awaits, map[string]bool{}) {
+	for i := range packages {
+		p := &packages[i]
+		if len(p.Awaits) == 0 || explained(p.Awaits, map[string]bool{}) {
 			continue
 		}
-		x := e.explainer()
-		files, err := x.Open(p.dir, p.pkg, nil)
-		if err != nil {
-			return nil, err
+		if p.Unexplained != "" {
+			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %s", p.Dir, p.Unexplained)
 		}
-		opened := explain.New(files)
-		if opened.CueErrors(p.refused, nil); !opened.Found.HasErrors() && e.disk.Modules.Failure() == nil {
-			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", p.dir, p.refused)
-		}
-		out = append(out, opened.Found...)
+		out = append(out, p.Withheld...)
 	}
 	return out, nil
 }
@@ -492,13 +503,13 @@ func (e *evaluation) explainDefinitions(p *explain.Package, value cue.Value) {
 func (e *evaluation) duplicate(second, first *compiled) (diagnostic.Diagnostic, error) {
 	x := e.explainer()
 	place := func(c *compiled) (diagnostic.Diagnostic, error) {
-		p, err := x.Open(c.dir, c.pkg, nil)
+		p, err := x.Open(c.of.Dir, c.of.Name, nil)
 		if err != nil {
 			return diagnostic.Diagnostic{}, err
 		}
-		f := finding.Finding{At: finding.Path{"automations", c.name}, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{
-			Severity: diagnostic.Error, Code: "duplicate-key", Key: c.automation.Key,
-			Message: fmt.Sprintf("two automations have the key %s", c.automation.Key),
+		f := finding.Finding{At: finding.Path{"automations", c.Name}, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{
+			Severity: diagnostic.Error, Code: "duplicate-key", Key: c.Automation.Key,
+			Message: fmt.Sprintf("two automations have the key %s", c.Automation.Key),
 			Help:    "give one of them another name"}}
 		return p.Index.Place(f, token.NoPos), nil
 	}

@@ -19,12 +19,11 @@ import (
 // outside reports automations that do not stand in the field automations of a
 // package, or are hidden there. CUE has nothing against them, and nothing would
 // become of them. One that something else refers to is a template.
-func (e *evaluation) outside(inst *build.Instance, value cue.Value) (diagnostic.List, error) {
+func (e *evaluation) outside(inst *build.Instance, value cue.Value, out *pkg) error {
 	fields, err := value.Fields()
 	if err != nil {
-		return nil, nil // which has a finding of its own
+		return nil // which has a finding of its own
 	}
-	var out diagnostic.List
 	dir := e.loader.Relative(inst.Dir)
 	for fields.Next() {
 		v, name := fields.Value(), source.LabelOf(fields)
@@ -36,8 +35,10 @@ func (e *evaluation) outside(inst *build.Instance, value cue.Value) (diagnostic.
 		if field == nil || usesName(inst.Files, name) {
 			continue
 		}
+		out.Volatile = true
 		if imported, err := e.imported(dir); err != nil || imported {
-			return nil, err
+			out.Found = nil
+			return err
 		}
 		d := e.misplaced(field, finding.Path{name})
 		switch near := finding.Nearest(name, []string{"automations"}); {
@@ -52,9 +53,10 @@ func (e *evaluation) outside(inst *build.Instance, value cue.Value) (diagnostic.
 			d.Message = fmt.Sprintf("the automations under %s do not stand under automations: nothing would become of them", name)
 			d.Help = fmt.Sprintf("let them stand under automations; let templates for others stand in a hidden field, such as _%s", check.SlugOf(name))
 		}
-		out = append(out, d)
+		out.Found = append(out.Found, d)
 	}
-	return append(out, e.hidden(inst, value.LookupPath(finding.FieldPath("automations")))...), nil
+	out.Found = append(out.Found, e.hidden(inst, value.LookupPath(finding.FieldPath("automations")))...)
+	return nil
 }
 
 // misplaced is a finding about the name of a field that is not where automations are.

@@ -1,15 +1,11 @@
 package compiler
 
 import (
-	"context"
 	"fmt"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -57,32 +53,23 @@ var concreteFiles = sync.OnceValue(func() map[string][]byte {
 	return out
 })
 
-// samplesPerContext bounds what a cue.Context keeps.
-const samplesPerContext = 500
+// A sampleSchema is the schema of sent messages, evaluated once for the packages of
+// a chunk and only if there is a sample to check.
+type sampleSchema struct {
+	context  *cue.Context
+	messages cue.Value
+}
 
-// checkSamples renders every automation with the samples and checks the result.
-func checkSamples(ctx context.Context, disk *workspace.Disk, all []*tested) error {
-	l := workspace.NewLoader(disk, concreteFiles())
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for chunk := range slices.Chunk(all, samplesPerContext) {
-		group.Go(func() error {
-			cueContext := cuecontext.New()
-			messages := cueContext.BuildInstance(l.SchemaPackage("segment"))
-			if err := messages.Err(); err != nil {
-				return fmt.Errorf("the schema of sent messages is broken: %w", err)
-			}
-			for _, t := range chunk {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				result := TestResult{Key: t.automation.Key, Problems: t.sample(cueContext, messages)}
-				t.results = append([]TestResult{result}, t.results...)
-			}
-			return nil
-		})
+// check renders an automation with the samples and checks the result.
+func (s *sampleSchema) check(disk *workspace.Disk, t *tested) ([]TestProblem, error) {
+	if s.context == nil {
+		s.context = cuecontext.New()
+		s.messages = s.context.BuildInstance(workspace.NewLoader(disk, concreteFiles()).SchemaPackage("segment"))
 	}
-	return group.Wait()
+	if err := s.messages.Err(); err != nil {
+		return nil, fmt.Errorf("the schema of sent messages is broken: %w", err)
+	}
+	return t.sample(s.context, s.messages), nil
 }
 
 // sample says what is wrong with the message that the samples make.

@@ -1,0 +1,114 @@
+package compiler
+
+import (
+	"encoding/json"
+
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/workspace"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// A pkg is what the evaluation of one package gives: a value, of which nothing of CUE
+// is a part, that is written as JSON from one process to another and into the cache.
+type pkg struct {
+	// Dir is the folder, relative to the project, and Name the package's name.
+	Dir  string `json:"dir"`
+	Name string `json:"name"`
+	// Automations are those without errors, in the order of the files.
+	Automations []compiled `json:"automations,omitempty"`
+	// Found are the findings.
+	Found findings `json:"found,omitempty"`
+	// Withheld are the findings of a package that CUE refuses and that has no error of
+	// its own. They hold unless a package in one of the folders in Awaits has one.
+	Withheld findings `json:"withheld,omitempty"`
+	Awaits   []string `json:"awaits,omitempty"`
+	// Unexplained is what CUE says of a package of which nothing else can be told: it
+	// fails the compilation. "" for nothing.
+	Unexplained string `json:"unexplained,omitempty"`
+	// Sourceless says that an automation needs a source, and the project has none.
+	Sourceless bool `json:"sourceless,omitempty"`
+	// Volatile says that the result depends on more than the package's files, those of
+	// the packages that it imports, and segue.cue.
+	Volatile bool `json:"volatile,omitempty"`
+	// Tests are what came of the tests of each automation without errors.
+	Tests []automationTests `json:"tests,omitempty"`
+}
+
+// An automationTests is the tests of one automation and what came of them, the
+// samples first.
+type automationTests struct {
+	Key     string       `json:"key"`
+	Name    string       `json:"name"`
+	Results []TestResult `json:"results,omitempty"`
+}
+
+// A compiled automation still knows where it comes from.
+type compiled struct {
+	Automation automation.Automation `json:"automation"`
+	// Name is the automation's in its package.
+	Name  string      `json:"name"`
+	Place place       `json:"place"`
+	Facts check.Facts `json:"facts"`
+	// of is the package.
+	of *pkg
+}
+
+// A place is where something starts in a file. Offset counts bytes.
+type place struct {
+	File   string `json:"file,omitempty"`
+	Offset int    `json:"offset,omitempty"`
+}
+
+// placeOf is where a position of CUE's is, the zero place for none.
+func placeOf(l *workspace.Loader, p token.Pos) place {
+	if !p.IsValid() {
+		return place{}
+	}
+	return place{File: l.Relative(p.Filename()), Offset: p.Offset()}
+}
+
+// position is the place for CUE.
+func (p place) position(l *workspace.Loader) token.Pos {
+	if p.File == "" {
+		return token.NoPos
+	}
+	return token.NewFile(l.Full(p.File), -1, p.Offset+1).Pos(p.Offset, token.NoRelPos)
+}
+
+// findings are diagnostics that keep what people don't get to see.
+type findings diagnostic.List
+
+// A storedFinding is a diagnostic with all that it has.
+type storedFinding struct {
+	diagnostic.Diagnostic
+	Confidential bool `json:"confidential,omitempty"`
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (f findings) MarshalJSON() ([]byte, error) {
+	stored := make([]storedFinding, len(f))
+	for i, d := range f {
+		stored[i] = storedFinding{d, d.Confidential}
+	}
+	return json.Marshal(stored)
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (f *findings) UnmarshalJSON(b []byte) error {
+	var stored []storedFinding
+	if err := json.Unmarshal(b, &stored); err != nil {
+		return err
+	}
+	*f = nil
+	for _, s := range stored {
+		s.Diagnostic.Confidential = s.Confidential
+		*f = append(*f, s.Diagnostic)
+	}
+	return nil
+}
+
+// hasErrors reports whether any of the findings is an error.
+func (f findings) hasErrors() bool { return diagnostic.List(f).HasErrors() }
