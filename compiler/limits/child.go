@@ -36,6 +36,10 @@ type child struct {
 	ended bool // from when it is waited for on, its process must not be touched
 }
 
+// killedWait is how long a child that has ended may keep its standard error open: only a
+// process that it has started could do so.
+const killedWait = time.Second
+
 // startChild starts a child, and does not wait until it is ready.
 func startChild(cmd *exec.Cmd, version string, processors int) (*child, error) {
 	c := &child{cmd: cmd, version: version, words: &tail{}}
@@ -83,6 +87,9 @@ func (c *child) end() {
 	}
 }
 
+// A reporter is told how the items of a request end.
+type reporter func(item int, result []byte, err error)
+
 // A fall is the end of a child in the midst of a task.
 type fall struct {
 	// item is the one that was being done, as an index of the request, or noItem.
@@ -93,7 +100,7 @@ type fall struct {
 // do gives the child a task, and reports on each item that ends. An error says that
 // ctx is done, or that the child can't be worked with at all. After a fall or an error
 // the child has ended.
-func (c *child) do(ctx context.Context, task request, report func(int, []byte, error)) (*fall, error) {
+func (c *child) do(ctx context.Context, task request, report reporter) (*fall, error) {
 	c.used = true
 	body, err := json.Marshal(task)
 	if err != nil {
@@ -141,7 +148,7 @@ func (c *child) do(ctx context.Context, task request, report func(int, []byte, e
 type conversation struct {
 	child  *child
 	task   request
-	report func(item int, result []byte, err error)
+	report reporter
 	ended  []bool
 	over   Limit // that the child says it has gone over
 
@@ -151,7 +158,7 @@ type conversation struct {
 	spans int
 }
 
-func newConversation(c *child, task request, report func(int, []byte, error)) *conversation {
+func newConversation(c *child, task request, report reporter) *conversation {
 	return &conversation{child: c, task: task, report: report, ended: make([]bool, len(task.Items)), item: noItem}
 }
 

@@ -59,6 +59,9 @@ func work(w *Work) error {
 		if verb == "skip" {
 			continue
 		}
+		if verb == "spin-before" {
+			spin()
+		}
 		w.Do(i, func() ([]byte, error) {
 			if verb == "fill" {
 				n, err := strconv.Atoi(rest)
@@ -76,8 +79,8 @@ func work(w *Work) error {
 
 func filled(n int) []byte {
 	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i)
+	for i := 0; i < n; i += 4096 { // so that each page is held
+		b[i] = 1
 	}
 	return b
 }
@@ -105,7 +108,7 @@ func evaluate(verb, rest string) ([]byte, error) {
 			all = append(all, filled(1<<20))
 		}
 	case "overflow":
-		return []byte{byte(overflow(1))}, nil
+		return []byte{byte(overflow([100]int{1}))}, nil
 	case "panic":
 		panic(&struct{ at [3]int }{})
 	case "exit":
@@ -145,11 +148,12 @@ func spin() {
 	}
 }
 
-func overflow(n int) int {
-	if n == 0 {
+func overflow(n [100]int) int {
+	if n[0] == 0 {
 		return 0
 	}
-	return overflow(n+1) + 1
+	n[n[0]%100]++
+	return overflow(n) + 1
 }
 
 // dial calls somebody, and returns what they say, or spins. The connection ends with
@@ -189,12 +193,12 @@ func parent(address string) {
 var generous = Limits{Time: time.Hour, Memory: 8 * gigabyte}
 
 // strict limits are for items that go over them.
-var strict = Limits{Time: 500 * time.Millisecond, Memory: 400 * megabyte}
+var strict = Limits{Time: 300 * time.Millisecond, Memory: 400 * megabyte}
 
 func limited(l Limits, payloads ...string) Task {
 	var t Task
 	for _, payload := range payloads {
-		t.Items = append(t.Items, Item{Name: payload, Payload: []byte(payload), Limits: l})
+		t.Items = append(t.Items, Item{Payload: []byte(payload), Limits: l})
 	}
 	return t
 }

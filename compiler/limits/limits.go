@@ -13,7 +13,7 @@
 //	pool := &limits.Pool{Command: limits.Self("evaluate-packages"), Version: version}
 //	defer pool.Close()
 //	err := pool.Do(ctx, limits.Task{Shared: settings, Items: []limits.Item{
-//		{Name: "growth", Limits: limits.For(size), Payload: folder},
+//		{Payload: folder, Limits: limits.For(size)},
 //	}}, func(item int, result []byte, err error) {
 //		if over, ok := errors.AsType[*limits.Overrun](err); ok {
 //			// The item was given up: over says at which limit.

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -22,8 +21,6 @@ type Task struct {
 
 // An Item is a part of a task that has a result of its own, or is given up alone.
 type Item struct {
-	// Name is for people.
-	Name    string
 	Payload []byte
 	// Limits are what the item may use; [For] of 0 in place of those that are zero.
 	Limits Limits
@@ -111,7 +108,8 @@ func (p *Pool) Warm() {
 // is an [*Overrun] if the item was given up, or else what the evaluation returned.
 //
 // The error of Do is the cause of ctx, or that no child can be had. Then done has been
-// called for some items only. Do may be called from several goroutines at once.
+// called for some items only. Do may be called from several goroutines at once, but
+// not by done.
 func (p *Pool) Do(ctx context.Context, task Task, done func(item int, result []byte, err error)) error {
 	p.init()
 	j := &job{pool: p, task: task, done: done}
@@ -168,9 +166,10 @@ func (j *job) together(ctx context.Context, pending []int) (suspects []int, err 
 		return nil, err
 	}
 	defer release()
+	fresh := false
 	for len(pending) > 0 {
 		items, ended := pending, map[int]bool{}
-		fall, used, err := j.pool.do(ctx, j.request(items, false), func(i int, result []byte, err error) {
+		fall, used, err := j.pool.do(ctx, j.request(items, false), fresh, func(i int, result []byte, err error) {
 			ended[items[i]] = true
 			j.report(items[i], result, err)
 		})
@@ -180,18 +179,18 @@ func (j *job) together(ctx context.Context, pending []int) (suspects []int, err 
 		if fall == nil {
 			return suspects, nil
 		}
-		lost := used && fall.item == noItem && len(ended) == 0 && fall.over.Limit == Crash
+		moved := len(ended) > 0
 		if fall.item != noItem {
 			suspects = append(suspects, items[fall.item])
 			ended[items[fall.item]] = true
 		}
 		pending = slices.DeleteFunc(slices.Clone(items), func(i int) bool { return ended[i] })
-		// Without an item that it was at, it can be any of them: one that is read
-		// before an item begins, say. But a child that has worked before may have
-		// ended before it got the task, and a new one will tell.
-		if fall.item == noItem && !lost {
+		// Between items, it was what the child held from before, or one that is
+		// read before it begins: that can be any of them.
+		if fall.item == noItem && !moved && !used {
 			return append(suspects, pending...), nil
 		}
+		fresh = true
 	}
 	return suspects, nil
 }
@@ -204,7 +203,7 @@ func (j *job) alone(ctx context.Context, item int) error {
 	}
 	defer release()
 	ended := false
-	fall, _, err := j.pool.do(ctx, j.request([]int{item}, true), func(_ int, result []byte, err error) {
+	fall, _, err := j.pool.do(ctx, j.request([]int{item}, true), true, func(_ int, result []byte, err error) {
 		ended = true
 		j.report(item, result, err)
 	})
@@ -216,10 +215,10 @@ func (j *job) alone(ctx context.Context, item int) error {
 	return err
 }
 
-// do has a child do the request, in its turn. Used says that the child had worked
-// before.
-func (p *Pool) do(ctx context.Context, r request, report func(int, []byte, error)) (f *fall, used bool, err error) {
-	c, err := p.take(r.Alone)
+// do has a child do the request: a new one if it is to be fresh. Used says that the
+// child had worked before.
+func (p *Pool) do(ctx context.Context, r request, fresh bool, report reporter) (f *fall, used bool, err error) {
+	c, err := p.take(fresh)
 	if err != nil {
 		return nil, false, err
 	}
@@ -316,7 +315,3 @@ func (p *Pool) Close() {
 		c.end()
 	}
 }
-
-// killedWait is how long a child that is killed may keep its standard error open:
-// only a process that it has started could do so.
-const killedWait = time.Second

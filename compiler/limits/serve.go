@@ -120,8 +120,10 @@ func (s *server) serve(task request, do func(*Work) error) {
 			s.send(failure(i, err))
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	close(stop)
-	s.send(frame{kind: finishedFrame, item: noItem, body: binary.BigEndian.AppendUint64(nil, memoryHeld())})
+	s.write(frame{kind: finishedFrame, item: noItem, body: binary.BigEndian.AppendUint64(nil, memoryHeld())})
 }
 
 // widest returns the most that one of the items may use. It holds between them,
@@ -193,13 +195,14 @@ func (s *server) budgetFor(l Limits) {
 func (s *server) watch(stop <-chan struct{}) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
-	for {
+	for range tick.C {
+		s.mu.Lock()
 		select {
 		case <-stop:
+			s.mu.Unlock()
 			return
-		case <-tick.C:
+		default:
 		}
-		s.mu.Lock()
 		if processorTime()-s.since > s.budget.Time {
 			s.over(Time)
 		}
