@@ -104,9 +104,7 @@ func evaluate(verb, rest string) ([]byte, error) {
 	case "spin":
 		spin()
 	case "allocate":
-		for all := [][]byte{}; ; {
-			all = append(all, filled(1<<20))
-		}
+		allocate()
 	case "overflow":
 		return []byte{byte(overflow([100]int{1}))}, nil
 	case "panic":
@@ -148,6 +146,15 @@ func spin() {
 	}
 }
 
+// allocated is what allocate holds.
+var allocated [][]byte
+
+func allocate() {
+	for {
+		allocated = append(allocated, filled(1<<20))
+	}
+}
+
 func overflow(n [100]int) int {
 	if n[0] == 0 {
 		return 0
@@ -175,9 +182,8 @@ func unwatched() {
 	s := &server{out: os.Stdout}
 	s.send(frame{kind: helloFrame, item: noItem, body: []byte("1")})
 	s.send(frame{kind: beginFrame})
-	var all [][]byte
-	for os.Args[1] == "allocate" {
-		all = append(all, filled(1<<20))
+	if os.Args[1] == "allocate" {
+		allocate()
 	}
 	spin()
 }
