@@ -189,6 +189,16 @@ func (c *Cache) store(key Key, entry []byte) {
 	}
 }
 
+// Flush writes what has been put up to now to the folder, for a process that goes on.
+func (c *Cache) Flush() {
+	if c == nil || c.disk == nil {
+		return
+	}
+	c.disk.mu.Lock()
+	defer c.disk.mu.Unlock()
+	c.disk.flush()
+}
+
 // Counts returns what the cache has done up to now.
 func (c *Cache) Counts() Counts {
 	if c == nil {

@@ -568,6 +568,22 @@ func TestClosingWritesWhatIsPending(t *testing.T) {
 	}
 }
 
+func TestFlushShowsOtherProcessesWhatIsThere(t *testing.T) {
+	config := Config{Dir: t.TempDir()}
+	c := Open(config)
+	defer c.Close(t.Context())
+	for i := range 3 {
+		c.Put(t.Context(), key(i), value(i))
+	}
+	if found := hits(t, config, 3); found != 0 {
+		t.Errorf("%d found before", found)
+	}
+	c.Flush()
+	if found := hits(t, config, 3); found != 3 {
+		t.Errorf("%d of 3 found", found)
+	}
+}
+
 func TestLookup(t *testing.T) {
 	config := Config{Dir: t.TempDir()}
 	files := map[string]Key{"a.cue": key(1), "b.cue": key(2)}

@@ -111,7 +111,8 @@ func recognise(root *os.Root) error {
 		return nil
 	}
 	foreign := errors.New("it holds other files and is not a cache of segue; name another folder")
-	if damaged := strings.TrimRight(string(content), "\x00"); !strings.HasPrefix(marker, damaged) || errors.Is(err, fs.ErrInvalid) {
+	damaged := strings.TrimRight(string(content), "\x00")
+	if !strings.HasPrefix(marker, damaged) || errors.Is(err, fs.ErrInvalid) {
 		return foreign
 	}
 	if ignoreMissing(err) != nil {

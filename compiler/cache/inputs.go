@@ -80,7 +80,9 @@ func (c *Cache) Record(ctx context.Context, action Key, inputs []Input, value []
 }
 
 // candidates returns the sets of inputs of an action, the newest first.
-func (c *Cache) candidates(ctx context.Context, index Key, from func(context.Context, Key) ([]byte, bool)) ([][]Input, bool) {
+func (c *Cache) candidates(
+	ctx context.Context, index Key, from func(context.Context, Key) ([]byte, bool),
+) ([][]Input, bool) {
 	b, ok := from(ctx, index)
 	if !ok {
 		return nil, false

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seguehq/segue/platform/platformtest"
 )
@@ -95,6 +96,7 @@ func TestNginx(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r.timeout = time.Minute // for a busy machine
 		return Config{Dir: filepath.Join(t.TempDir(), "segue"), Remote: r, Warn: warn}
 	}
 	quiet := func(t *testing.T) func(string) { return func(note string) { t.Errorf("a note: %s", note) } }

@@ -21,9 +21,8 @@ const (
 	maxQueued = 64 << 20
 	// Reading or writing is given up after so many failures, in a row or at all.
 	maxInRow, maxInAll = 3, 10
-	// An answer that takes longer than slow to begin counts as a failure, and reading
-	// is given up once so much time has gone into results that the server lacks.
-	slow, maxWasted = 2 * time.Second, 30 * time.Second
+	// Reading is given up once so much time has gone into results that it lacks.
+	maxWasted = 30 * time.Second
 )
 
 // A remote is the server of a cache, in use.
@@ -219,7 +218,7 @@ func (r *remote) do(ctx context.Context, method string, key Key, body []byte) (*
 
 // judge counts a request, and gives up if there have been too many failures.
 func (r *remote) judge(b *breaker, direction string, begun time.Duration, err error) {
-	if err == nil && begun > slow {
+	if err == nil && begun > r.timeout*2/5 {
 		err = errors.New("takes too long to answer")
 	}
 	var status statusError
