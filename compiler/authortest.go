@@ -117,7 +117,12 @@ type TestProblem struct {
 // it in: against the schema of the message, with real values in the place of
 // placeholders, and against the tracking plan.
 func Test(ctx context.Context, opts TestOptions) (*TestReport, error) {
-	result, err := compile(ctx, opts.Options, &testRun{only: opts.Run})
+	return NewSession(opts.Options).Test(ctx, opts.Target, opts.Patterns, opts.Run)
+}
+
+// Test is like the function of that name. run restricts the tests: see [TestOptions].
+func (s *Session) Test(ctx context.Context, target string, patterns []string, run *regexp.Regexp) (*TestReport, error) {
+	result, err := s.compile(ctx, target, patterns, &testRun{only: run})
 	if err != nil {
 		return nil, err
 	}

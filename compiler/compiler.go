@@ -31,7 +31,6 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -44,10 +43,9 @@ import (
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
-	"github.com/seguehq/segue/schema"
 )
 
-// Options say what to compile.
+// Options say what to compile, and how.
 type Options struct {
 	// Dir is the project's root, "" for the current folder.
 	Dir string
@@ -60,7 +58,11 @@ type Options struct {
 	// Workers is how many packages are evaluated at once; 0 stands for one for
 	// each processor.
 	Workers int
-	// Limits bound what the evaluation of a package may take.
+	// Children are the processes in which packages are evaluated that may explode, with
+	// a command that calls [Serve]. Nil stands for this process, without any limits.
+	Children *limits.Pool
+	// Limits are what the evaluation of a package may take. What is zero is given by
+	// segue.cue, or goes by the size of the package's files: see [limits.For].
 	Limits limits.Limits
 }
 
@@ -77,68 +79,8 @@ type Result struct {
 
 // Compile compiles a project. Mistakes in its files are diagnostics; an error is
 // returned only when the files can't be read or ctx is done.
-func Compile(ctx context.Context, opts Options) (*Result, error) { return compile(ctx, opts, nil) }
-
-// compile compiles a project, and gives what comes out to tests unless it is nil.
-// When ctx is done, what could not be had is not a finding.
-func compile(ctx context.Context, opts Options, tests *testRun) (*Result, error) {
-	result, err := compileAll(ctx, opts, tests)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return result, err
-}
-
-func compileAll(ctx context.Context, opts Options, tests *testRun) (*Result, error) {
-	if opts.Dir == "" {
-		opts.Dir = "."
-	}
-	settings, disk, findings, err := project.Open(ctx, opts.Dir, opts.Limits)
-	if err != nil {
-		return nil, err
-	}
-	result := &Result{Diagnostics: findings}
-	if settings == nil {
-		return result, nil
-	}
-	if settings.Gaps != nil {
-		// Its packages are checked nevertheless, but nothing comes out.
-		opts.Target, tests = "", nil
-		defer func() { result.Document = automation.Document{} }()
-	} else {
-		result.Project = settings
-	}
-	result.Document.Project = settings.Name
-	if opts.Target != "" {
-		if _, ok := settings.Targets[opts.Target]; !ok {
-			_, _, err := settings.Target(opts.Target)
-			return nil, err
-		}
-	}
-	strict := workspace.NewLoader(disk, schema.Files())
-	strict.Tests = tests != nil
-	if strict.VendoredDiffers() {
-		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
-			Severity: diagnostic.Warning, Code: "schema-version", File: schema.VendorDir,
-			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
-			Help:    "run segue init to renew it"})
-	}
-	dirs, err := strict.PackageDirs()
-	if err != nil {
-		return nil, err
-	}
-	if dirs, err = matching(dirs, opts.Patterns); err != nil {
-		return nil, err
-	}
-	workers := opts.Workers
-	if workers < 1 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	e := &evaluation{project: settings, disk: disk, target: opts.Target, loader: strict, limits: opts.Limits, dirs: dirs, tests: tests}
-	if result.packages, err = e.run(ctx, dirs, workers); err != nil {
-		return nil, err
-	}
-	return result, e.join(result, len(opts.Patterns) > 0)
+func Compile(ctx context.Context, opts Options) (*Result, error) {
+	return NewSession(opts).Compile(ctx, opts.Target, opts.Patterns)
 }
 
 // join makes one result of those of the packages. partial says that not all of the

@@ -21,7 +21,6 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
-	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/compiler/source"
@@ -39,11 +38,14 @@ type evaluation struct {
 	project *config.Project
 	disk    *workspace.Disk
 	target  string
-	loader  *workspace.Loader
+	// patterns are those that have named the dirs, and unsaved the files that are not
+	// as on the disk.
+	patterns []string
+	unsaved  map[string][]byte
+	opts     Options
+	loader   *workspace.Loader
 	// dirs are the folders whose packages are evaluated.
-	dirs   []string
-	limits limits.Limits
-	dog    *limits.Watchdog
+	dirs []string
 	// once sets projectDirs, which the explainers share.
 	once        sync.Once
 	projectDirs func() map[string]string
@@ -63,66 +65,80 @@ func (e *evaluation) explainer() *resolve.Reader {
 
 // run evaluates the packages in the folders. The result is in the order of the
 // folders, whichever is done first.
-func (e *evaluation) run(ctx context.Context, dirs []string, workers int) ([]pkg, error) {
-	e.dog = limits.NewWatchdog(e.limits)
-	defer close(e.dog.Stop)
-	dirs, alone, out := sortFolders(e.limits, dirs, e.firstFile)
-	var chunks [][]string
-	for chunk := range slices.Chunk(dirs, chunkSize) {
-		chunks = append(chunks, chunk)
+func (e *evaluation) run(ctx context.Context) ([]pkg, error) {
+	results := map[string][]pkg{}
+	var mu sync.Mutex
+	done := func(dir string, packages []pkg) {
+		mu.Lock()
+		defer mu.Unlock()
+		results[dir] = packages
 	}
-	results := make([][]pkg, len(chunks))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(workers)
-	for i, chunk := range chunks {
-		group.Go(func() error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			var err error
-			results[i], err = e.chunk(ctx, chunk)
-			return err
-		})
+	evaluate := e.inChildren
+	if e.opts.Children == nil {
+		evaluate = e.here
 	}
-	if err := group.Wait(); err != nil {
+	if err := evaluate(ctx, e.dirs, done); err != nil {
 		return nil, err
 	}
-	out = append(out, slices.Concat(results...)...)
-	for _, dir := range alone {
-		p, err := e.chunk(ctx, []string{dir})
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p...)
+	var out []pkg
+	for _, dir := range e.dirs {
+		out = append(out, results[dir]...)
 	}
 	return out, nil
 }
 
-// chunk evaluates some packages in a context of their own.
-func (e *evaluation) chunk(ctx context.Context, dirs []string) ([]pkg, error) {
-	var bytes int64
-	for _, dir := range dirs {
-		bytes += e.loader.Sizes[dir]
+// here evaluates folders in this process, and gives what each comes to.
+func (e *evaluation) here(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(e.opts.workers())
+	for chunk := range slices.Chunk(dirs, chunkSize) {
+		group.Go(func() error {
+			return e.chunk(ctx, chunk, func(i int, f func() ([]pkg, error)) error {
+				packages, err := f()
+				if err == nil {
+					done(chunk[i], packages)
+				}
+				return err
+			})
+		})
 	}
-	work := e.dog.Begin(dirs, bytes)
-	defer work.End()
-	var out []pkg
+	return group.Wait()
+}
+
+// chunk evaluates the packages of some folders in a context of their own. each is
+// called for every folder, with a function that evaluates it.
+func (e *evaluation) chunk(ctx context.Context, dirs []string, each func(i int, f func() ([]pkg, error)) error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	cueContext := cuecontext.New()
 	files := e.loader.Reading()
 	samples := &sampleSchema{}
+	loaded := map[string][]*build.Instance{}
 	for _, inst := range e.loader.Packages(dirs, files.Parse) {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
 		dir := e.loader.Relative(inst.Dir)
-		work.On(dir, e.loader.Sizes[dir])
-		p, err := e.folder(cueContext, inst, files, samples)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
+		loaded[dir] = append(loaded[dir], inst)
 	}
-	return out, nil
+	for i, dir := range dirs {
+		err := each(i, func() ([]pkg, error) {
+			var out []pkg
+			for _, inst := range loaded[dir] {
+				if ctx.Err() != nil {
+					return nil, context.Cause(ctx)
+				}
+				p, err := e.folder(cueContext, inst, files, samples)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, p)
+			}
+			return out, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // folder evaluates what was loaded of a folder.

@@ -66,7 +66,7 @@ func compileCommand(t *terminal) *cli.Command {
 // compile compiles the project and shows the findings. The error is for the exit
 // status if there are errors among them.
 func (t *terminal) compile(ctx context.Context, target string) (*compiler.Result, error) {
-	result, err := compiler.Compile(ctx, compiler.Options{Target: target, Limits: t.limits()})
+	result, err := t.project().Compile(ctx, target, nil)
 	if err != nil {
 		return nil, t.projectError(err)
 	}

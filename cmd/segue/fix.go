@@ -18,10 +18,10 @@ const mostFixRounds = 10
 // fix applies the fixes of the findings to the files and checks again, until
 // there is nothing left to fix. It returns how many findings it has fixed in each
 // file, and those that are left, also with an error of writing a file.
-func fix(ctx context.Context, opts compiler.Options) (fixed map[string]int, left diagnostic.List, err error) {
+func fix(ctx context.Context, project *compiler.Session, patterns []string) (fixed map[string]int, left diagnostic.List, err error) {
 	fixed = map[string]int{}
 	for round := 0; ; round++ {
-		result, err := compiler.Compile(ctx, opts)
+		result, err := project.Compile(ctx, "", patterns)
 		if err != nil {
 			return fixed, nil, err
 		}
@@ -29,8 +29,9 @@ func fix(ctx context.Context, opts compiler.Options) (fixed map[string]int, left
 			return fixed, result.Diagnostics, nil
 		}
 		n, failed := fixRound(ctx, result.Diagnostics, fixed)
+		project.Forget()
 		if failed != nil && n > 0 {
-			if result, err = compiler.Compile(ctx, opts); err != nil {
+			if result, err = project.Compile(ctx, "", patterns); err != nil {
 				return fixed, nil, err
 			}
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/fatih/color"
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/compiler/limits"
+	"github.com/seguehq/segue/compiler"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
@@ -32,9 +32,8 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
 	}
-	// Garbage alone must not bring a package over the compiler's limit.
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(limits.DefaultMemory / 10 * 9)
+	if len(os.Args) == 2 && os.Args[1] == evaluateMode {
+		compiler.Serve(buildVersion())
 	}
 	ctx, stop := interruptContext()
 	status := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
@@ -75,6 +74,7 @@ EXAMPLES:
 // run runs the command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	t := newTerminal(stdin, stdout, stderr)
+	defer t.children.Close()
 	app := newApp(t)
 	return t.finish(app.RunContext(ctx, flagsFirst(app, args)))
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/compiler/config"
-	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
@@ -83,7 +82,7 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 
 // target reads the project file and picks a target.
 func (t *terminal) target(ctx context.Context, name string) (*config.Project, string, config.Target, error) {
-	project, findings, err := project.Load(ctx, ".", t.limits())
+	project, findings, err := t.project().Project(ctx)
 	if err != nil {
 		return nil, "", config.Target{}, err
 	}

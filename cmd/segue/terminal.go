@@ -16,6 +16,8 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -28,15 +30,16 @@ type terminal struct {
 	mask *automation.Mask
 	// dir is what -C was given, for commands that are shown to people.
 	dir string
-	// start is the folder that the process was started in.
-	start string
+	// children evaluate packages for this process.
+	children *limits.Pool
+	// compiled is the project that the command works on, nil until it is needed.
+	compiled *compiler.Session
 }
 
 func newTerminal(stdin io.Reader, stdout, stderr io.Writer) *terminal {
-	// Where the folder is gone, only the commands that need it fail.
-	start, _ := os.Getwd()
 	mask := &automation.Mask{}
-	return &terminal{stdin: stdin, stdout: &output{to: stdout, mask: mask}, stderr: &output{to: stderr, mask: mask}, mask: mask, start: start}
+	return &terminal{stdin: stdin, stdout: &output{to: stdout, mask: mask}, stderr: &output{to: stderr, mask: mask}, mask: mask,
+		children: &limits.Pool{Command: limits.Self(evaluateMode), Version: buildVersion()}}
 }
 
 // An output keeps the first error of writing to it: what prints seldom asks. It

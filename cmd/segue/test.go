@@ -41,22 +41,21 @@ func testCommand(t *terminal) *cli.Command {
 			if err := oneOfFormats(c.String("format"), "text", "json"); err != nil {
 				return err
 			}
-			opts := compiler.TestOptions{Options: compiler.Options{
-				Patterns: c.Args().Slice(), Target: c.String("target"), Limits: t.limits()}}
+			var only *regexp.Regexp
 			if pattern := c.String("run"); pattern != "" {
 				var err error
-				if opts.Run, err = regexp.Compile(pattern); err != nil {
+				if only, err = regexp.Compile(pattern); err != nil {
 					return fmt.Errorf("--run: %w", err)
 				}
 			}
-			report, err := compiler.Test(c.Context, opts)
+			report, err := t.project().Test(c.Context, c.String("target"), c.Args().Slice(), only)
 			if err != nil {
 				return err
 			}
 			if c.String("format") == "json" {
 				return t.testJSON(report)
 			}
-			return t.testText(report, opts.Run != nil)
+			return t.testText(report, only != nil)
 		},
 	}
 }

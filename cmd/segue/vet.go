@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"github.com/seguehq/segue/compiler"
 	"github.com/seguehq/segue/compiler/credential"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/diagnostic"
@@ -62,9 +61,9 @@ func vetCommand(t *terminal) *cli.Command {
 			if c.Int("max") < 0 {
 				return fmt.Errorf("--max %d: a number of findings, or 0 for all", c.Int("max"))
 			}
-			opts := compiler.Options{Patterns: c.Args().Slice(), Limits: t.limits()}
+			patterns := c.Args().Slice()
 			if c.Bool("fix") {
-				fixed, left, err := fix(c.Context, opts)
+				fixed, left, err := fix(c.Context, t.project(), patterns)
 				notes := t.stderr // the other formats are for programs
 				if format == "text" {
 					notes = t.stdout
@@ -77,7 +76,7 @@ func vetCommand(t *terminal) *cli.Command {
 				}
 				return cmp.Or(err, t.report(t.stdout, format, left, c.Int("max")))
 			}
-			result, err := compiler.Compile(c.Context, opts)
+			result, err := t.project().Compile(c.Context, "", patterns)
 			if err != nil {
 				return err
 			}

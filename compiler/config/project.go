@@ -7,6 +7,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/description"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -45,6 +46,8 @@ type Project struct {
 	Catalog automation.Catalog `json:"placeholders"`
 	// Moved holds former names.
 	Moved Moved `json:"moved"`
+	// Limits are what the evaluation of a package may take.
+	Limits Limits `json:"limits"`
 	// Platforms are the platforms that segue.cue describes, by name.
 	Platforms map[string]*description.Platform `json:"-"`
 	// Plan is the tracking plan, nil if the project has none.
@@ -54,6 +57,21 @@ type Project struct {
 	// Gaps is what is not known of the project because segue.cue has errors, nil
 	// if it has none.
 	Gaps *Gaps `json:"-"`
+}
+
+// Limits are what the evaluation of a package may take, as they are written: "30s",
+// "2GB". "" stands for what goes by the size of the package.
+type Limits struct {
+	Time   string `json:"time"`
+	Memory string `json:"memory"`
+}
+
+// EvaluationLimits are the Limits as values, zero for those that are not given.
+func (p *Project) EvaluationLimits() limits.Limits {
+	var out limits.Limits
+	out.Time, _ = limits.ParseTime(p.Limits.Time) // what is wrong has a finding
+	out.Memory, _ = limits.ParseMemory(p.Limits.Memory)
+	return out
 }
 
 // Moved holds former names, under which things may still be on a platform.

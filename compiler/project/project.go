@@ -21,7 +21,6 @@ import (
 	"github.com/seguehq/segue/compiler/credential"
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
-	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/compiler/source"
@@ -34,57 +33,39 @@ import (
 // defaultData is where the embedded platform within segue keeps its data.
 const defaultData = ".segue/platform.db"
 
-// Load reads segue.cue in dir, within limits, and nothing that is outside of
-// dir. The project is nil if there are errors among the findings.
-func Load(ctx context.Context, dir string, limits limits.Limits) (*config.Project, diagnostic.List, error) {
-	project, _, findings, err := Open(ctx, dir, limits)
-	if findings.HasErrors() {
-		project = nil
-	}
-	return project, findings, err
-}
-
-// Open reads segue.cue as LoadProject does. With errors among the
-// findings, the project is what can be told of it, so that its packages can be
-// checked; nil if that is nothing.
-func Open(ctx context.Context, dir string, most limits.Limits) (*config.Project, *workspace.Disk, diagnostic.List, error) {
-	root, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if root, err = filepath.EvalSymlinks(root); err != nil {
-		return nil, nil, nil, fmt.Errorf("can't open the project: %w", err)
-	}
-	disk, err := workspace.Open(ctx, root)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if _, err := disk.Root.Lstat(config.ProjectFile); err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, nil, err
+// Open reads segue.cue. With errors among the findings, the project is what can be
+// told of it, so that its packages can be checked; nil if that is nothing. The guard,
+// unless it is nil, is asked before the file is evaluated: it returns a finding if that
+// is not to be done.
+func Open(ctx context.Context, disk *workspace.Disk, guard func() (*diagnostic.Diagnostic, error)) (*config.Project, diagnostic.List, error) {
+	if !disk.Exists(config.ProjectFile) {
+		if _, err := disk.Root.Lstat(config.ProjectFile); !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err
 		}
-		return nil, disk, diagnostic.List{noProject(root)}, nil
+		return nil, diagnostic.List{noProject(disk.Dir)}, nil
 	}
 	if d, unfit := disk.Unfit(config.ProjectFile); unfit {
 		project, err := unsureProject(disk, nil, nil)
-		return project, disk, diagnostic.List{d}, err
+		return project, diagnostic.List{d}, err
 	}
-	if limit, gone := most.GivenUp[config.ProjectFile]; gone {
-		project, err := unsureProject(disk, nil, nil)
-		return project, disk, diagnostic.List{limits.GivenUp(config.ProjectFile, limit, config.ProjectFile)}, err
+	if guard != nil {
+		d, err := guard()
+		if err != nil {
+			return nil, nil, err
+		}
+		if d != nil {
+			project, err := unsureProject(disk, nil, nil)
+			return project, diagnostic.List{*d}, err
+		}
 	}
-	dog := limits.NewWatchdog(most)
-	defer close(dog.Stop)
-	work := dog.Begin([]string{config.ProjectFile}, 0)
-	defer work.End()
 	project, findings, err := loadProject(disk)
 	if ctx.Err() != nil {
-		return nil, nil, nil, context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	}
 	findings = append(findings, disk.Findings()...)
 	source.WithinFiles(disk.Read, findings)
 	credential.Conceal(disk.Read, findings)
-	return project, disk, findings, err
+	return project, findings, err
 }
 
 // noProject is the finding about a folder without segue.cue.

@@ -282,18 +282,26 @@ func (d DataFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return d.Disk.ReadDir(name)
 }
 
-// A fileInfo describes a file that was read.
+// A fileInfo describes a file that was read, or a folder that is not on the disk yet.
 type fileInfo struct {
 	name string
 	size int64
+	dir  bool
 }
 
 func (i fileInfo) Name() string       { return i.name }
 func (i fileInfo) Size() int64        { return i.size }
-func (i fileInfo) Mode() fs.FileMode  { return 0o444 }
 func (i fileInfo) ModTime() time.Time { return time.Time{} }
-func (i fileInfo) IsDir() bool        { return false }
-func (i fileInfo) Sys() any           { return nil }
+func (i fileInfo) IsDir() bool        { return i.dir }
+
+func (i fileInfo) Mode() fs.FileMode {
+	if i.dir {
+		return fs.ModeDir | 0o555
+	}
+	return 0o444
+}
+
+func (i fileInfo) Sys() any { return nil }
 
 // An openFile is a file or folder that was read.
 type openFile struct {

@@ -45,6 +45,9 @@ type Disk struct {
 	// followed are the folders that a path leads to when links in it are followed.
 	followed sync.Map // of string to string
 
+	// unsaved are texts that take the place of what files hold, by their names.
+	unsaved map[string][]byte
+
 	mu sync.Mutex
 	// aside are the files and folders that are not read, by name, with the reason.
 	aside map[string]diagnostic.Diagnostic
@@ -61,6 +64,25 @@ func Open(ctx context.Context, dir string) (*Disk, error) {
 	}
 	return &Disk{Dir: dir, stage: filepath.Join(filepath.VolumeName(dir)+string(filepath.Separator), "segue-"+rand.Text()), Root: root, Modules: newRegistry(ctx),
 		aside: map[string]diagnostic.Diagnostic{}, told: map[string]bool{}}, nil
+}
+
+// OpenProject opens the folder of a project. Texts of unsaved, by their names, take the
+// place of what the files on the disk hold; there need be no such files. Waiting for
+// a module registry ends with ctx.
+func OpenProject(ctx context.Context, dir string, unsaved map[string][]byte) (*Disk, error) {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return nil, fmt.Errorf("can't open the project: %w", err)
+	}
+	disk, err := Open(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	disk.unsaved = unsaved
+	return disk, nil
 }
 
 // A Refusal is why something is not read: an error to CUE, a finding to people.
@@ -205,6 +227,9 @@ func (w *Disk) full(name string) string { return filepath.Join(w.Dir, filepath.F
 
 // Stat describes what a name leads to. Links are followed.
 func (w *Disk) Stat(name string) (fs.FileInfo, error) {
+	if text, ok := w.unsaved[path.Clean(name)]; ok {
+		return fileInfo{name: path.Base(name), size: int64(len(text))}, nil
+	}
 	real, err := w.resolve(name)
 	if err != nil {
 		return nil, err
@@ -215,12 +240,48 @@ func (w *Disk) Stat(name string) (fs.FileInfo, error) {
 // Exists reports whether there is something by that name, whether or not it can
 // be read.
 func (w *Disk) Exists(name string) bool {
+	if _, ok := w.unsaved[path.Clean(name)]; ok {
+		return true
+	}
 	_, err := w.Root.Lstat(filepath.FromSlash(path.Clean(name)))
 	return err == nil
 }
 
 // ReadDir lists a folder, in order of the names.
 func (w *Disk) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := w.readDir(name)
+	return w.withUnsaved(path.Clean(name), entries, err)
+}
+
+// withUnsaved adds the files that are not on the disk yet to a list of a folder's, and
+// the folders that these are in.
+func (w *Disk) withUnsaved(dir string, entries []fs.DirEntry, err error) ([]fs.DirEntry, error) {
+	added := map[string]fs.FileInfo{}
+	for name, text := range w.unsaved {
+		rest, inside := name, dir == "."
+		if !inside {
+			rest, inside = strings.CutPrefix(name, dir+"/")
+		}
+		if !inside {
+			continue
+		}
+		first, _, below := strings.Cut(rest, "/")
+		added[first] = fileInfo{name: first, size: int64(len(text)), dir: below}
+	}
+	for _, e := range entries {
+		delete(added, e.Name())
+	}
+	if len(added) == 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return entries, err
+	}
+	for _, info := range added {
+		entries = append(entries, fs.FileInfoToDirEntry(info))
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, nil
+}
+
+func (w *Disk) readDir(name string) ([]fs.DirEntry, error) {
 	real, err := w.resolve(name)
 	if err != nil {
 		return nil, err
@@ -245,6 +306,12 @@ func (w *Disk) ReadDir(name string) ([]fs.DirEntry, error) {
 // Read returns the content of a regular file that is not huge. Of anything else,
 // the error is a [refusal].
 func (w *Disk) Read(name string) ([]byte, error) {
+	if text, ok := w.unsaved[path.Clean(name)]; ok {
+		if len(text) > maxFile {
+			return nil, tooLarge(int64(len(text)))
+		}
+		return text, nil
+	}
 	f, err := w.open(name)
 	if err != nil {
 		return nil, err
@@ -310,9 +377,16 @@ func tooLarge(size int64) *Refusal {
 
 // Unfit reports whether a file can't be read, and why.
 func (w *Disk) Unfit(name string) (diagnostic.Diagnostic, bool) {
-	f, err := w.open(name)
+	var err error
+	if text, ok := w.unsaved[path.Clean(name)]; !ok {
+		var f *os.File
+		if f, err = w.open(name); err == nil {
+			f.Close()
+		}
+	} else if len(text) > maxFile {
+		err = tooLarge(int64(len(text)))
+	}
 	if err == nil {
-		f.Close()
 		return diagnostic.Diagnostic{}, false
 	}
 	d := RefusalOf(err).Diagnostic

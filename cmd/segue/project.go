@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/schema"
+)
+
+// evaluateMode is the one argument of a process that evaluates packages for another
+// one. It is no command: nobody types it.
+const evaluateMode = "evaluate-packages"
+
+// project is the project in the current folder.
+func (t *terminal) project() *compiler.Session {
+	if t.compiled == nil {
+		t.compiled = compiler.NewSession(compiler.Options{Children: t.children})
+	}
+	return t.compiled
+}
+
+// buildVersion tells this segue from all others: what one has compiled serves only
+// another that is the same.
+var buildVersion = sync.OnceValue(func() string {
+	return version() + " " + schema.Version() + " " + buildID()
+})
+
+// buildID is what the Go linker has written near the start of the program: a hash of
+// what it was made of. "" if it can't be read.
+func buildID() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	const near = 64 << 10
+	start, err := io.ReadAll(io.LimitReader(f, near))
+	if err != nil {
+		return ""
+	}
+	_, id, found := bytes.Cut(start, []byte("Go build ID: \""))
+	id, _, ends := bytes.Cut(id, []byte(`"`))
+	if !found || !ends {
+		return ""
+	}
+	return string(id)
+}

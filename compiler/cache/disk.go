@@ -1,0 +1,313 @@
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The folder holds its marker, the time of the last trim, packs of entries, and
+// single entries in up to 256 folders, named by the first byte of the key:
+//
+//	CACHEDIR.TAG
+//	trim.txt
+//	packs/94d2... (16 digits).pack
+//	3f/9a0c... (62 digits)
+//
+// While a file is written, its name has .tmp and 16 digits at its end.
+//
+// Everything else in it is somebody else's, and is left alone. Whatever writes or
+// removes goes through an [os.Root], so that no link leads it outside.
+const (
+	markerName = "CACHEDIR.TAG"
+	stampName  = "trim.txt"
+	// The first line is that of https://bford.info/cachedir/, which tells programs
+	// that make backups to leave the folder out.
+	marker = "Signature: 8a477f597d28d172789f06886806bc55\n" +
+		"# This folder is the cache of segue. \"segue cache clean\" empties it.\n"
+)
+
+// usedAgain is how old the time of a file's last use may be before it is
+// renewed: it saves a write for each read.
+const usedAgain = time.Hour
+
+// maxFailures in a row, and the folder is not written to any more.
+const maxFailures = 3
+
+// A disk is the folder of a cache.
+type disk struct {
+	root  *os.Root
+	dir   string
+	limit int64
+	warn  func(string)
+
+	mu           sync.Mutex
+	pending      map[Key][]byte // entries that are still to be written
+	pendingBytes int
+	packs        []*pack // those that are open
+	closed       []*pack // those that are still to be opened, the next one last
+	listed       bool    // closed has been read
+
+	warned   sync.Once
+	failures atomic.Int32 // writes that have failed in a row
+
+	written  atomic.Int64 // bytes since the last trim by this process
+	stamped  sync.Once    // the stamp has been looked at
+	trimming atomic.Bool
+	trims    sync.WaitGroup
+	ctx      context.Context
+	cancel   context.CancelFunc
+}
+
+// openDisk opens a folder, and makes it if it does not exist.
+func openDisk(dir string, limit int64, warn func(string)) (*disk, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := openRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &disk{root: root, dir: dir, limit: limit, warn: warn, pending: map[Key][]byte{}}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	if content, _ := read(root, markerName, diskBlock); string(content) != marker {
+		if err := d.replace(markerName, []byte(marker)); err != nil {
+			d.failed(err)
+		}
+	}
+	return d, nil
+}
+
+// openRoot opens a folder if it is a cache of segue, or can become one.
+func openRoot(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := recognise(root); err != nil {
+		root.Close()
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return root, nil
+}
+
+// recognise returns an error unless a folder has the marker, or nothing in it that
+// would be somebody else's: the marker may have been damaged, or another process
+// may be about to write it.
+func recognise(root *os.Root) error {
+	content, err := read(root, markerName, diskBlock)
+	if string(content) == marker {
+		return nil
+	}
+	foreign := errors.New("it holds other files and is not a cache of segue; name another folder")
+	damaged := strings.TrimRight(string(content), "\x00")
+	if !strings.HasPrefix(marker, damaged) || errors.Is(err, fs.ErrInvalid) {
+		return foreign
+	}
+	if ignoreMissing(err) != nil {
+		return err
+	}
+	top, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	names, err := top.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !isFanOut(name) && name != packFolder && name != stampName && !strings.HasPrefix(name, markerName) {
+			return foreign
+		}
+	}
+	return nil
+}
+
+// path returns where in the folder a key's entry is, outside of packs.
+func (k Key) path() string {
+	s := k.String()
+	return s[:2] + "/" + s[2:]
+}
+
+// isFanOut reports whether a name can be that of a folder of entries.
+func isFanOut(name string) bool { return len(name) == 2 && isHex(name) }
+
+// isHex reports whether a name consists of lowercase hexadecimal digits.
+func isHex(name string) bool { return strings.Trim(name, "0123456789abcdef") == "" }
+
+// parseEntry reports whether a name can be that of a file in a folder of entries,
+// and if so, whether it is one that is being written.
+func parseEntry(name string) (temporary, ok bool) {
+	name, random, temporary := strings.Cut(name, ".tmp")
+	return temporary, len(name) == 2*len(Key{})-2 && isHex(name) && (!temporary || (len(random) == 16 && isHex(random)))
+}
+
+// parsePack does the same for the folder of packs.
+func parsePack(name string) (temporary, ok bool) {
+	name, random, temporary := strings.Cut(name, ".tmp")
+	name, ending := strings.CutSuffix(name, packEnding)
+	return temporary, ending && len(name) == 16 && isHex(name) && (!temporary || (len(random) == 16 && isHex(random)))
+}
+
+// get returns the value of a key.
+func (d *disk) get(key Key) ([]byte, bool) {
+	d.mu.Lock()
+	pending := d.pending[key]
+	d.mu.Unlock()
+	if pending != nil {
+		value, err := decode(key, pending)
+		return value, err == nil
+	}
+	for seen := 0; ; {
+		packs := d.packsFrom(seen)
+		if len(packs) == 0 {
+			break
+		}
+		seen += len(packs)
+		for _, p := range packs {
+			entry := p.find(key)
+			if entry == nil {
+				continue
+			}
+			if value, err := decode(key, entry); err == nil {
+				p.touch.Do(func() { touch(d.root, p.name, p.used) })
+				return value, true
+			}
+		}
+	}
+	entry, err := read(d.root, key.path(), maxEntry)
+	if err != nil {
+		return nil, false
+	}
+	value, err := decode(key, entry)
+	return value, err == nil
+}
+
+// touch notes that a file is in use.
+func touch(root *os.Root, name string, used time.Time) {
+	now := time.Now()
+	if age := now.Sub(used); age > usedAgain || age < -usedAgain {
+		_ = root.Chtimes(name, now, now) // it is only removed earlier
+	}
+}
+
+// read returns the content of a regular file of a limited size. It notes that the
+// file has been used.
+//
+// It does not go through the root, which would take three times as long: what is
+// read is checked, wherever a link may lead.
+func read(root *os.Root, name string, limit int64) ([]byte, error) {
+	file := root.Name() + string(filepath.Separator) + filepath.FromSlash(name)
+	// What is not a regular file could block when it is opened.
+	info, err := os.Lstat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, fs.ErrInvalid
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, content); err != nil {
+		return nil, err
+	}
+	touch(root, name, info.ModTime())
+	return content, nil
+}
+
+// write writes an entry or a pack, and reports whether it is there.
+func (d *disk) write(name string, content []byte) bool {
+	if err := d.replace(name, content); err != nil {
+		if !errors.Is(err, errLost) {
+			d.failed(err)
+		}
+		return false
+	}
+	d.failures.Store(0)
+	d.grown(int64(len(content)))
+	return true
+}
+
+// failed counts a failed write, and warns of the first one.
+func (d *disk) failed(err error) {
+	d.failures.Add(1)
+	d.warned.Do(func() { d.warn(fmt.Sprintf("the cache folder %s can't be written: %v", d.dir, err)) })
+}
+
+// errLost is for a file that another process is reading, which Windows lets nobody
+// replace then, or has removed while it was written, to empty the folder.
+var errLost = errors.New("in use")
+
+// replace writes a file that is there as a whole or not at all. It is not synced:
+// what a power cut leaves of it is seen by its checksum.
+func (d *disk) replace(name string, content []byte) error {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // it never fails
+	temporary := name + ".tmp" + hex.EncodeToString(random[:])
+	err := create(d.root, temporary, content)
+	if folder := path.Dir(name); err != nil && folder != "." {
+		// The folder is not there yet, or something else is in its place.
+		if info, e := d.root.Lstat(folder); e == nil && !info.IsDir() {
+			_ = d.root.Remove(folder)
+		}
+		if e := d.root.Mkdir(folder, 0o700); e != nil && !errors.Is(e, fs.ErrExist) {
+			return errors.Join(err, e)
+		}
+		err = create(d.root, temporary, content)
+	}
+	if err == nil {
+		err = d.root.Rename(temporary, name)
+		if info, e := d.root.Lstat(name); err != nil && e == nil && !info.Mode().IsRegular() {
+			_ = d.root.RemoveAll(name)
+			err = d.root.Rename(temporary, name)
+		} else if err != nil && (e == nil || errors.Is(err, fs.ErrNotExist)) {
+			err = errLost
+		}
+	}
+	if err != nil {
+		_ = d.root.Remove(temporary)
+	}
+	return err
+}
+
+// create writes a file that is not there yet.
+func create(root *os.Root, name string, content []byte) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
+
+// close writes the pending entries, and waits for a trim until ctx is done.
+func (d *disk) close(ctx context.Context) {
+	d.mu.Lock()
+	d.flush()
+	for _, p := range d.packs {
+		p.file.Close()
+	}
+	d.packs = nil
+	d.mu.Unlock()
+	stop := context.AfterFunc(ctx, d.cancel)
+	d.trims.Wait()
+	stop()
+	d.cancel()
+	d.root.Close()
+}

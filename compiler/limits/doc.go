@@ -1,2 +1,0 @@
-// Package limits bounds what the evaluation of a package may take.
-package limits
