@@ -35,6 +35,7 @@ import (
 	"strings"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/cache"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/credential"
 	"github.com/seguehq/segue/compiler/finding"
@@ -64,6 +65,12 @@ type Options struct {
 	// Limits are what the evaluation of a package may take. What is zero is given by
 	// segue.cue, or goes by the size of the package's files: see [limits.For].
 	Limits limits.Limits
+	// Version tells this segue from all others: results are kept by it. They are not
+	// kept if it is "".
+	Version string
+	// Cache keeps the results of packages without errors from one run to the next; nil
+	// keeps none.
+	Cache *cache.Cache
 }
 
 // A Result is what a project compiles to.

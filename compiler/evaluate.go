@@ -43,7 +43,10 @@ type evaluation struct {
 	patterns []string
 	unsaved  map[string][]byte
 	opts     Options
-	loader   *workspace.Loader
+	kept     *kept
+	// again says that the session will compile again.
+	again  bool
+	loader *workspace.Loader
 	// dirs are the folders whose packages are evaluated.
 	dirs []string
 	// once sets projectDirs, which the explainers share.
@@ -73,11 +76,24 @@ func (e *evaluation) run(ctx context.Context) ([]pkg, error) {
 		defer mu.Unlock()
 		results[dir] = packages
 	}
+	keys := e.recall(ctx, done)
+	var todo []string
+	for _, dir := range e.dirs {
+		if _, known := results[dir]; !known {
+			todo = append(todo, dir)
+		}
+	}
 	evaluate := e.inChildren
 	if e.opts.Children == nil {
 		evaluate = e.here
 	}
-	if err := evaluate(ctx, e.dirs, done); err != nil {
+	err := evaluate(ctx, todo, func(dir string, packages []pkg) {
+		if key, ok := keys[dir]; ok && e.keepable(packages) {
+			e.keep(ctx, key, packages)
+		}
+		done(dir, packages)
+	})
+	if err != nil {
 		return nil, err
 	}
 	var out []pkg

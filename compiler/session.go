@@ -27,6 +27,8 @@ type Session struct {
 	mu      sync.Mutex
 	unsaved map[string][]byte
 	opened  *opened // nil until it is needed, and after a change
+	kept    kept
+	again   bool
 }
 
 // opened is a project as it was read.
@@ -42,6 +44,14 @@ func NewSession(opts Options) *Session {
 		opts.Dir = "."
 	}
 	return &Session{opts: opts, unsaved: map[string][]byte{}}
+}
+
+// Again says that the project will be compiled more than once, so that it is worth the
+// time to keep the results of packages in memory.
+func (s *Session) Again() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.again = true
 }
 
 // Set puts a text in the place of a file's content on the disk. The name is relative
@@ -156,7 +166,7 @@ func (s *Session) compileAll(ctx context.Context, target string, patterns []stri
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
 			Help:    "run segue init to renew it"})
 	}
-	e.opts, e.unsaved = s.opts, s.unsaved
+	e.opts, e.unsaved, e.kept, e.again = s.opts, s.unsaved, &s.kept, s.again
 	if result.packages, err = e.run(ctx); err != nil {
 		return nil, err
 	}

@@ -64,31 +64,6 @@ func BenchmarkGet1000InTurn(b *testing.B) {
 	}
 }
 
-// The same with the two steps of a lookup, each with ten inputs.
-func BenchmarkLookup1000InTurn(b *testing.B) {
-	keys, values := packages(1000)
-	config := Config{Dir: b.TempDir()}
-	c := Open(config)
-	for i, key := range keys {
-		var inputs []Input
-		for j := range 10 {
-			inputs = append(inputs, Input{fmt.Sprintf("automations/team%d/file%d.cue", i, j), keys[j]})
-		}
-		c.Record(b.Context(), key, inputs, values[i])
-	}
-	c.Close(b.Context())
-	hash := func(name string) (Key, bool) { return keys[name[len(name)-5]-'0'], true }
-	for b.Loop() {
-		c := Open(config)
-		for _, key := range keys {
-			if _, ok := c.Lookup(b.Context(), key, hash); !ok {
-				b.Fatal("a miss")
-			}
-		}
-		c.Close(b.Context())
-	}
-}
-
 // All entries are new, as in a cold run.
 func BenchmarkPut1000InTurn(b *testing.B) {
 	_, values := packages(1000)

@@ -20,8 +20,7 @@
 //		c.Put(ctx, key, value)
 //	}
 //
-// [Cache.GetAll] gets many at once. [Cache.Lookup] and [Cache.Record] are for
-// results that depend on files which are known only once they have been computed.
+// [Cache.GetAll] gets many at once.
 //
 // Nothing that goes wrong here is an error of the caller: an entry that is
 // missing, damaged or of another format is a miss, and a folder or a server that

@@ -135,11 +135,7 @@ func TestGetAll(t *testing.T) {
 func TestNoCacheIsEmpty(t *testing.T) {
 	for _, c := range []*Cache{nil, Open(Config{})} {
 		c.Put(t.Context(), key(1), value(1))
-		c.Record(t.Context(), key(1), nil, value(1))
 		if _, ok := c.Get(t.Context(), key(1)); ok {
-			t.Error("found")
-		}
-		if _, ok := c.Lookup(t.Context(), key(1), nil); ok {
 			t.Error("found")
 		}
 		c.GetAll(t.Context(), []Key{key(1)}, func(int, []byte) { t.Error("found") })
@@ -581,75 +577,6 @@ func TestFlushShowsOtherProcessesWhatIsThere(t *testing.T) {
 	c.Flush()
 	if found := hits(t, config, 3); found != 3 {
 		t.Errorf("%d of 3 found", found)
-	}
-}
-
-func TestLookup(t *testing.T) {
-	config := Config{Dir: t.TempDir()}
-	files := map[string]Key{"a.cue": key(1), "b.cue": key(2)}
-	asked := map[string]int{}
-	hash := func(name string) (Key, bool) { asked[name]++; k, ok := files[name]; return k, ok }
-	inputs := func() (all []Input) {
-		for name, k := range files {
-			all = append(all, Input{name, k})
-		}
-		return append(all, all[0])
-	}
-	open := func() *Cache { return Open(config) }
-	action := key(77)
-	expect := func(want string) {
-		t.Helper()
-		c := open()
-		defer c.Close(t.Context())
-		got, ok := c.Lookup(t.Context(), action, hash)
-		if string(got) != want || ok != (want != "") {
-			t.Errorf("got %q, %v, want %q", got, ok, want)
-		}
-	}
-	record := func(value string) {
-		c := open()
-		c.Record(t.Context(), action, inputs(), []byte(value))
-		c.Close(t.Context())
-	}
-	expect("")
-	record("one")
-	expect("one")
-	files["b.cue"] = key(3)
-	expect("")
-	record("two")
-	expect("two")
-	files["b.cue"] = key(2) // as on another branch
-	expect("one")
-	delete(files, "b.cue")
-	expect("")
-	files["b.cue"] = key(2)
-	for i := range maxCandidates {
-		files["b.cue"] = key(100 + i)
-		record(fmt.Sprint("more ", i))
-	}
-	expect("more 7")
-	files["b.cue"] = key(100)
-	expect("more 0")
-	files["b.cue"] = key(2) // it has been forgotten
-	expect("")
-	if _, ok := asked["a.cue"]; !ok || len(asked) != 2 {
-		t.Errorf("asked for %v", asked)
-	}
-	c := open()
-	defer c.Close(t.Context())
-	// Read twice, and changed in between.
-	c.Record(t.Context(), key(78), []Input{{"a", key(1)}, {"a", key(2)}}, []byte("mixed"))
-	if _, ok := c.Lookup(t.Context(), key(78), func(string) (Key, bool) { return key(1), true }); ok {
-		t.Error("a mixture is kept")
-	}
-	// Without inputs, the action is everything.
-	c.Record(t.Context(), key(79), nil, []byte("plain"))
-	if got, _ := c.Lookup(t.Context(), key(79), nil); string(got) != "plain" {
-		t.Errorf("got %q", got)
-	}
-	// Another action with the same inputs has another result.
-	if _, ok := c.Lookup(t.Context(), key(80), hash); ok {
-		t.Error("found")
 	}
 }
 

@@ -49,17 +49,3 @@ func FuzzDecodeIndex(f *testing.F) {
 		}
 	})
 }
-
-func FuzzDecodeCandidates(f *testing.F) {
-	f.Add(encodeCandidates([][]Input{{{"a.cue", key(1)}, {"b.cue", key(2)}}, {}, {{"", key(3)}}}))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		sets, err := decodeCandidates(b)
-		if err != nil {
-			return
-		}
-		again, err := decodeCandidates(encodeCandidates(sets))
-		if err != nil || len(again) != len(sets) || !bytes.Equal(encodeCandidates(again), encodeCandidates(sets)) {
-			t.Errorf("%v becomes %v, %v", sets, again, err)
-		}
-	})
-}

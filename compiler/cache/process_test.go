@@ -80,19 +80,13 @@ func busy(dir, argument string) error {
 		c := Open(Config{Dir: dir, Limit: minLimit, Warn: func(note string) { fmt.Println("note:", note) }})
 		for range 120 {
 			i := random.IntN(500)
-			switch random.IntN(12) {
+			switch random.IntN(10) {
 			case 0:
 				damageOne(dir, random)
 			case 1:
 				trim(ctx, c.disk.root, 256<<10)
 			case 2, 3, 4:
 				c.Put(ctx, key(i), value(i))
-			case 5:
-				c.Record(ctx, key(i), []Input{{"a", key(i)}}, value(i))
-			case 6:
-				if got, ok := c.Lookup(ctx, key(i), func(string) (Key, bool) { return key(i), true }); ok && !bytes.Equal(got, value(i)) {
-					return fmt.Errorf("lookup of %d gives %q", i, got)
-				}
 			default:
 				got, ok := c.Get(ctx, key(i))
 				if ok && !bytes.Equal(got, value(i)) {

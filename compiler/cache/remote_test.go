@@ -392,8 +392,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// What comes from the server is kept in the folder, and Lookup finds what another
-// machine has recorded.
+// What comes from the server is kept in the folder.
 func TestMachinesShare(t *testing.T) {
 	var mu sync.Mutex
 	objects := map[string][]byte{}
@@ -424,30 +423,5 @@ func TestMachinesShare(t *testing.T) {
 	before := requests.Load()
 	if found := hits(t, b, 40); found != 40 || requests.Load() != before {
 		t.Errorf("%d of 40 found, with %d requests", found, requests.Load()-before)
-	}
-	hash := func(string) (Key, bool) { return key(5), true }
-	for round, config := range []Config{a, b} {
-		c := Open(config)
-		if round == 0 {
-			c.Record(t.Context(), key(200), []Input{{"a", key(5)}}, []byte("shared"))
-		} else {
-			c.Record(t.Context(), key(200), []Input{{"a", key(6)}}, []byte("own"))
-		}
-		c.Close(t.Context())
-		if round == 0 {
-			c := Open(b)
-			if got, _ := c.Lookup(t.Context(), key(200), hash); string(got) != "shared" {
-				t.Errorf("lookup: %q", got)
-			}
-			c.Close(t.Context())
-		}
-	}
-	c := Open(a)
-	defer c.Close(t.Context())
-	if got, _ := c.Lookup(t.Context(), key(200), func(string) (Key, bool) { return key(6), true }); string(got) != "own" {
-		t.Errorf("what the other machine has recorded later: %q", got)
-	}
-	if got, _ := c.Lookup(t.Context(), key(200), hash); string(got) != "shared" {
-		t.Errorf("what was known before is forgotten: %q", got)
 	}
 }

@@ -98,6 +98,9 @@ type TrackingPlan struct {
 	Traits map[string]*PlanValue
 	// Judge decides what the values don't tell. It may be asked concurrently.
 	Judge Judge
+	// Files are those that the plan was read from beside segue.cue, relative to the
+	// project.
+	Files []string
 }
 
 // A Judge knows all that a tracking plan says.

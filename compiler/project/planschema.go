@@ -101,6 +101,7 @@ func (r *planReader) jsonSchema(name string) *schemaPlan {
 		r.fileProblem(help, "the tracking plan %q %s", name, problem)
 		return out
 	}
+	r.plan.Files = append(r.plan.Files, path.Clean(name))
 	file := r.Loader.Relative(filename)
 	syntax, err := cuejson.Extract(filename, content)
 	if err != nil {

@@ -7,8 +7,7 @@ import (
 	"testing"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/limits"
-	"github.com/seguehq/segue/compiler/project"
+	"github.com/seguehq/segue/compiler"
 	"github.com/seguehq/segue/description"
 	"github.com/seguehq/segue/platform/rest"
 )
@@ -35,7 +34,7 @@ func described(t testing.TB, projectFile string) *description.Platform {
 	if err := os.WriteFile(filepath.Join(dir, "segue.cue"), []byte(projectFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	project, findings, err := project.Load(t.Context(), dir, limits.Limits{})
+	project, findings, err := compiler.NewSession(compiler.Options{Dir: dir}).Project(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

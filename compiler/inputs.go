@@ -1,0 +1,324 @@
+package compiler
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"hash"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/inject/embed"
+	"cuelang.org/go/cue/parser"
+
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/cache"
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/credential"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/workspace"
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
+)
+
+// What the packages of a folder come to depends on the version of segue, on parts of
+// segue.cue, and on files: those of the folder and of the folders above, which may be
+// of the same package; those of the packages that they import; and the data files that
+// they embed. The hash of all that is the key by which a result is kept.
+//
+// Of a package with errors more is read, to explain them. Such results are not kept.
+
+// An inputs tells what the results of folders depend on. Its methods may be called
+// from several goroutines.
+type inputs struct {
+	disk *workspace.Disk
+	// common is the hash of what all folders depend on.
+	common cache.Key
+	// folders are those of the project's packages by import path.
+	folders map[string]string
+
+	mu    sync.Mutex
+	files map[string]fileInput
+	// others is the hash of the packages that are kept in cue.mod.
+	others func() (cache.Key, bool)
+}
+
+// A fileInput is what one file depends on.
+type fileInput struct {
+	hash    cache.Key
+	imports []string // of the project, as folders
+	outside bool     // something is imported that is kept in cue.mod, or elsewhere
+	data    []string // files that are embedded
+	// unclear says that it can't be told.
+	unclear bool
+}
+
+// newInputs prepares the keys of an evaluation. It returns false if its results can't
+// be kept.
+func (e *evaluation) newInputs() (*inputs, bool) {
+	if e.opts.Version == "" || e.project.Gaps != nil {
+		return nil, false
+	}
+	in := &inputs{disk: e.disk, folders: e.loader.ProjectDirs(), files: map[string]fileInput{}}
+	in.others = sync.OnceValues(in.hashOthers)
+	facts, err := e.facts()
+	if err != nil {
+		return nil, false
+	}
+	h := sha256.New()
+	put(h, "segue/package/v1", e.opts.Version, schema.Version(), string(facts))
+	for _, name := range []string{workspace.ModuleFileName, workspace.LocalModuleFileName} {
+		content, err := e.disk.Read(name)
+		if err != nil && e.disk.Exists(name) {
+			return nil, false
+		}
+		put(h, name, string(content))
+	}
+	if plan := e.project.Plan; plan != nil {
+		// The tracking plan is more than values: it is what its files say.
+		names := append([]string{config.ProjectFile}, plan.Files...)
+		if !in.closure(h, nil, names) {
+			return nil, false
+		}
+	}
+	h.Sum(in.common[:0])
+	return in, true
+}
+
+// facts are the parts of segue.cue that the results of packages depend on.
+func (e *evaluation) facts() ([]byte, error) {
+	type placeholder struct {
+		automation.Placeholder
+		Declared bool
+	}
+	catalog := map[string]placeholder{}
+	for name, p := range e.project.Catalog {
+		catalog[name] = placeholder{p, p.Declared}
+	}
+	tests := "none"
+	if e.tests != nil {
+		tests = "all"
+		if e.tests.only != nil {
+			tests = "only " + e.tests.only.String()
+		}
+	}
+	return json.Marshal(struct {
+		Catalog  map[string]placeholder
+		Sources  map[string]config.Source
+		Triggers config.TriggerNames
+		Tests    string
+	}{catalog, e.project.SourcesOf(e.target), e.project.Triggers, tests})
+}
+
+// key returns the key of a folder's results, false if there is none.
+func (in *inputs) key(dir string) (cache.Key, bool) {
+	var key cache.Key
+	h := sha256.New()
+	put(h, string(in.common[:]), dir)
+	if !in.closure(h, []string{dir}, nil) {
+		return key, false
+	}
+	h.Sum(key[:0])
+	return key, true
+}
+
+// closure hashes folders and files, and all that they depend on.
+func (in *inputs) closure(h hash.Hash, dirs, names []string) bool {
+	seen := map[string]bool{}
+	outside := false
+	var data []string
+	add := func(name string) bool {
+		f := in.file(name)
+		put(h, name, string(f.hash[:]))
+		dirs = append(dirs, f.imports...)
+		data = append(data, f.data...)
+		outside = outside || f.outside
+		return !f.unclear
+	}
+	for _, name := range names {
+		if path.Ext(name) != ".cue" {
+			data = append(data, name)
+		} else if !add(name) {
+			return false
+		}
+	}
+	for len(dirs) > 0 {
+		dir := dirs[0]
+		dirs = dirs[1:]
+		if seen[dir] {
+			continue
+		}
+		seen[dir] = true
+		put(h, dir)
+		if dir != "." {
+			dirs = append(dirs, path.Dir(dir))
+		}
+		entries, err := in.disk.ReadDir(dir)
+		if err != nil {
+			return false
+		}
+		for _, e := range entries {
+			name := path.Join(dir, e.Name())
+			if path.Ext(name) == ".cue" && name != config.ProjectFile && !e.IsDir() && !add(name) {
+				return false
+			}
+		}
+	}
+	slices.Sort(data)
+	for _, name := range slices.Compact(data) {
+		content, err := in.disk.Read(name)
+		if err != nil {
+			return false
+		}
+		put(h, name, string(content))
+	}
+	if !outside {
+		return true
+	}
+	others, ok := in.others()
+	put(h, string(others[:]))
+	return ok
+}
+
+// file reads what a file depends on.
+func (in *inputs) file(name string) fileInput {
+	in.mu.Lock()
+	f, known := in.files[name]
+	in.mu.Unlock()
+	if known {
+		return f
+	}
+	f = in.readFile(name)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.files[name] = f
+	return f
+}
+
+func (in *inputs) readFile(name string) fileInput {
+	content, err := in.disk.Read(name)
+	if err != nil {
+		return fileInput{unclear: true}
+	}
+	f := fileInput{hash: sha256.Sum256(content)}
+	mode := parser.ImportsOnly
+	embeds := bytes.Contains(content, []byte("@embed"))
+	if embeds {
+		mode = parser.ParseComments
+	}
+	syntax, err := parser.ParseFile(name, content, mode)
+	if err != nil {
+		return fileInput{unclear: true}
+	}
+	for spec := range syntax.ImportSpecs() {
+		plain := ast.ParseImportPath(source.ImportPath(spec)).Unqualified().String()
+		dir, own := in.folders[plain]
+		switch {
+		case own:
+			f.imports = append(f.imports, dir)
+		case isStandard(plain), strings.HasPrefix(plain, schema.ModulePath+"/"):
+		default:
+			f.outside = true
+		}
+	}
+	if !embeds {
+		return f
+	}
+	attributes, err := embed.EmbeddedPaths(name, syntax)
+	if err != nil {
+		return fileInput{unclear: true}
+	}
+	for _, a := range attributes {
+		names, err := a.FindAll(workspace.DataFS{Disk: in.disk})
+		if err != nil {
+			return fileInput{unclear: true}
+		}
+		f.data = append(f.data, names...)
+	}
+	return f
+}
+
+// isStandard reports whether an import path is one of CUE's standard library.
+func isStandard(name string) bool {
+	first, _, _ := strings.Cut(name, "/")
+	return !strings.Contains(first, ".")
+}
+
+// hashOthers hashes the packages that are kept in cue.mod, but for the schema. What
+// comes from a registry is told by the module file, for a version never changes.
+func (in *inputs) hashOthers() (cache.Key, bool) {
+	var key cache.Key
+	if in.disk.Exists(workspace.LocalModuleFileName) {
+		return key, false // it may lead anywhere
+	}
+	h := sha256.New()
+	var walk func(dir string) bool
+	walk = func(dir string) bool {
+		if dir == schema.VendorDir || !in.disk.Exists(dir) {
+			return true
+		}
+		entries, err := in.disk.ReadDir(dir)
+		if err != nil {
+			return false
+		}
+		for _, e := range entries {
+			name := path.Join(dir, e.Name())
+			if e.IsDir() {
+				if !walk(name) {
+					return false
+				}
+				continue
+			}
+			content, err := in.disk.Read(name)
+			if err != nil {
+				return false
+			}
+			put(h, name, string(content))
+		}
+		return true
+	}
+	for _, dir := range []string{"cue.mod/pkg", "cue.mod/gen", "cue.mod/usr"} {
+		if !walk(dir) {
+			return key, false
+		}
+	}
+	h.Sum(key[:0])
+	return key, true
+}
+
+// put adds texts to a hash, each with its length.
+func put(h hash.Hash, texts ...string) {
+	var size [8]byte
+	for _, text := range texts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(text)))
+		h.Write(size[:])
+		h.Write([]byte(text))
+	}
+}
+
+// keepable reports whether results depend on nothing but their inputs, and hold
+// nothing that others must not see.
+func (e *evaluation) keepable(packages []pkg) bool {
+	for _, p := range packages {
+		if p.Volatile || p.Unexplained != "" || len(p.Awaits) > 0 || p.Found.hasErrors() || !e.harmless(p.Found) {
+			return false
+		}
+	}
+	return true
+}
+
+// harmless reports whether no finding has something in it that looks like a credential.
+func (e *evaluation) harmless(found findings) bool {
+	for _, d := range found {
+		shown := diagnostic.List{d}
+		credential.Conceal(e.disk.Read, shown)
+		if shown[0].Confidential || shown[0].Message != d.Message || shown[0].Help != d.Help || shown[0].Path != d.Path {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,99 @@
+package compiler
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seguehq/segue/compiler/cache"
+)
+
+// A kept has the results of a session's last run by their keys, so that the next one
+// need not even ask the cache.
+type kept struct {
+	mu        sync.Mutex
+	last, now map[cache.Key][]pkg
+}
+
+// begin begins a run: what the one before did not use is dropped.
+func (k *kept) begin() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.last, k.now = k.now, map[cache.Key][]pkg{}
+}
+
+func (k *kept) get(key cache.Key) ([]pkg, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	packages, ok := k.last[key]
+	if ok {
+		k.now[key] = packages
+	}
+	return packages, ok
+}
+
+func (k *kept) put(key cache.Key, packages []pkg) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.now[key] = packages
+}
+
+// recall gives the results that were kept, and returns the keys by which others can be,
+// by folder.
+func (e *evaluation) recall(ctx context.Context, done func(dir string, packages []pkg)) map[string]cache.Key {
+	e.kept.begin()
+	if e.opts.Cache == nil && len(e.kept.last) == 0 && !e.again {
+		return nil
+	}
+	in, ok := e.newInputs()
+	if !ok {
+		return nil
+	}
+	keys := make([]cache.Key, len(e.dirs))
+	known := make([]bool, len(e.dirs))
+	var group errgroup.Group
+	group.SetLimit(e.opts.workers())
+	for i, dir := range e.dirs {
+		group.Go(func() error {
+			keys[i], known[i] = in.key(dir)
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
+	byDir := map[string]cache.Key{}
+	var ask []cache.Key
+	var asked []string
+	for i, dir := range e.dirs {
+		if !known[i] {
+			continue
+		}
+		byDir[dir] = keys[i]
+		if packages, ok := e.kept.get(keys[i]); ok {
+			done(dir, packages)
+		} else {
+			ask, asked = append(ask, keys[i]), append(asked, dir)
+		}
+	}
+	e.opts.Cache.GetAll(ctx, ask, func(i int, value []byte) {
+		var packages []pkg
+		if json.Unmarshal(value, &packages) != nil {
+			return // of another version, whatever its key says
+		}
+		e.kept.put(ask[i], packages)
+		done(asked[i], packages)
+	})
+	return byDir
+}
+
+// keep keeps the results of a folder for the next run.
+func (e *evaluation) keep(ctx context.Context, key cache.Key, packages []pkg) {
+	e.kept.put(key, packages)
+	if e.opts.Cache == nil {
+		return
+	}
+	if value, err := json.Marshal(packages); err == nil {
+		e.opts.Cache.Put(ctx, key, value)
+	}
+}
