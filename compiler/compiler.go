@@ -59,6 +59,9 @@ type Options struct {
 	// Workers is how many packages are evaluated at once; 0 stands for one for
 	// each processor.
 	Workers int
+	// EvaluateAll has CUE evaluate all packages. Else those of plain data are decided
+	// from their syntax, with the same result.
+	EvaluateAll bool
 	// Children are the processes in which packages are evaluated that may explode, with
 	// a command that calls [Serve]. Nil stands for this process, without any limits.
 	Children *limits.Pool

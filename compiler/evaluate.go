@@ -77,24 +77,21 @@ func (e *evaluation) run(ctx context.Context) ([]pkg, error) {
 		results[dir] = packages
 	}
 	keys := e.recall(ctx, done)
-	var todo []string
-	for _, dir := range e.dirs {
-		if _, known := results[dir]; !known {
-			todo = append(todo, dir)
+	fresh := func(dir string, packages []pkg) {
+		if key, ok := keys[dir]; ok && e.keepable(packages) {
+			e.keep(ctx, key, packages)
 		}
+		done(dir, packages)
 	}
 	evaluate := e.inChildren
 	if e.opts.Children == nil {
 		evaluate = e.here
 	}
-	err := evaluate(ctx, todo, func(dir string, packages []pkg) {
-		if key, ok := keys[dir]; ok && e.keepable(packages) {
-			e.keep(ctx, key, packages)
+	for _, way := range []func(context.Context, []string, func(string, []pkg)) error{e.plainPackages, evaluate} {
+		todo := slices.DeleteFunc(slices.Clone(e.dirs), func(dir string) bool { _, known := results[dir]; return known })
+		if err := way(ctx, todo, fresh); err != nil {
+			return nil, err
 		}
-		done(dir, packages)
-	})
-	if err != nil {
-		return nil, err
 	}
 	var out []pkg
 	for _, dir := range e.dirs {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
 )
 
 func FieldPath(label string) cue.Path { return cue.MakePath(cue.Str(label)) }
@@ -46,7 +47,7 @@ func (p Path) String() string {
 
 // Selector returns the selector of a field: regular, or a definition.
 func Selector(label string) cue.Selector {
-	if strings.HasPrefix(label, "#") {
+	if strings.HasPrefix(label, "#") && ast.IsValidIdent(label) {
 		return cue.Def(label)
 	}
 	return cue.Str(label)

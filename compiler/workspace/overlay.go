@@ -133,7 +133,7 @@ func (o *overlay) tree(dir string) {
 func (o *overlay) folder(dir, top string) {
 	for ; !o.listed[dir]; dir = path.Dir(dir) {
 		o.listed[dir] = true
-		for _, name := range o.loader.cueFiles(dir) {
+		for _, name := range o.loader.CUEFiles(dir) {
 			o.file(path.Join(dir, name))
 		}
 		if dir == top {
@@ -142,8 +142,8 @@ func (o *overlay) folder(dir, top string) {
 	}
 }
 
-// cueFiles lists the CUE files of a folder that CUE may open.
-func (l *Loader) cueFiles(dir string) []string {
+// CUEFiles lists the CUE files of a folder that CUE may open.
+func (l *Loader) CUEFiles(dir string) []string {
 	entries, err := l.Disk.ReadDir(dir)
 	if err != nil {
 		return nil

@@ -1,0 +1,201 @@
+package compiler
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/mod/modfile"
+
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/plain"
+	"github.com/seguehq/segue/compiler/workspace"
+	"github.com/seguehq/segue/schema"
+)
+
+// A plainReader decides packages of plain data without CUE. It takes a package as it is
+// where there is nothing to say about it, and leaves all others to CUE: whatever has a
+// finding is evaluated, so that findings do not depend on who came first.
+type plainReader struct {
+	evaluation *evaluation
+	// inherited are the packages that files in a folder belong to, by folder.
+	inherited sync.Map // of string to func() clauses
+}
+
+// plainPackages decides packages in the folders. What it leaves out is left to CUE.
+func (e *evaluation) plainPackages(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
+	r := plainReader{evaluation: e}
+	if reason := r.unfit(); reason != "" {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(e.opts.workers())
+	for _, dir := range dirs {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if p, err := r.pkg(dir); err == nil {
+				done(dir, []pkg{p})
+			} // else CUE says what there is to say
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// unfit says what about the project leaves all packages to CUE, "" for nothing.
+func (r *plainReader) unfit() string {
+	e := r.evaluation
+	switch {
+	case e.opts.EvaluateAll:
+		return "all packages are to be evaluated"
+	case e.tests != nil || e.loader.Tests:
+		return "tests compare with what CUE has evaluated"
+	case e.project.Gaps != nil:
+		return "segue.cue has mistakes"
+	case !plainModule(e.disk):
+		return "the module file is not a plain one"
+	}
+	return ""
+}
+
+// plainModule reports whether a project's module file says no more than the module's
+// name and the language's version, which is the schema's: CUE has nothing against it.
+func plainModule(disk *workspace.Disk) bool {
+	if disk.Exists(workspace.LocalModuleFileName) {
+		return false
+	}
+	content, err := disk.Read(workspace.ModuleFileName)
+	if err != nil {
+		if disk.Exists(workspace.ModuleFileName) {
+			return false
+		}
+		content = []byte(workspace.ModuleFile("project.example"))
+	}
+	m, err := modfile.ParseNonStrict(content, workspace.ModuleFileName)
+	if err != nil || m.Language == nil || m.Language.Version != schema.LanguageVersion || len(m.Deps) > 0 {
+		return false
+	}
+	name, _, _ := strings.Cut(m.Module, "@")
+	return name != "" && !strings.HasPrefix(schema.ModulePath+"/", name+"/") && !strings.HasPrefix(name+"/", schema.ModulePath+"/")
+}
+
+// pkg decides the package in a folder. The error says why it is left to CUE.
+func (r *plainReader) pkg(dir string) (pkg, error) {
+	e := r.evaluation
+	files, err := r.files(dir)
+	if err != nil {
+		return pkg{}, err
+	}
+	name := files[0].PackageName()
+	for above := dir; above != "."; {
+		above = path.Dir(above)
+		if c := r.clauses(above); c.unsure || c.names[name] {
+			return pkg{}, fmt.Errorf("the folder %s may have files of the package", above)
+		}
+	}
+	automations, err := plain.Embedded().Decide(files)
+	if err != nil {
+		return pkg{}, err
+	}
+	out := pkg{Dir: dir, Name: name, Automations: make([]compiled, 0, len(automations))}
+	for _, a := range automations {
+		m := e.message(a.Value, dir, a.Name)
+		if m.Check(true); len(m.Found) > 0 || m.Sourceless {
+			return pkg{}, fmt.Errorf("%s has findings, or no source", a.Name)
+		}
+		facts := m.Facts()
+		emitted, err := m.Emit()
+		if err != nil {
+			return pkg{}, err
+		}
+		out.Automations = append(out.Automations, compiled{Automation: *emitted, Name: a.Name, Place: placeOf(e.loader, a.Pos), Facts: facts})
+	}
+	return out, nil
+}
+
+// files parses the files of the package in a folder.
+func (r *plainReader) files(dir string) ([]*ast.File, error) {
+	l := r.evaluation.loader
+	var files []*ast.File
+	var tests []string
+	for _, base := range l.CUEFiles(dir) {
+		name := path.Join(dir, base)
+		switch {
+		case name == config.ProjectFile:
+			continue // it is read alone
+		case l.Disk.IsAside(name):
+			return nil, fmt.Errorf("%s is put aside", name)
+		case workspace.IsTestFile(base):
+			tests = append(tests, name)
+			continue
+		}
+		content, err := l.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		if !utf8.Valid(content) || bytes.ContainsAny(content, "\x00\ufeff\ufffd") {
+			return nil, fmt.Errorf("%s is not plain UTF-8", name)
+		}
+		f, err := parser.ParseFile(l.Full(name), content, parser.Version(schema.LanguageVersion))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s has no files", dir)
+	}
+	for _, name := range tests {
+		content, err := l.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		f, err := parser.ParseFile(l.Full(name), content, parser.PackageClauseOnly)
+		if err != nil || len(f.Decls) == 0 || f.PackageName() != files[0].PackageName() {
+			return nil, fmt.Errorf("%s may be of another package", name)
+		}
+	}
+	return files, nil
+}
+
+// clauses are the names of the packages that a folder has files of.
+type clauses struct {
+	names map[string]bool
+	// unsure says that there is a file which does not say its package.
+	unsure bool
+}
+
+// clauses reads the package clauses in a folder, once.
+func (r *plainReader) clauses(dir string) clauses {
+	read, _ := r.inherited.LoadOrStore(dir, sync.OnceValue(func() clauses {
+		l := r.evaluation.loader
+		c := clauses{names: map[string]bool{}}
+		for _, base := range l.CUEFiles(dir) {
+			name := path.Join(dir, base)
+			if name == config.ProjectFile {
+				continue
+			}
+			content, err := l.Read(name)
+			if err != nil {
+				return clauses{unsure: true}
+			}
+			f, err := parser.ParseFile(l.Full(name), content, parser.PackageClauseOnly)
+			if err != nil {
+				return clauses{unsure: true}
+			}
+			c.names[f.PackageName()] = true
+		}
+		return c
+	}))
+	return read.(func() clauses)()
+}
