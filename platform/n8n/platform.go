@@ -129,8 +129,8 @@ func New(baseURL string, apiKey automation.Secret, options Options) (*Platform, 
 	base := url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
 	p := &Platform{
 		id: rand.Text(), base: base.String(), apiKey: apiKey, timeout: options.Timeout, source: options.Source, lookup: options.Secrets,
-		writes: make(chan struct{}, options.Parallelism), projects: map[string]*project{}, gone: map[string]bool{}, nonces: map[string]string{}, buried: map[string]bool{},
-		leases: map[string]heldLease{}, mask: mask, http: reach.NewClient(options.Transport, mask),
+		writes: make(chan struct{}, options.Parallelism), projects: map[string]*project{}, gone: map[string]bool{}, buried: map[string]bool{},
+		nonces: map[string]string{}, leases: map[string]heldLease{}, mask: mask, http: reach.NewClient(options.Transport, mask),
 	}
 	return p, nil
 }
@@ -323,7 +323,8 @@ func confirmed(answer, written *workflow) error {
 	is, _ := answer.record()
 	want, _ := written.record()
 	if is.ID != want.ID || is.Marker != want.Marker {
-		return &sync.Error{Kind: sync.Temporary, Message: "n8n has confirmed a write of the workflow " + written.ID + ", and does not have it"}
+		return &sync.Error{Kind: sync.Temporary,
+			Message: "n8n has confirmed a write of the workflow " + answer.ID + ", and has lost it"}
 	}
 	return nil
 }
