@@ -82,6 +82,15 @@ func TestLostWrite(t *testing.T) {
 			requireOne(t, in)
 		})
 	}
+	t.Run("the activation tells of it", func(t *testing.T) {
+		in := bare("lost-told", platformtest.StartRecorder(t).URL)
+		in.Automations = in.Automations[:1]
+		p := s.platform(Options{Transport: &losing{s: s}})
+		_, err := p.Create(t.Context(), in.Project, in.Automations[0])
+		wantError(t, err, sync.Temporary, "n8n has confirmed a write of the workflow", "has lost it")
+		apply(t, p, in)
+		requireOne(t, in)
+	})
 	t.Run("an update", func(t *testing.T) {
 		in := one("lost-update", platformtest.StartRecorder(t).URL)
 		apply(t, s.platform(Options{}), in)
