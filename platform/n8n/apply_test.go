@@ -1,6 +1,7 @@
 package n8n
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -59,17 +60,18 @@ func (s *server) requireCredentials(t testing.TB, project string, n int) {
 	}
 }
 
-// changed edits 10 of a hundred automations, removes 10, switches 5 off and
-// rotates the write key.
+// changed edits a tenth of the automations, removes a tenth, switches a twentieth off
+// and rotates the write key.
 func changed(in sync.Desired) sync.Desired {
 	in.Automations = slices.Clone(in.Automations)
-	for i := range 10 {
+	n := len(in.Automations)
+	for i := range n / 10 {
 		in.Automations[i].Name += ", edited"
 	}
-	for i := range 5 {
-		in.Automations[20+i].Enabled = false
+	for i := range n / 20 {
+		in.Automations[n/5+i].Enabled = false
 	}
-	in.Automations = slices.Delete(in.Automations, 50, 60)
+	in.Automations = slices.Delete(in.Automations, n/2, n/2+n/10)
 	in.Secrets = platformtest.Secret("rotated")
 	return in
 }
@@ -82,10 +84,11 @@ func TestApplyWhileN8nIsRestarted(t *testing.T) {
 	kill := &tripwire{}
 	p := s.platform(Options{Transport: kill})
 	in := platformtest.Hundred("restarted", "https://example.com")
+	in.Automations = in.Automations[:40]
 	for _, step := range []struct {
 		in    sync.Desired
 		after int // writing requests
-	}{{in, 70}, {changed(in), 40}, {changed(in), 0}} {
+	}{{in, 70}, {changed(in), 25}, {changed(in), 0}} {
 		tripped := kill.set(step.after)
 		done := make(chan struct{})
 		go func() {
@@ -172,15 +175,15 @@ func TestApplyAfterSegueWasKilled(t *testing.T) {
 	before := sync.Desired{Project: "killed", Target: "test"}
 	for _, step := range steps {
 		in := step.in("killed")
+		if step.name == "delete" {
+			before = two("killed", "abc123")
+		}
 		points := 0
 		for survived := false; !survived; points++ {
 			if points > 40 {
 				t.Fatalf("%s: it takes more than 40 writing requests", step.name)
 			}
 			apply(t, s.platform(Options{}), before)
-			if step.name == "delete" {
-				apply(t, s.platform(Options{}), two("killed", "abc123"))
-			}
 			mortal := &dying{left: points + 1}
 			p := s.platform(Options{Transport: mortal})
 			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true, Calls: calls, AllowMassDelete: true})
@@ -460,14 +463,21 @@ func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
 	if err := p.PutSecret(t.Context(), in.Project, "WRITE_KEY", in.Secrets["WRITE_KEY"]); err != nil {
 		t.Fatal(err)
 	}
+	template := platformtest.Hundred(in.Project, "https://example.com").Automations
 	for i := range n {
-		a := platformtest.Hundred(in.Project, "https://example.com").Automations[i%100]
+		a := template[i%100]
 		a.Key, a.Enabled = fmt.Sprintf("team/a%04d", i), false
-		if _, err := p.Create(t.Context(), in.Project, a); err != nil {
-			t.Fatal(err)
-		}
 		in.Automations = append(in.Automations, a)
 	}
+	made, err := p.Create(t.Context(), in.Project, in.Automations[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.multiply(t, made.ID, in)
+	t.Cleanup(func() { // as fast as they have come; none was ever active
+		s.sqlite(t, "DELETE FROM shared_workflow")
+		s.sqlite(t, "DELETE FROM workflow_entity")
+	})
 	counted := &counter{}
 	start := time.Now()
 	plan, err := sync.MakePlan(t.Context(), s.platform(Options{Transport: counted}), in, sync.PlanOptions{AllowSecondProject: true})
@@ -492,10 +502,7 @@ func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
 	t.Logf("a plan of %d automations without changes took %v and %v", n, took.Round(time.Millisecond), counted.counts)
 
 	t.Run("workflows that are deleted while the list is read move no others out of it", func(t *testing.T) {
-		var ids []string
-		for id := range p.project(in.Project).uses {
-			ids = append(ids, id)
-		}
+		ids := s.strings(t, "SELECT id FROM workflow_entity")
 		slices.Sort(ids) // as n8n does
 		read := 0
 		meddling := roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -524,6 +531,69 @@ func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
 			t.Errorf("%d pages were read, want more than %d: what has moved was not noticed", read, pages)
 		}
 	})
+}
+
+// multiply stores the project's other automations beside the one that is there, as
+// n8n stores what was made by its API. It is too slow to be asked for hundreds.
+func (s *server) multiply(t *testing.T, id string, in sync.Desired) {
+	t.Helper()
+	var w workflow
+	s.rest(t, "GET", "/api/v1/workflows/"+id, nil, &w)
+	r, ok := w.record()
+	if !ok {
+		t.Fatal("no record")
+	}
+	db := s.database(t)
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }() // it is done if it was committed
+	insert := func(table, key string, values map[string]any) {
+		rows, err := tx.Query("SELECT name FROM pragma_table_info(?)", table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names, sources []string
+		var args []any
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, `"`+name+`"`)
+			if v, ok := values[name]; ok {
+				sources, args = append(sources, "?"), append(args, v)
+			} else {
+				sources = append(sources, `"`+name+`"`)
+			}
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM %s WHERE "%s" = ?`,
+			table, strings.Join(names, ", "), strings.Join(sources, ", "), table, key), append(args, id)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, a := range in.Automations[1:] {
+		r.Key, r.Hash, r.ID, r.Nonce = a.Key, a.Hash(), fmt.Sprintf("%s%04d", id[:12], i), fmt.Sprint("nonce ", i)
+		other, err := build(a, r, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.node(sendID)["credentials"] = w.node(sendID)["credentials"]
+		nodes, err := json.Marshal(other.Nodes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		insert("workflow_entity", "id", map[string]any{"id": r.ID, "name": a.Name, "nodes": string(nodes)})
+		insert("shared_workflow", "workflowId", map[string]any{"workflowId": r.ID})
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

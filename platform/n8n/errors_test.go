@@ -203,7 +203,7 @@ func TestBadInput(t *testing.T) {
 		kill := &tripwire{}
 		p := s.platform(Options{Transport: kill})
 		in := platformtest.Hundred("away", "https://example.com")
-		in.Automations = in.Automations[:40]
+		in.Automations = in.Automations[:20]
 		tripped := kill.set(30)
 		done := make(chan error)
 		go func() {

@@ -144,6 +144,10 @@ func (s *server) testVersionsNotStored(t *testing.T) {
 	s.sqlite(t, "INSERT INTO failing VALUES (0)")
 	s.sqlite(t, `CREATE TRIGGER fail BEFORE INSERT ON workflow_history WHEN (SELECT left FROM failing) > 0
 		BEGIN UPDATE failing SET left = left - 1; SELECT RAISE(FAIL, 'the version is lost'); END`)
+	t.Cleanup(func() { // others have the server after this test
+		s.sqlite(t, "DROP TRIGGER fail")
+		s.sqlite(t, "DROP TABLE failing")
+	})
 	fail := func(t *testing.T, n int) { s.sqlite(t, "UPDATE failing SET left = ?", n) }
 	fires := func(t *testing.T, in sync.Desired) {
 		t.Helper()

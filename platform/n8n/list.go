@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	gosync "sync"
 
@@ -73,7 +74,10 @@ func (p *Platform) makeListing(ctx context.Context, mine *listing, before chan s
 	mine.all, mine.err = p.listAll(ctx)
 	p.markWithdrawn(mine.all)
 	if mine.err == nil {
-		markUnfinished(mine.all)
+		p.mu.Lock()
+		written := maps.Clone(p.nonces)
+		p.mu.Unlock()
+		markUnfinished(mine.all, written)
 		p.refresh(mine.all, start)
 	}
 	close(mine.done)

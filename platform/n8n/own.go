@@ -11,8 +11,9 @@ import (
 // n8n gives to no other. A copy is its maker's, whatever he does with it.
 //
 // n8n makes the ID up as it stores a workflow, so that the note can have it only
-// with a second write. A workflow whose note has none yet is recognised by facts
-// that a copy in the editor does not share with it.
+// with a second write. Until then, whoever has made the workflow knows its ID and
+// nonce, and everybody else recognises it by facts that a copy in the editor does not
+// share with it.
 
 // owned returns the record of a workflow that is a project's own. Of those whose
 // note has no ID, it needs [markUnfinished] to have gone over all that there are.
@@ -22,11 +23,17 @@ func (w *workflow) owned() (record, bool) {
 }
 
 // markUnfinished finds the workflows that are segue's own though their note has
-// no ID: what an apply has left that was killed before it could write that, and
-// what an older segue has made. They have the endpoint that segue gave them,
-// which the editor changes in a copy, and no older one is like them. What was
-// active once and should have an ID by then is none of them.
-func markUnfinished(all []workflow) {
+// no ID: what this Platform has written, whose nonces are given by ID, what an apply
+// has left that was killed before it could note the ID, and what an older segue has
+// made.
+//
+// Those that others have written have the endpoint that segue gave them, which the
+// editor changes in a copy, and no older one is like them. What was active once and
+// should have an ID by then is none of them. It may be segue's all the same: n8n can
+// lose the ID after it has confirmed it, and segue be killed before it puts that
+// right. But it may as well be a copy that was made through the API, and activated,
+// before the original was deleted: nothing that n8n tells is different.
+func markUnfinished(all []workflow, written map[string]string) {
 	oldest := map[string]*workflow{}
 	finished := map[string]bool{}
 	for i := range all {
@@ -40,6 +47,9 @@ func markUnfinished(all []workflow) {
 			if r.ID == w.ID {
 				finished[key], finished[nonce] = true, true
 			}
+			continue
+		case r.Nonce != "" && written[w.ID] == r.Nonce:
+			w.unfinished, finished[nonce] = true, true
 			continue
 		case !w.hasEndpointOf(r), r.Nonce != "" && (w.enabled() || w.Archived || w.TriggerCount > 0):
 			continue

@@ -117,11 +117,11 @@ func (s *server) importFile(t testing.TB, w map[string]any) {
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.command(t, "import:workflow", "--input="+file)
+	s.runCommand(t, "import:workflow", "--input="+file)
 }
 
-// command runs a command of n8n's command line, beside the server.
-func (s *server) command(t testing.TB, args ...string) {
+// runCommand runs a command of n8n's command line, beside the server.
+func (s *server) runCommand(t testing.TB, args ...string) {
 	t.Helper()
 	node, path := s.release.program.NodeJS(t)
 	cmd := exec.CommandContext(t.Context(), node, append([]string{filepath.Join(s.release.program.Install(t), "node_modules", "n8n", "bin", "n8n")}, args...)...)

@@ -87,6 +87,9 @@ type Platform struct {
 	projects map[string]*project
 	seq      int             // grows with each change of a use
 	gone     map[string]bool // workflows that were deleted here
+	// nonces are those of the workflows that were written here, by ID. n8n may lose
+	// the ID in a note after it has confirmed it: see [confirmed].
+	nonces   map[string]string
 	buried   map[string]bool // credentials that do not exist any more
 	snapshot *snapshot       // what a List has seen, for the Survey and the Secrets after it
 	leases   map[string]heldLease
@@ -127,7 +130,7 @@ func New(baseURL string, apiKey automation.Secret, options Options) (*Platform, 
 	p := &Platform{
 		id: rand.Text(), base: base.String(), apiKey: apiKey, timeout: options.Timeout, source: options.Source, lookup: options.Secrets,
 		writes: make(chan struct{}, options.Parallelism), projects: map[string]*project{}, gone: map[string]bool{}, buried: map[string]bool{},
-		leases: map[string]heldLease{}, mask: mask, http: reach.NewClient(options.Transport, mask),
+		nonces: map[string]string{}, leases: map[string]heldLease{}, mask: mask, http: reach.NewClient(options.Transport, mask),
 	}
 	return p, nil
 }
@@ -309,7 +312,21 @@ func (p *Platform) put(ctx context.Context, w *workflow) (*workflow, error) {
 		return nil, p.explainPath(ctx, w, err)
 	}
 	p.note(&out)
-	return &out, nil
+	return &out, confirmed(&out, w)
+}
+
+// confirmed checks that n8n answers with the workflow that was written. Over SQLite,
+// it may answer 200 and roll the write back with somebody else's at the same time, and
+// whatever is written next builds on what was there before. An answer is read from
+// the database after the write, so that the next one shows it.
+func confirmed(answer, written *workflow) error {
+	is, _ := answer.record()
+	want, _ := written.record()
+	if is.ID != want.ID || is.Marker != want.Marker {
+		return &sync.Error{Kind: sync.Temporary,
+			Message: "n8n has confirmed a write of the workflow " + answer.ID + ", and has lost it"}
+	}
+	return nil
 }
 
 // finish activates or deactivates a workflow whose content is as wanted.
@@ -356,6 +373,9 @@ func (p *Platform) activate(ctx context.Context, w *workflow, enabled bool) erro
 	var out workflow
 	if err := p.write(ctx, call{method: "POST", path: "/workflows/" + url.PathEscape(w.ID) + action, out: &out}); err != nil {
 		return p.explainPath(ctx, w, err)
+	}
+	if err := confirmed(&out, w); err != nil {
+		return err
 	}
 	w.Active, w.ActiveVersionID, w.VersionID, w.ActiveVersion = out.Active, out.ActiveVersionID, out.VersionID, out.ActiveVersion
 	if w.enabled() != enabled {

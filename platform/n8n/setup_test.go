@@ -3,12 +3,15 @@ package n8n
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	gosync "sync"
 	"sync/atomic"
 	"testing"
@@ -49,7 +52,7 @@ func eachRelease(t *testing.T, f func(t *testing.T, s *server), env ...string) {
 
 // A server is an n8n that runs for a test, with its owner logged in.
 type server struct {
-	t       testing.TB
+	t       testing.TB // that has it
 	release release
 	url     string
 	data    string // its directory
@@ -59,16 +62,155 @@ type server struct {
 	serial  atomic.Int64
 }
 
-// startServer starts an n8n 1.x of its own for the test, and sets its owner up.
+// TestMain ends the servers that the tests share.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, s := range shared.idle {
+		if err := s.end(); err != nil {
+			fmt.Println(err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// shared are servers that no test has at the moment. To start one takes longer than
+// most tests. A test has one to itself, since n8n can't take writes in parallel over
+// SQLite, and gets it without workflows and credentials.
+var shared struct {
+	mu   gosync.Mutex
+	idle []*server
+}
+
+// startServer gives the test an n8n 1.x.
 func startServer(t testing.TB, env ...string) *server {
 	t.Helper()
 	return startRelease(t, first, env...)
 }
 
-// startRelease starts an n8n of a release.
+// startRelease gives the test an n8n of a release: one that another test has had, if
+// it has no environment of its own.
 func startRelease(t testing.TB, r release, env ...string) *server {
 	t.Helper()
-	s := launchRelease(t, r, env...)
+	platformtest.Require(t, "n8n")
+	if len(env) > 0 {
+		s := launchRelease(t, r, env...)
+		s.setUp(t)
+		return s
+	}
+	s := takeIdle(r)
+	reused := s != nil
+	if !reused {
+		s = newServer(t, r)
+	}
+	t.Cleanup(func() { s.giveBack(t) })
+	s.t = t
+	if reused {
+		s.process.Use(t)
+		return s
+	}
+	s.process = platformtest.StartShared(t, s.command(t, env...))
+	s.started()
+	s.setUp(t)
+	return s
+}
+
+// takeIdle returns a server of a release that no test has, nil if there is none.
+func takeIdle(r release) *server {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	for i, s := range shared.idle {
+		if s.release.version == r.version {
+			shared.idle = slices.Delete(shared.idle, i, i+1)
+			return s
+		}
+	}
+	return nil
+}
+
+// giveBack leaves the server to the next test, if it is as good as new.
+func (s *server) giveBack(t testing.TB) {
+	if !t.Failed() {
+		err := s.clear()
+		if err == nil {
+			shared.mu.Lock()
+			defer shared.mu.Unlock()
+			shared.idle = append(shared.idle, s)
+			return
+		}
+		t.Logf("the server is not used again: %v", err)
+	}
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// clear deletes all workflows and credentials. What n8n 2 has published it deletes
+// only a moment after that was undone.
+func (s *server) clear() error {
+	var err error
+	for range 200 {
+		var found int
+		if found, err = s.clearOnce(); found == 0 && err == nil {
+			return nil
+		}
+		if errors.Is(err, errNobodys) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return errors.Join(errors.New("it does not get empty"), err)
+}
+
+// errNobodys is why a server is not used again after parallel writes: it lists
+// a workflow that belongs to nobody, which the API can't delete.
+var errNobodys = errors.New("a workflow that is listed is not there")
+
+// clearOnce deletes what there is, and returns how much that was.
+func (s *server) clearOnce() (found int, _ error) {
+	send := func(method, path string, out any) error {
+		status, answer, err := s.try(method, path, nil)
+		switch {
+		case err == nil && status == http.StatusNotFound:
+			return fmt.Errorf("%w: %s %s", errNobodys, method, path)
+		case err == nil && status > 299:
+			return fmt.Errorf("%s %s: %d: %s", method, path, status, answer)
+		}
+		if err == nil && out != nil {
+			err = json.Unmarshal(answer, out)
+		}
+		return err
+	}
+	type object struct {
+		ID     string
+		Active bool
+	}
+	var workflows, credentials struct{ Data []object }
+	err := errors.Join(send("GET", "/api/v1/workflows?limit=250", &workflows), send("GET", "/rest/credentials", &credentials))
+	for _, w := range workflows.Data {
+		if w.Active {
+			err = errors.Join(err, send("POST", "/api/v1/workflows/"+w.ID+"/deactivate", nil))
+		}
+		err = errors.Join(err, send("DELETE", "/api/v1/workflows/"+w.ID, nil))
+	}
+	for _, c := range credentials.Data {
+		err = errors.Join(err, send("DELETE", "/api/v1/credentials/"+c.ID, nil))
+	}
+	return len(workflows.Data) + len(credentials.Data), err
+}
+
+// end kills the server, and removes its data.
+func (s *server) end() error {
+	if s.process != nil {
+		s.process.Kill()
+	}
+	s.client.CloseIdleConnections()
+	return os.RemoveAll(s.data)
+}
+
+// setUp makes the server's owner and an API key.
+func (s *server) setUp(t testing.TB) {
+	t.Helper()
 	s.rest(t, "POST", "/rest/owner/setup", map[string]string{"email": "owner@example.com", "firstName": "Test", "lastName": "Owner", "password": "Segue-test-1"}, nil)
 	s.rest(t, "POST", "/rest/login", map[string]string{"emailOrLdapLoginId": "owner@example.com", "password": "Segue-test-1"}, nil)
 	key, err := s.newKey(t, nil)
@@ -76,10 +218,9 @@ func startRelease(t testing.TB, r release, env ...string) *server {
 		t.Fatal(err)
 	}
 	s.apiKey = key
-	return s
 }
 
-// launch starts an n8n 1.x, without an owner.
+// launch starts an n8n 1.x for this test alone, without an owner.
 func launch(t testing.TB, env ...string) *server {
 	t.Helper()
 	return launchRelease(t, first, env...)
@@ -88,16 +229,39 @@ func launch(t testing.TB, env ...string) *server {
 func launchRelease(t testing.TB, r release, env ...string) *server {
 	t.Helper()
 	platformtest.Require(t, "n8n")
-	dir := r.program.Install(t)
-	node, path := r.program.NodeJS(t)
-	port := platformtest.FreePort(t)
-	data := dataDir(t)
-	s := &server{t: t, release: r, url: fmt.Sprintf("http://127.0.0.1:%d", port), data: data}
-	s.process = platformtest.StartProcess(t, platformtest.Command{
+	s := newServer(t, r)
+	t.Cleanup(func() {
+		if err := s.end(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.process = platformtest.StartProcess(t, s.command(t, env...))
+	s.started()
+	return s
+}
+
+// newServer returns a server that does not run yet.
+func newServer(t testing.TB, r release) *server {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &server{t: t, release: r, url: fmt.Sprintf("http://127.0.0.1:%d", platformtest.FreePort(t)), data: dataDir(t),
+		client: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
+}
+
+// command is how the server is started.
+func (s *server) command(t testing.TB, env ...string) platformtest.Command {
+	t.Helper()
+	dir := s.release.program.Install(t)
+	node, path := s.release.program.NodeJS(t)
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), ":")
+	return platformtest.Command{
 		Args: []string{node, filepath.Join(dir, "node_modules", "n8n", "bin", "n8n"), "start"},
-		Dir:  data,
+		Dir:  s.data,
 		Env: append([]string{
-			"N8N_USER_FOLDER=" + data, fmt.Sprintf("N8N_PORT=%d", port), "N8N_LISTEN_ADDRESS=127.0.0.1",
+			"N8N_USER_FOLDER=" + s.data, "N8N_PORT=" + port, "N8N_LISTEN_ADDRESS=127.0.0.1",
 			"N8N_ENCRYPTION_KEY=segue-test", "GENERIC_TIMEZONE=UTC", "N8N_SECURE_COOKIE=false",
 			"N8N_DIAGNOSTICS_ENABLED=false", "N8N_VERSION_NOTIFICATIONS_ENABLED=false", "N8N_TEMPLATES_ENABLED=false",
 			"N8N_PERSONALIZATION_ENABLED=false", "N8N_HIRING_BANNER_ENABLED=false", "N8N_RUNNERS_ENABLED=false",
@@ -109,41 +273,33 @@ func launchRelease(t testing.TB, r release, env ...string) *server {
 		}, append(path, env...)...),
 		// It is 500 or less helpful until n8n's own pages are there.
 		Ready: s.url + "/healthz/readiness", Timeout: 5 * time.Minute,
-	})
-	jar, err := cookiejar.New(nil)
+	}
+}
+
+// dataDir makes a directory for n8n's data: in memory where there is such a place,
+// since every write of n8n is a few waits for the disk. Whoever has the server removes
+// it.
+func dataDir(t testing.TB) string {
+	t.Helper()
+	const name = "segue-test-n8n-"
+	for _, parent := range []string{"/dev/shm", os.TempDir()} {
+		old, _ := filepath.Glob(filepath.Join(parent, name+"*")) // the pattern is good
+		for _, dir := range old {
+			// A test that was killed has left it.
+			if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 6*time.Hour {
+				_ = os.RemoveAll(dir) // somebody else may be at it
+			}
+		}
+	}
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		if dir, err := os.MkdirTemp("/dev/shm", name); err == nil {
+			return dir
+		}
+	}
+	dir, err := os.MkdirTemp("", name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.client = &http.Client{Jar: jar, Timeout: 30 * time.Second}
-	t.Cleanup(s.client.CloseIdleConnections)
-	s.started()
-	return s
-}
-
-// dataDir returns a directory for n8n's data: in memory where there is such
-// a place, since every write of n8n is a few waits for the disk.
-func dataDir(t testing.TB) string {
-	t.Helper()
-	if info, err := os.Stat("/dev/shm"); err != nil || !info.IsDir() {
-		return t.TempDir()
-	}
-	const prefix = "/dev/shm/segue-test-n8n-"
-	old, _ := filepath.Glob(prefix + "*") // the pattern is good
-	for _, dir := range old {
-		// A test that was killed has left it.
-		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 6*time.Hour {
-			_ = os.RemoveAll(dir) // somebody else may be at it
-		}
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(prefix), filepath.Base(prefix))
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
 	return dir
 }
 

@@ -143,8 +143,12 @@ func (p *Platform) note(w *workflow) {
 	for _, prj := range p.projects {
 		delete(prj.uses, w.ID)
 	}
+	if r, ok := w.record(); ok && r.ID == "" && r.Nonce != "" && r.Nonce == p.nonces[w.ID] {
+		w.unfinished = true
+	}
 	if r, ok := w.owned(); ok {
 		p.project(r.Project).uses[w.ID] = useOf(w, r, p.seq)
+		p.nonces[w.ID] = r.Nonce
 	}
 }
 

@@ -72,14 +72,36 @@ type Program struct {
 // Install returns a directory whose node_modules holds the program, in exactly
 // the locked versions. The first test that needs it installs it below
 // os.UserCacheDir()/segue-test; others, in whatever process, wait for that. A
-// program that can't be had fails the test: see [Require] for leaving it out.
+// program that can't be had fails the test: see [Require] for leaving it out. That is
+// tried once a run, and fails every other test that needs the program at once.
 func (p Program) Install(t testing.TB) string {
 	t.Helper()
-	dir, err := p.install(t)
-	if err != nil {
-		t.Fatalf("%s can't be installed: %v\nThe tests need the real program. To leave it out, list the platforms to test in %s.", p.Package, err, platformsVariable)
+	one, _ := installations.LoadOrStore(fmt.Sprintf("%+v", p), &installation{})
+	i := one.(*installation)
+	first := false
+	i.once.Do(func() {
+		first, i.test = true, t.Name()
+		i.err = errors.New("it was given up")
+		i.dir, i.err = p.install(t)
+	})
+	switch {
+	case i.err != nil && first:
+		t.Fatalf("%s can't be installed: %v\nThe tests need the real program. To leave it out, list the platforms to test in %s.", p.Package, i.err, platformsVariable)
+	case i.err != nil:
+		t.Fatalf("%s can't be installed: %s says why", p.Package, i.test)
 	}
-	return dir
+	return i.dir
+}
+
+// installations are those of this run, by their [Program].
+var installations sync.Map
+
+// An installation is what came of one.
+type installation struct {
+	once sync.Once
+	test string // the one that has tried it
+	dir  string
+	err  error
 }
 
 // NodeJS returns the Node.js that runs the program, and what it adds to the
@@ -321,7 +343,7 @@ type Command struct {
 
 // A Process is a program that runs for the sake of a test.
 type Process struct {
-	t       testing.TB
+	t       testing.TB // that uses it
 	command Command
 	cmd     *exec.Cmd
 	log     *processLog
@@ -333,22 +355,43 @@ type Process struct {
 // the end of what the program has printed is shown.
 func StartProcess(t testing.TB, c Command) *Process {
 	t.Helper()
-	if c.Timeout <= 0 {
-		c.Timeout = 2 * time.Minute
-	}
-	p := &Process{t: t, command: c, log: &processLog{}}
-	t.Cleanup(func() {
-		p.Kill()
-		if t.Failed() {
-			t.Logf("the end of what %s has printed:\n%s", c.Args[0], lastLines(p.log.bytes(), 80))
-		}
-	})
+	p := newProcess(c)
+	p.Use(t)
+	t.Cleanup(p.Kill)
 	p.Start()
 	return p
 }
 
+// StartShared starts a program as StartProcess does, for this test and others after
+// it. It goes on until somebody kills it.
+func StartShared(t testing.TB, c Command) *Process {
+	t.Helper()
+	p := newProcess(c)
+	p.Use(t)
+	p.Start()
+	return p
+}
+
+func newProcess(c Command) *Process {
+	if c.Timeout <= 0 {
+		c.Timeout = 2 * time.Minute
+	}
+	return &Process{command: c, log: &processLog{}}
+}
+
+// Use gives the program to a test, until another one uses it. If that test fails, the
+// end of what the program has printed is shown.
+func (p *Process) Use(t testing.TB) {
+	p.t = t
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of what %s has printed:\n%s", p.command.Args[0], lastLines(p.log.bytes(), 80))
+		}
+	})
+}
+
 // Start starts the program again after [Process.Kill], and waits until it is
-// ready.
+// ready. One that does not get ready is killed.
 func (p *Process) Start() {
 	p.t.Helper()
 	p.cmd = exec.Command(p.command.Args[0], p.command.Args[1:]...)
@@ -367,6 +410,7 @@ func (p *Process) Start() {
 		close(ended)
 	}(p.cmd)
 	if err := p.ready(); err != nil {
+		p.Kill()
 		p.t.Fatalf("%s did not get ready at %s: %v\n%s", p.command.Args[0], p.command.Ready, err, lastLines(p.log.bytes(), 80))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -104,26 +105,89 @@ func TestRequireNarrows(t *testing.T) {
 	}
 }
 
-func TestAProgramThatCannotBeHadFailsTheTest(t *testing.T) {
-	write := func(version string) string {
-		dir := t.TempDir()
-		for name, text := range map[string]string{"package.json": `{"dependencies":{"some-program":"` + version + `"}}`, "package-lock.json": `{}`} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
+// writePackage returns a directory for [Program.Dir].
+func writePackage(t *testing.T, version string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"package.json": `{"dependencies":{"some-program":"` + version + `"}}`, "package-lock.json": `{}`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
-		return dir
 	}
+	return dir
+}
+
+func TestAProgramThatCannotBeHadFailsTheTest(t *testing.T) {
 	for name, tt := range map[string]struct{ dir, want string }{
 		"no lock file":     {t.TempDir(), "package.json"},
-		"no exact version": {write("^1.2.3"), "does not name an exact version"},
-		"no node":          {write("1.2.3"), "node is not on the PATH"},
+		"no exact version": {writePackage(t, "^1.2.3"), "does not name an exact version"},
+		"no node":          {writePackage(t, "1.2.3"), "node is not on the PATH"},
 	} {
 		t.Setenv("PATH", "")
 		got := fails(t, func(tb testing.TB) { Program{Package: "some-program", Dir: tt.dir}.Install(tb) })
 		if !strings.Contains(got, tt.want) || !strings.Contains(got, platformsVariable) {
 			t.Errorf("%s: %q", name, got)
 		}
+	}
+}
+
+func TestAnInstallationThatFailsIsTriedOnce(t *testing.T) {
+	bin, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
+	const npm = "#!/bin/sh\necho \"$1\" >>%s\necho 'npm error 404' >&2\nexit 1\n"
+	for name, text := range map[string]string{"npm": fmt.Sprintf(npm, log), "node": "#!/bin/sh\n"} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := exec.Command(filepath.Join(bin, "node")).Output(); err != nil {
+		t.Skipf("scripts don't run here: %v", err)
+	}
+	t.Setenv("PATH", bin)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	p := Program{Package: "some-program", Dir: writePackage(t, "1.2.3")}
+	install := func(tb testing.TB) { p.Install(tb) }
+	if got := fails(t, install); !strings.Contains(got, "npm error 404") || !strings.Contains(got, platformsVariable) {
+		t.Errorf("the first test fails with %q, want npm's own error", got)
+	}
+	for range 2 {
+		if got, want := fails(t, install), "some-program can't be installed: "+t.Name()+" says why"; got != want {
+			t.Errorf("another test fails with %q, want %q", got, want)
+		}
+	}
+	if tries, err := os.ReadFile(log); err != nil || string(tries) != "ci\n" {
+		t.Errorf("npm was called with %q, %v; want one try", tries, err)
+	}
+}
+
+func TestAProgramIsShared(t *testing.T) {
+	addr := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
+	var p *Process
+	var pids [2]string
+	for i := range pids {
+		t.Run(fmt.Sprint("test ", i), func(t *testing.T) {
+			if p == nil {
+				p = StartShared(t, Command{Args: []string{os.Args[0]}, Dir: os.TempDir(),
+					Env: []string{helperVariable + "=" + addr}, Ready: "http://" + addr})
+			} else {
+				p.Use(t)
+			}
+			var err error
+			if _, pids[i], _, err = post(t.Context(), "http://"+addr, ""); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if p == nil {
+		t.Fatal("it was not started")
+	}
+	p.Kill()
+	if pids[0] != pids[1] || pids[0] == "" {
+		t.Errorf("the tests have used the processes %v, want one", pids)
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("the program is still there after it was killed")
 	}
 }
 
