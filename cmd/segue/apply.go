@@ -26,7 +26,7 @@ EXAMPLES:
    segue apply --target local --auto-approve --parallelism 4`
 
 func applyCommand(t *terminal) *cli.Command {
-	return &cli.Command{
+	return t.evaluating(&cli.Command{
 		Name: "apply", Usage: "make a target match the project", Description: applyHelp,
 		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
@@ -36,7 +36,7 @@ func applyCommand(t *terminal) *cli.Command {
 			&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error { return t.apply(c) },
-	}
+	})
 }
 
 func (t *terminal) apply(c *cli.Context) error {

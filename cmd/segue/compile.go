@@ -28,7 +28,7 @@ EXAMPLES:
    segue compile -o out/`
 
 func compileCommand(t *terminal) *cli.Command {
-	return &cli.Command{
+	return t.evaluating(&cli.Command{
 		Name: "compile", Usage: "print the automations as canonical JSON", Description: compileHelp,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "compact", Usage: "print the RFC 8785 bytes, in one line"},
@@ -60,7 +60,7 @@ func compileCommand(t *terminal) *cli.Command {
 			}
 			return writeFile(c.Context, "", out, b)
 		},
-	}
+	})
 }
 
 // compile compiles the project and shows the findings. The error is for the exit

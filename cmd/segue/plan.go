@@ -27,7 +27,7 @@ EXAMPLES:
    segue plan --no-secrets`
 
 func planCommand(t *terminal) *cli.Command {
-	return &cli.Command{
+	return t.evaluating(&cli.Command{
 		Name: "plan", Usage: "print what apply would change", Description: planHelp,
 		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
@@ -75,5 +75,5 @@ func planCommand(t *terminal) *cli.Command {
 			}
 			return nil
 		},
-	}
+	})
 }

@@ -32,7 +32,7 @@ EXAMPLES:
    echo '{"userName": "Grace"}' | segue render growth/account-activated --data -`
 
 func renderCommand(t *terminal) *cli.Command {
-	return &cli.Command{
+	return t.evaluating(&cli.Command{
 		Name: "render", Usage: "print the request that an automation would send", Description: renderHelp, ArgsUsage: "KEY",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "take the placeholders' values from `FILE`, a JSON object", DefaultText: "the samples"},
@@ -70,7 +70,7 @@ func renderCommand(t *terminal) *cli.Command {
 			}
 			return nil
 		},
-	}
+	})
 }
 
 // find returns the automation with a key.

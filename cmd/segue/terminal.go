@@ -32,6 +32,8 @@ type terminal struct {
 	dir string
 	// children evaluate packages for this process.
 	children *limits.Pool
+	// limits are what the command line lets the evaluation of a package take.
+	limits limits.Limits
 	// compiled is the project that the command works on, nil until it is needed.
 	compiled *compiler.Session
 }

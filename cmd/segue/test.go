@@ -30,7 +30,7 @@ EXAMPLES:
    segue test --format json`
 
 func testCommand(t *terminal) *cli.Command {
-	return &cli.Command{
+	return t.evaluating(&cli.Command{
 		Name: "test", Usage: "run the automations' tests", Description: testHelp, ArgsUsage: "[PATTERN...]",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "run", Usage: "run the tests whose key and name match `REGEXP`"},
@@ -57,7 +57,7 @@ func testCommand(t *terminal) *cli.Command {
 			}
 			return t.testText(report, only != nil)
 		},
-	}
+	})
 }
 
 // testTotals counts what was run.

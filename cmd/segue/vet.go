@@ -46,7 +46,7 @@ EXAMPLES:
 const mostFindings = 50
 
 func vetCommand(t *terminal) *cli.Command {
-	return &cli.Command{
+	return t.evaluating(&cli.Command{
 		Name: "vet", Usage: "check the project", Description: vetHelp, ArgsUsage: "[PATTERN...]",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print findings as `FORMAT`: " + strings.Join(diagnostic.Formats(), ", ")},
@@ -82,7 +82,7 @@ func vetCommand(t *terminal) *cli.Command {
 			}
 			return t.report(t.stdout, format, result.Diagnostics, c.Int("max"))
 		},
-	}
+	})
 }
 
 // report writes the findings in a format, as text at most so many, and returns

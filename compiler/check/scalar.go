@@ -235,6 +235,10 @@ func PatternHelp(p finding.Path) string {
 		return "write an absolute URL, as in https://events.example.com/v1"
 	case "timeout":
 		return `write a duration, as in "30s" or "2m"`
+	case "time":
+		return `write a time of the processors, as in "30s" or "2m"`
+	case "memory":
+		return `write an amount of memory, as in "512MB" or "2GB"`
 	case "secret":
 		return "use letters, digits and underscores, as in SEGMENT_WRITE_KEY; and if this is the secret itself, replace it"
 	default:

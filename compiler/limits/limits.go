@@ -136,6 +136,15 @@ func ParseMemory(text string) (uint64, error) {
 	return n, nil
 }
 
+// FormatTime writes an amount of time for people: "12.4s". Limits that go by the size
+// of files are not round.
+func FormatTime(d time.Duration) string {
+	if d < time.Second {
+		return d.String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
+
 // FormatMemory writes an amount of memory for people: "1.5 GB".
 func FormatMemory(bytes uint64) string {
 	return humanize.SIWithDigits(float64(bytes), 1, "B")
@@ -170,7 +179,7 @@ type Overrun struct {
 func (o *Overrun) Error() string {
 	switch o.Limit {
 	case Time:
-		return fmt.Sprintf("took more than %s of processor time", o.Allowed.Time)
+		return fmt.Sprintf("took more than %s of processor time", FormatTime(o.Allowed.Time))
 	case Memory:
 		return fmt.Sprintf("took more than %s of memory", FormatMemory(o.Allowed.Memory))
 	case Depth:

@@ -21,6 +21,7 @@ import (
 	"github.com/seguehq/segue/compiler/credential"
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -78,6 +79,7 @@ func checkProject(c *check.Checker, raw, described map[string]any) {
 		checkTimeout(c, target["timeout"], at.With("timeout"))
 		checkPlatform(c, target, described, at)
 	}
+	checkLimits(c, object(raw, "limits"))
 	for name := range object(raw, "secrets") {
 		if pattern := shape.Of("automation.#Secret").Fields["secret"].Shape.Pattern; pattern != nil && !pattern.MatchString(name) {
 			w := c.Report("invalid-value", finding.Path{"secrets", name}, finding.AtLabel, "%q can't be the name of a secret", name)
@@ -131,6 +133,27 @@ func checkTimeout(c *check.Checker, v any, at finding.Path) {
 	if d, err := time.ParseDuration(text); err != nil || d <= 0 {
 		w := c.Report("invalid-value", at, finding.AtValue, "%s can't be %s", at, text)
 		w.Help = check.PatternHelp(at)
+	}
+}
+
+// checkLimits checks that limits of the right form are ones that can be set.
+func checkLimits(c *check.Checker, given map[string]any) {
+	fields := shape.Of("project.#Limits").Fields
+	for _, limit := range []struct {
+		field string
+		parse func(string) error
+	}{
+		{"time", func(text string) error { _, err := limits.ParseTime(text); return err }},
+		{"memory", func(text string) error { _, err := limits.ParseMemory(text); return err }},
+	} {
+		text, ok := given[limit.field].(string)
+		if !ok || !fields[limit.field].Shape.Pattern.MatchString(text) {
+			continue // its shape says so
+		}
+		at := finding.Path{"limits", limit.field}
+		if err := limit.parse(text); err != nil {
+			c.Report("invalid-value", at, finding.AtValue, "%v", err).Help = check.PatternHelp(at)
+		}
 	}
 }
 

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/compiler/limits"
+)
+
+// The flags of commands that evaluate packages.
+const (
+	timeLimitFlag   = "limit-time"
+	memoryLimitFlag = "limit-memory"
+)
+
+// evaluating gives a command the flags of all that evaluate packages.
+func (t *terminal) evaluating(c *cli.Command) *cli.Command {
+	c.Flags = append(c.Flags,
+		&cli.StringFlag{Name: timeLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
+			Usage: "let the evaluation of one package take `TIME` of the processors, such as 30s"},
+		&cli.StringFlag{Name: memoryLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
+			Usage: "let the evaluation of one package take so much `MEMORY`, such as 2GB"},
+	)
+	c.Before = t.prepareEvaluation
+	return c
+}
+
+// prepareEvaluation reads the flags of evaluating.
+func (t *terminal) prepareEvaluation(c *cli.Context) error {
+	var err error
+	if text := c.String(timeLimitFlag); c.IsSet(timeLimitFlag) {
+		if t.limits.Time, err = limits.ParseTime(text); err != nil {
+			return fmt.Errorf("--%s: %w", timeLimitFlag, err)
+		}
+	}
+	if text := c.String(memoryLimitFlag); c.IsSet(memoryLimitFlag) {
+		if t.limits.Memory, err = limits.ParseMemory(text); err != nil {
+			return fmt.Errorf("--%s: %w", memoryLimitFlag, err)
+		}
+	}
+	return nil
+}
