@@ -6,25 +6,24 @@
 // [diagnostic.List] with all that is wrong in all packages: a package that is
 // broken does not hide the others.
 //
-// The work runs along these stages, each in a file of its own:
+// A [Session] does that again and again for one project, with text that is not saved in
+// place of files.
 //
-//	project.go   segue.cue: sources, targets, placeholders (unsure.go: with mistakes in it)
-//	workspace.go what is read of the disk: regular files of the project's folder
-//	load.go      which folders hold packages; the schema takes its place
-//	overlay.go   all that CUE's loader gets, so that it opens nothing itself
-//	evaluate.go  packages to values, in parallel, with bounded memory
-//	check.go     a value against its shape and the placeholder catalog
-//	message.go   one Segment message or request: URL, headers, size
-//	emit.go      from the checked value to an automation
+// The files of this package are the way of a project:
 //
-// CUE decides whether a value is right. When it is not, explain.go evaluates the
-// package again with a schema that accepts everything (lenient.go) and lets the
-// shapes of the real schema (shape.go) say what is wrong, so that every mistake
-// is found in one run and at its own place (locate.go). What does not get that
-// far has files of its own: text that does not parse (syntax.go, resync.go), imports and
-// references that lead nowhere and are replaced by holes (resolve.go), and what
-// CUE alone can know, such as two values for one field (translate.go,
-// conflict.go). The corpus in testdata/corpus holds all of this to its word.
+//	session.go   the project as it was read, for one compilation or many
+//	inputs.go    what the result of a package depends on; kept.go: what was kept by that
+//	plain.go     packages of plain data, decided from their syntax
+//	children.go  the others, in child processes that are held to limits
+//	evaluate.go  what a child does: packages to values
+//	package.go   what a package comes to: a value
+//	compiler.go  all packages to one result
+//	advice.go    what comes from comparing automations
+//	authortest.go, sample.go  tests of automations
+//
+// CUE decides whether a value is right. When it is not, the package is explained: see
+// the packages resolve, explain and shape. docs/architecture.md shows the rooms, and the
+// corpus in testdata/corpus holds all of this to its word.
 package compiler
 
 import (
