@@ -50,6 +50,7 @@ type inputs struct {
 // A fileInput is what one file depends on.
 type fileInput struct {
 	hash    cache.Key
+	pkg     string
 	imports []string // of the project, as folders
 	outside bool     // something is imported that is kept in cue.mod, or elsewhere
 	data    []string // files that are embedded
@@ -57,14 +58,19 @@ type fileInput struct {
 	unclear bool
 }
 
-// newInputs prepares the keys of an evaluation. It returns false if its results can't
-// be kept.
-func (e *evaluation) newInputs() (*inputs, bool) {
+// newInputs prepares to tell what the results of an evaluation depend on.
+func newInputs(e *evaluation) *inputs {
+	in := &inputs{disk: e.disk, folders: e.loader.ProjectDirs(), files: map[string]fileInput{}}
+	in.others = sync.OnceValues(in.hashOthers)
+	return in
+}
+
+// keys prepares the keys of an evaluation. It returns false if its results can't be kept.
+func (e *evaluation) keys() (*inputs, bool) {
 	if e.opts.Version == "" || e.project.Gaps != nil {
 		return nil, false
 	}
-	in := &inputs{disk: e.disk, folders: e.loader.ProjectDirs(), files: map[string]fileInput{}}
-	in.others = sync.OnceValues(in.hashOthers)
+	in := newInputs(e)
 	facts, err := e.facts()
 	if err != nil {
 		return nil, false
@@ -81,7 +87,7 @@ func (e *evaluation) newInputs() (*inputs, bool) {
 	if plan := e.project.Plan; plan != nil {
 		// The tracking plan is more than values: it is what its files say.
 		names := append([]string{config.ProjectFile}, plan.Files...)
-		if !in.closure(h, nil, names) {
+		if _, clear := in.closure(h, nil, names); !clear {
 			return nil, false
 		}
 	}
@@ -119,20 +125,21 @@ func (in *inputs) key(dir string) (cache.Key, bool) {
 	var key cache.Key
 	h := sha256.New()
 	put(h, string(in.common[:]), dir)
-	if !in.closure(h, []string{dir}, nil) {
+	if _, clear := in.closure(h, []string{dir}, nil); !clear {
 		return key, false
 	}
 	h.Sum(key[:0])
 	return key, true
 }
 
-// closure hashes folders and files, and all that they depend on.
-func (in *inputs) closure(h hash.Hash, dirs, names []string) bool {
+// closure hashes folders and files, and all that they depend on. It returns the files
+// that were read for that, and false if they are not all.
+func (in *inputs) closure(h hash.Hash, dirs, names []string) (read []string, clear bool) {
 	seen := map[string]bool{}
 	outside := false
 	var data []string
-	add := func(name string) bool {
-		f := in.file(name)
+	add := func(name string, f fileInput) bool {
+		read = append(read, name)
 		put(h, name, string(f.hash[:]))
 		dirs = append(dirs, f.imports...)
 		data = append(data, f.data...)
@@ -142,8 +149,8 @@ func (in *inputs) closure(h hash.Hash, dirs, names []string) bool {
 	for _, name := range names {
 		if path.Ext(name) != ".cue" {
 			data = append(data, name)
-		} else if !add(name) {
-			return false
+		} else if !add(name, in.file(name)) {
+			return read, false
 		}
 	}
 	for len(dirs) > 0 {
@@ -153,18 +160,33 @@ func (in *inputs) closure(h hash.Hash, dirs, names []string) bool {
 			continue
 		}
 		seen[dir] = true
-		put(h, dir)
-		if dir != "." {
-			dirs = append(dirs, path.Dir(dir))
-		}
-		entries, err := in.disk.ReadDir(dir)
+		put(h, "folder", dir)
+		files, err := in.filesOf(dir)
 		if err != nil {
-			return false
+			return read, false
 		}
-		for _, e := range entries {
-			name := path.Join(dir, e.Name())
-			if path.Ext(name) == ".cue" && name != config.ProjectFile && !e.IsDir() && !add(name) {
-				return false
+		packages := map[string]bool{}
+		for _, name := range files {
+			f := in.file(name)
+			if !add(name, f) {
+				return read, false
+			}
+			packages[f.pkg] = true
+		}
+		// Of the folders above, files of the same package belong to it.
+		for above := dir; above != "."; {
+			above = path.Dir(above)
+			put(h, "above", above)
+			files, err := in.filesOf(above)
+			if err != nil {
+				return read, false
+			}
+			for _, name := range files {
+				f := in.file(name)
+				put(h, name, f.pkg)
+				if f.unclear || packages[f.pkg] && !add(name, f) {
+					return read, false
+				}
 			}
 		}
 	}
@@ -172,16 +194,32 @@ func (in *inputs) closure(h hash.Hash, dirs, names []string) bool {
 	for _, name := range slices.Compact(data) {
 		content, err := in.disk.Read(name)
 		if err != nil {
-			return false
+			return read, false
 		}
+		read = append(read, name)
 		put(h, name, string(content))
 	}
 	if !outside {
-		return true
+		return read, true
 	}
 	others, ok := in.others()
 	put(h, string(others[:]))
-	return ok
+	return read, ok
+}
+
+// filesOf lists the CUE files of a folder, but for segue.cue.
+func (in *inputs) filesOf(dir string) ([]string, error) {
+	entries, err := in.disk.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if name := path.Join(dir, e.Name()); path.Ext(name) == ".cue" && name != config.ProjectFile && !e.IsDir() {
+			out = append(out, name)
+		}
+	}
+	return out, nil
 }
 
 // file reads what a file depends on.
@@ -214,6 +252,7 @@ func (in *inputs) readFile(name string) fileInput {
 	if err != nil {
 		return fileInput{unclear: true}
 	}
+	f.pkg = syntax.PackageName()
 	for spec := range syntax.ImportSpecs() {
 		plain := ast.ParseImportPath(source.ImportPath(spec)).Unqualified().String()
 		dir, own := in.folders[plain]

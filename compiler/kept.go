@@ -47,7 +47,7 @@ func (e *evaluation) recall(ctx context.Context, done func(dir string, packages 
 	if e.opts.Cache == nil && len(e.kept.last) == 0 && !e.again {
 		return nil
 	}
-	in, ok := e.newInputs()
+	in, ok := e.keys()
 	if !ok {
 		return nil
 	}

@@ -2,10 +2,13 @@ package compiler
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"maps"
+	"path"
 	"regexp"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/seguehq/segue/automation"
@@ -119,6 +122,40 @@ func (s *Session) open(ctx context.Context) (*opened, error) {
 // gives them; no patterns stand for all packages.
 func (s *Session) Compile(ctx context.Context, target string, patterns []string) (*Result, error) {
 	return s.compile(ctx, target, patterns, nil)
+}
+
+// CompileTouched compiles the packages that depend on one of some files, whose names are
+// relative to the project: those of their folders and of the folders below, and those
+// that import them. It returns their folders, in order, and no result if there are none.
+// A change of segue.cue touches all packages.
+func (s *Session) CompileTouched(ctx context.Context, target string, names ...string) (*Result, []string, error) {
+	dirs, err := s.touched(ctx, names)
+	if err != nil || len(dirs) == 0 {
+		return nil, nil, err
+	}
+	result, err := s.Compile(ctx, target, dirs)
+	return result, dirs, err
+}
+
+// touched lists the folders whose packages depend on one of some files.
+func (s *Session) touched(ctx context.Context, names []string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, err := s.open(ctx)
+	if err != nil || o.project == nil {
+		return nil, err
+	}
+	e, err := newEvaluation(o, "", nil, nil)
+	if err != nil || slices.Contains(names, config.ProjectFile) {
+		return e.dirs, err
+	}
+	in := newInputs(e)
+	return slices.DeleteFunc(e.dirs, func(dir string) bool {
+		read, clear := in.closure(sha256.New(), []string{dir}, nil)
+		return clear && !slices.ContainsFunc(names, func(name string) bool {
+			return slices.Contains(read, path.Clean(name)) || path.Dir(path.Clean(name)) == dir
+		})
+	}), nil
 }
 
 // compile compiles the project and, unless tests is nil, runs its tests. When ctx is

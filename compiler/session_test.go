@@ -47,19 +47,21 @@ func outcome(r *compiler.Result, err error) string {
 	return b.String()
 }
 
-// projects are the folders of the corpus's specimens and of the examples, as copies.
+// projects are the folders of the examples and of some of the corpus's specimens, as
+// copies.
 func projects(t *testing.T, random *rand.Rand, most int) []string {
-	var names []string
-	for _, pattern := range []string{corpusDir + "/*/*.txtar", "../examples/*/segue.cue"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, found...)
+	specimens, err := filepath.Glob(corpusDir + "/*/*.txtar")
+	if err != nil {
+		t.Fatal(err)
 	}
-	random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	names, err := filepath.Glob("../examples/*/segue.cue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	random.Shuffle(len(specimens), func(i, j int) { specimens[i], specimens[j] = specimens[j], specimens[i] })
+	names = append(names, specimens[:min(most, len(specimens))]...)
 	var dirs []string
-	for _, name := range names[:min(most, len(names))] {
+	for _, name := range names {
 		if filepath.Ext(name) == ".txtar" {
 			dirs = append(dirs, readSpecimen(t, name).unpack(t))
 			continue
@@ -129,7 +131,7 @@ func edited(random *rand.Rand, text []byte, other []byte) []byte {
 func TestKeptResultsAreTheSame(t *testing.T) {
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 0))
-	most, edits := 25, 4
+	most, edits := 16, 4
 	if n, err := strconv.Atoi(os.Getenv("SEGUE_TEST_EDITS")); err == nil {
 		most, edits = 1000, n
 	}
@@ -188,5 +190,55 @@ func TestKeptResultsAreTheSame(t *testing.T) {
 	}
 	if hits == 0 {
 		t.Error("nothing came from the cache")
+	}
+}
+
+func TestCompileTouched(t *testing.T) {
+	dir := t.TempDir()
+	track := func(pkg, imports, event string) string {
+		return fmt.Sprintf("package %s\n\nimport \"github.com/seguehq/segue/schema/automation\"\n%s\nautomations: one: automation.#Track & {\n\tname: \"One\"\n\ttrigger: pattern: \"One\"\n\tpayload: {userId: \"{{userId}}\", event: %s}\n}\n", pkg, imports, event)
+	}
+	for name, content := range map[string]string{
+		"segue.cue":           defaultProject,
+		"cue.mod/module.cue":  "module: \"touched.example@v0\"\nlanguage: version: \"v0.17.0\"\n",
+		"shared/shared.cue":   "package shared\n\n#Event: \"Report Exported\"\n",
+		"growth/a.cue":        track("growth", "import \"touched.example/shared\"\n", "shared.#Event"),
+		"growth/eu/a.cue":     track("eu", "", `"Report Exported In Europe"`),
+		"support/a.cue":       track("support", "", `"Ticket Closed"`),
+		"support/data/x.json": "{}",
+	} {
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := compiler.NewSession(compiler.Options{Dir: dir})
+	for name, want := range map[string][]string{
+		"shared/shared.cue": {"growth", "shared"},
+		"growth/a.cue":      {"growth"},
+		"growth/new.cue":    {"growth"},
+		"support/a.cue":     {"support"},
+		"segue.cue":         {"growth", "growth/eu", "shared", "support"},
+		"README.md":         nil,
+	} {
+		result, got, err := s.CompileTouched(t.Context(), "", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s touches %v, want %v", name, got, want)
+		}
+		if result != nil && len(result.Diagnostics) > 0 {
+			t.Errorf("%s: %v", name, result.Diagnostics)
+		}
+	}
+	// A mistake that is not saved has its finding, with all that it touches.
+	s.Set("shared/shared.cue", []byte("package shared\n\n#Event: 3\n"))
+	result, _, err := s.CompileTouched(t.Context(), "", "shared/shared.cue")
+	if err != nil || len(result.Diagnostics) != 1 || result.Diagnostics[0].Code != "wrong-type" {
+		t.Errorf("%v, %v; want the type of the event", result.Diagnostics, err)
 	}
 }
