@@ -36,7 +36,7 @@ func (m *Message) silence() {
 		case len(m.Found) < before:
 		case code.Severity == diagnostic.Error, slices.ContainsFunc(m.Found, isError):
 			w := m.Report("unused-allow", at, finding.AtLabel, "an error can't be silenced, and %s is one", name)
-			w.Severity, w.Help = diagnostic.Warning, "remove the line, and correct what is wrong"
+			w.Help = "remove the line, and correct what is wrong"
 		case m.Failed(), m.Gaps != nil, m.Undetermined, len(m.Partial) > 0: // not everything could be checked
 		case code.Comparing:
 			m.pending = append(m.pending, name)
@@ -50,14 +50,14 @@ func (m *Message) silence() {
 // UnusedAllow says that an automation allows what it does not do.
 func UnusedAllow(at finding.Path) finding.Finding {
 	name := at[len(at)-1].(string)
-	return finding.Finding{At: at, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Warning, Code: "unused-allow",
-		Message: "there is no warning " + name + " here that could be silenced", Help: "remove the line"}}
+	return finding.New("unused-allow", at, finding.AtLabel,
+		"there is no warning "+name+" here that could be silenced", "remove the line")
 }
 
 func (m *Message) unknownCode(name string, allow map[string]any, at finding.Path) {
 	w := m.Report("unknown-code", at, finding.AtLabel, "there is no warning called %q", name)
 	var names []string
-	for _, c := range finding.Table {
+	for _, c := range finding.Codes() {
 		if c.Severity == diagnostic.Warning && c.Name != "unused-allow" {
 			names = append(names, c.Name)
 		}

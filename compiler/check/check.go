@@ -11,7 +11,6 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
-	"github.com/seguehq/segue/diagnostic"
 )
 
 // A Checker compares a value with its shape and with the placeholders that may
@@ -34,9 +33,10 @@ type Checker struct {
 	Found   []finding.Finding
 }
 
+// Report adds a finding, whose severity is that of its code. It returns the finding as
+// it was added, so that more can be said in it: until the next one is added.
 func (c *Checker) Report(code string, p finding.Path, at finding.Spot, format string, args ...any) *finding.Finding {
-	c.Found = append(c.Found, finding.Finding{At: p, Spot: at, Diagnostic: diagnostic.Diagnostic{
-		Severity: diagnostic.Error, Code: code, Message: fmt.Sprintf(format, args...)}})
+	c.Found = append(c.Found, finding.New(code, p, at, fmt.Sprintf(format, args...), ""))
 	return &c.Found[len(c.Found)-1]
 }
 
@@ -110,7 +110,7 @@ func (c *Checker) structure(m map[string]any, s *shape.Shape, p finding.Path) {
 		case ok:
 			if f.SetBySegment {
 				w := c.Report("set-by-segment", at, finding.AtLabel, "%s is set by Segment itself: what is sent here is overwritten", at.Name())
-				w.Severity, w.Help = diagnostic.Warning, "remove the field"
+				w.Help = "remove the field"
 			}
 			c.Value(m[k], f.Shape, at)
 		case s.Rest != nil:

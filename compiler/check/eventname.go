@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/seguehq/segue/compiler/finding"
-	"github.com/seguehq/segue/diagnostic"
 )
 
 // eventName warns of a track event whose name does not follow the naming that
@@ -31,7 +30,7 @@ func (m *Message) eventName(payload map[string]any, at finding.Path) {
 		return
 	}
 	w := m.Report("event-name", at.With("event"), finding.AtValue, "the event %q %s", name, problem)
-	w.Severity, w.Suggestion = diagnostic.Warning, better
+	w.Suggestion = better
 	w.Help = `name it by a noun and a verb in the past, as in "Order Completed"`
 	if better != "" {
 		w.Help = "write " + strconv.Quote(better)

@@ -13,7 +13,6 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
-	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
 
@@ -50,9 +49,9 @@ type Message struct {
 	pending []string
 }
 
-func (m *Message) Failed() bool {
-	return slices.ContainsFunc(m.Found, func(f finding.Finding) bool { return f.Severity == diagnostic.Error })
-}
+// Failed reports whether one of the findings is an error, so that the automation can't
+// be emitted.
+func (m *Message) Failed() bool { return finding.AnyError(m.Found) }
 
 // callWords are what people call the calls.
 var callWords = map[string]string{"identify": "an identify call", "group": "a group call", "track": "a track call", "http": "an HTTP request"}
@@ -325,8 +324,7 @@ func (m *Message) semantic(payload any, s, event *shape.Shape, at finding.Path) 
 		if slices.ContainsFunc(known, func(k finding.Finding) bool { return k.Code == f.Code && k.At.String() == f.At.String() }) {
 			continue
 		}
-		f.Severity = diagnostic.Warning
-		f.Message = fmt.Sprintf("in Segment's semantic event %q, %s", event.Fields["event"].Shape.Consts[0], f.Message)
+		f.InSemanticEvent(event.Fields["event"].Shape.Consts[0])
 		m.Found = append(m.Found, f)
 	}
 }
@@ -349,7 +347,7 @@ func (m *Message) checkSize(payload any, at finding.Path) {
 		w.Help = "send less, or split it into several events"
 	case longest > maxEvent:
 		w := m.Report("may-be-too-large", at, finding.AtLabel, "with the longest values of its placeholders the message has %d bytes, of at most %d that Segment takes", longest, maxEvent)
-		w.Severity, w.Help = diagnostic.Warning, "send less, or lower maxLength of the placeholders in segue.cue if their values are never that long"
+		w.Help = "send less, or lower maxLength of the placeholders in segue.cue if their values are never that long"
 	}
 	fields, _ := payload.(map[string]any)
 	id, ok := fields["messageId"].(string)
@@ -358,7 +356,7 @@ func (m *Message) checkSize(payload any, at finding.Path) {
 	}
 	if _, longest := m.size(id); longest-len(`""`) > maxMessageID {
 		w := m.Report("may-be-too-long", at.With("messageId"), finding.AtValue, "with the longest values of its placeholders messageId has %d characters, and Segment takes fewer than 100", longest-len(`""`))
-		w.Severity, w.Help = diagnostic.Warning, "use shorter placeholders, or lower their maxLength in segue.cue if their values are never that long"
+		w.Help = "use shorter placeholders, or lower their maxLength in segue.cue if their values are never that long"
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
-	"github.com/seguehq/segue/diagnostic"
 )
 
 // personalData warns of personal data among the properties of a track event: it
@@ -117,7 +116,6 @@ func (m *Message) personal(kind string, at finding.Path, byName bool) *finding.F
 		kind = personName
 	}
 	w := m.Report("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(), kind)
-	w.Severity = diagnostic.Warning
 	w.Help = "send it as a trait of an identify call; the userId ties the event to the user"
 	return w
 }

@@ -25,7 +25,7 @@ func (m *Message) CheckPlan(payload any) {
 	}
 	c := &planCheck{Checker: &m.Checker, plan: m.Plan, said: map[string]bool{}}
 	for _, f := range m.Found {
-		if f.Severity == diagnostic.Error {
+		if finding.IsError(f) {
 			c.said[f.At.String()] = true
 		}
 	}
@@ -89,7 +89,7 @@ func (c *planCheck) event(v any, at finding.Path) (p *config.PlanValue, ok bool)
 		// message that it does not cover. Without a plan there is no warning:
 		// checkPlan does not come here.
 		w := c.Report("unchecked-event", at, finding.AtValue, "the tracking plan can't be checked: the name of the event is known only when it is sent")
-		w.Severity, w.Help = diagnostic.Warning, "write one automation for each event, with its name in the code"
+		w.Help = "write one automation for each event, with its name in the code"
 		return nil, false
 	}
 	if p, ok = c.plan.Events[name]; ok {

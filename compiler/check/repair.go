@@ -11,7 +11,6 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
-	"github.com/seguehq/segue/diagnostic"
 )
 
 // wellFormed is the repair of a malformed placeholder whose name is known, nil if
@@ -51,7 +50,7 @@ func (c *Checker) fits(v any, s *shape.Shape, p finding.Path) bool {
 	sub := *c
 	sub.Found = nil
 	sub.Value(v, s, p)
-	return !slices.ContainsFunc(sub.Found, func(f finding.Finding) bool { return f.Severity == diagnostic.Error && f.Repair == nil })
+	return !slices.ContainsFunc(sub.Found, func(f finding.Finding) bool { return finding.IsError(f) && f.Repair == nil })
 }
 
 // fitsPlan is fits for a field of the tracking plan.
@@ -98,7 +97,7 @@ func (c *Checker) certainIn(v string, s *shape.Shape, p finding.Path, from int) 
 	sub.Found = nil
 	sub.text(repaired, s, p)
 	if slices.ContainsFunc(sub.Found, func(f finding.Finding) bool {
-		return f.Severity == diagnostic.Error && f.Repair == nil && !said[f.Code+f.Message]
+		return finding.IsError(f) && f.Repair == nil && !said[f.Code+f.Message]
 	}) {
 		for i := range c.Found[from:] {
 			c.Found[from+i].Repair = nil

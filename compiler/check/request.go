@@ -16,7 +16,6 @@ import (
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/credential"
 	"github.com/seguehq/segue/compiler/finding"
-	"github.com/seguehq/segue/diagnostic"
 )
 
 // regionURLs are the base URLs of Segment's tracking API by region. Events that
@@ -66,7 +65,7 @@ func (m *Message) checkURL() {
 	}
 	if method, _ := m.Raw["method"].(string); method == "GET" && m.Raw["payload"] != nil {
 		w := m.Report("unexpected-payload", m.At.With("payload"), finding.AtLabel, "a GET request with a payload: most servers ignore it")
-		w.Severity, w.Help = diagnostic.Warning, "remove the payload, or use another method"
+		w.Help = "remove the payload, or use another method"
 	}
 	m.url = given
 	if region := regionOf(u.Hostname()); region != "" {
@@ -148,7 +147,7 @@ func (m *Message) foreignSegmentURL(u *url.URL, region string, at finding.Path) 
 	call := path.Base(u.Path)
 	if _, ok := CallShapes()[call]; ok && call != "http" {
 		w := m.Report("unchecked-message", at, finding.AtValue, "the request is a %s call to Segment, but its payload is not checked", call)
-		w.Severity, w.Help = diagnostic.Warning, "use automation.#"+strings.ToUpper(call[:1])+call[1:]
+		w.Help = "use automation.#" + strings.ToUpper(call[:1]) + call[1:]
 	}
 }
 
@@ -183,7 +182,7 @@ func (m *Message) checkHeaders() {
 		}
 		if _, twice := given[canonical]; name != canonical && !twice {
 			w := m.Report("header-case", at, finding.AtLabel, "the header %s is sent as %s", name, canonical)
-			w.Severity, w.Suggestion, w.Help = diagnostic.Warning, canonical, "write "+canonical
+			w.Suggestion, w.Help = canonical, "write "+canonical
 			w.Repair = &finding.Repair{How: finding.RenameField, Text: canonical, Shared: true}
 		}
 		from[canonical], m.headers[canonical] = name, h
@@ -245,14 +244,16 @@ func (m *Message) header(canonical string, v any, at finding.Path) (h automation
 			return h, false
 		case slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(canonical, word) }) && v != "" && !credential.TemplatePattern.MatchString(v):
 			w := m.Report("secret-in-code", at, finding.AtValue, "the header %s seems to hold a secret in the code", canonical)
-			w.Severity, w.Confidential, w.Help = diagnostic.Warning, true, headerHelp(canonical)
+			w.Otherwise()
+			w.Confidential, w.Help = true, headerHelp(canonical)
 		case strings.ContainsFunc(v, unicode.IsControl):
 			w := m.Report("invalid-header", at, finding.AtValue, "the header %s holds a line break or another control character", canonical)
 			w.Help = "remove it"
 			return h, false
 		case strings.ContainsFunc(v, func(r rune) bool { return r > unicode.MaxASCII }):
 			w := m.Report("invalid-header", at, finding.AtValue, "the header %s holds a character that is not ASCII, which many servers refuse: %q", canonical, v)
-			w.Severity, w.Help = diagnostic.Warning, "write ASCII, or send the text in the payload"
+			w.Otherwise()
+			w.Help = "write ASCII, or send the text in the payload"
 		case canonical == "Content-Type" || canonical == "Accept":
 			v = lowerMediaTypes(v)
 		}

@@ -23,7 +23,8 @@ func (c *Checker) time(v string, s *shape.Shape, p finding.Path) {
 	m := timeForm.FindStringSubmatch(v)
 	switch {
 	case v == "":
-		w.Code, w.Message = "empty-value", p.Name()+" must not be empty"
+		w.Recode("empty-value")
+		w.Message = p.Name() + " must not be empty"
 	case m == nil:
 	case outOfRange(m) != "":
 		w.Message = fmt.Sprintf("%s is a time that does not exist: %q", p.Name(), v)

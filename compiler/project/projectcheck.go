@@ -179,10 +179,10 @@ func checkPackageClause(p *explain.Package) {
 	for _, s := range p.Index.Sources {
 		for _, d := range s.Syntax.Decls {
 			if clause, ok := d.(*ast.Package); ok {
-				p.Found = append(p.Found, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "project-package", File: s.Name,
+				p.Found = append(p.Found, finding.Diagnose("project-package", diagnostic.Diagnostic{File: s.Name,
 					Range:   p.Index.NodeRange(clause),
 					Message: config.ProjectFile + " has a package clause, which would make it a part of the package " + clause.Name.Name + " beside it",
-					Help:    "remove the line"})
+					Help:    "remove the line"}))
 			}
 		}
 	}
@@ -207,15 +207,15 @@ func moduleFinding(disk *workspace.Disk) *diagnostic.Diagnostic {
 	if _, err = modfile.ParseNonStrict(content, name); err == nil {
 		return nil
 	}
-	d := &diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "module-file", File: name,
-		Message: "the module file is wrong", Help: `write it as in module: "example.com/growth@v0" and language: version: "v0.17.0"`}
+	d := finding.Diagnose("module-file", diagnostic.Diagnostic{File: name,
+		Message: "the module file is wrong", Help: `write it as in module: "example.com/growth@v0" and language: version: "v0.17.0"`})
 	if len(content) > 0 {
 		d.Range = source.ContentRange(content, 0, source.TokenEnd(content, 0))
 	}
 	if _, broken := parser.ParseFile(name, content); broken != nil {
 		m := source.ComplaintOf(content, broken)
 		d.Message, d.Help, d.Suggestion, d.Range = m.Message, m.Help, m.Suggestion, source.ContentRange(content, m.From, m.To)
-		return d
+		return &d
 	}
 	if list := cueerrors.Errors(err); len(list) > 0 {
 		if at := languageVersion.FindSubmatchIndex(content); at != nil && strings.Contains(source.PlainMessage(list[0]), "language version") {
@@ -230,5 +230,5 @@ func moduleFinding(disk *workspace.Disk) *diagnostic.Diagnostic {
 			}
 		}
 	}
-	return d
+	return &d
 }
