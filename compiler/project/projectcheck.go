@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -102,9 +101,9 @@ func checkBase(c *check.Checker, of any, field string, at finding.Path) {
 		return // its shape says so
 	}
 	at = at.With(field)
-	u, err := url.Parse(v)
+	u := check.AbsoluteURL(v)
 	switch {
-	case err != nil || u.Hostname() == "" || !check.ValidPort(u):
+	case u == nil:
 		w := c.Report("invalid-url", at, finding.AtValue, "%s is not an absolute http or https URL: %q", at, v)
 		w.Help = check.PatternHelp(at)
 	case u.User != nil:
