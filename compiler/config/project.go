@@ -15,12 +15,13 @@ import (
 // ProjectFile is the name of the project file, at the project's root.
 const ProjectFile = "segue.cue"
 
-// PlatformKinds are the platforms that segue knows without a description.
+// PlatformKinds are the platforms that segue knows without a description, by the names
+// that targets have for them. cmd/segue connects to each.
 var PlatformKinds = []string{Embedded, N8n, NodeRED}
 
+// The names of [PlatformKinds].
 const (
-	// Embedded is the platform that is part of segue.
-	Embedded = "embedded"
+	Embedded = "embedded" // is part of segue
 	N8n      = "n8n"
 	NodeRED  = "nodered"
 )
