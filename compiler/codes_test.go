@@ -17,6 +17,20 @@ import (
 
 var slug = regexp.MustCompile(`^[a-z]+(-[a-z]+)*-?$`)
 
+// firstIsCode are the functions that get a code as their first argument.
+var firstIsCode = []string{"Report", "report", "Diagnose", "New", "Recode"}
+
+// nameOf is the last name of an expression, "" if it has none.
+func nameOf(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	}
+	return ""
+}
+
 // reportedCodes returns the texts of a Go file that stand where a finding gets its
 // code, and all that look like one.
 func reportedCodes(t *testing.T, file string) (reported, all []string) {
@@ -41,15 +55,6 @@ func reportedCodes(t *testing.T, file string) (reported, all []string) {
 			reported = append(reported, s)
 		}
 	}
-	name := func(e ast.Expr) string {
-		switch e := e.(type) {
-		case *ast.Ident:
-			return e.Name
-		case *ast.SelectorExpr:
-			return e.Sel.Name
-		}
-		return ""
-	}
 	ast.Inspect(syntax, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.BasicLit:
@@ -57,19 +62,19 @@ func reportedCodes(t *testing.T, file string) (reported, all []string) {
 				all = append(all, s)
 			}
 		case *ast.CallExpr:
-			if strings.EqualFold(name(n.Fun), "report") && len(n.Args) > 0 {
+			if slices.Contains(firstIsCode, nameOf(n.Fun)) && len(n.Args) > 0 {
 				add(n.Args[0])
 			}
-			if name(n.Fun) == "remark" && len(n.Args) > 1 {
+			if nameOf(n.Fun) == "remark" && len(n.Args) > 1 {
 				add(n.Args[1])
 			}
 		case *ast.KeyValueExpr:
-			if strings.EqualFold(name(n.Key), "code") {
+			if strings.EqualFold(nameOf(n.Key), "code") {
 				add(n.Value)
 			}
 		case *ast.AssignStmt:
 			for i, lhs := range n.Lhs {
-				if strings.EqualFold(name(lhs), "code") && i < len(n.Rhs) {
+				if strings.EqualFold(nameOf(lhs), "code") && i < len(n.Rhs) {
 					add(n.Rhs[i])
 				}
 			}
@@ -79,8 +84,69 @@ func reportedCodes(t *testing.T, file string) (reported, all []string) {
 	return reported, all
 }
 
+// The severity of a finding is the table's. Code that states one beside a code has to
+// agree with it, and the rooms that check have no need to.
+func TestSeverityIsThatOfTheTable(t *testing.T) {
+	stated := []string{".", "workspace"}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		room := filepath.Dir(file)
+		if err != nil || filepath.Ext(file) != ".go" || strings.HasSuffix(file, "_test.go") || room == "finding" {
+			return err
+		}
+		set := token.NewFileSet()
+		syntax, err := parser.ParseFile(set, file, nil, 0)
+		if err != nil {
+			return err
+		}
+		severity := func(e ast.Expr) (string, bool) {
+			sel, ok := e.(*ast.SelectorExpr)
+			if !ok || sel.Sel.Name != "Error" && sel.Sel.Name != "Warning" {
+				return "", false
+			}
+			x, ok := sel.X.(*ast.Ident)
+			return strings.ToLower(sel.Sel.Name), ok && x.Name == "diagnostic"
+		}
+		ast.Inspect(syntax, func(n ast.Node) bool {
+			var given []ast.Expr
+			code := ""
+			switch n := n.(type) {
+			case *ast.AssignStmt:
+				given = n.Rhs
+			case *ast.CompositeLit:
+				for _, e := range n.Elts {
+					pair, ok := e.(*ast.KeyValueExpr)
+					if !ok {
+						continue
+					}
+					given = append(given, pair.Value)
+					if lit, ok := pair.Value.(*ast.BasicLit); ok && nameOf(pair.Key) == "Code" {
+						code, _ = strconv.Unquote(lit.Value)
+					}
+				}
+			}
+			for _, e := range given {
+				s, ok := severity(e)
+				if !ok {
+					continue
+				}
+				if !slices.Contains(stated, room) {
+					t.Errorf("%s: the severity is stated; it is that of the code in finding/codes.go", set.Position(e.Pos()))
+				}
+				if c, known := finding.CodeOf(code); known && s != string(c.Severity) && s != string(c.Also) {
+					t.Errorf("%s: %s is %s in finding/codes.go, and %s here", set.Position(e.Pos()), code, c.Severity, s)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCodesAreWhatIsReported(t *testing.T) {
-	if !slices.IsSortedFunc(finding.Table, func(a, b finding.Code) int { return strings.Compare(a.Name, b.Name) }) {
+	if !slices.IsSortedFunc(finding.Codes(), func(a, b finding.Code) int { return strings.Compare(a.Name, b.Name) }) {
 		t.Error("the codes are not in order")
 	}
 	var everywhere []string
@@ -94,7 +160,7 @@ func TestCodesAreWhatIsReported(t *testing.T) {
 			return nil
 		}
 		for _, s := range reported {
-			if prefix := strings.HasSuffix(s, "-"); prefix && slices.ContainsFunc(finding.Table, func(c finding.Code) bool { return strings.HasPrefix(c.Name, s) }) {
+			if prefix := strings.HasSuffix(s, "-"); prefix && slices.ContainsFunc(finding.Codes(), func(c finding.Code) bool { return strings.HasPrefix(c.Name, s) }) {
 				continue
 			}
 			if _, ok := finding.CodeOf(s); !ok {
@@ -106,9 +172,12 @@ func TestCodesAreWhatIsReported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range finding.Table {
+	for _, c := range finding.Codes() {
 		if c.Severity == "" {
 			t.Errorf("%s has no severity", c.Name)
+		}
+		if (c.Also == "") != (c.When == "") || c.Also == c.Severity {
+			t.Errorf("%s has another severity and no reason for it, or the reverse", c.Name)
 		}
 		if !slices.Contains(everywhere, c.Name) && c.Name != "unknown-target" {
 			t.Errorf("nothing reports %s, which codes.go lists", c.Name)

@@ -127,7 +127,7 @@ func TestQuickstartIsTheIntegrationGuide(t *testing.T) {
 }
 
 // TestQuickstartCanonical pins the bytes that plans and hashes are made of. Renew
-// them with go test ./compiler -run TestQuickstartCanonical -update.
+// them with SEGUE_UPDATE=1 go test ./compiler -run TestQuickstartCanonical.
 func TestQuickstartCanonical(t *testing.T) {
 	const golden = "testdata/quickstart.json"
 	result := compileDir(t, compiler.Options{Dir: "../examples/quickstart"})
@@ -135,7 +135,7 @@ func TestQuickstartCanonical(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
+	if update {
 		if err := os.WriteFile(golden, got, 0o666); err != nil {
 			t.Fatal(err)
 		}

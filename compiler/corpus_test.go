@@ -3,7 +3,6 @@ package compiler_test
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,7 +25,7 @@ import (
 // The corpus is testdata/corpus: small projects with one mistake each, and what
 // segue says of it. After a change of words, renew what is wanted with
 //
-//	go test ./compiler -run TestCorpus -update
+//	SEGUE_UPDATE=1 go test ./compiler -run TestCorpus
 //
 // and read every line of the difference as the author of the mistake would.
 //
@@ -37,7 +36,7 @@ import (
 //	marked: a.cue    the file has bytes that an archive can't hold, as markers
 //
 // segue.cue and cue.mod/module.cue stand in where an archive has none.
-var update = flag.Bool("update", false, "rewrite what the corpus wants")
+var update = os.Getenv("SEGUE_UPDATE") != ""
 
 const corpusDir = "../testdata/corpus"
 
@@ -156,7 +155,7 @@ func testSpecimen(t *testing.T, name string) {
 	if i >= 0 {
 		want = s.archive.Files[i].Data
 	}
-	if *update {
+	if update {
 		if i < 0 {
 			i = len(s.archive.Files)
 			s.archive.Files = append(s.archive.Files, txtar.File{Name: "want"})

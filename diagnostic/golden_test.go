@@ -3,7 +3,6 @@ package diagnostic
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+// update says to renew the golden files.
+var update = os.Getenv("SEGUE_UPDATE") != ""
 
 // at is a range on one line.
 func at(line, from, to int) Range {
@@ -91,7 +91,7 @@ func TestGolden(t *testing.T) {
 				t.Error("a secret is shown")
 			}
 			file := filepath.Join("testdata", "findings."+format)
-			if *update {
+			if update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
@@ -95,7 +96,7 @@ func (t *terminal) apply(c *cli.Context) error {
 	if err != nil {
 		return errors.New(failures(result))
 	}
-	if s.target.Platform != embeddedPlatform {
+	if s.target.Platform != config.Embedded {
 		return nil
 	}
 	if example := fireExample(s.desired.Automations, c.String("target")); example != nil {

@@ -16,9 +16,6 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// embeddedPlatform is the kind of platform that is part of segue.
-const embeddedPlatform = "embedded"
-
 // A connection is a platform that is closed in the end.
 type connection interface {
 	sync.Platform
@@ -42,11 +39,11 @@ func (t *terminal) connect(ctx context.Context, project *config.Project, name st
 	}
 	key, timeout := secrets[platformCredential(target).Name], time.Duration(target.Timeout)
 	switch target.Platform {
-	case embeddedPlatform:
+	case config.Embedded:
 		return opened(t.connectEmbedded(ctx, project, target, secrets, use))
-	case "n8n":
+	case config.N8n:
 		return opened(n8n.New(target.URL, key, n8n.Options{Timeout: timeout, Secrets: lookup(secrets), Mask: t.mask}))
-	case "nodered":
+	case config.NodeRED:
 		options := nodered.Options{Timeout: timeout, Username: target.Username, Mask: t.mask}
 		if target.Username != "" {
 			options.Password = key

@@ -60,7 +60,7 @@ func (t *terminal) fire(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if target.Platform != embeddedPlatform {
+	if target.Platform != config.Embedded {
 		return fmt.Errorf("the target %s is on the platform %s, and segue fires triggers on the embedded platform only; make the trigger happen there", name, target.Platform)
 	}
 	values, err := t.fireValues(c.Context, project, kind, file)

@@ -96,7 +96,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 
 // triggersOf says what triggers are on a platform that can't list them.
 func triggersOf(platform string) string {
-	if platform == embeddedPlatform {
+	if platform == config.Embedded {
 		return "the embedded platform takes any name of a pattern or journey"
 	}
 	return "on " + platform + " a trigger is an endpoint that segue makes, and any name will do"

@@ -13,30 +13,31 @@ import (
 // codes are kept in pending.
 func (m *Message) silence() {
 	allow, _ := m.Raw["allow"].(map[string]any)
-	meant := func(name string) { // it has a finding that says how to allow it
+	allows := func(name string) (any bool) {
+		before := len(m.Found)
 		m.Found = slices.DeleteFunc(m.Found, func(f finding.Finding) bool { return f.Code == name && f.Severity == diagnostic.Warning })
+		return len(m.Found) < before
 	}
 	list, _ := m.Raw["allow"].([]any)
 	for _, name := range list {
 		if name, ok := name.(string); ok {
-			meant(name)
+			allows(name) // there is a finding that says how to allow it
 		}
 	}
 	for _, name := range finding.SortedKeys(allow) {
 		at := m.At.With("allow", name)
 		code, known := finding.CodeOf(name)
 		if !known {
-			m.unknownCode(name, allow, at)
-			meant(m.Found[len(m.Found)-1].Suggestion)
+			w := unknownCode(name, allow, at)
+			m.Found = append(m.Found, w)
+			allows(w.Suggestion)
 			continue
 		}
-		before := len(m.Found)
-		m.Found = slices.DeleteFunc(m.Found, func(f finding.Finding) bool { return f.Code == name && f.Severity == diagnostic.Warning })
 		switch isError := func(f finding.Finding) bool { return f.Code == name }; {
-		case len(m.Found) < before:
+		case allows(name):
 		case code.Severity == diagnostic.Error, slices.ContainsFunc(m.Found, isError):
 			w := m.Report("unused-allow", at, finding.AtLabel, "an error can't be silenced, and %s is one", name)
-			w.Severity, w.Help = diagnostic.Warning, "remove the line, and correct what is wrong"
+			w.Help = "remove the line, and correct what is wrong"
 		case m.Failed(), m.Gaps != nil, m.Undetermined, len(m.Partial) > 0: // not everything could be checked
 		case code.Comparing:
 			m.pending = append(m.pending, name)
@@ -50,14 +51,16 @@ func (m *Message) silence() {
 // UnusedAllow says that an automation allows what it does not do.
 func UnusedAllow(at finding.Path) finding.Finding {
 	name := at[len(at)-1].(string)
-	return finding.Finding{At: at, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Warning, Code: "unused-allow",
-		Message: "there is no warning " + name + " here that could be silenced", Help: "remove the line"}}
+	return finding.New("unused-allow", at, finding.AtLabel,
+		"there is no warning "+name+" here that could be silenced", "remove the line")
 }
 
-func (m *Message) unknownCode(name string, allow map[string]any, at finding.Path) {
-	w := m.Report("unknown-code", at, finding.AtLabel, "there is no warning called %q", name)
+// unknownCode makes the finding about an automation that allows what is not the code
+// of a warning.
+func unknownCode(name string, allow map[string]any, at finding.Path) finding.Finding {
+	w := report("unknown-code", at, finding.AtLabel, "there is no warning called %q", name)
 	var names []string
-	for _, c := range finding.Table {
+	for _, c := range finding.Codes() {
 		if c.Severity == diagnostic.Warning && c.Name != "unused-allow" {
 			names = append(names, c.Name)
 		}
@@ -67,7 +70,8 @@ func (m *Message) unknownCode(name string, allow map[string]any, at finding.Path
 		if _, taken := allow[near]; !taken {
 			w.Repair = &finding.Repair{How: finding.RenameField, Text: near}
 		}
-		return
+		return w
 	}
 	w.Help = "the warnings are " + strings.Join(names, ", ")
+	return w
 }

@@ -11,96 +11,139 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
-	"github.com/seguehq/segue/diagnostic"
 )
 
-// A Checker compares a value with its shape and with the placeholders that may
-// stand in it, and collects everything that is wrong.
+// A Checker compares values with their shapes, and collects everything that is wrong
+// with them.
 type Checker struct {
+	// Catalog has the placeholders that may stand in a value.
 	Catalog automation.Catalog
 	// Trigger is the kind of trigger that fills in the placeholders, "" if the
 	// trigger is itself wrong.
 	Trigger automation.TriggerKind
-	// Templates says whether placeholders may stand in the texts.
+	// Templates says that placeholders may stand in the strings.
 	Templates bool
 	// Gaps is what is not known of the project, nil if all is.
 	Gaps *config.Gaps
-	// draft says that the value is a definition's, which others complete: nothing
-	// is missing in it.
-	draft bool
 	// Partial holds the paths of structs that may have more fields than the
 	// value shows.
 	Partial map[string]bool
-	Found   []finding.Finding
+	// Found are the findings, in the order in which they were made.
+	Found []finding.Finding
 }
 
+// Report adds a finding, whose severity is that of its code. It returns the finding as
+// it was added, so that more can be said in it: until the next one is added.
 func (c *Checker) Report(code string, p finding.Path, at finding.Spot, format string, args ...any) *finding.Finding {
-	c.Found = append(c.Found, finding.Finding{At: p, Spot: at, Diagnostic: diagnostic.Diagnostic{
-		Severity: diagnostic.Error, Code: code, Message: fmt.Sprintf(format, args...)}})
+	c.Found = append(c.Found, report(code, p, at, format, args...))
 	return &c.Found[len(c.Found)-1]
 }
 
-// Value checks v, which is decoded JSON (numbers as json.Number) or broken.
+// Value checks v, which is decoded JSON (numbers as json.Number), or one of the values
+// of the package shape for what could not be decoded.
 func (c *Checker) Value(v any, s *shape.Shape, p finding.Path) {
+	c.Found = append(c.Found, c.rules(c.Templates).value(v, s, p)...)
+}
+
+// WrongType reports a value that is not of the type of a shape.
+func (c *Checker) WrongType(v any, s *shape.Shape, p finding.Path) {
+	c.Found = append(c.Found, c.rules(c.Templates).wrongType(v, s, p))
+}
+
+// rules are those of the checker, for a value that may or may not hold placeholders.
+func (c *Checker) rules(templates bool) rules {
+	return rules{catalog: c.Catalog, trigger: c.Trigger, gaps: c.Gaps, partial: c.Partial, templates: templates}
+}
+
+// findings are those of one check.
+type findings = []finding.Finding
+
+// report makes a finding, whose severity is that of its code.
+func report(code string, p finding.Path, at finding.Spot, format string, args ...any) finding.Finding {
+	return finding.New(code, p, at, fmt.Sprintf(format, args...), "")
+}
+
+// rules are what a value is held against beside its shape. They do not change: the
+// findings of a value are a function of the rules, the value, its shape and its path.
+type rules struct {
+	catalog automation.Catalog
+	trigger automation.TriggerKind // "" if it is not known
+	gaps    *config.Gaps
+	partial map[string]bool
+	// templates says that placeholders may stand in the strings.
+	templates bool
+	// draft says that the value is a definition's, which automations complete:
+	// nothing is missing in it.
+	draft bool
+}
+
+// value checks a value and all that is in it.
+func (by rules) value(v any, s *shape.Shape, p finding.Path) findings {
 	switch v.(type) {
 	case shape.Broken:
-		return
+		return nil
 	case shape.Unset:
-		needed := s.String() + " is needed"
-		c.Report("missing-value", p, finding.AtValue, "%s has no value: %s", p.Name(), needed).Help = "give it a value"
-		return
+		w := report("missing-value", p, finding.AtValue, "%s has no value: %s is needed", p.Name(), s)
+		w.Help = "give it a value"
+		return findings{w}
 	}
 	switch s.Kind {
 	case shape.Any:
-		c.any(v, p)
+		return by.any(v, p)
 	case shape.Union:
-		c.union(v, s, p)
+		return by.union(v, s, p)
 	case shape.Struct:
 		if m, ok := v.(map[string]any); ok {
-			c.structure(m, s, p)
-			return
+			return by.structure(m, s, p)
 		}
-		c.WrongType(v, s, p)
 	case shape.List:
-		l, ok := v.([]any)
-		if !ok {
-			c.WrongType(v, s, p)
-			return
-		}
-		if s.NonEmptyList && len(l) == 0 {
-			c.Report("empty-value", p, finding.AtValue, "%s must not be empty", p.Name()).Help = "give it at least one element"
-		}
-		for i, e := range l {
-			c.Value(e, s.Elem, p.With(i))
+		if l, ok := v.([]any); ok {
+			return by.list(l, s, p)
 		}
 	default:
-		c.scalar(v, s, p)
+		return by.scalar(v, s, p)
 	}
+	return findings{by.wrongType(v, s, p)}
+}
+
+func (by rules) list(l []any, s *shape.Shape, p finding.Path) findings {
+	if s.NonEmptyList && len(l) == 0 {
+		w := report("empty-value", p, finding.AtValue, "%s must not be empty", p.Name())
+		w.Help = "give it at least one element"
+		return findings{w}
+	}
+	var found findings
+	for i, e := range l {
+		found = append(found, by.value(e, s.Elem, p.With(i))...)
+	}
+	return found
 }
 
 // any checks a value that the spec leaves open: only its placeholders.
-func (c *Checker) any(v any, p finding.Path) {
+func (by rules) any(v any, p finding.Path) (found findings) {
 	switch v := v.(type) {
 	case string:
-		c.text(v, &shape.Shape{Kind: shape.Any}, p)
+		return by.text(v, &shape.Shape{Kind: shape.Any}, p)
 	case json.Number:
-		c.number(v, p)
+		return by.number(v, p)
 	case shape.Bytes:
-		c.WrongType(v, &shape.Shape{Kind: shape.Text}, p)
+		return findings{by.wrongType(v, &shape.Shape{Kind: shape.Text}, p)}
 	case []any:
 		for i, e := range v {
-			c.any(e, p.With(i))
+			found = append(found, by.any(e, p.With(i))...)
 		}
 	case map[string]any:
 		for _, k := range finding.SortedKeys(v) {
-			c.fieldName(k, p.With(k))
-			c.any(v[k], p.With(k))
+			found = append(found, by.fieldName(k, p.With(k))...)
+			found = append(found, by.any(v[k], p.With(k))...)
 		}
 	}
+	return found
 }
 
-func (c *Checker) structure(m map[string]any, s *shape.Shape, p finding.Path) {
+func (by rules) structure(m map[string]any, s *shape.Shape, p finding.Path) findings {
 	meant := map[string]bool{} // fields that a misspelt one stands for
+	var found findings
 	var unknown, strays []stray
 	m = s.Mended(m)
 	for _, k := range finding.SortedKeys(m) {
@@ -109,38 +152,40 @@ func (c *Checker) structure(m map[string]any, s *shape.Shape, p finding.Path) {
 		switch {
 		case ok:
 			if f.SetBySegment {
-				w := c.Report("set-by-segment", at, finding.AtLabel, "%s is set by Segment itself: what is sent here is overwritten", at.Name())
-				w.Severity, w.Help = diagnostic.Warning, "remove the field"
+				w := report("set-by-segment", at, finding.AtLabel, "%s is set by Segment itself: what is sent here is overwritten", at.Name())
+				w.Help = "remove the field"
+				found = append(found, w)
 			}
-			c.Value(m[k], f.Shape, at)
+			found = append(found, by.value(m[k], f.Shape, at)...)
 		case s.Rest != nil:
-			c.fieldName(k, at)
-			c.Value(m[k], s.Rest, at)
+			found = append(found, by.fieldName(k, at)...)
+			found = append(found, by.value(m[k], s.Rest, at)...)
 		case s.Open:
-			c.fieldName(k, at)
-			c.any(m[k], at)
+			found = append(found, by.fieldName(k, at)...)
+			found = append(found, by.any(m[k], at)...)
 		default:
-			near := c.unknownField(k, m, s, at)
+			w, near := by.unknownField(k, m, s, at)
 			meant[near] = true
-			unknown = append(unknown, stray{k, len(c.Found) - 1})
-			if c.Found[len(c.Found)-1].Suggestion == "" && len(callsWith(k)) == 0 {
-				strays = append(strays, stray{k, len(c.Found) - 1})
+			unknown = append(unknown, stray{k, len(found)})
+			if w.Suggestion == "" && len(callsWith(k)) == 0 {
+				strays = append(strays, stray{k, len(found)})
 			}
-			if !c.Templates {
+			found = append(found, w)
+			if !by.templates {
 				continue
 			}
-			if f, ok := s.Fields[near]; ok && c.Found[len(c.Found)-1].Repair != nil {
-				c.Value(m[k], f.Shape, at)
+			if f, ok := s.Fields[near]; ok && w.Repair != nil {
+				found = append(found, by.value(m[k], f.Shape, at)...)
 			} else {
-				c.any(m[k], at)
+				found = append(found, by.any(m[k], at)...)
 			}
 		}
 	}
 	if len(unknown) > 1 && !s.AnyKnown(m) {
-		c.kindAsField(unknown, m, s)
+		found = kindAsField(found, unknown, m, s)
 	}
-	if c.draft || c.Partial[p.String()] || len(meant) > 0 && !s.AnyKnown(m) {
-		return // what is missing is probably what the unknown fields stand for
+	if by.draft || by.partial[p.String()] || len(meant) > 0 && !s.AnyKnown(m) {
+		return found // what is missing is probably what the unknown fields stand for
 	}
 	var missing []string
 	for _, k := range finding.SortedKeys(s.Fields) {
@@ -148,38 +193,40 @@ func (c *Checker) structure(m map[string]any, s *shape.Shape, p finding.Path) {
 			missing = append(missing, k)
 		}
 	}
-	if len(strays) == 1 && c.standsFor(strays[0], missing, m, s, meant) {
+	if len(strays) == 1 && standsFor(&found[strays[0].finding], strays[0].name, missing, m, s, meant) {
 		missing = nil
 	}
 	for _, k := range missing {
-		w := c.Report("missing-field", p, finding.AtLabel, "%s is missing", p.With(k).Name())
+		w := report("missing-field", p, finding.AtLabel, "%s is missing", p.With(k).Name())
 		w.Help, w.Lacks = "add "+k+": "+shape.FirstSentence(s.Fields[k]), []finding.Path{p.With(k)}
+		found = append(found, w)
 	}
 	for _, count := range s.Counts {
-		c.count(m, s, count, meant, p)
+		found = append(found, countFields(m, s, count, meant, p)...)
 	}
+	return found
 }
 
 // A stray is a field that a struct does not have, and of which nothing says what
-// was meant by its name, with its finding.
+// was meant by its name.
 type stray struct {
 	name    string
-	finding int
+	finding int // its index among the findings of the struct
 }
 
 // kindAsField puts one finding in the place of those about fields of which one
 // says which field is meant and another one what its value is: type: "pattern" and
 // name: "Report exported" for pattern: "Report exported".
-func (c *Checker) kindAsField(strays []stray, m map[string]any, s *shape.Shape) {
+func kindAsField(found findings, strays []stray, m map[string]any, s *shape.Shape) findings {
 	kind := slices.IndexFunc(strays, func(stray stray) bool {
 		text, ok := m[stray.name].(string)
 		return ok && s.Fields[text] != nil
 	})
 	if kind < 0 || strays[len(strays)-1].finding-strays[0].finding != len(strays)-1 {
-		return
+		return found
 	}
 	field := m[strays[kind].name].(string)
-	w := c.Found[strays[kind].finding]
+	w := found[strays[kind].finding]
 	w.Help = "write the kind as the field's name: " + field + `: "…"`
 	if other := 1 - kind; len(strays) == 2 {
 		if text, ok := m[strays[other].name].(string); ok {
@@ -187,12 +234,12 @@ func (c *Checker) kindAsField(strays []stray, m map[string]any, s *shape.Shape) 
 		}
 	}
 	w.Lacks, w.Suggestion, w.Repair = nil, field, nil
-	c.Found = append(c.Found[:strays[0].finding], w)
+	return append(found[:strays[0].finding], w)
 }
 
 // standsFor reports whether the only stray field of a struct stands for what is
 // missing in it: title for name. It says so in the stray's finding.
-func (c *Checker) standsFor(stray stray, missing []string, m map[string]any, s *shape.Shape, meant map[string]bool) bool {
+func standsFor(w *finding.Finding, stray string, missing []string, m map[string]any, s *shape.Shape, meant map[string]bool) bool {
 	for _, count := range s.Counts {
 		if !slices.ContainsFunc(count.Fields, func(k string) bool { _, ok := m[k]; return ok || meant[k] }) {
 			if len(missing) > 0 {
@@ -206,12 +253,11 @@ func (c *Checker) standsFor(stray stray, missing []string, m map[string]any, s *
 		return false
 	}
 	for _, k := range missing {
-		if !s.Fields[k].Shape.Admits(m[stray.name]) {
+		if !s.Fields[k].Shape.Admits(m[stray]) {
 			return false
 		}
 		meant[k] = true
 	}
-	w := &c.Found[stray.finding]
 	w.Message += ", and " + finding.OneOf(missing) + " is missing"
 	w.Help = finding.DidYouMean(finding.OneOf(missing))
 	if len(missing) == 1 {
@@ -220,76 +266,75 @@ func (c *Checker) standsFor(stray stray, missing []string, m map[string]any, s *
 	return true
 }
 
-// count checks that a struct has as many of some fields as it needs.
-func (c *Checker) count(m map[string]any, s *shape.Shape, count shape.Count, meant map[string]bool, p finding.Path) {
+// countFields checks that a struct has as many of some fields as it needs.
+func countFields(m map[string]any, s *shape.Shape, count shape.Count, meant map[string]bool, p finding.Path) findings {
 	var has []string
 	for _, k := range count.Fields {
 		if _, ok := m[k]; ok {
 			has = append(has, k)
 		}
 		if meant[k] {
-			return
+			return nil
 		}
 	}
 	where := p.Name()
 	switch {
 	case len(has) == 0:
-		w := c.Report("missing-field", p, finding.AtLabel, "%s needs %s", where, finding.OneOf(count.Fields))
+		w := report("missing-field", p, finding.AtLabel, "%s needs %s", where, finding.OneOf(count.Fields))
 		var each []string
 		for _, k := range count.Fields {
 			each = append(each, k+": "+shape.FirstSentence(s.Fields[k]))
 			w.Lacks = append(w.Lacks, p.With(k))
 		}
 		w.Help = "add " + strings.Join(each, "; or ")
+		return findings{w}
 	case count.Exactly && len(has) > 1:
-		w := c.Report("conflicting-fields", p, finding.AtLabel, "%s has %s: it takes only one of them", where, strings.Join(has, " and "))
+		w := report("conflicting-fields", p, finding.AtLabel, "%s has %s: it takes only one of them", where, strings.Join(has, " and "))
 		w.Help = "keep one of " + finding.OneOf(count.Fields)
+		return findings{w}
 	}
+	return nil
 }
 
 // union accepts what one of the alternatives accepts; else it reports what is
 // wrong with the alternative that the value comes nearest to.
-func (c *Checker) union(v any, s *shape.Shape, p finding.Path) {
-	if text, ok := v.(string); ok && c.Templates {
+func (by rules) union(v any, s *shape.Shape, p finding.Path) findings {
+	if text, ok := v.(string); ok && by.templates {
 		if t, err := automation.ParseTemplate(text); err == nil {
 			if spaced, blanks := t.BlanksAround(); blanks {
-				before := len(c.Found)
-				if c.union(spaced.String(), s, p); !slices.ContainsFunc(c.Found[before:], finding.IsError) {
-					c.text(text, &shape.Shape{Kind: shape.Any}, p) // the blanks are all that is wrong
+				found := by.union(spaced.String(), s, p)
+				if !finding.AnyError(found) { // the blanks are all that is wrong
+					found = append(found, by.text(text, &shape.Shape{Kind: shape.Any}, p)...)
 				}
-				return
+				return found
 			}
 		}
 	}
-	var best []finding.Finding
+	var best findings
 	fits := false
 	for _, alt := range s.Alts {
-		sub := *c
-		sub.Found = nil
-		sub.Value(v, alt, p)
-		if !slices.ContainsFunc(sub.Found, finding.IsError) {
-			c.Found = append(c.Found, sub.Found...)
-			return
+		found := by.value(v, alt, p)
+		if !finding.AnyError(found) {
+			return found
 		}
-		if ok := shape.FitsKind(v, alt); ok && (!fits || len(sub.Found) < len(best)) {
-			best, fits = sub.Found, true
+		if ok := shape.FitsKind(v, alt); ok && (!fits || len(found) < len(best)) {
+			best, fits = found, true
 		}
 	}
-	if m, ok := v.(map[string]any); ok && !fits {
-		if either := eitherStruct(s.Alts); either != nil {
-			before := len(c.Found)
-			if c.structure(m, either, p); len(c.Found) == before {
-				w := c.Report("missing-field", p, finding.AtLabel, "%s needs %s", p.Name(), finding.OneOf(finding.SortedKeys(either.Fields)))
-				w.Help = "add one of them"
-			}
-			return
-		}
+	if fits {
+		return best
 	}
-	if !fits {
-		c.WrongType(v, s, p)
-		return
+	either := eitherStruct(s.Alts)
+	m, ok := v.(map[string]any)
+	if !ok || either == nil {
+		return findings{by.wrongType(v, s, p)}
 	}
-	c.Found = append(c.Found, best...)
+	if found := by.structure(m, either, p); len(found) > 0 {
+		return found
+	}
+	w := report("missing-field", p, finding.AtLabel, "%s needs %s", p.Name(), finding.OneOf(finding.SortedKeys(either.Fields)))
+	w.Help = "add one of them"
+	return findings{w}
 }
 
 // eitherStruct is a struct with the fields of all structs among the

@@ -10,32 +10,33 @@ import (
 	"unicode/utf8"
 
 	"github.com/seguehq/segue/compiler/finding"
-	"github.com/seguehq/segue/diagnostic"
 )
 
-// eventName warns of a track event whose name does not follow the naming that
+// checkEventName warns of a track event whose name does not follow the naming that
 // Segment advises: a noun and a verb in the past, in Title Case. A name that may
 // be fine is left alone, and so is one that the tracking plan has.
-func (m *Message) eventName(payload map[string]any, at finding.Path) {
+func (m *Message) checkEventName() findings {
+	payload, _ := m.payload.(map[string]any)
 	name, ok := payload["event"].(string)
-	if !ok || strings.ContainsAny(name, "{}") {
-		return
+	if m.Call != "track" || !ok || strings.ContainsAny(name, "{}") {
+		return nil
 	}
 	if m.Plan != nil {
 		if _, planned := m.Plan.Events[name]; planned {
-			return
+			return nil
 		}
 	}
 	problem, better := JudgeEvent(name)
 	if problem == "" {
-		return
+		return nil
 	}
-	w := m.Report("event-name", at.With("event"), finding.AtValue, "the event %q %s", name, problem)
-	w.Severity, w.Suggestion = diagnostic.Warning, better
+	w := report("event-name", m.At.With("payload", "event"), finding.AtValue, "the event %q %s", name, problem)
+	w.Suggestion = better
 	w.Help = `name it by a noun and a verb in the past, as in "Order Completed"`
 	if better != "" {
 		w.Help = "write " + strconv.Quote(better)
 	}
+	return findings{w}
 }
 
 // JudgeEvent says what is wrong with the name of an event, "" if nothing is for

@@ -2,7 +2,6 @@ package check
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
-	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/schema"
 )
 
@@ -23,15 +21,16 @@ const (
 	maxMessageID = automation.MaxMessageIDLength
 )
 
-// A Message is one automation that is checked: the decoded value, and what has
-// been learnt of it.
+// A Message is one automation that is checked: the decoded value, and what the checks
+// have learnt of it.
 type Message struct {
+	// Checker has what the values are held against, and the findings.
 	Checker
-	Decoded any
-	Raw     map[string]any
+	Decoded any            // the automation as it was decoded
+	Raw     map[string]any // the same, once it is known to be a struct
 	Key     string
-	At      finding.Path
-	Call    string // identify, group, track or http
+	At      finding.Path // of the automation
+	Call    string       // identify, group, track or http
 	// Undetermined says that the call can't be known, for which there is a
 	// finding already.
 	Undetermined bool
@@ -39,20 +38,26 @@ type Message struct {
 	Triggers config.TriggerNames
 	// Sources are those of the project as the target sees them.
 	Sources map[string]config.Source
-	source  config.Source // the one that receives the message
 	// Sourceless says that the message needs a source, and the project has none.
 	Sourceless bool
-	Plan       *config.TrackingPlan
-	url        string
-	headers    map[string]automation.Header
+	// Plan is the project's tracking plan, nil if it has none.
+	Plan *config.TrackingPlan
+
+	accepted bool // CUE has found the value right
+	draft    bool // it is a definition's, which automations complete
+	// payload is that of the automation, nil if it has none.
+	payload any
+	source  config.Source // the one that receives the message
+	url     string
+	headers map[string]automation.Header
 	// pending are the codes that the automation allows and that are known only
 	// when it is compared with others.
 	pending []string
 }
 
-func (m *Message) Failed() bool {
-	return slices.ContainsFunc(m.Found, func(f finding.Finding) bool { return f.Severity == diagnostic.Error })
-}
+// Failed reports whether one of the findings is an error, so that the automation can't
+// be emitted.
+func (m *Message) Failed() bool { return finding.AnyError(m.Found) }
 
 // callWords are what people call the calls.
 var callWords = map[string]string{"identify": "an identify call", "group": "a group call", "track": "a track call", "http": "an HTTP request"}
@@ -96,9 +101,36 @@ var EventShapes = sync.OnceValue(func() map[string]*shape.Shape {
 	return out
 })
 
+// checks are those of an automation whose call is known, in their order. Each gets the
+// automation with all that those before it have learnt and found, and returns its
+// findings. A new one is added here; none has to ask whether another one may run.
+var checks = []func(*Message) findings{
+	(*Message).checkFields,       // all but the payload, against the shape
+	(*Message).checkTrigger,      // learns the kind of trigger
+	(*Message).checkPayload,      // against the shape: after the trigger, which provides placeholders
+	(*Message).checkSize,         // of the payload
+	(*Message).checkPlan,         // says nothing of values that have an error
+	(*Message).checkEventName,    // of a track call
+	(*Message).checkPersonalData, // says nothing of values that have a finding
+	(*Message).checkSource,       // learns the source, and the URL that it gives
+	(*Message).checkURL,          // that the author gave
+	(*Message).checkHeaders,      // learns the headers
+	(*Message).checkSecrecy,      // of what the headers send to the URL
+}
+
+// draftChecks are those of a definition that automations build on: what they add to it
+// is not known.
+var draftChecks = []func(*Message) findings{
+	(*Message).checkFields,
+	(*Message).checkTrigger,
+	(*Message).checkPayload,
+	(*Message).checkSize,
+}
+
 // Check finds everything that is wrong. accepted says that CUE has found the
 // value right, so that only what CUE can't see is left.
 func (m *Message) Check(accepted bool) {
+	m.accepted = accepted
 	if _, ok := m.Decoded.(shape.Broken); ok {
 		return
 	}
@@ -107,53 +139,70 @@ func (m *Message) Check(accepted bool) {
 		m.WrongType(m.Decoded, &shape.Shape{Kind: shape.Struct}, m.At)
 		return
 	}
-	m.Raw = raw
+	m.be(raw)
 	defer m.silence()
-	m.checkKey()
-	m.Call, _ = raw["call"].(string)
+	m.Found = append(m.Found, m.checkKey()...)
 	if _, ok := raw["call"].(shape.Broken); ok {
 		m.Undetermined = true
 	}
-	shapes, ok := CallShapes()[m.Call]
-	if !ok && m.Undetermined {
-		m.findTrigger()
-		m.Templates = true
-		m.any(raw["payload"], m.At.With("payload"))
+	shapes, known := CallShapes()[m.Call]
+	switch {
+	case !known && m.Undetermined:
+		m.Found = append(m.Found, m.checkTrigger()...)
+		m.Found = append(m.Found, m.rules(true).any(m.payload, m.At.With("payload"))...)
 		return
-	}
-	if !ok {
+	case !known:
 		w := m.Report("not-an-automation", m.At, finding.AtLabel, "%s does not say which call it sends", m.Key)
 		w.Help = "write automation.#Identify, automation.#Group, automation.#Track or automation.#HTTP & {...}"
 		return
+	case !accepted: // else nothing is missing, and there is nothing too much
+		if other := m.otherCall(); other != "" {
+			m.Found = append(m.Found, m.wrongCall(other))
+			m.be(withCall(raw, other))
+			shapes = CallShapes()[other]
+		}
 	}
-	other := ""
-	if !accepted { // else nothing is missing, and there is nothing too much
-		other = m.otherCall()
+	m.payload = shapes[0].Mended(m.Raw)["payload"]
+	m.run(checks)
+}
+
+// CheckDraft finds what is wrong with a definition that automations build on,
+// whatever they add to it.
+func (m *Message) CheckDraft() {
+	raw, _ := m.Decoded.(map[string]any)
+	m.draft = true
+	m.be(raw)
+	if _, ok := CallShapes()[m.Call]; ok {
+		m.run(draftChecks)
 	}
-	if other != "" {
-		w := m.Report("wrong-type", m.At, finding.AtCall, "the fields are those of %s, not of %s", callWords[other], callWords[m.Call])
-		w.Suggestion = "automation." + schema.Calls[other]
-		w.Help = "use " + w.Suggestion
-		m.Call, shapes = other, CallShapes()[other]
-		m.Raw = maps.Clone(raw)
-		m.Raw["call"] = other
+}
+
+// be makes the message that of an automation.
+func (m *Message) be(raw map[string]any) {
+	m.Raw, m.payload = raw, raw["payload"]
+	m.Call, _ = raw["call"].(string)
+}
+
+// run runs checks, and puts their findings in order.
+func (m *Message) run(checks []func(*Message) findings) {
+	for _, check := range checks {
+		m.Found = append(m.Found, check(m)...)
 	}
-	m.envelope(shapes[0])
-	raw = shapes[0].Mended(raw)
-	m.findTrigger()
-	if payload, ok := raw["payload"]; ok {
-		m.checkPayload(payload, shapes[1], accepted)
-		m.Templates = true
-		m.CheckPlan(payload)
-		m.Templates = false
-		m.advise(payload)
-	}
-	m.findSource()
-	m.checkURL()
-	m.checkHeaders()
-	m.checkSecrecy()
 	m.Found = finding.WithoutEchoes(m.Found)
 	slices.SortStableFunc(m.Found, finding.ByPlace)
+}
+
+// rules are those of the message, for a value that may or may not hold placeholders.
+func (m *Message) rules(templates bool) rules {
+	by := m.Checker.rules(templates)
+	by.draft = m.draft
+	return by
+}
+
+func withCall(raw map[string]any, call string) map[string]any {
+	raw = maps.Clone(raw)
+	raw["call"] = call
+	return raw
 }
 
 // otherCall returns the one call of which an automation has all the fields where it
@@ -177,19 +226,21 @@ func (m *Message) otherCall() string {
 	return other
 }
 
+// wrongCall makes the finding about an automation that is one of another call.
+func (m *Message) wrongCall(other string) finding.Finding {
+	w := report("wrong-type", m.At, finding.AtCall, "the fields are those of %s, not of %s", callWords[other], callWords[m.Call])
+	w.Suggestion = "automation." + schema.Calls[other]
+	w.Help = "use " + w.Suggestion
+	return w
+}
+
 // misfits counts the fields that an automation lacks for a call, and those that
 // the call does not have.
 func (m *Message) misfits(call string) int {
-	sub := *m
-	sub.Found, sub.Call, sub.Raw = nil, call, maps.Clone(m.Raw)
-	sub.Raw["call"] = call
-	shapes := CallShapes()[call]
-	sub.envelope(shapes[0])
-	if payload, ok := m.Raw["payload"]; ok {
-		sub.checkPayload(payload, shapes[1], false)
-	}
+	as := *m
+	as.be(withCall(m.Raw, call))
 	n := 0
-	for _, f := range sub.Found {
+	for _, f := range append(as.checkFields(), as.checkPayload()...) {
 		if f.Code == "missing-field" || f.Code == "unknown-field" {
 			n++
 		}
@@ -197,65 +248,40 @@ func (m *Message) misfits(call string) int {
 	return n
 }
 
-// CheckDraft finds what is wrong with a definition that automations build on,
-// whatever they add to it.
-func (m *Message) CheckDraft() {
-	m.draft = true
-	raw, _ := m.Decoded.(map[string]any)
-	m.Raw = raw
-	m.Call, _ = raw["call"].(string)
-	shapes, ok := CallShapes()[m.Call]
-	if !ok {
-		return
-	}
-	m.envelope(shapes[0])
-	m.findTrigger()
-	if payload, ok := raw["payload"]; ok {
-		m.checkPayload(payload, shapes[1], false)
-	}
-	m.Found = finding.WithoutEchoes(m.Found)
-	slices.SortStableFunc(m.Found, finding.ByPlace)
-}
-
-// envelope checks all of the automation but its payload, URL and headers.
-func (m *Message) envelope(s *shape.Shape) {
+// checkFields checks all fields of the automation but its payload.
+func (m *Message) checkFields() (found findings) {
+	s := CallShapes()[m.Call][0]
 	raw := maps.Clone(m.Raw)
 	for _, k := range []string{"url", "headers", "payload"} {
-		if v, ok := raw[k]; ok {
-			raw[k] = shape.Broken{}
-			if k == "url" || k == "headers" {
-				m.Templates = true
-				m.value1(v, s.Fields[k], m.At.With(k))
-				m.Templates = false
-			}
+		v, ok := raw[k]
+		if !ok {
+			continue
+		}
+		raw[k] = shape.Broken{}
+		if f := s.Fields[k]; f != nil && k != "payload" {
+			found = append(found, m.rules(true).value(v, f.Shape, m.At.With(k))...)
 		}
 	}
 	if tests, ok := raw["tests"]; ok {
 		raw["tests"] = shape.Broken{}
-		m.checkTests(tests, s.Fields["tests"])
+		found = append(found, m.checkTests(tests, s.Fields["tests"])...)
 	}
-	m.structure(raw, s, m.At)
-}
-
-// value1 checks a field's value if the shape has the field.
-func (m *Message) value1(v any, f *shape.Field, at finding.Path) {
-	if f != nil {
-		m.Checker.Value(v, f.Shape, at)
-	}
+	return append(found, m.rules(false).structure(raw, s, m.At)...)
 }
 
 var keyPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
 
 // checkKey checks that the key can stand in a URL and in a file's name.
-func (m *Message) checkKey() {
+func (m *Message) checkKey() findings {
 	if keyPattern.MatchString(m.Key) {
-		return
+		return nil
 	}
-	w := m.Report("invalid-key", m.At, finding.AtLabel, "%q can't be the key of an automation", m.Key)
+	w := report("invalid-key", m.At, finding.AtLabel, "%q can't be the key of an automation", m.Key)
 	w.Help = "use letters, digits, '-', '_' and '.'"
 	if slug := SlugOf(m.At[1].(string)); slug != "" {
 		w.Suggestion, w.Help = slug, finding.DidYouMean(slug)
 	}
+	return findings{w}
 }
 
 // SlugOf makes a key of a name: "Account activated" gives "account-activated".
@@ -266,100 +292,78 @@ func SlugOf(name string) string {
 	return strings.Join(words, "-")
 }
 
-// findTrigger learns the kind of trigger. What is wrong with the trigger is
-// found by its shape.
-func (m *Message) findTrigger() {
-	t, _ := m.Raw["trigger"].(map[string]any)
-	_, pattern := t["pattern"].(string)
-	_, journey := t["journey"].(string)
-	switch {
-	case pattern && !journey:
-		m.Trigger = automation.Pattern
-	case journey && !pattern:
-		m.Trigger = automation.Journey
-	}
-	for kind, v := range t {
-		name, ok := v.(string)
-		if trimmed := strings.TrimSpace(name); ok && trimmed != name && trimmed != "" && (kind == "pattern" || kind == "journey") {
-			w := m.Report("stray-blanks", m.At.With("trigger", kind), finding.AtValue, "the name of the %s has blanks around it: %q", kind, name)
-			w.Suggestion, w.Help, w.Repair = trimmed, fmt.Sprintf("write %q", trimmed), finding.Quoted(trimmed)
-			return
-		}
-	}
-	m.checkTrigger(t)
-}
-
 // checkPayload checks the message: against the call's shape and, where CUE has
 // refused it, against that of the semantic event. A track call that was not
 // declared as a semantic event, but has the name of one, gets warnings.
-func (m *Message) checkPayload(payload any, s *shape.Shape, accepted bool) {
-	at := m.At.With("payload")
-	fields, _ := payload.(map[string]any)
+func (m *Message) checkPayload() findings {
+	if _, given := m.Raw["payload"]; !given {
+		return nil
+	}
+	at, s := m.At.With("payload"), CallShapes()[m.Call][1]
+	fields, _ := m.payload.(map[string]any)
 	event, _ := fields["event"].(string)
 	semantic := EventShapes()[event]
-	m.Templates = true
-	defer func() { m.Templates = false }()
-	if m.Call == "track" && semantic != nil {
-		if !accepted {
-			s = semantic
-		} else {
-			m.semantic(payload, s, semantic, at)
-			m.checkSize(payload, at)
-			return
-		}
+	switch {
+	case m.Call != "track" || semantic == nil:
+		return m.rules(true).value(m.payload, s, at)
+	case !m.accepted:
+		return m.rules(true).value(m.payload, semantic, at)
 	}
-	m.Checker.Value(payload, s, at)
-	m.checkSize(payload, at)
+	return m.bySemanticEvent(s, semantic, at)
 }
 
-// semantic checks a payload that CUE accepted by the call's shape, and warns of
+// bySemanticEvent checks a payload that CUE accepted by the call's shape, and warns of
 // what the semantic event of that name would have otherwise.
-func (m *Message) semantic(payload any, s, event *shape.Shape, at finding.Path) {
-	before := len(m.Found)
-	m.Checker.Value(payload, s, at)
-	known := slices.Clone(m.Found[before:])
-	sub := m.Checker
-	sub.Found = nil
-	sub.Value(payload, event, at)
-	for _, f := range sub.Found {
+func (m *Message) bySemanticEvent(s, event *shape.Shape, at finding.Path) findings {
+	found := m.rules(true).value(m.payload, s, at)
+	known := slices.Clone(found)
+	for _, f := range m.rules(true).value(m.payload, event, at) {
 		if slices.ContainsFunc(known, func(k finding.Finding) bool { return k.Code == f.Code && k.At.String() == f.At.String() }) {
 			continue
 		}
-		f.Severity = diagnostic.Warning
-		f.Message = fmt.Sprintf("in Segment's semantic event %q, %s", event.Fields["event"].Shape.Consts[0], f.Message)
-		m.Found = append(m.Found, f)
+		f.InSemanticEvent(event.Fields["event"].Shape.Consts[0])
+		found = append(found, f)
 	}
+	return found
 }
 
 // checkSize checks how deep a payload is, and the limits on what Segment takes: of
 // the fixed part for certain, and of the longest values for a warning.
-func (m *Message) checkSize(payload any, at finding.Path) {
-	if depth := depthOf(payload); depth > automation.DeepestPayload {
-		w := m.Report("too-large", at, finding.AtLabel, "the payload is nested %d deep, of at most %d", depth, automation.DeepestPayload)
+func (m *Message) checkSize() (found findings) {
+	at := m.At.With("payload")
+	if depth := depthOf(m.payload); depth > automation.DeepestPayload {
+		w := report("too-large", at, finding.AtLabel, "the payload is nested %d deep, of at most %d", depth, automation.DeepestPayload)
 		w.Help = "take it apart"
-		return
+		return findings{w}
 	}
-	if m.Call == "http" {
-		return
+	if m.Call == "http" || m.payload == nil {
+		return nil
 	}
-	fixed, longest := m.size(payload)
+	fixed, longest := m.size(m.payload)
 	switch {
 	case fixed > maxEvent:
-		w := m.Report("too-large", at, finding.AtLabel, "the message is too large for Segment: %d bytes before any placeholder is filled in, of at most %d", fixed, maxEvent)
+		w := report("too-large", at, finding.AtLabel,
+			"the message is too large for Segment: %d bytes before any placeholder is filled in, of at most %d", fixed, maxEvent)
 		w.Help = "send less, or split it into several events"
+		found = append(found, w)
 	case longest > maxEvent:
-		w := m.Report("may-be-too-large", at, finding.AtLabel, "with the longest values of its placeholders the message has %d bytes, of at most %d that Segment takes", longest, maxEvent)
-		w.Severity, w.Help = diagnostic.Warning, "send less, or lower maxLength of the placeholders in segue.cue if their values are never that long"
+		w := report("may-be-too-large", at, finding.AtLabel,
+			"with the longest values of its placeholders the message has %d bytes, of at most %d that Segment takes", longest, maxEvent)
+		w.Help = "send less, or lower maxLength of the placeholders in segue.cue if their values are never that long"
+		found = append(found, w)
 	}
-	fields, _ := payload.(map[string]any)
+	fields, _ := m.payload.(map[string]any)
 	id, ok := fields["messageId"].(string)
 	if !ok || !strings.Contains(id, "{{") {
-		return
+		return found
 	}
 	if _, longest := m.size(id); longest-len(`""`) > maxMessageID {
-		w := m.Report("may-be-too-long", at.With("messageId"), finding.AtValue, "with the longest values of its placeholders messageId has %d characters, and Segment takes fewer than 100", longest-len(`""`))
-		w.Severity, w.Help = diagnostic.Warning, "use shorter placeholders, or lower their maxLength in segue.cue if their values are never that long"
+		w := report("may-be-too-long", at.With("messageId"), finding.AtValue,
+			"with the longest values of its placeholders messageId has %d characters, and Segment takes fewer than 100", longest-len(`""`))
+		w.Help = "use shorter placeholders, or lower their maxLength in segue.cue if their values are never that long"
+		found = append(found, w)
 	}
+	return found
 }
 
 // depthOf returns how many objects and lists are within each other.
@@ -424,22 +428,22 @@ func jsonSize(v any) int {
 	return len(b)
 }
 
-// findSource picks the source that receives a Segment call.
-func (m *Message) findSource() {
+// checkSource picks the source that receives a Segment call, and the URL that it gives.
+func (m *Message) checkSource() (found findings) {
 	if m.Call == "http" {
-		return
+		return nil
 	}
 	at := m.At.With("source")
 	names := finding.SortedKeys(m.Sources)
 	name, given := m.Raw["source"].(string)
 	if _, ok := m.Raw["source"].(shape.Broken); ok {
-		return
+		return nil
 	}
 	switch {
 	case !m.Gaps.Knows("sources"), !given && m.Partial[m.At.String()]:
 	case given:
 		if _, ok := m.Sources[name]; !ok {
-			w := m.Report("unknown-source", at, finding.AtValue, "segue.cue has no source %q", name)
+			w := report("unknown-source", at, finding.AtValue, "segue.cue has no source %q", name)
 			if near := finding.Nearest(name, names); near != "" {
 				w.Suggestion, w.Help = near, finding.DidYouMean(near)
 				w.Repair = finding.Quoted(near)
@@ -448,6 +452,7 @@ func (m *Message) findSource() {
 			} else {
 				w.Help = "add it to segue.cue, under sources"
 			}
+			found = append(found, w)
 		}
 	case len(names) == 1:
 		name = names[0]
@@ -456,17 +461,19 @@ func (m *Message) findSource() {
 	case len(names) == 0:
 		m.Sourceless = true // one finding for all
 	default:
-		w := m.Report("unknown-source", m.At, finding.AtLabel, "segue.cue has several sources, and none is called segment")
+		w := report("unknown-source", m.At, finding.AtLabel, "segue.cue has several sources, and none is called segment")
 		w.Help = "say which one receives the message: source: " + finding.OneOf(names)
 		w.Lacks = []finding.Path{at}
+		found = append(found, w)
 	}
 	m.source = m.Sources[name]
 	if m.source.Region == "" {
-		return
+		return found
 	}
 	base := regionURLs[m.source.Region]
 	if m.source.Endpoint != "" {
 		base = strings.TrimSuffix(m.source.Endpoint, "/")
 	}
 	m.url = base + "/" + m.Call
+	return found
 }

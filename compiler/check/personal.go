@@ -10,16 +10,16 @@ import (
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
-	"github.com/seguehq/segue/diagnostic"
 )
 
-// personalData warns of personal data among the properties of a track event: it
+// checkPersonalData warns of personal data among the properties of a track event: it
 // belongs into the traits of an identify call, where it is sent once and can be
 // found and deleted. What the spec of a semantic event asks for is fine.
-func (m *Message) personalData(payload map[string]any, at finding.Path) {
+func (m *Message) checkPersonalData() findings {
+	payload, _ := m.payload.(map[string]any)
 	properties, ok := payload["properties"].(map[string]any)
-	if !ok {
-		return
+	if !ok || m.Call != "track" {
+		return nil
 	}
 	var spec *shape.Shape
 	event, _ := payload["event"].(string)
@@ -28,10 +28,22 @@ func (m *Message) personalData(payload map[string]any, at finding.Path) {
 			spec = f.Shape
 		}
 	}
-	m.personalFields(properties, spec, at.With("properties"))
+	p := personalCheck{catalog: m.Catalog, told: map[string]bool{}}
+	for _, f := range m.Found {
+		p.told[f.At.String()] = true
+	}
+	p.fields(properties, spec, m.At.With("payload", "properties"))
+	return p.found
 }
 
-func (m *Message) personalFields(fields map[string]any, spec *shape.Shape, at finding.Path) {
+// A personalCheck looks for personal data among the properties of one event.
+type personalCheck struct {
+	catalog automation.Catalog
+	told    map[string]bool // the paths that have a finding: one is enough
+	found   findings
+}
+
+func (p *personalCheck) fields(fields map[string]any, spec *shape.Shape, at finding.Path) {
 	for _, k := range finding.SortedKeys(fields) {
 		var inner *shape.Shape
 		if spec != nil {
@@ -39,51 +51,49 @@ func (m *Message) personalFields(fields map[string]any, spec *shape.Shape, at fi
 				inner = f.Shape
 			}
 		}
-		m.personalValue(k, fields[k], inner, at.With(k))
+		p.value(k, fields[k], inner, at.With(k))
 	}
 }
 
-// personalValue looks at the value of a property, or at an element of its list.
+// value looks at the value of a property, or at an element of its list.
 // spec is nil where the spec does not have the property.
-func (m *Message) personalValue(name string, v any, spec *shape.Shape, at finding.Path) {
+func (p *personalCheck) value(name string, v any, spec *shape.Shape, at finding.Path) {
 	switch v := v.(type) {
 	case map[string]any:
-		m.personalFields(v, spec, at)
+		p.fields(v, spec, at)
 	case []any:
 		var elem *shape.Shape
 		if spec != nil {
 			elem = spec.Elem
 		}
 		for i, e := range v {
-			m.personalValue(name, e, elem, at.With(i))
+			p.value(name, e, elem, at.With(i))
 		}
 	case json.Number:
 		if spec == nil && personalKind(name) == phoneNumber && isPhone(v.String()) {
-			m.personal(phoneNumber, at, true)
+			p.report(phoneNumber, at, finding.AtLabel, "", 0)
 		}
 	case string:
 		if spec == nil {
-			m.personalText(name, v, at)
+			p.text(name, v, at)
 		}
 	}
 }
 
-func (m *Message) personalText(name, v string, at finding.Path) {
+func (p *personalCheck) text(name, v string, at finding.Path) {
 	kind := personalKind(name)
 	t, err := automation.ParseTemplate(v)
 	if err != nil {
 		return // it has a finding
 	}
 	for _, r := range t.References() {
-		inside := m.personalPlaceholder(r.Name)
+		inside := p.placeholder(r.Name)
 		switch {
-		case kind != "" && inside != "" || kind != "" && kind != anyName && m.mayBePersonal(r.Name):
-			m.personal(kind, at, true)
+		case kind != "" && inside != "" || kind != "" && kind != anyName && p.mayBePersonal(r.Name):
+			p.report(kind, at, finding.AtLabel, "", 0)
 			return
 		case inside != "":
-			if w := m.personal(inside, at, false); w != nil {
-				partOf(w, v, r.Offset, r.Length)
-			}
+			p.report(inside, at, finding.AtValue, v[r.Offset:r.Offset+r.Length], r.Offset)
 			return
 		}
 	}
@@ -94,32 +104,26 @@ func (m *Message) personalText(name, v string, at finding.Path) {
 	switch {
 	case kind == emailAddress && address != "", kind == phoneNumber && isPhone(v),
 		kind == personName && strings.ContainsFunc(v, unicode.IsLetter):
-		m.personal(kind, at, true)
+		p.report(kind, at, finding.AtLabel, "", 0)
 	case address != "":
-		if w := m.personal(emailAddress, at, false); w != nil {
-			partOf(w, v, strings.Index(v, address), len(address))
-		}
+		p.report(emailAddress, at, finding.AtValue, address, strings.Index(v, address))
 	}
 }
 
-// personal reports personal data, unless the value has a finding already.
-func (m *Message) personal(kind string, at finding.Path, byName bool) *finding.Finding {
-	for _, f := range m.Found {
-		if f.At.String() == at.String() {
-			return nil
-		}
+// report reports personal data, unless the value has a finding already. part is the
+// part of a string that it is, at an offset; "" for all of it.
+func (p *personalCheck) report(kind string, at finding.Path, spot finding.Spot, part string, offset int) {
+	if p.told[at.String()] {
+		return
 	}
-	spot := finding.AtValue
-	if byName {
-		spot = finding.AtLabel
-	}
+	p.told[at.String()] = true
 	if kind == anyName {
 		kind = personName
 	}
-	w := m.Report("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(), kind)
-	w.Severity = diagnostic.Warning
+	w := report("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(), kind)
 	w.Help = "send it as a trait of an identify call; the userId ties the event to the user"
-	return w
+	w.Part, w.Offset = part, offset
+	p.found = append(p.found, w)
 }
 
 // The kinds of personal data.
@@ -169,9 +173,9 @@ var personalWord = regexp.MustCompile(`(?i)mail|phone|number|name`)
 var whoseName = []string{"first", "last", "full", "given", "family", "middle", "sur",
 	"user", "person", "customer", "contact", "invitee", "recipient", "employee", "attendee", "guest", "patient", "student"}
 
-// personalPlaceholder says what personal data a placeholder stands for.
-func (m *Message) personalPlaceholder(name string) string {
-	if kind := personalKind(name); kind != anyName && m.Catalog[name].Type == automation.StringValue {
+// placeholder says what personal data a placeholder stands for.
+func (p *personalCheck) placeholder(name string) string {
+	if kind := personalKind(name); kind != anyName && p.catalog[name].Type == automation.StringValue {
 		return kind
 	}
 	return ""
@@ -182,8 +186,8 @@ var impersonal = []string{"userId", "accountId", "accountName", "usagePatternNam
 
 // mayBePersonal reports whether a placeholder, in a field that is called after
 // personal data, can be that.
-func (m *Message) mayBePersonal(name string) bool {
-	entry, known := m.Catalog[name]
+func (p *personalCheck) mayBePersonal(name string) bool {
+	entry, known := p.catalog[name]
 	return known && entry.Type == automation.StringValue && !slices.Contains(impersonal, name)
 }
 

@@ -15,32 +15,36 @@ import (
 
 // template checks the placeholders of a text, and whether they suit its shape.
 // It reports whether the text has any, right or wrong.
-func (c *Checker) template(v string, s *shape.Shape, p finding.Path) bool {
+func (by rules) template(v string, s *shape.Shape, p finding.Path) (found findings, any bool) {
+	found, any = by.placeholders(v, s, p)
+	return by.certain(found, v, s, p), any
+}
+
+func (by rules) placeholders(v string, s *shape.Shape, p finding.Path) (found findings, any bool) {
 	t, err := automation.ParseTemplate(v)
 	var malformed automation.SyntaxErrors
 	errors.As(err, &malformed)
-	defer c.certainIn(v, s, p, len(c.Found))
-	single := c.foreign(v, p)
-	if len(malformed)+len(t.References()) == 0 {
-		return single
+	if found, any = by.foreign(v, p); len(malformed)+len(t.References()) == 0 {
+		return found, any
 	}
-	if !c.Templates {
-		w := c.Report("misplaced-placeholder", p, finding.AtValue, "a placeholder can't stand in %s: it would be used as it is", p.Name())
+	if !by.templates {
+		w := report("misplaced-placeholder", p, finding.AtValue, "a placeholder can't stand in %s: it would be used as it is", p.Name())
 		w.Help = "placeholders can stand in the payload, in header values, and in the path and query of a URL"
-		return true
+		return append(found, w), true
 	}
 	for i, e := range malformed {
 		if e.Problem == automation.Unopened && i > 0 && malformed[i-1].Problem == automation.Unclosed {
 			continue // it closes what was found to be open
 		}
-		c.malformed(e, p)
+		found = append(found, by.malformed(e, p))
 	}
 	ref, lone := t.Lone()
 	if spaced, ok := t.BlanksAround(); ok && len(malformed) == 0 {
-		w := c.Report("stray-blanks", p, finding.AtValue, "the value of %s would have blanks around it: %q", p.Name(), v)
+		w := report("stray-blanks", p, finding.AtValue, "the value of %s would have blanks around it: %q", p.Name(), v)
 		w.Suggestion = spaced.String()
 		w.Help = fmt.Sprintf("write %q", spaced.String())
 		w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: finding.Quoted(strings.TrimSpace(v)).Text, Shared: true}
+		found = append(found, w)
 		ref, lone = spaced, true
 	}
 	if m := castOutside.FindStringSubmatchIndex(v); m != nil && len(malformed) == 0 && castOf(v[m[4]:m[5]]) != "" {
@@ -48,39 +52,44 @@ func (c *Checker) template(v string, s *shape.Shape, p finding.Path) bool {
 		if s.Kind != shape.Text {
 			whole.Cast = automation.Cast(castOf(v[m[4]:m[5]]))
 		}
-		w := c.Report("malformed-placeholder", p, finding.AtValue, "the cast stands behind the braces: it would be sent as it stands")
-		partOf(w, v, m[2], len(v)-m[2])
+		w := report("malformed-placeholder", p, finding.AtValue, "the cast stands behind the braces: it would be sent as it stands")
+		partOf(&w, v, m[2], len(v)-m[2])
 		w.Suggestion, w.Help = whole.String(), fmt.Sprintf("write %q", whole.String())
-		if c.fits(whole.String(), s, p) {
+		if by.fits(whole.String(), s, p) {
 			w.Repair = &finding.Repair{How: finding.RewriteText, Text: whole.String(), Shared: true}
 		}
-		return true
+		return append(found, w), true
 	}
-	known := true
+	var unreliable findings
 	for _, r := range t.References() {
-		known = c.reference(r, v, p) && known
+		unreliable = append(unreliable, by.reference(r, v, p)...)
 	}
-	if known && len(malformed) == 0 {
-		c.suits(v, ref, lone, s, p)
+	found = append(found, unreliable...)
+	known := !slices.ContainsFunc(t.References(), func(r automation.Reference) bool {
+		_, known := by.catalog[r.Name]
+		return !known
+	})
+	if known && len(unreliable)+len(malformed) == 0 {
+		found = append(found, by.suits(v, ref, lone, s, p)...)
 	}
-	return true
+	return found, true
 }
 
 // castOutside is a placeholder with a cast behind it.
 var castOutside = regexp.MustCompile(`^[ \t]*(\{\{[^{}|]*\}\})[ \t]*\|[ \t]*([A-Za-z]+)[ \t]*$`)
 
 // partOf makes a finding about a placeholder, not about the whole text.
-func partOf(w *finding.Finding, v string, offset, length int) *finding.Finding {
+func partOf(w *finding.Finding, v string, offset, length int) {
 	w.Part, w.Offset = v[offset:offset+length], offset
-	return w
 }
 
-func (c *Checker) malformed(e automation.SyntaxError, p finding.Path) {
+// malformed makes the finding about a placeholder that is not written as one.
+func (by rules) malformed(e automation.SyntaxError, p finding.Path) finding.Finding {
 	code := "malformed-placeholder"
 	if e.Problem == automation.UnknownCast {
 		code = "unknown-cast"
 	}
-	w := c.Report(code, p, finding.AtValue, "%s", e.Error())
+	w := report(code, p, finding.AtValue, "%s", e.Error())
 	w.Part, w.Offset = e.Text, e.Offset
 	switch e.Problem {
 	case automation.UnknownCast:
@@ -88,7 +97,7 @@ func (c *Checker) malformed(e automation.SyntaxError, p finding.Path) {
 			w.Suggestion = near
 			w.Help = finding.DidYouMean(automation.Reference{Name: e.Name, Cast: automation.Cast(near)}.String())
 			w.Repair = otherCast(e, near)
-			return
+			return w
 		}
 		w.Help = "the casts are number and boolean; without one, the value is a text"
 	case automation.CastInText:
@@ -99,18 +108,19 @@ func (c *Checker) malformed(e automation.SyntaxError, p finding.Path) {
 		}
 		name := e.Name
 		if !automation.ValidName(name) {
-			name = finding.Nearest(name, c.names())
-		} else if _, ok := c.Catalog[name]; !ok {
-			name = finding.Nearest(name, c.names())
+			name = finding.Nearest(name, by.names())
+		} else if _, ok := by.catalog[name]; !ok {
+			name = finding.Nearest(name, by.names())
 		}
 		if name != "" {
 			w.Suggestion = name
 			w.Help = "write {{" + name + "}}"
-			w.Repair = c.wellFormed(e)
+			w.Repair = by.wellFormed(e)
 		} else {
 			w.Help = "write a placeholder as in {{userId}}"
 		}
 	}
+	return w
 }
 
 // nearestCast returns the cast that was probably meant.
@@ -132,47 +142,50 @@ func castOf(cast string) string {
 	return nearestCast(cast)
 }
 
-func (c *Checker) names() []string { return finding.SortedKeys(c.Catalog) }
+func (by rules) names() []string { return finding.SortedKeys(by.catalog) }
 
-// reference checks one placeholder against the catalog, and reports whether it
-// can be relied on.
-func (c *Checker) reference(r automation.Reference, v string, p finding.Path) bool {
-	entry, ok := c.Catalog[r.Name]
+// reference checks one placeholder against the catalog. Without a finding, it can be
+// relied on, or nothing is known of it.
+func (by rules) reference(r automation.Reference, v string, p finding.Path) findings {
+	entry, ok := by.catalog[r.Name]
 	if !ok {
-		if c.Gaps.MayDefine(r.Name) {
-			return false
+		if by.gaps.MayDefine(r.Name) {
+			return nil
 		}
-		w := partOf(c.Report("unknown-placeholder", p, finding.AtValue, "unknown placeholder {{%s}}", r.Name), v, r.Offset, r.Length)
-		if near := finding.Nearest(r.Name, c.names()); near != "" {
+		w := report("unknown-placeholder", p, finding.AtValue, "unknown placeholder {{%s}}", r.Name)
+		partOf(&w, v, r.Offset, r.Length)
+		if near := finding.Nearest(r.Name, by.names()); near != "" {
 			w.Suggestion = near
 			w.Help = finding.DidYouMean("{{" + near + "}}")
-			if c.Gaps.Knows("placeholders") {
+			if by.gaps.Knows("placeholders") {
 				w.Repair = finding.OtherName(w.Part, r.Name, near)
 			}
 		} else {
-			w.Help = fmt.Sprintf("the placeholders are %s; a project adds its own under placeholders in segue.cue", finding.OneOf(c.names()))
+			w.Help = fmt.Sprintf("the placeholders are %s; a project adds its own under placeholders in segue.cue", finding.OneOf(by.names()))
 		}
-		return false
+		return findings{w}
 	}
-	if c.Trigger != "" && !entry.ProvidedBy(c.Trigger) {
-		w := partOf(c.Report("placeholder-not-provided", p, finding.AtValue, "a %s does not provide {{%s}}", c.Trigger, r.Name), v, r.Offset, r.Length)
+	if by.trigger != "" && !entry.ProvidedBy(by.trigger) {
+		w := report("placeholder-not-provided", p, finding.AtValue, "a %s does not provide {{%s}}", by.trigger, r.Name)
+		partOf(&w, v, r.Offset, r.Length)
 		kinds := make([]string, len(entry.Triggers))
 		for i, k := range entry.Triggers {
 			kinds[i] = string(k)
 		}
 		w.Help = "it comes with a " + finding.OneOf(kinds) + " trigger only; use another placeholder or a fixed text"
-		return false
+		return findings{w}
 	}
 	wants := map[automation.Cast]automation.ValueType{automation.CastNumber: automation.NumberValue, automation.CastBoolean: automation.BooleanValue}
 	if want, cast := wants[r.Cast]; cast && entry.Type != want {
-		w := partOf(c.Report("placeholder-type", p, finding.AtValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name, shape.TypeWord(entry.Type), r.Cast), v, r.Offset, r.Length)
+		w := report("placeholder-type", p, finding.AtValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name, shape.TypeWord(entry.Type), r.Cast)
+		partOf(&w, v, r.Offset, r.Length)
 		w.Help = "remove the cast; no placeholder here is a " + shape.TypeWord(want)
-		if near := c.ofType(want); near != "" {
+		if near := by.ofType(want); near != "" {
 			w.Help = "use a placeholder of the type " + shape.TypeWord(want) + ": " + near
 		}
-		return false
+		return findings{w}
 	}
-	return true
+	return nil
 }
 
 // castTo is the cast that makes a value of a type.
@@ -181,10 +194,10 @@ var castTo = map[automation.ValueType]automation.Cast{
 }
 
 // ofType lists the placeholders of a type that the trigger provides.
-func (c *Checker) ofType(want automation.ValueType) string {
+func (by rules) ofType(want automation.ValueType) string {
 	var names []string
-	for name, entry := range c.Catalog {
-		if entry.Type == want && (c.Trigger == "" || entry.ProvidedBy(c.Trigger)) {
+	for name, entry := range by.catalog {
+		if entry.Type == want && (by.trigger == "" || entry.ProvidedBy(by.trigger)) {
 			names = append(names, automation.Reference{Name: name, Cast: castTo[want]}.String())
 		}
 	}
@@ -194,15 +207,16 @@ func (c *Checker) ofType(want automation.ValueType) string {
 
 // suits checks that known placeholders make a value of the type that the shape
 // asks for.
-func (c *Checker) suits(v string, ref automation.Reference, lone bool, s *shape.Shape, p finding.Path) {
-	entry := c.Catalog[ref.Name]
-	typeError := func(want automation.ValueType) {
-		w := c.Report("placeholder-type", p, finding.AtValue, "%s must be %s, but {{%s}} is a %s", p.Name(), s, ref.Name, shape.TypeWord(entry.Type))
-		partOf(w, v, ref.Offset, ref.Length)
+func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Shape, p finding.Path) findings {
+	entry := by.catalog[ref.Name]
+	typeError := func(want automation.ValueType) findings {
+		w := report("placeholder-type", p, finding.AtValue, "%s must be %s, but {{%s}} is a %s", p.Name(), s, ref.Name, shape.TypeWord(entry.Type))
+		partOf(&w, v, ref.Offset, ref.Length)
 		w.Help = "write a fixed value"
-		if near := c.ofType(want); near != "" {
+		if near := by.ofType(want); near != "" {
 			w.Help = "use " + near
 		}
+		return findings{w}
 	}
 	switch s.Kind {
 	case shape.Number, shape.Integer, shape.Boolean:
@@ -212,54 +226,63 @@ func (c *Checker) suits(v string, ref automation.Reference, lone bool, s *shape.
 		}
 		switch {
 		case !lone:
-			c.WrongType(v, s, p)
-			if near := c.ofType(want); near != "" {
-				c.Found[len(c.Found)-1].Help = "write a fixed value, or let one placeholder with a cast be the whole value: " + near
+			w := by.wrongType(v, s, p)
+			if near := by.ofType(want); near != "" {
+				w.Help = "write a fixed value, or let one placeholder with a cast be the whole value: " + near
 			}
+			return findings{w}
 		case entry.Type != want:
-			typeError(want)
+			return typeError(want)
 		case ref.Cast != cast:
 			ref.Cast = cast
-			w := c.Report("missing-cast", p, finding.AtValue, "%s must be %s, but without a cast {{%s}} is sent as a text", p.Name(), s, ref.Name)
-			partOf(w, v, ref.Offset, ref.Length)
+			w := report("missing-cast", p, finding.AtValue, "%s must be %s, but without a cast {{%s}} is sent as a text", p.Name(), s, ref.Name)
+			partOf(&w, v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
 			w.Repair = &finding.Repair{How: finding.RewriteText, Text: ref.String()}
+			return findings{w}
 		}
 	case shape.Time, shape.Date:
 		switch {
 		case !lone:
-			w := c.Report("invalid-time", p, finding.AtValue, "%s is not a time: %q", p.Name(), v)
+			w := report("invalid-time", p, finding.AtValue, "%s is not a time: %q", p.Name(), v)
 			w.Help = "let one placeholder be the whole value"
-			if near := c.ofType(automation.TimeValue); near != "" {
+			if near := by.ofType(automation.TimeValue); near != "" {
 				w.Help += ": " + near
 			}
+			return findings{w}
 		case entry.Type != automation.TimeValue:
-			typeError(automation.TimeValue)
+			return typeError(automation.TimeValue)
 		}
 	case shape.Text:
 		switch {
 		case s.OrLone && lone && ref.Cast == automation.NoCast:
 		case len(s.Consts) > 0 && s.OrLone:
-			w := c.Report("invalid-value", p, finding.AtValue, "%s must be %s, or one placeholder by itself: %q", p.Name(), s, v)
+			w := report("invalid-value", p, finding.AtValue, "%s must be %s, or one placeholder by itself: %q", p.Name(), s, v)
 			w.Help = "let one placeholder be the whole value, without a cast"
+			return findings{w}
 		case s.Pattern != nil && !s.Pattern.MatchString(v) && !s.OrLone:
-			w := c.Report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder", p.Name())
+			w := report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder", p.Name())
 			w.Help = cmp.Or(PatternHelp(p), "write a fixed text")
+			return findings{w}
 		case s.Pattern != nil && !s.Pattern.MatchString(v):
-			w := c.Report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder with a text around it: %q", p.Name(), v)
+			w := report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder with a text around it: %q", p.Name(), v)
 			w.Help = "let one placeholder be the whole value, without a cast"
+			return findings{w}
 		case len(s.Consts) > 0:
-			w := c.Report("invalid-value", p, finding.AtValue, "%s must be %s: it can't hold a placeholder", p.Name(), s)
+			w := report("invalid-value", p, finding.AtValue, "%s must be %s: it can't hold a placeholder", p.Name(), s)
 			w.Help = "write " + s.String()
+			return findings{w}
 		case lone && ref.Cast != automation.NoCast:
 			cast := ref.Cast
 			ref.Cast = automation.NoCast
-			w := c.Report("placeholder-type", p, finding.AtValue, "%s must be a text, but the cast makes it a %s", p.Name(), cast)
-			partOf(w, v, ref.Offset, ref.Length)
+			w := report("placeholder-type", p, finding.AtValue, "%s must be a text, but the cast makes it a %s", p.Name(), cast)
+			partOf(&w, v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
 			w.Repair = &finding.Repair{How: finding.RewriteText, Text: ref.String()}
+			return findings{w}
 		}
 	}
+	return nil
 }
 
 // foreignForms are how others write a placeholder. Each has the name as its only
@@ -279,30 +302,31 @@ var foreignForms = func() []*regexp.Regexp {
 var strayDollar = regexp.MustCompile(`^\$\{\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}\}$`)
 
 // nonNumber reports whether a placeholder is known and no number.
-func (c *Checker) nonNumber(name string) bool {
-	entry, known := c.Catalog[name]
+func (by rules) nonNumber(name string) bool {
+	entry, known := by.catalog[name]
 	return known && entry.Type != automation.NumberValue
 }
 
 // foreign reports placeholders of the catalog that are written as another
 // platform, a shell or a programming language would: they are sent as they stand.
-func (c *Checker) foreign(v string, p finding.Path) bool {
-	if !c.Templates {
-		return false
+func (by rules) foreign(v string, p finding.Path) (found findings, any bool) {
+	if !by.templates {
+		return nil, false
 	}
 	type place struct{ from, to int }
 	var told []place
 	say := func(m []int) {
 		from, to, name := m[0], m[1], v[m[2]:m[3]]
 		overlaps := func(t place) bool { return from < t.to && t.from < to }
-		if _, known := c.Catalog[name]; !known || slices.ContainsFunc(told, overlaps) {
+		if _, known := by.catalog[name]; !known || slices.ContainsFunc(told, overlaps) {
 			return
 		}
 		told = append(told, place{from, to})
-		w := c.Report("malformed-placeholder", p, finding.AtValue, "%s is not a placeholder: it would be sent as it stands", v[from:to])
-		partOf(w, v, from, to-from)
+		w := report("malformed-placeholder", p, finding.AtValue, "%s is not a placeholder: it would be sent as it stands", v[from:to])
+		partOf(&w, v, from, to-from)
 		w.Suggestion, w.Help = name, "write {{"+name+"}}"
 		w.Repair = &finding.Repair{How: finding.RewriteText, Text: automation.Reference{Name: name}.String(), Shared: true}
+		found = append(found, w)
 	}
 	for i := len(foreignForms) - 1; i >= 0; i-- {
 		for _, m := range foreignForms[i].FindAllStringSubmatchIndex(v, -1) {
@@ -312,11 +336,11 @@ func (c *Checker) foreign(v string, p finding.Path) bool {
 			}
 		}
 	}
-	if m := strayDollar.FindStringSubmatchIndex(v); m != nil && c.nonNumber(v[m[2]:m[3]]) {
-		say(m)
-		w := &c.Found[len(c.Found)-1]
-		w.Message = "the $ in " + v + " would be sent as it stands"
-		return false // the placeholder in it is one
+	if m := strayDollar.FindStringSubmatchIndex(v); m != nil && by.nonNumber(v[m[2]:m[3]]) {
+		if say(m); len(found) > 0 {
+			found[len(found)-1].Message = "the $ in " + v + " would be sent as it stands"
+		}
+		return found, false // the placeholder in it is one
 	}
-	return len(told) > 0
+	return found, len(found) > 0
 }

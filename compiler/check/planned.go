@@ -16,36 +16,44 @@ import (
 // planBlocks are the parts of a message that a tracking plan speaks of, by call.
 var planBlocks = map[string]string{"track": "properties", "identify": "traits", "group": "traits"}
 
-// CheckPlan compares a message with the project's tracking plan.
-func (m *Message) CheckPlan(payload any) {
+// CheckPlan compares a message as it is sent, without placeholders, with the project's
+// tracking plan.
+func (m *Message) CheckPlan(payload any) { m.Found = append(m.Found, m.planned(payload, false)...) }
+
+// checkPlan compares the message with the project's tracking plan.
+func (m *Message) checkPlan() findings { return m.planned(m.payload, true) }
+
+// planned compares a message with the project's tracking plan. templates says that it
+// may hold placeholders.
+func (m *Message) planned(payload any, templates bool) findings {
 	fields, ok := payload.(map[string]any)
 	block := planBlocks[m.Call]
 	if m.Plan == nil || !ok || block == "" {
-		return
+		return nil
 	}
-	c := &planCheck{Checker: &m.Checker, plan: m.Plan, said: map[string]bool{}}
+	c := planCheck{rules: m.rules(templates), plan: m.Plan, said: map[string]bool{}}
 	for _, f := range m.Found {
-		if f.Severity == diagnostic.Error {
+		if finding.IsError(f) {
 			c.said[f.At.String()] = true
 		}
 	}
 	at := m.At.With("payload")
 	p := m.Plan.Traits[m.Call]
 	if m.Call == "track" {
-		if p, ok = c.event(fields["event"], at.With("event")); !ok {
-			return
+		var found findings
+		if p, found, ok = c.event(fields["event"], at.With("event")); !ok {
+			return found
 		}
 	}
 	if p == nil {
-		return // anything goes
+		return nil // anything goes
 	}
 	if v, ok := fields[block]; ok {
-		c.value(v, p, at.With(block))
-		return
+		return c.value(v, p, at.With(block))
 	}
 	for at := range c.said {
 		if strings.HasPrefix(at, m.At.With("payload").String()+".") {
-			return // what is wrong there may be the block
+			return nil // what is wrong there may be the block
 		}
 	}
 	var lacks []string
@@ -54,11 +62,13 @@ func (m *Message) CheckPlan(payload any) {
 			lacks = append(lacks, name)
 		}
 	}
-	if len(lacks) > 0 && !c.said[at.String()] && !c.Partial[at.String()] {
-		w := c.Report("missing-property", at, finding.AtLabel, "%s has no %s, and in the tracking plan %s", at.Name(), block, required(lacks))
-		w.Help, w.Lacks = fmt.Sprintf("add %s: {%s: ...}", block, lacks[0]), []finding.Path{at.With(block)}
-		w.Related = c.related(p.Fields[lacks[0]])
+	if len(lacks) == 0 || c.said[at.String()] || c.partial[at.String()] {
+		return nil
 	}
+	w := report("missing-property", at, finding.AtLabel, "%s has no %s, and in the tracking plan %s", at.Name(), block, required(lacks))
+	w.Help, w.Lacks = fmt.Sprintf("add %s: {%s: ...}", block, lacks[0]), []finding.Path{at.With(block)}
+	w.Related = related(p.Fields[lacks[0]])
+	return findings{w}
 }
 
 func required(names []string) string {
@@ -70,7 +80,7 @@ func required(names []string) string {
 
 // A planCheck compares one message with the tracking plan.
 type planCheck struct {
-	*Checker
+	rules
 	plan *config.TrackingPlan
 	// said are the paths that have an error already: one mistake, one finding.
 	said map[string]bool
@@ -78,24 +88,24 @@ type planCheck struct {
 
 // event looks up what is planned for an event; ok is false if there is nothing
 // to compare the properties with.
-func (c *planCheck) event(v any, at finding.Path) (p *config.PlanValue, ok bool) {
+func (c planCheck) event(v any, at finding.Path) (p *config.PlanValue, found findings, ok bool) {
 	name, isText := v.(string)
 	if !isText || c.plan.AnyEvent || c.said[at.String()] {
-		return nil, false
+		return nil, nil, false
 	}
-	if t, _ := automation.ParseTemplate(name); c.Templates && len(t.References()) > 0 {
+	if t, _ := automation.ParseTemplate(name); c.templates && len(t.References()) > 0 {
 		// Not an error, for the values may well be planned events. But whoever
 		// keeps a plan relies on it to be complete, and so wants to know of a
 		// message that it does not cover. Without a plan there is no warning:
 		// checkPlan does not come here.
-		w := c.Report("unchecked-event", at, finding.AtValue, "the tracking plan can't be checked: the name of the event is known only when it is sent")
-		w.Severity, w.Help = diagnostic.Warning, "write one automation for each event, with its name in the code"
-		return nil, false
+		w := report("unchecked-event", at, finding.AtValue, "the tracking plan can't be checked: the name of the event is known only when it is sent")
+		w.Help = "write one automation for each event, with its name in the code"
+		return nil, findings{w}, false
 	}
 	if p, ok = c.plan.Events[name]; ok {
-		return p, true
+		return p, nil, true
 	}
-	w := c.Report("unplanned-event", at, finding.AtValue, "the event %q is not in the tracking plan", name)
+	w := report("unplanned-event", at, finding.AtValue, "the event %q is not in the tracking plan", name)
 	if near := config.Closest(name, c.plan.Events, nil); near != "" {
 		w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near), finding.Quoted(near)
 	} else if len(c.plan.Events) > 0 {
@@ -103,11 +113,11 @@ func (c *planCheck) event(v any, at finding.Path) (p *config.PlanValue, ok bool)
 	} else {
 		w.Help = "add it to the plan, which has no events yet"
 	}
-	return nil, false
+	return nil, findings{w}, false
 }
 
 // related points to the plan.
-func (c *planCheck) related(p *config.PlanValue) []diagnostic.Related {
+func related(p *config.PlanValue) []diagnostic.Related {
 	if p.Place.File == "" {
 		return nil
 	}
@@ -115,41 +125,41 @@ func (c *planCheck) related(p *config.PlanValue) []diagnostic.Related {
 }
 
 // value compares a value, which is decoded JSON or broken, with what is planned.
-func (c *planCheck) value(v any, p *config.PlanValue, at finding.Path) {
+func (c planCheck) value(v any, p *config.PlanValue, at finding.Path) (found findings) {
 	if _, ok := v.(shape.Broken); ok || p == nil || c.said[at.String()] {
-		return
+		return nil
 	}
-	before := len(c.Found)
 	switch v := v.(type) {
 	case map[string]any:
 		if p.Kinds&config.ObjectKind == 0 {
-			c.wrong(v, p, at)
+			return findings{wrong(v, p, at)}
 		} else if p.Fields != nil && (p.Kinds == config.ObjectKind || p.Kinds == config.AnyKind) {
-			c.structure(v, p, at)
+			found = c.structure(v, p, at)
 		}
 	case []any:
 		if p.Kinds&config.ListKind == 0 {
-			c.wrong(v, p, at)
+			return findings{wrong(v, p, at)}
 		} else if p.Elem != nil {
 			for i, e := range v {
-				c.value(e, p.Elem, at.With(i))
+				found = append(found, c.value(e, p.Elem, at.With(i))...)
 			}
 		}
 	case string:
-		c.plannedText(v, p, at)
+		found = c.plannedText(v, p, at)
 	default:
 		if !p.Allows(v) {
-			c.wrong(v, p, at)
+			return findings{wrong(v, p, at)}
 		}
 	}
-	if len(c.Found) == before && !p.Exact && !c.brokenWithin(v, at) && !c.accepts(p, v) {
-		c.wrong(v, p, at)
+	if len(found) == 0 && !p.Exact && !c.brokenWithin(v, at) && !c.accepts(p, v) {
+		return findings{wrong(v, p, at)}
 	}
+	return found
 }
 
 // brokenWithin reports whether a value holds something that has an error
 // already, so that nothing can be said of it as a whole.
-func (c *planCheck) brokenWithin(v any, at finding.Path) bool {
+func (c planCheck) brokenWithin(v any, at finding.Path) bool {
 	switch v := v.(type) {
 	case shape.Broken:
 		return true
@@ -166,7 +176,7 @@ func (c *planCheck) brokenWithin(v any, at finding.Path) bool {
 	return false
 }
 
-func (c *planCheck) saidBelow(at finding.Path) bool {
+func (c planCheck) saidBelow(at finding.Path) bool {
 	if at == nil {
 		return false
 	}
@@ -179,63 +189,67 @@ func (c *planCheck) saidBelow(at finding.Path) bool {
 	return false
 }
 
-func (c *planCheck) structure(m map[string]any, p *config.PlanValue, at finding.Path) {
+func (c planCheck) structure(m map[string]any, p *config.PlanValue, at finding.Path) (found findings) {
 	meant := map[string]bool{} // fields that a misspelt one stands for
 	for _, k := range finding.SortedKeys(m) {
 		if f, ok := p.Fields[k]; ok {
-			c.value(m[k], f, at.With(k))
+			found = append(found, c.value(m[k], f, at.With(k))...)
 			continue
 		}
 		if !p.Open && !c.said[at.With(k).String()] && !c.plan.Judge.AllowsField(p, k) {
-			meant[c.unplanned(k, m, p, at.With(k))] = true
+			w, near := c.unplanned(k, m, p, at.With(k))
+			found = append(found, w)
+			meant[near] = true
 		}
 	}
 	for _, k := range finding.SortedKeys(p.Fields) {
 		f := p.Fields[k]
-		if _, ok := m[k]; ok || !f.Required || meant[k] || c.Partial[at.String()] {
+		if _, ok := m[k]; ok || !f.Required || meant[k] || c.partial[at.String()] {
 			continue
 		}
-		w := c.Report("missing-property", at, finding.AtLabel, "%s is missing, and the tracking plan requires it", at.With(k).Name())
+		w := report("missing-property", at, finding.AtLabel, "%s is missing, and the tracking plan requires it", at.With(k).Name())
 		w.Help = "add " + k + ": " + f.String()
 		if f.Doc != "" {
 			w.Help += ", " + shape.FirstSentence(&shape.Field{Doc: f.Doc, Shape: &shape.Shape{}})
 		}
-		w.Related = c.related(f)
+		w.Related = related(f)
+		found = append(found, w)
 	}
+	return found
 }
 
-// unplanned reports a field that the plan does not have, and returns the one that
-// was probably meant.
-func (c *planCheck) unplanned(k string, m map[string]any, p *config.PlanValue, at finding.Path) string {
-	w := c.Report("unplanned-property", at, finding.AtLabel, "%s is not in the tracking plan", at.Name())
-	w.Related = c.related(p)
+// unplanned makes the finding about a field that the plan does not have, and returns
+// the one that was probably meant.
+func (c planCheck) unplanned(k string, m map[string]any, p *config.PlanValue, at finding.Path) (w finding.Finding, meant string) {
+	w = report("unplanned-property", at, finding.AtLabel, "%s is not in the tracking plan", at.Name())
+	w.Related = related(p)
 	switch near := config.Closest(k, p.Fields, m); {
 	case near != "":
 		w.Suggestion, w.Help = near, finding.DidYouMean(near)
-		if c.fitsPlan(m[k], p.Fields[near], at) {
+		if len(c.value(m[k], p.Fields[near], at)) == 0 {
 			w.Repair = &finding.Repair{How: finding.RenameField, Text: near}
 		}
-		return near
+		return w, near
 	case len(p.Fields) > 0:
 		w.Help = "add it to the plan, or leave it out; the plan has " + finding.OneOf(finding.SortedKeys(p.Fields))
 	default:
 		w.Help = "add it to the plan, or leave it out; the plan has nothing here"
 	}
-	return ""
+	return w, ""
 }
 
 // plannedText compares a text. What a placeholder stands for is known by its
 // type only: a lone one may become any text that is asked for.
-func (c *planCheck) plannedText(v string, p *config.PlanValue, at finding.Path) {
+func (c planCheck) plannedText(v string, p *config.PlanValue, at finding.Path) findings {
 	t, err := automation.ParseTemplate(v)
-	if !c.Templates || err == nil && len(t.References()) == 0 {
+	if !c.templates || err == nil && len(t.References()) == 0 {
 		if p.Kinds&config.StringKind == 0 || p.Texts != nil && p.Exact && !slices.Contains(p.Texts, v) {
-			c.wrong(v, p, at)
+			return findings{wrong(v, p, at)}
 		}
-		return
+		return nil
 	}
 	if err != nil {
-		return // a finding of its own
+		return nil // a finding of its own
 	}
 	ref, lone := t.Lone()
 	kind := config.StringKind
@@ -247,10 +261,11 @@ func (c *planCheck) plannedText(v string, p *config.PlanValue, at finding.Path) 
 	}
 	switch {
 	case p.Kinds&kind == 0:
-		c.wrongPlaceholder(v, ref, lone, kind, p, at)
+		return findings{c.wrongPlaceholder(v, ref, lone, kind, p, at)}
 	case kind == config.StringKind && !lone && p.Texts != nil && p.Exact && !slices.ContainsFunc(p.Texts, func(s string) bool { return canBecome(t, s) }):
-		c.wrong(v, p, at)
+		return findings{wrong(v, p, at)}
 	}
+	return nil
 }
 
 // canBecome reports whether a template with several parts may become a text.
@@ -262,15 +277,14 @@ func canBecome(t automation.Template, s string) bool {
 
 // wrongPlaceholder reports a placeholder whose value is of another type than is
 // planned.
-func (c *planCheck) wrongPlaceholder(v string, ref automation.Reference, lone bool, kind config.Kinds, p *config.PlanValue, at finding.Path) {
+func (c planCheck) wrongPlaceholder(v string, ref automation.Reference, lone bool, kind config.Kinds, p *config.PlanValue, at finding.Path) finding.Finding {
 	if !lone {
-		c.wrong(v, p, at)
-		return
+		return wrong(v, p, at)
 	}
-	entry := c.Catalog[ref.Name]
-	w := c.Report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, and {{%s}} is sent as %s", at.Name(), p, ref.Name, config.KindName(kind))
-	partOf(w, v, ref.Offset, ref.Length)
-	w.Related = c.related(p)
+	entry := c.catalog[ref.Name]
+	w := report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, and {{%s}} is sent as %s", at.Name(), p, ref.Name, config.KindName(kind))
+	partOf(&w, v, ref.Offset, ref.Length)
+	w.Related = related(p)
 	better := ref
 	want := automation.StringValue
 	switch {
@@ -288,18 +302,19 @@ func (c *planCheck) wrongPlaceholder(v string, ref automation.Reference, lone bo
 	if better.Cast != ref.Cast {
 		w.Suggestion, w.Help = better.String(), fmt.Sprintf("write %q", better.String())
 		w.Repair = &finding.Repair{How: finding.RewriteText, Text: better.String()}
-		return
+		return w
 	}
 	w.Help = "write " + p.String()
 	if near := c.ofType(want); near != "" && want != automation.StringValue {
 		w.Help = "use " + near + " with a cast, or write " + p.String()
 	}
+	return w
 }
 
 // wrong reports a value that is not what is planned.
-func (c *planCheck) wrong(v any, p *config.PlanValue, at finding.Path) {
-	w := c.Report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, got %s", at.Name(), p, shape.Describe(v))
-	w.Related = c.related(p)
+func wrong(v any, p *config.PlanValue, at finding.Path) finding.Finding {
+	w := report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, got %s", at.Name(), p, shape.Describe(v))
+	w.Related = related(p)
 	w.Help = "write " + p.String() + ", or change the plan"
 	_, isStruct := v.(map[string]any)
 	_, isList := v.([]any)
@@ -313,21 +328,22 @@ func (c *planCheck) wrong(v any, p *config.PlanValue, at finding.Path) {
 			w.Suggestion, w.Help, w.Repair = s, "write "+s+" without quotes", &finding.Repair{How: finding.ReplaceLiteral, Text: s}
 		}
 	}
+	return w
 }
 
 // accepts asks whether a value is what is planned.
-func (c *planCheck) accepts(p *config.PlanValue, v any) bool {
+func (c planCheck) accepts(p *config.PlanValue, v any) bool {
 	text, known := c.cueText(v)
 	return c.plan.Judge.Accepts(p, text, known)
 }
 
 // cueText writes a value as CUE: JSON, with the type of what is not known yet in
 // the place of a text with placeholders. known says that there is none of these.
-func (c *planCheck) cueText(v any) (text string, known bool) {
+func (c planCheck) cueText(v any) (text string, known bool) {
 	switch v := v.(type) {
 	case string:
 		t, err := automation.ParseTemplate(v)
-		if !c.Templates || err == nil && len(t.References()) == 0 {
+		if !c.templates || err == nil && len(t.References()) == 0 {
 			break
 		}
 		switch ref, lone := t.Lone(); {

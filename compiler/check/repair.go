@@ -8,25 +8,23 @@ import (
 	"strings"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
-	"github.com/seguehq/segue/diagnostic"
 )
 
 // wellFormed is the repair of a malformed placeholder whose name is known, nil if
 // it is not certain.
-func (c *Checker) wellFormed(e automation.SyntaxError) *finding.Repair {
+func (by rules) wellFormed(e automation.SyntaxError) *finding.Repair {
 	name := e.Name
 	if e.Problem == automation.BadName { // {{user id}}, {{ .userId }}, {{"userId"}}
 		name = ""
-		for _, known := range c.names() {
+		for _, known := range by.names() {
 			if strings.Join(splitWords(finding.PlainName(e.Name)), "") == finding.PlainName(known) {
 				name = known
 			}
 		}
 	}
-	if _, known := c.Catalog[name]; !known || e.Cast != "" || strings.Contains(e.Text, "|") {
+	if _, known := by.catalog[name]; !known || e.Cast != "" || strings.Contains(e.Text, "|") {
 		return nil
 	}
 	switch e.Problem {
@@ -47,30 +45,17 @@ func otherCast(e automation.SyntaxError, right string) *finding.Repair {
 
 // fits reports whether nothing is wrong with a value in the place of another but
 // what can be repaired for certain, too.
-func (c *Checker) fits(v any, s *shape.Shape, p finding.Path) bool {
-	sub := *c
-	sub.Found = nil
-	sub.Value(v, s, p)
-	return !slices.ContainsFunc(sub.Found, func(f finding.Finding) bool { return f.Severity == diagnostic.Error && f.Repair == nil })
+func (by rules) fits(v any, s *shape.Shape, p finding.Path) bool {
+	return !slices.ContainsFunc(by.value(v, s, p), func(f finding.Finding) bool { return finding.IsError(f) && f.Repair == nil })
 }
 
-// fitsPlan is fits for a field of the tracking plan.
-func (c *planCheck) fitsPlan(v any, p *config.PlanValue, at finding.Path) bool {
-	sub := *c
-	inner := *c.Checker
-	inner.Found, sub.Checker = nil, &inner
-	sub.value(v, p, at)
-	return len(inner.Found) == 0
-}
-
-// certainIn looks at what the repairs of a text's placeholders, which are found
-// from an index on, would make of it. If that has other mistakes, they are not
-// certain and are dropped.
-func (c *Checker) certainIn(v string, s *shape.Shape, p finding.Path, from int) {
+// certain looks at what the repairs of a string's placeholders would make of it. If
+// that has other mistakes, they are not certain and are dropped from the findings.
+func (by rules) certain(found findings, v string, s *shape.Shape, p finding.Path) findings {
 	repaired, n, trimmed := "", 0, false
 	said := map[string]bool{}
 	var parts []finding.Finding
-	for _, f := range c.Found[from:] {
+	for _, f := range found {
 		said[f.Code+f.Message] = true
 		if f.Repair == nil {
 			continue
@@ -81,7 +66,7 @@ func (c *Checker) certainIn(v string, s *shape.Shape, p finding.Path, from int) 
 		trimmed = trimmed || f.Repair.How == finding.ReplaceLiteral && f.Code == "stray-blanks"
 	}
 	if len(parts) == 0 && !trimmed {
-		return
+		return found
 	}
 	slices.SortStableFunc(parts, func(a, b finding.Finding) int { return cmp.Compare(a.Offset, b.Offset) })
 	for _, f := range parts {
@@ -94,24 +79,21 @@ func (c *Checker) certainIn(v string, s *shape.Shape, p finding.Path, from int) 
 	if repaired += v[n:]; trimmed {
 		repaired = strings.TrimSpace(repaired)
 	}
-	sub := *c
-	sub.Found = nil
-	sub.text(repaired, s, p)
-	if slices.ContainsFunc(sub.Found, func(f finding.Finding) bool {
-		return f.Severity == diagnostic.Error && f.Repair == nil && !said[f.Code+f.Message]
+	if slices.ContainsFunc(by.text(repaired, s, p), func(f finding.Finding) bool {
+		return finding.IsError(f) && f.Repair == nil && !said[f.Code+f.Message]
 	}) {
-		for i := range c.Found[from:] {
-			c.Found[from+i].Repair = nil
+		for i := range found {
+			found[i].Repair = nil
 		}
 	}
+	return found
 }
 
-// certainLiteral repairs the last finding, which says that a value is of the
-// wrong type, if the value fits once it gets quotes or loses them.
-func (c *Checker) certainLiteral(v any, s *shape.Shape, p finding.Path) {
-	w := &c.Found[len(c.Found)-1]
-	if w.Suggestion == "" {
-		return
+// otherLiteral is the repair of a value of the wrong type that fits once it gets
+// quotes or loses them; nil if it does not. suggestion is how it is written then.
+func (by rules) otherLiteral(suggestion string, v any, s *shape.Shape, p finding.Path) *finding.Repair {
+	if suggestion == "" {
+		return nil
 	}
 	var other any
 	switch v := v.(type) {
@@ -124,16 +106,16 @@ func (c *Checker) certainLiteral(v any, s *shape.Shape, p finding.Path) {
 		}
 	case json.Number, bool:
 		if p[len(p)-1] == "url" {
-			return // quotes alone don't make one
+			return nil // quotes alone don't make one
 		}
 		other = fmt.Sprint(v)
 	case shape.Bytes:
 		other = string(v)
 	default:
-		return
+		return nil
 	}
-	w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: w.Suggestion}
-	if !c.fits(other, s, p) {
-		w.Repair = nil
+	if !by.fits(other, s, p) {
+		return nil
 	}
+	return &finding.Repair{How: finding.ReplaceLiteral, Text: suggestion}
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/credential"
 	"github.com/seguehq/segue/compiler/finding"
-	"github.com/seguehq/segue/diagnostic"
 )
 
 // regionURLs are the base URLs of Segment's tracking API by region. Events that
@@ -37,50 +36,59 @@ func regionOf(host string) string {
 }
 
 // checkURL checks a URL that the author gave.
-func (m *Message) checkURL() {
+func (m *Message) checkURL() findings {
 	given, ok := m.Raw["url"].(string)
 	if !ok || given == "" {
-		return
+		return nil
 	}
 	at := m.At.With("url")
 	if in := credential.TemplatePattern.FindStringIndex(origin(given)); in != nil {
-		w := m.Report("misplaced-placeholder", at, finding.AtValue, "a placeholder can't stand in the host of a URL")
-		partOf(w, given, in[0], in[1]-in[0])
+		w := report("misplaced-placeholder", at, finding.AtValue, "a placeholder can't stand in the host of a URL")
+		partOf(&w, given, in[0], in[1]-in[0])
 		w.Help = "write the host; placeholders can stand in the path and the query"
-		return
+		return findings{w}
 	}
-	u, err := url.Parse(credential.TemplatePattern.ReplaceAllString(given, "x"))
+	u := AbsoluteURL(credential.TemplatePattern.ReplaceAllString(given, "x"))
 	switch {
-	case err != nil || u.Host == "" || strings.ContainsAny(credential.TemplatePattern.ReplaceAllString(given, "x"), " \t") || !ValidPort(u) || u.Scheme != "https" && u.Scheme != "http":
-		w := m.Report("invalid-url", at, finding.AtValue, "%s is not an absolute http or https URL: %q", at.Name(), given)
+	case u == nil:
+		w := report("invalid-url", at, finding.AtValue, "%s is not an absolute http or https URL: %q", at.Name(), given)
 		w.Help = "write it as in https://api.example.com/v1/events"
-		return
+		return findings{w}
 	case u.User != nil:
-		w := m.Report("secret-in-code", at, finding.AtValue, "the URL holds a user name or password")
+		w := report("secret-in-code", at, finding.AtValue, "the URL holds a user name or password")
 		w.Confidential, w.Help = true, `use a header: headers: Authorization: basic: {username: secret: "NAME", password: secret: "NAME"}`
-		return
+		return findings{w}
 	}
 	if m.Call != "http" {
-		m.segmentURL(u, given, at)
-		return
+		return m.segmentURL(u, given, at)
 	}
+	var found findings
 	if method, _ := m.Raw["method"].(string); method == "GET" && m.Raw["payload"] != nil {
-		w := m.Report("unexpected-payload", m.At.With("payload"), finding.AtLabel, "a GET request with a payload: most servers ignore it")
-		w.Severity, w.Help = diagnostic.Warning, "remove the payload, or use another method"
+		w := report("unexpected-payload", m.At.With("payload"), finding.AtLabel, "a GET request with a payload: most servers ignore it")
+		w.Help = "remove the payload, or use another method"
+		found = append(found, w)
 	}
 	m.url = given
 	if region := regionOf(u.Hostname()); region != "" {
-		m.foreignSegmentURL(u, region, at)
+		found = append(found, m.foreignSegmentURL(u, region, at)...)
 	}
+	return found
 }
 
-// ValidPort reports whether the port of a URL is one, if it has a port.
-func ValidPort(u *url.URL) bool {
-	if u.Port() == "" {
-		return true
+// AbsoluteURL parses a URL that requests can be sent to: an absolute http or https URL,
+// with a host, a port between 1 and 65535 if it has one, and no whitespace. It returns
+// nil for any other.
+func AbsoluteURL(raw string) *url.URL {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.ContainsAny(raw, " \t") {
+		return nil
 	}
-	n, err := strconv.ParseUint(u.Port(), 10, 16)
-	return err == nil && n > 0
+	if u.Port() != "" {
+		if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
+			return nil
+		}
+	}
+	return u
 }
 
 // splitURL splits a URL into its host and what follows.
@@ -109,47 +117,51 @@ func origin(raw string) string {
 
 // segmentURL checks the URL of a Segment call: it must be the one that the
 // source and the call give.
-func (m *Message) segmentURL(u *url.URL, given string, at finding.Path) {
+func (m *Message) segmentURL(u *url.URL, given string, at finding.Path) findings {
 	if m.source.Region == "" || given == m.url {
-		return
+		return nil
 	}
+	var w finding.Finding
 	region := regionOf(u.Hostname())
 	switch {
 	case m.source.Endpoint != "":
-		w := m.Report("wrong-url", at, finding.AtValue, "the source's endpoint gives another URL: %s", m.url)
+		w = report("wrong-url", at, finding.AtValue, "the source's endpoint gives another URL: %s", m.url)
 		w.Help = "remove url, or change the endpoint of the source in segue.cue"
 	case region == "":
-		w := m.Report("wrong-url", at, finding.AtValue, "%s is not a host of Segment's", u.Host)
+		w = report("wrong-url", at, finding.AtValue, "%s is not a host of Segment's", u.Host)
 		w.Help = "remove url, or set endpoint on the source in segue.cue if a proxy receives the messages"
 	case region != m.source.Region:
-		w := m.Report("wrong-region", at, finding.AtValue, "the URL is in the region %s, and the source is in %s: Segment would lose the events without an error", region, m.source.Region)
+		w = report("wrong-region", at, finding.AtValue, "the URL is in the region %s, and the source is in %s: Segment would lose the events without an error", region, m.source.Region)
 		w.Suggestion, w.Help = m.url, "remove url, or write "+m.url
 	case u.Scheme != "https":
-		w := m.Report("wrong-url", at, finding.AtValue, "the URL is not https: the write key would be sent in the clear")
+		w = report("wrong-url", at, finding.AtValue, "the URL is not https: the write key would be sent in the clear")
 		w.Suggestion, w.Help = m.url, "write "+m.url
 	default:
-		w := m.Report("wrong-url", at, finding.AtValue, "the URL is not that of a call of the kind %s: %s", m.Call, given)
+		w = report("wrong-url", at, finding.AtValue, "the URL is not that of a call of the kind %s: %s", m.Call, given)
 		w.Suggestion, w.Help = m.url, "remove url, or write "+m.url
 	}
+	return findings{w}
 }
 
 // foreignSegmentURL checks a request of the author's own making that goes to
 // Segment.
-func (m *Message) foreignSegmentURL(u *url.URL, region string, at finding.Path) {
+func (m *Message) foreignSegmentURL(u *url.URL, region string, at finding.Path) findings {
 	regions := map[string]bool{}
 	for _, s := range m.Sources {
 		regions[s.Region] = true
 	}
 	if len(regions) > 0 && !regions[region] {
-		w := m.Report("wrong-region", at, finding.AtValue, "the URL is in the region %s, where the project has no source: Segment would lose the events without an error", region)
+		w := report("wrong-region", at, finding.AtValue, "the URL is in the region %s, where the project has no source: Segment would lose the events without an error", region)
 		w.Help = "use the URL of the source's region"
-		return
+		return findings{w}
 	}
 	call := path.Base(u.Path)
 	if _, ok := CallShapes()[call]; ok && call != "http" {
-		w := m.Report("unchecked-message", at, finding.AtValue, "the request is a %s call to Segment, but its payload is not checked", call)
-		w.Severity, w.Help = diagnostic.Warning, "use automation.#"+strings.ToUpper(call[:1])+call[1:]
+		w := report("unchecked-message", at, finding.AtValue, "the request is a %s call to Segment, but its payload is not checked", call)
+		w.Help = "use automation.#" + strings.ToUpper(call[:1]) + call[1:]
+		return findings{w}
 	}
+	return nil
 }
 
 // secretHeaders carry credentials.
@@ -162,29 +174,32 @@ var secretWords = []string{"Secret", "Token", "Password", "Apikey", "Api-Key", "
 var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Te", "Keep-Alive"}
 
 // checkHeaders brings the headers into their canonical form.
-func (m *Message) checkHeaders() {
+func (m *Message) checkHeaders() (found findings) {
 	m.headers = map[string]automation.Header{}
 	given, _ := m.Raw["headers"].(map[string]any)
 	from := map[string]string{} // the author's spelling by canonical name
 	for _, name := range finding.SortedKeys(given) {
 		at := m.At.With("headers", name)
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		if !m.headerName(name, canonical, at) {
+		bad, ok := m.headerName(name, canonical, at)
+		if found = append(found, bad...); !ok {
 			continue
 		}
-		h, ok := m.header(canonical, given[name], at)
-		if !ok {
+		h, bad, ok := m.header(canonical, given[name], at)
+		if found = append(found, bad...); !ok {
 			continue
 		}
 		if other, twice := from[canonical]; twice && m.headers[canonical] != h {
-			w := m.Report("duplicate-header", at, finding.AtLabel, "the header %s is given twice, as %s and %s", canonical, other, name)
+			w := report("duplicate-header", at, finding.AtLabel, "the header %s is given twice, as %s and %s", canonical, other, name)
 			w.Help = "keep one of them"
+			found = append(found, w)
 			continue
 		}
 		if _, twice := given[canonical]; name != canonical && !twice {
-			w := m.Report("header-case", at, finding.AtLabel, "the header %s is sent as %s", name, canonical)
-			w.Severity, w.Suggestion, w.Help = diagnostic.Warning, canonical, "write "+canonical
+			w := report("header-case", at, finding.AtLabel, "the header %s is sent as %s", name, canonical)
+			w.Suggestion, w.Help = canonical, "write "+canonical
 			w.Repair = &finding.Repair{How: finding.RenameField, Text: canonical, Shared: true}
+			found = append(found, w)
 		}
 		from[canonical], m.headers[canonical] = name, h
 	}
@@ -196,88 +211,94 @@ func (m *Message) checkHeaders() {
 	if m.Call != "http" {
 		m.headers["Authorization"] = automation.Header{Scheme: automation.Basic, Username: automation.Credential{Secret: m.source.WriteKey.Name}}
 	}
+	return found
 }
 
 // checkSecrecy refuses to send a secret where others can read it on its way. Of a
 // source's own endpoint, the project's file has the finding.
-func (m *Message) checkSecrecy() {
+func (m *Message) checkSecrecy() findings {
 	if m.Call != "http" || !automation.ReadableOnTheWay(m.url) {
-		return
+		return nil
 	}
 	for _, name := range finding.SortedKeys(m.headers) {
 		if secrets := m.headers[name].SecretNames(); len(secrets) > 0 {
-			w := m.Report("plain-http", m.At.With("url"), finding.AtValue, "the secret %s in the header %s would be sent over plain HTTP, which others can read on its way", secrets[0], name)
+			w := report("plain-http", m.At.With("url"), finding.AtValue, "the secret %s in the header %s would be sent over plain HTTP, which others can read on its way", secrets[0], name)
 			w.Help = "write https://; only this machine itself, as localhost, gets secrets over plain HTTP"
-			return
+			return findings{w}
 		}
 	}
+	return nil
 }
 
 // headerName checks a header's name. A placeholder in it has a finding already.
-func (m *Message) headerName(name, canonical string, at finding.Path) bool {
+func (m *Message) headerName(name, canonical string, at finding.Path) (found findings, ok bool) {
 	switch {
 	case strings.Contains(name, "{{"):
-		return false
+		return nil, false
 	case !httpguts.ValidHeaderFieldName(name):
-		w := m.Report("invalid-header", at, finding.AtLabel, "%q can't be the name of a header", name)
+		w := report("invalid-header", at, finding.AtLabel, "%q can't be the name of a header", name)
 		w.Help = "use letters, digits and '-'"
-		return false
+		return findings{w}, false
 	case slices.Contains(ownHeaders, canonical):
-		w := m.Report("reserved-header", at, finding.AtLabel, "the header %s is set by the platform", canonical)
+		w := report("reserved-header", at, finding.AtLabel, "the header %s is set by the platform", canonical)
 		w.Help = "remove it"
-		return false
+		return findings{w}, false
 	case m.Call != "http" && canonical == "Authorization":
-		w := m.Report("reserved-header", at, finding.AtLabel, "the header Authorization is made from the source's write key")
+		w := report("reserved-header", at, finding.AtLabel, "the header Authorization is made from the source's write key")
 		w.Confidential, w.Help = true, "remove it; sources in segue.cue say which secret holds the write key"
-		return false
+		return findings{w}, false
 	}
-	return true
+	return nil, true
 }
 
 // header reads a header's value; ok is false if it has a finding.
-func (m *Message) header(canonical string, v any, at finding.Path) (h automation.Header, ok bool) {
+func (m *Message) header(canonical string, v any, at finding.Path) (h automation.Header, found findings, ok bool) {
 	switch v := v.(type) {
 	case string:
 		switch {
 		case slices.Contains(secretHeaders, canonical) && v != "":
-			w := m.Report("secret-in-code", at, finding.AtValue, "the header %s holds a secret in the code", canonical)
+			w := report("secret-in-code", at, finding.AtValue, "the header %s holds a secret in the code", canonical)
 			w.Confidential, w.Help = true, headerHelp(canonical)
-			return h, false
+			return h, findings{w}, false
 		case slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(canonical, word) }) && v != "" && !credential.TemplatePattern.MatchString(v):
-			w := m.Report("secret-in-code", at, finding.AtValue, "the header %s seems to hold a secret in the code", canonical)
-			w.Severity, w.Confidential, w.Help = diagnostic.Warning, true, headerHelp(canonical)
+			w := report("secret-in-code", at, finding.AtValue, "the header %s seems to hold a secret in the code", canonical)
+			w.Otherwise()
+			w.Confidential, w.Help = true, headerHelp(canonical)
+			found = append(found, w)
 		case strings.ContainsFunc(v, unicode.IsControl):
-			w := m.Report("invalid-header", at, finding.AtValue, "the header %s holds a line break or another control character", canonical)
+			w := report("invalid-header", at, finding.AtValue, "the header %s holds a line break or another control character", canonical)
 			w.Help = "remove it"
-			return h, false
+			return h, findings{w}, false
 		case strings.ContainsFunc(v, func(r rune) bool { return r > unicode.MaxASCII }):
-			w := m.Report("invalid-header", at, finding.AtValue, "the header %s holds a character that is not ASCII, which many servers refuse: %q", canonical, v)
-			w.Severity, w.Help = diagnostic.Warning, "write ASCII, or send the text in the payload"
+			w := report("invalid-header", at, finding.AtValue, "the header %s holds a character that is not ASCII, which many servers refuse: %q", canonical, v)
+			w.Otherwise()
+			w.Help = "write ASCII, or send the text in the payload"
+			found = append(found, w)
 		case canonical == "Content-Type" || canonical == "Accept":
 			v = lowerMediaTypes(v)
 		}
 		if m.Call != "http" && canonical == "Content-Type" {
 			if media, _, err := mime.ParseMediaType(v); err != nil || media != "application/json" {
-				w := m.Report("invalid-header", at, finding.AtValue, "Segment takes JSON only, and the header Content-Type says %q", v)
+				w := report("invalid-header", at, finding.AtValue, "Segment takes JSON only, and the header Content-Type says %q", v)
 				w.Suggestion, w.Help = "application/json", "remove it, or write application/json"
-				return h, false
+				return h, append(found, w), false
 			}
 		}
-		return automation.Header{Value: automation.Credential{Text: canonicalTemplate(v)}}, true
+		return automation.Header{Value: automation.Credential{Text: canonicalTemplate(v)}}, found, true
 	case map[string]any:
 		if h, ok = structuredHeader(v); ok && h.Password.Text != "" {
-			w := m.Report("secret-in-code", at.With("basic", "password"), finding.AtValue, "the header %s holds a password in the code", canonical)
+			w := report("secret-in-code", at.With("basic", "password"), finding.AtValue, "the header %s holds a password in the code", canonical)
 			w.Confidential, w.Help = true, `refer to a secret: password: secret: "NAME"; and if the value was ever committed, replace it`
-			return h, false
+			return h, findings{w}, false
 		}
 		if strings.Contains(h.Username.Text, ":") {
-			w := m.Report("invalid-header", at.With("basic", "username"), finding.AtValue, "the user name of Basic credentials can't have a colon, where the password would begin")
+			w := report("invalid-header", at.With("basic", "username"), finding.AtValue, "the user name of Basic credentials can't have a colon, where the password would begin")
 			w.Confidential, w.Help = true, `write the user name alone, and refer to the password: password: secret: "NAME"`
-			return h, false
+			return h, findings{w}, false
 		}
-		return h, ok
+		return h, nil, ok
 	}
-	return h, false
+	return h, nil, false
 }
 
 func headerHelp(canonical string) string {

@@ -17,24 +17,21 @@ import (
 )
 
 // scalar checks a text, number, boolean, time, date or null.
-func (c *Checker) scalar(v any, s *shape.Shape, p finding.Path) {
-	if text, ok := v.(string); ok {
-		if s.Kind != shape.Null {
-			c.text(text, s, p)
-			return
-		}
+func (by rules) scalar(v any, s *shape.Shape, p finding.Path) findings {
+	if text, ok := v.(string); ok && s.Kind != shape.Null {
+		return by.text(text, s, p)
 	}
 	if !shape.FitsKind(v, s) || s.Kind == shape.Text || s.Kind == shape.Time || s.Kind == shape.Date {
-		c.WrongType(v, s, p)
-		return
+		return findings{by.wrongType(v, s, p)}
 	}
 	if n, ok := v.(json.Number); ok {
-		c.number(n, p)
-		c.bounds(n, s, p)
+		return append(by.number(n, p), by.bounds(n, s, p)...)
 	}
+	return nil
 }
 
-func (c *Checker) WrongType(v any, s *shape.Shape, p finding.Path) {
+// wrongType makes the finding about a value that is not of the type of its shape.
+func (by rules) wrongType(v any, s *shape.Shape, p finding.Path) finding.Finding {
 	name := p.Name()
 	if name == "" {
 		name = "an automation"
@@ -42,8 +39,7 @@ func (c *Checker) WrongType(v any, s *shape.Shape, p finding.Path) {
 	switch v.(type) {
 	case string, json.Number, shape.Bytes:
 		if s.RefersToSecret() {
-			c.secretInCode(s, p)
-			return
+			return secretInCode(s, p)
 		}
 	}
 	got := shape.Describe(v)
@@ -51,13 +47,12 @@ func (c *Checker) WrongType(v any, s *shape.Shape, p finding.Path) {
 	if _, text := v.(string); ofSecret && text {
 		got = "a text"
 	}
-	w := c.Report("wrong-type", p, finding.AtValue, "%s must be %s, got %s", name, s, got)
+	w := report("wrong-type", p, finding.AtValue, "%s must be %s, got %s", name, s, got)
 	w.Confidential = ofSecret
 	if !credential.HoldsCredential(credential.PathLabels(p.String())) { // which belongs elsewhere, however it is written
 		w.Suggestion, w.Help = rewritten(v, s)
 	}
-	c.certainLiteral(v, s, p)
-	w = &c.Found[len(c.Found)-1]
+	w.Repair = by.otherLiteral(w.Suggestion, v, s, p)
 	switch {
 	case w.Help != "":
 	case s.Definition == "automation.#Header":
@@ -67,23 +62,27 @@ func (c *Checker) WrongType(v any, s *shape.Shape, p finding.Path) {
 	default:
 		w.Help = "write " + s.Example(p)
 	}
+	return w
 }
 
 // secretInCode reports a value where a secret is referred to. It may be the
 // secret: neither the value nor its line is shown.
-func (c *Checker) secretInCode(s *shape.Shape, p finding.Path) {
-	w := c.Report("secret-in-code", p, finding.AtValue, "%s", SecretMessage(p))
+func secretInCode(s *shape.Shape, p finding.Path) finding.Finding {
+	w := report("secret-in-code", p, finding.AtValue, "%s", SecretMessage(p))
 	w.Confidential, w.Help = true, SecretHelp(p)
 	if strings.HasPrefix(s.Definition, "project.#SecretSource") {
 		label, _ := p[len(p)-1].(string)
 		w.Help = fmt.Sprintf("say where the secret comes from: %s: env: NAME, file: PATH or exec: [...]; and if the value was ever committed, replace it", label)
 	}
+	return w
 }
 
+// SecretMessage says that a value is where only the name of a secret may be.
 func SecretMessage(p finding.Path) string {
 	return p.Name() + " must not hold a secret's value: it refers to the secret by its name"
 }
 
+// SecretHelp says how to refer to a secret instead.
 func SecretHelp(p finding.Path) string {
 	return fmt.Sprintf(`write %v: secret: "NAME"; and if the value was ever committed, replace it`, p[len(p)-1])
 }
@@ -120,110 +119,127 @@ var numberText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9
 
 func isNumber(s string) bool { return numberText.MatchString(s) }
 
-func (c *Checker) bounds(n json.Number, s *shape.Shape, p finding.Path) {
+// bounds checks a whole number against the bounds of its shape.
+func (by rules) bounds(n json.Number, s *shape.Shape, p finding.Path) findings {
 	if s.Kind != shape.Integer {
-		return
+		return nil
 	}
 	r, ok := new(big.Rat).SetString(n.String())
 	switch {
 	case !ok || !r.IsInt():
-		c.WrongType(n, s, p)
+		return findings{by.wrongType(n, s, p)}
 	case s.Min != nil && r.Cmp(new(big.Rat).SetInt64(*s.Min)) < 0:
-		w := c.Report("out-of-range", p, finding.AtValue, "%s must be at least %d, got %s", p.Name(), *s.Min, n)
+		w := report("out-of-range", p, finding.AtValue, "%s must be at least %d, got %s", p.Name(), *s.Min, n)
 		w.Help = "write " + s.String()
+		return findings{w}
 	case s.Max != nil && r.Cmp(new(big.Rat).SetInt64(*s.Max)) > 0:
-		w := c.Report("out-of-range", p, finding.AtValue, "%s must be at most %d, got %s", p.Name(), *s.Max, n)
+		w := report("out-of-range", p, finding.AtValue, "%s must be at most %d, got %s", p.Name(), *s.Max, n)
 		w.Help = "write " + s.String()
+		return findings{w}
 	}
+	return nil
 }
 
 // number checks that a number arrives as it is written: JSON readers, and RFC
 // 8785 with them, take numbers for IEEE 754 doubles.
-func (c *Checker) number(n json.Number, p finding.Path) {
+func (by rules) number(n json.Number, p finding.Path) findings {
 	if len(n) < 16 && !strings.ContainsAny(n.String(), "eE") {
-		return
+		return nil
 	}
 	f, err := n.Float64()
 	if err == nil {
 		exact, ok1 := new(big.Rat).SetString(n.String())
 		shortest, ok2 := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
 		if ok1 && ok2 && exact.Cmp(shortest) == 0 {
-			return
+			return nil
 		}
 	}
-	w := c.Report("number-precision", p, finding.AtValue, "%s is a number that JSON readers can't hold exactly: %s", p.Name(), n)
+	w := report("number-precision", p, finding.AtValue, "%s is a number that JSON readers can't hold exactly: %s", p.Name(), n)
 	w.Help = "write it as a text, with quotes"
+	return findings{w}
 }
 
 // text checks a text: its placeholders, and its content where it has none.
-func (c *Checker) text(v string, s *shape.Shape, p finding.Path) {
-	if strings.ContainsAny(v, "{}%<[:$@｛") && c.template(v, s, p) {
-		return
-	}
-	if s.Kind == shape.Text && (c.missesBraces(v, p) || c.blankEvent(v, p)) {
-		return
+func (by rules) text(v string, s *shape.Shape, p finding.Path) (found findings) {
+	if strings.ContainsAny(v, "{}%<[:$@｛") {
+		var any bool
+		if found, any = by.template(v, s, p); any {
+			return found
+		}
 	}
 	switch s.Kind {
 	case shape.Number, shape.Integer, shape.Boolean:
-		c.WrongType(v, s, p)
+		return append(found, by.wrongType(v, s, p))
 	case shape.Time, shape.Date:
-		c.time(v, s, p)
+		return append(found, checkTime(v, s, p)...)
 	case shape.Text:
-		c.content(v, s, p)
+		for _, check := range []func(string, finding.Path) findings{by.missingBraces, by.strayBlanks} {
+			if f := check(v, p); f != nil {
+				return append(found, f...)
+			}
+		}
+		return append(found, content(v, s, p)...)
 	}
+	return found
 }
 
-// missesBraces reports an id that is word for word the name of a placeholder:
+// missingBraces reports an id that is word for word the name of a placeholder:
 // every message would have the same.
-func (c *Checker) missesBraces(v string, p finding.Path) bool {
-	entry, known := c.Catalog[v]
-	if !c.Templates || !known || v == strings.ToLower(v) || entry.Type != automation.StringValue || len(p) < 2 || p[len(p)-2] != "payload" {
-		return false
+func (by rules) missingBraces(v string, p finding.Path) findings {
+	entry, known := by.catalog[v]
+	if !by.templates || !known || v == strings.ToLower(v) || entry.Type != automation.StringValue || len(p) < 2 || p[len(p)-2] != "payload" {
+		return nil
 	}
 	if label, _ := p[len(p)-1].(string); !strings.HasSuffix(label, "Id") {
-		return false
+		return nil
 	}
-	w := c.Report("malformed-placeholder", p, finding.AtValue, "%s would be the same in every message: the braces of the placeholder %s are missing", p.Name(), v)
+	w := report("malformed-placeholder", p, finding.AtValue, "%s would be the same in every message: the braces of the placeholder %s are missing", p.Name(), v)
 	w.Suggestion = automation.Reference{Name: v}.String()
 	w.Help = fmt.Sprintf("write %q", w.Suggestion)
 	w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: strconv.Quote(w.Suggestion), Shared: true}
-	return true
+	return findings{w}
 }
 
-// blankEvent reports the name of an event with blanks around it, or several in
+// strayBlanks reports the name of an event with blanks around it, or several in
 // one place: for Segment that is another event.
-func (c *Checker) blankEvent(v string, p finding.Path) bool {
+func (by rules) strayBlanks(v string, p finding.Path) findings {
 	plain := strings.Join(strings.Fields(v), " ")
-	if !c.Templates || plain == v || plain == "" || len(p) < 2 || p[len(p)-2] != "payload" || p[len(p)-1] != "event" {
-		return false
+	if !by.templates || plain == v || plain == "" || len(p) < 2 || p[len(p)-2] != "payload" || p[len(p)-1] != "event" {
+		return nil
 	}
-	w := c.Report("stray-blanks", p, finding.AtValue, "%s has blanks that are not meant to be there: %q", p.Name(), v)
+	w := report("stray-blanks", p, finding.AtValue, "%s has blanks that are not meant to be there: %q", p.Name(), v)
 	w.Suggestion, w.Help = plain, fmt.Sprintf("write %q", plain)
 	w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: strconv.Quote(plain), Shared: true}
-	return true
+	return findings{w}
 }
 
 // content checks a text without placeholders against what is asked of it.
-func (c *Checker) content(v string, s *shape.Shape, p finding.Path) {
+func content(v string, s *shape.Shape, p finding.Path) findings {
+	var w finding.Finding
 	switch {
 	case (s.NonEmptyText || s.Pattern != nil) && strings.TrimSpace(v) == "":
-		w := c.Report("empty-value", p, finding.AtValue, "%s must not be empty", p.Name())
+		w = report("empty-value", p, finding.AtValue, "%s must not be empty", p.Name())
 		w.Help = "give it a value"
 	case len(s.Consts) > 0 && !slices.Contains(s.Consts, v):
-		w := c.Report("invalid-value", p, finding.AtValue, "%s must be %s, got %q", p.Name(), s, v)
+		w = report("invalid-value", p, finding.AtValue, "%s must be %s, got %q", p.Name(), s, v)
 		w.Help = "write " + s.String()
 		if near := finding.Nearest(v, s.Consts); near != "" {
 			w.Suggestion, w.Help = near, finding.DidYouMean(strconv.Quote(near))
 			w.Repair = finding.Quoted(near)
 		}
 	case s.Pattern != nil && !s.Pattern.MatchString(v) && p[len(p)-1] == "secret":
-		c.Report("invalid-value", p, finding.AtValue, "%s is not the name of a secret", p.Name()).Help = PatternHelp(p)
+		w = report("invalid-value", p, finding.AtValue, "%s is not the name of a secret", p.Name())
+		w.Help = PatternHelp(p)
 	case s.Pattern != nil && !s.Pattern.MatchString(v):
-		c.Report("invalid-value", p, finding.AtValue, "%s does not have the form that it needs: %q", p.Name(), v).Help = PatternHelp(p)
+		w = report("invalid-value", p, finding.AtValue, "%s does not have the form that it needs: %q", p.Name(), v)
+		w.Help = PatternHelp(p)
 	case s.MaxRunes > 0 && utf8.RuneCountInString(v) > s.MaxRunes:
-		w := c.Report("too-long", p, finding.AtValue, "%s has %d characters, and the longest that Segment takes is %d", p.Name(), utf8.RuneCountInString(v), s.MaxRunes)
+		w = report("too-long", p, finding.AtValue, "%s has %d characters, and the longest that Segment takes is %d", p.Name(), utf8.RuneCountInString(v), s.MaxRunes)
 		w.Help = "shorten it"
+	default:
+		return nil
 	}
+	return findings{w}
 }
 
 // PatternHelp says in words what the pattern of a field of segue.cue asks for.

@@ -3,10 +3,10 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
-	"github.com/seguehq/segue/compiler/source"
 )
 
 // IsExpectation reports whether a path leads to what a test expects, or may be
@@ -26,42 +26,70 @@ var testFields = []string{"values", "expectError", "expectURL"}
 
 // checkTests checks an automation's tests, but for what they expect. Their texts
 // are data: a value may hold braces.
-func (m *Message) checkTests(v any, f *shape.Field) {
+func (m *Message) checkTests(v any, f *shape.Field) (found findings) {
 	at := m.At.With("tests")
 	if tests, ok := v.(map[string]any); ok {
 		for _, field := range append([]string{"expect"}, testFields...) {
 			if _, named := tests[field]; named {
-				w := m.Report("missing-field", at, finding.AtLabel, "a test needs a name: tests has the fields of one")
+				w := report("missing-field", at, finding.AtLabel, "a test needs a name: tests has the fields of one")
 				w.Help = `write tests: "what it shows": {...}`
-				return
+				return findings{w}
 			}
 		}
 	}
-	m.value1(source.WithoutBraces(v), f, at)
+	if f != nil {
+		found = m.rules(false).value(withoutPlaceholders(v), f.Shape, at)
+	}
 	tests, _ := v.(map[string]any)
 	for _, name := range finding.SortedKeys(tests) {
 		test, _ := tests[name].(map[string]any)
 		values, _ := test["values"].(map[string]any)
 		for _, placeholder := range finding.SortedKeys(values) {
-			m.testValue(placeholder, at.With(name, "values", placeholder))
+			found = append(found, m.testValue(placeholder, at.With(name, "values", placeholder))...)
 		}
 	}
+	return found
 }
 
 // testValue checks the name of a placeholder that a test has a value for.
-func (m *Message) testValue(name string, at finding.Path) {
+func (m *Message) testValue(name string, at finding.Path) findings {
 	entry, ok := m.Catalog[name]
 	switch {
 	case !ok && m.Gaps.MayDefine(name):
 	case !ok:
-		w := m.Report("unknown-placeholder", at, finding.AtLabel, "there is no placeholder %q", name)
-		if near := finding.Nearest(name, m.names()); near != "" {
+		w := report("unknown-placeholder", at, finding.AtLabel, "there is no placeholder %q", name)
+		if near := finding.Nearest(name, m.rules(false).names()); near != "" {
 			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near), &finding.Repair{How: finding.RenameField, Text: near}
 		} else {
-			w.Help = "the placeholders are " + finding.OneOf(m.names())
+			w.Help = "the placeholders are " + finding.OneOf(m.rules(false).names())
 		}
+		return findings{w}
 	case m.Trigger != "" && !entry.ProvidedBy(m.Trigger):
-		w := m.Report("placeholder-not-provided", at, finding.AtLabel, "a %s does not provide {{%s}}, so that a test can't have a value for it", m.Trigger, name)
+		w := report("placeholder-not-provided", at, finding.AtLabel, "a %s does not provide {{%s}}, so that a test can't have a value for it", m.Trigger, name)
 		w.Help = "remove it from the values"
+		return findings{w}
+	}
+	return nil
+}
+
+// withoutPlaceholders copies a decoded value without what looks like placeholders.
+func withoutPlaceholders(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.NewReplacer("{", "_", "}", "_").Replace(v)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = withoutPlaceholders(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = withoutPlaceholders(e)
+		}
+		return out
+	default:
+		return v
 	}
 }

@@ -10,20 +10,21 @@ import (
 	"github.com/seguehq/segue/compiler/shape"
 )
 
-// time checks an instant or a date: its form, and that it exists.
-func (c *Checker) time(v string, s *shape.Shape, p finding.Path) {
+// checkTime checks an instant or a date: its form, and that it exists.
+func checkTime(v string, s *shape.Shape, p finding.Path) findings {
 	if _, err := time.Parse(time.RFC3339Nano, v); err == nil {
-		return
+		return nil
 	}
 	if _, err := time.Parse(time.DateOnly, v); err == nil && s.Kind == shape.Date {
-		return
+		return nil
 	}
-	w := c.Report("invalid-time", p, finding.AtValue, "%s is not a time as ISO 8601 writes it: %q", p.Name(), v)
+	w := report("invalid-time", p, finding.AtValue, "%s is not a time as ISO 8601 writes it: %q", p.Name(), v)
 	w.Help = "write it as in " + shape.TimeExamples(s)
 	m := timeForm.FindStringSubmatch(v)
 	switch {
 	case v == "":
-		w.Code, w.Message = "empty-value", p.Name()+" must not be empty"
+		w.Recode("empty-value")
+		w.Message = p.Name() + " must not be empty"
 	case m == nil:
 	case outOfRange(m) != "":
 		w.Message = fmt.Sprintf("%s is a time that does not exist: %q", p.Name(), v)
@@ -34,6 +35,7 @@ func (c *Checker) time(v string, s *shape.Shape, p finding.Path) {
 		w.Message = fmt.Sprintf("%s has no time zone: %q", p.Name(), v)
 		w.Help = "add Z for UTC, or an offset such as +01:00"
 	}
+	return findings{w}
 }
 
 // timeForm takes apart a date, with or without a time of day and a zone.

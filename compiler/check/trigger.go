@@ -4,24 +4,52 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// checkTrigger checks that the platform has a trigger of that name.
-func (m *Message) checkTrigger(t map[string]any) {
+// checkTrigger learns the kind of trigger, and checks its name. What is wrong with the
+// trigger otherwise is found by its shape.
+func (m *Message) checkTrigger() findings {
+	t, _ := m.Raw["trigger"].(map[string]any)
+	_, pattern := t["pattern"].(string)
+	_, journey := t["journey"].(string)
+	switch {
+	case pattern && !journey:
+		m.Trigger = automation.Pattern
+	case journey && !pattern:
+		m.Trigger = automation.Journey
+	}
+	for _, kind := range []automation.TriggerKind{automation.Pattern, automation.Journey} {
+		name, ok := t[string(kind)].(string)
+		if trimmed := strings.TrimSpace(name); ok && trimmed != name && trimmed != "" {
+			w := report("stray-blanks", m.At.With("trigger", string(kind)), finding.AtValue,
+				"the name of the %s has blanks around it: %q", kind, name)
+			w.Suggestion, w.Help, w.Repair = trimmed, fmt.Sprintf("write %q", trimmed), finding.Quoted(trimmed)
+			return findings{w}
+		}
+	}
+	return m.knownTrigger(t)
+}
+
+// knownTrigger checks that the platform has a trigger of that name.
+func (m *Message) knownTrigger(t map[string]any) findings {
 	if m.Triggers == nil || m.Trigger == "" {
-		return
+		return nil
 	}
 	kind := m.Trigger
 	name, _ := t[string(kind)].(string)
 	if name == "" || slices.Contains(m.Triggers[kind], name) {
-		return
+		return nil
 	}
-	w := m.Report("unknown-trigger", m.At.With("trigger", string(kind)), finding.AtValue, "the platform has no %s %q", kind, name)
-	other := map[automation.TriggerKind]automation.TriggerKind{automation.Pattern: automation.Journey, automation.Journey: automation.Pattern}[kind]
+	w := report("unknown-trigger", m.At.With("trigger", string(kind)), finding.AtValue, "the platform has no %s %q", kind, name)
+	other := automation.Pattern
+	if kind == automation.Pattern {
+		other = automation.Journey
+	}
 	near := finding.Nearest(name, m.Triggers[kind])
 	switch {
 	case near != "":
@@ -33,4 +61,5 @@ func (m *Message) checkTrigger(t map[string]any) {
 	default:
 		w.Help = "write one of " + config.TriggersFile + ", which segue triggers pull renews"
 	}
+	return findings{w}
 }

@@ -7,21 +7,21 @@ import (
 	"github.com/seguehq/segue/compiler/shape"
 )
 
-// unknownField reports a field that the shape does not have, and returns the
-// field that was probably meant.
-func (c *Checker) unknownField(k string, m map[string]any, s *shape.Shape, at finding.Path) string {
-	w := c.Report("unknown-field", at, finding.AtLabel, "%s has no field %q", StructName(at[:len(at)-1]), k)
+// unknownField makes the finding about a field that the shape does not have, and
+// returns the field that was probably meant, "" if that can't be told.
+func (by rules) unknownField(k string, m map[string]any, s *shape.Shape, at finding.Path) (w finding.Finding, meant string) {
+	w = report("unknown-field", at, finding.AtLabel, "%s has no field %q", StructName(at[:len(at)-1]), k)
 	around := at[:len(at)-1]
 	if near := finding.Nearest(k, s.Free(m)); near != "" {
 		w.Suggestion, w.Help, w.Meant = near, finding.DidYouMean(near), around.With(near)
-		if c.fits(m[k], s.Fields[near].Shape, at) {
-			c.Found[len(c.Found)-1].Repair = &finding.Repair{How: finding.RenameField, Text: near}
+		if by.fits(m[k], s.Fields[near].Shape, at) {
+			w.Repair = &finding.Repair{How: finding.RenameField, Text: near}
 		}
-		return near
+		return w, near
 	}
 	if other := s.Lacking(k, m); other != "" {
 		w.Suggestion, w.Help, w.Meant = other, finding.DidYouMean(other), around.With(other)
-		return other
+		return w, other
 	}
 	call := s.Call()
 	own := "traits"
@@ -49,7 +49,7 @@ func (c *Checker) unknownField(k string, m map[string]any, s *shape.Shape, at fi
 	default:
 		w.Help = "its fields are " + finding.OneOf(s.Names())
 	}
-	return ""
+	return w, ""
 }
 
 // StructName says what a struct is called in a message.
@@ -82,13 +82,15 @@ func callsWith(k string) []string {
 }
 
 // fieldName checks the name of a field that the author chose.
-func (c *Checker) fieldName(k string, at finding.Path) {
-	if strings.Contains(k, "{{") {
-		of := "a field"
-		if len(at) > 1 && at[len(at)-2] == "headers" {
-			of = "a header"
-		}
-		w := c.Report("misplaced-placeholder", at, finding.AtLabel, "a placeholder can't stand in the name of %s: it would be sent as it is", of)
-		w.Help = "give the field a fixed name and put the placeholder into the value"
+func (by rules) fieldName(k string, at finding.Path) findings {
+	if !strings.Contains(k, "{{") {
+		return nil
 	}
+	of := "a field"
+	if len(at) > 1 && at[len(at)-2] == "headers" {
+		of = "a header"
+	}
+	w := report("misplaced-placeholder", at, finding.AtLabel, "a placeholder can't stand in the name of %s: it would be sent as it is", of)
+	w.Help = "give the field a fixed name and put the placeholder into the value"
+	return findings{w}
 }

@@ -15,12 +15,13 @@ import (
 // ProjectFile is the name of the project file, at the project's root.
 const ProjectFile = "segue.cue"
 
-// PlatformKinds are the platforms that segue knows without a description.
+// PlatformKinds are the platforms that segue knows without a description, by the names
+// that targets have for them. cmd/segue connects to each.
 var PlatformKinds = []string{Embedded, N8n, NodeRED}
 
+// The names of [PlatformKinds].
 const (
-	// Embedded is the platform that is part of segue.
-	Embedded = "embedded"
+	Embedded = "embedded" // is part of segue
 	N8n      = "n8n"
 	NodeRED  = "nodered"
 )
@@ -144,19 +145,19 @@ func (p *Project) Target(name string) (string, Target, error) {
 	case name == "" && len(names) == 1:
 		name = names[0]
 	case name == "" && len(names) == 0:
-		return "", Target{}, &ProjectError{diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-target",
+		return "", Target{}, &ProjectError{finding.Diagnose("unknown-target", diagnostic.Diagnostic{
 			Message: "the project has no targets", File: ProjectFile, Path: "targets",
-			Help: `add one to segue.cue: targets: local: platform: "embedded"`}}
+			Help: `add one to segue.cue: targets: local: platform: "embedded"`})}
 	case name == "":
-		return "", Target{}, &ProjectError{diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-target",
+		return "", Target{}, &ProjectError{finding.Diagnose("unknown-target", diagnostic.Diagnostic{
 			Message: "the project has several targets and no default", File: ProjectFile, Path: "targets",
-			Help: "name one with --target: " + finding.OneOf(names) + "; or set defaultTarget in segue.cue"}}
+			Help: "name one with --target: " + finding.OneOf(names) + "; or set defaultTarget in segue.cue"})}
 	}
 	if t, ok := p.Targets[name]; ok {
 		return name, t, nil
 	}
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-target", File: ProjectFile, Path: "targets",
-		Message: fmt.Sprintf("segue.cue has no target %q", name), Help: "its targets are " + finding.OneOf(names)}
+	d := finding.Diagnose("unknown-target", diagnostic.Diagnostic{File: ProjectFile, Path: "targets",
+		Message: fmt.Sprintf("segue.cue has no target %q", name), Help: "its targets are " + finding.OneOf(names)})
 	if len(names) == 0 {
 		d.Help = `add it to segue.cue: targets: ` + finding.Selector(name).String() + `: platform: "embedded"`
 	}

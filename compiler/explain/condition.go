@@ -32,7 +32,7 @@ func (p *Package) openAutomations(err error) {
 	for _, e := range cueerrors.Errors(err) {
 		format, _ := e.Msg()
 		places := p.authorPlaces(e)
-		f := finding.Finding{At: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value"}}
+		f := finding.New("missing-value", at, finding.AtValue, "", "")
 		switch {
 		case strings.HasPrefix(format, "key value of dynamic field"):
 			label := p.labelAt(places)
@@ -60,7 +60,7 @@ func (p *Package) openAutomations(err error) {
 // openCondition reports a condition that has no value.
 func (p *Package) openCondition(f finding.Finding, clause ast.Expr, places []token.Pos) {
 	src := p.Index.SourceOf(clause.Pos())
-	f.Severity, f.Code = diagnostic.Error, "missing-value"
+	f.Recode("missing-value")
 	f.Message = src.Covered(p.Index.NodeRange(clause)) + " has no value: what depends on it would be left out"
 	f.Help = "give it a value, or a default where it is declared"
 	for _, pos := range places {
@@ -182,7 +182,8 @@ func (p *Package) lackingElement(f *finding.Finding, id *ast.Ident, label string
 		near = "" // others have both
 	}
 	if sites := p.Index.Descend(e, near, 0); near != "" && len(sites) == 1 && sites[0].Field != nil {
-		f.Code, f.Message = "unknown-field", "the loop reads the field "+label+" of each element, and this one has "+near
+		f.Recode("unknown-field")
+		f.Message = "the loop reads the field " + label + " of each element, and this one has " + near
 		f.Range, f.Suggestion, f.Help = p.Index.NodeRange(sites[0].Field.Label), label, finding.DidYouMean(label)
 		if _, plain := sites[0].Field.Label.(*ast.Ident); plain {
 			f.Fix = finding.OneEdit(f.File, f.Range, label, label)

@@ -99,11 +99,12 @@ func (p *Package) mustBe(f *finding.Finding, args []any, given mention) {
 		want, got = got, want
 	}
 	if want == "a struct" && credential.HoldsCredential(credential.PathLabels(f.At.String())) {
-		f.Code, f.Confidential = "secret-in-code", true
+		f.Recode("secret-in-code")
+		f.Confidential = true
 		f.Message, f.Help = check.SecretMessage(f.At), check.SecretHelp(f.At)
 		return
 	}
-	f.Code = "invalid-value"
+	f.Recode("invalid-value")
 	f.Message = fmt.Sprintf("%s must be %s, got %s", f.At.Name(), want, got)
 	f.Help = "write " + want + ", or remove the field"
 	if plain := strings.Trim(want, `"`); finding.Nearest(strings.Trim(got, `"`), []string{plain}) != "" {

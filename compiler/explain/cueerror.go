@@ -13,7 +13,6 @@ import (
 
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/source"
-	"github.com/seguehq/segue/diagnostic"
 )
 
 // CueErrors turns CUE's own errors about the value at a path into findings: one
@@ -37,7 +36,8 @@ func (p *Package) CueErrors(err error, at finding.Path) {
 			f.At = ErrorPath(e)
 		}
 		w := p.translate(e, f.At)
-		f.Severity, f.Code, f.Message, f.Help = diagnostic.Error, w.code, w.message, w.help
+		f.Recode(w.code)
+		f.Message, f.Help = w.message, w.help
 		key := f.Code + f.At.String()
 		if emptyDisjunction.MatchString(source.PlainMessage(e)) {
 			key = f.At.String() // what follows is about its alternatives
@@ -176,8 +176,8 @@ func (p *Package) alternatives(options []string, list []cueerrors.Error, at find
 			allowed = append(allowed, o)
 		}
 	}
-	f := finding.Finding{At: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "invalid-value",
-		Message: at.Name() + " is none of the values that are allowed here", Help: "write one of those"}}
+	f := finding.New("invalid-value", at, finding.AtValue,
+		at.Name()+" is none of the values that are allowed here", "write one of those")
 	if given != "" && len(allowed) > 0 {
 		for i, a := range allowed {
 			allowed[i] = valueWords(a)

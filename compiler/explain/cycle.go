@@ -37,8 +37,8 @@ func (p *Package) refersToItself(v cue.Value, at finding.Path) bool {
 		for _, value := range circle {
 			p.circular[value] = whole
 		}
-		f := finding.Finding{At: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "cycle",
-			Message: at.Name() + " refers to itself", Help: "break the circle: let one of the values in it stand for itself"}}
+		f := finding.New("cycle", at, finding.AtValue,
+			at.Name()+" refers to itself", "break the circle: let one of the values in it stand for itself")
 		var fix *diagnostic.Fix
 		placeholder := automation.Reference{Name: id.Name}.String()
 		if around, ok := p.Index.Interpolated(id); ok && resolve.RefersTo(id, s.Field) {

@@ -63,8 +63,7 @@ func (p *Package) waits(at finding.Path) bool {
 
 // incomplete reports a value that says what it may be but not what it is.
 func (p *Package) incomplete(v cue.Value, at finding.Path) {
-	f := finding.Finding{At: at, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value"}}
-	f.Message, f.Help = at.Name()+" has no value: "+typeName(v)+" is needed", "give it a value"
+	f := finding.New("missing-value", at, finding.AtValue, at.Name()+" has no value: "+typeName(v)+" is needed", "give it a value")
 	if options := alternativesOf(v); len(options) > 0 {
 		f.Message, f.Help = at.Name()+" has no value: it may be "+finding.OneOf(options), "choose one of them"
 	}
@@ -82,7 +81,8 @@ func (p *Package) incomplete(v cue.Value, at finding.Path) {
 	if len(at) == 3 && at[0] == "placeholders" && at[2] == "type" {
 		for _, s := range sites {
 			if id, ok := s.Value.(*ast.Ident); ok && source.Predeclared(id.Name) {
-				f.Code, f.Message = "wrong-type", at.Name()+" must be a text, got "+id.Name+" without quotes"
+				f.Recode("wrong-type")
+				f.Message = at.Name() + " must be a text, got " + id.Name + " without quotes"
 				f.Suggestion = strconv.Quote(strings.TrimPrefix(id.Name, "__"))
 				if id.Name == "bool" {
 					f.Suggestion = `"boolean"`
@@ -140,9 +140,8 @@ func (p *Package) missingArgument(id *ast.Ident, needed string, at finding.Path)
 		return false
 	}
 	whole := at[:2]
-	f := finding.Finding{At: whole, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value",
-		Message: id.Name + " has no value: " + needed + " is needed",
-		Help:    "the definition asks for it: add " + id.Name + ": ..."}}
+	f := finding.New("missing-value", whole, finding.AtLabel,
+		id.Name+" has no value: "+needed+" is needed", "the definition asks for it: add "+id.Name+": ...")
 	var own []string
 	bare := ""
 	for _, s := range p.Index.Sites(whole) {
@@ -158,11 +157,13 @@ func (p *Package) missingArgument(id *ast.Ident, needed string, at finding.Path)
 	if near := finding.Nearest(id.Name, own); near != "" {
 		f.At, f.Suggestion, f.Help = whole.With(near), id.Name, finding.DidYouMean(id.Name)
 		f.Message = "the definition has no argument " + near
-		f.Code, f.Repair = "unknown-field", &finding.Repair{How: finding.RenameField, Text: id.Name}
+		f.Recode("unknown-field")
+		f.Repair = &finding.Repair{How: finding.RenameField, Text: id.Name}
 	} else if bare != "" && !slices.ContainsFunc(finding.SortedKeys(check.CallShapes()), func(call string) bool { return check.AutomationField(call, bare) }) {
 		f.At, f.Suggestion, f.Help = whole.With(bare), id.Name, finding.DidYouMean(id.Name)
 		f.Message = "an automation has no field " + strconv.Quote(bare)
-		f.Code, f.Repair = "unknown-field", &finding.Repair{How: finding.RenameField, Text: id.Name}
+		f.Recode("unknown-field")
+		f.Repair = &finding.Repair{How: finding.RenameField, Text: id.Name}
 	}
 	p.addOnce(p.Index.Place(f, p.Positions[whole.String()]), id)
 	return true
@@ -230,8 +231,9 @@ func (p *Package) templateField(pos token.Pos, needed string, at finding.Path) b
 		if template == "" || slices.Contains(names, id.Name) || !slices.Contains(p.Index.Labels(sel.X, 0), id.Name) {
 			continue
 		}
-		f := finding.Finding{At: at[:2], Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", Path: at[:2].String(),
-			Message: template + " needs " + id.Name + ": " + needed, Help: "add " + id.Name + ": ... to what is between the braces"}}
+		f := finding.New("missing-value", at[:2], finding.AtValue,
+			template+" needs "+id.Name+": "+needed, "add "+id.Name+": ... to what is between the braces")
+		f.Path = at[:2].String()
 		node := ast.Node(sel.X)
 		for _, st := range given {
 			for _, d := range st.Elts {
@@ -241,7 +243,8 @@ func (p *Package) templateField(pos token.Pos, needed string, at finding.Path) b
 				}
 				if label, ok := source.FieldLabel(field); ok && finding.Nearest(id.Name, []string{label}) != "" {
 					node = field.Label
-					f.Code, f.Message = "unknown-field", template+" has no field "+strconv.Quote(label)
+					f.Recode("unknown-field")
+					f.Message = template + " has no field " + strconv.Quote(label)
 					f.Suggestion, f.Help = id.Name, finding.DidYouMean(id.Name)
 				}
 			}

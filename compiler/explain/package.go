@@ -142,7 +142,7 @@ func (p *Package) positionOf(v cue.Value) token.Pos {
 		}
 	}
 	if src := p.Index.SourceOf(pos); src != nil && v.IncompleteKind() == cue.StructKind {
-		if field, ok := src.WithoutBraces()[pos.Offset()]; ok {
+		if field, ok := src.Braceless()[pos.Offset()]; ok {
 			return field.Label.Pos()
 		}
 	}

@@ -1,6 +1,9 @@
 package finding
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -8,10 +11,13 @@ import (
 type Code struct {
 	// Name is the slug that findings carry, such as "unknown-field".
 	Name string
-	// Severity is that of most of its findings. What an error says of a call's
-	// message is a warning where only the semantic event of that name has the
-	// rule.
+	// Severity is that of its findings. Two things give a finding another one: Also,
+	// and [Finding.InSemanticEvent].
 	Severity diagnostic.Severity
+	// Also is the severity of those of its findings that are made with
+	// [Finding.Otherwise], "" if there are none. When says which these are.
+	Also diagnostic.Severity
+	When string
 	// Comparing says that such a finding comes from comparing automations with
 	// each other.
 	Comparing bool
@@ -19,14 +25,12 @@ type Code struct {
 
 // Codes lists all kinds of findings that the compiler has, by name.
 func Codes() []Code {
-	out := make([]Code, len(Table))
-	copy(out, Table)
-	return out
+	return slices.Clone(table)
 }
 
-// Table are in order of their names; a test compares them with what the compiler
-// reports.
-var Table = []Code{
+// table has the codes in order of their names. A test compares them with the codes
+// that the rooms of the compiler report.
+var table = []Code{
 	{Name: "broken-import", Severity: diagnostic.Error},
 	{Name: "broken-plan", Severity: diagnostic.Error},
 	{Name: "conflicting-fields", Severity: diagnostic.Error},
@@ -46,7 +50,8 @@ var Table = []Code{
 	{Name: "header-case", Severity: diagnostic.Warning},
 	{Name: "import-cycle", Severity: diagnostic.Error},
 	{Name: "import-name", Severity: diagnostic.Error},
-	{Name: "invalid-header", Severity: diagnostic.Error},
+	{Name: "invalid-header", Severity: diagnostic.Error,
+		Also: diagnostic.Warning, When: "a character that is not ASCII: many servers refuse it, and some take it"},
 	{Name: "invalid-key", Severity: diagnostic.Error},
 	{Name: "invalid-time", Severity: diagnostic.Error},
 	{Name: "invalid-url", Severity: diagnostic.Error},
@@ -65,7 +70,8 @@ var Table = []Code{
 	{Name: "module-file", Severity: diagnostic.Error},
 	{Name: "module-unavailable", Severity: diagnostic.Error},
 	{Name: "nested-project", Severity: diagnostic.Error},
-	{Name: "no-package", Severity: diagnostic.Error},
+	{Name: "no-package", Severity: diagnostic.Error,
+		Also: diagnostic.Warning, When: "the file holds nothing but comments"},
 	{Name: "no-project", Severity: diagnostic.Error},
 	{Name: "not-an-automation", Severity: diagnostic.Error},
 	{Name: "number-precision", Severity: diagnostic.Error},
@@ -82,7 +88,8 @@ var Table = []Code{
 	{Name: "property-type", Severity: diagnostic.Warning, Comparing: true},
 	{Name: "reserved-header", Severity: diagnostic.Error},
 	{Name: "schema-version", Severity: diagnostic.Warning},
-	{Name: "secret-in-code", Severity: diagnostic.Error},
+	{Name: "secret-in-code", Severity: diagnostic.Error,
+		Also: diagnostic.Warning, When: "only the name of a header makes one think that its value is a secret"},
 	{Name: "set-by-segment", Severity: diagnostic.Warning},
 	{Name: "stray-blanks", Severity: diagnostic.Error},
 	{Name: "syntax-error", Severity: diagnostic.Error},
@@ -116,10 +123,9 @@ var Table = []Code{
 
 // CodeOf looks a code up by its name.
 func CodeOf(name string) (Code, bool) {
-	for _, c := range Table {
-		if c.Name == name {
-			return c, true
-		}
+	i, ok := slices.BinarySearchFunc(table, name, func(c Code, name string) int { return strings.Compare(c.Name, name) })
+	if !ok {
+		return Code{}, false
 	}
-	return Code{}, false
+	return table[i], true
 }

@@ -2,6 +2,7 @@ package finding
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,7 +11,47 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
+// Diagnose returns a diagnostic of a code, with the severity that the table of codes
+// gives it. A code that the table does not have would be an error; a test holds that
+// there is none.
+func Diagnose(code string, d diagnostic.Diagnostic) diagnostic.Diagnostic {
+	d.Code, d.Severity = code, diagnostic.Error
+	if c, ok := CodeOf(code); ok {
+		d.Severity = c.Severity
+	}
+	return d
+}
+
+// New returns a finding of a code about the value at a path, with the severity that
+// the table of codes gives it.
+func New(code string, at Path, spot Spot, message, help string) Finding {
+	return Finding{At: at, Spot: spot, Diagnostic: Diagnose(code, diagnostic.Diagnostic{Message: message, Help: help})}
+}
+
+// Recode gives a finding another code, which knows better, and its severity.
+func (f *Finding) Recode(code string) { f.Diagnostic = Diagnose(code, f.Diagnostic) }
+
+// Otherwise gives a finding the other severity that its code has, in the situation
+// that the table describes.
+func (f *Finding) Otherwise() {
+	if c, _ := CodeOf(f.Code); c.Also != "" {
+		f.Severity = c.Also
+	}
+}
+
+// InSemanticEvent makes a warning of a finding about a track call that only has the
+// name of a semantic event: the event's rules are not those of the call, and the
+// author may not have meant them.
+func (f *Finding) InSemanticEvent(event string) {
+	f.Severity = diagnostic.Warning
+	f.Message = fmt.Sprintf("in Segment's semantic event %q, %s", event, f.Message)
+}
+
+// IsError reports whether a finding is an error.
 func IsError(f Finding) bool { return f.Severity == diagnostic.Error }
+
+// AnyError reports whether one of some findings is an error.
+func AnyError(found []Finding) bool { return slices.ContainsFunc(found, IsError) }
 
 // A Spot says which part of a field a finding is about.
 type Spot int

@@ -72,9 +72,9 @@ func reread(v, out any) bool {
 
 // NoSource is the finding about a project without a source for its messages.
 func NoSource(disk *workspace.Disk) (diagnostic.Diagnostic, error) {
-	f := finding.Finding{At: finding.Path{"sources"}, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-source",
-		Message: "the project has no source that could receive its messages",
-		Help:    `add one: sources: segment: writeKey: secret: "SEGMENT_WRITE_KEY"`}}
+	f := finding.New("unknown-source", finding.Path{"sources"}, finding.AtLabel,
+		"the project has no source that could receive its messages",
+		`add one: sources: segment: writeKey: secret: "SEGMENT_WRITE_KEY"`)
 	p, err := resolve.NewReader(disk, nil, nil).Open(".", "", []string{config.ProjectFile})
 	if err != nil {
 		return f.Diagnostic, err

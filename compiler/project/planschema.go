@@ -53,8 +53,8 @@ func (r *planReader) fromFile(s *schemaPlan) {
 
 // fileProblem reports that the plan's JSON file can't be used.
 func (r *planReader) fileProblem(help, format string, args ...any) {
-	r.Add(finding.Finding{At: finding.Path{explain.PlanField, "jsonSchema"}, Diagnostic: diagnostic.Diagnostic{
-		Severity: diagnostic.Error, Code: "broken-plan", Message: fmt.Sprintf(format, args...), Help: help}}, token.NoPos)
+	at := finding.Path{explain.PlanField, "jsonSchema"}
+	r.Add(finding.New("broken-plan", at, finding.AtValue, fmt.Sprintf(format, args...), help), token.NoPos)
 }
 
 // jsonProblem reports a mistake within the plan's JSON file.
@@ -67,8 +67,8 @@ func (r *planReader) jsonProblem(name string, err error, help string) {
 			text = "it is no JSON: " + err.Error()
 		}
 	}
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "broken-plan", File: name,
-		Message: "the tracking plan can't be read: " + text, Help: help}
+	d := finding.Diagnose("broken-plan", diagnostic.Diagnostic{File: name,
+		Message: "the tracking plan can't be read: " + text, Help: help})
 	for _, pos := range cueerrors.Positions(first) {
 		if r.Loader.Relative(pos.Filename()) == name {
 			d.Range = source.RangeOf(pos, pos)

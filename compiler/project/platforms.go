@@ -122,8 +122,8 @@ func platformProblem(p *explain.Package, problem description.Problem, at finding
 		p.CueErrors(problem.Cause, nil)
 	}
 	if len(p.Found) == before {
-		f := finding.Finding{At: path, Spot: spot, Diagnostic: diagnostic.Diagnostic{Severity: diagnostic.Error, Code: problem.Code,
-			Message: problem.Message, Help: problem.Help, Suggestion: problem.Suggestion}}
+		f := finding.New(problem.Code, path, spot, problem.Message, problem.Help)
+		f.Suggestion = problem.Suggestion
 		if problem.Cause != nil {
 			f.Message += ": " + explain.Shown(strings.Join(strings.Fields(problem.Cause.Error()), " "))
 		}
@@ -135,7 +135,8 @@ func platformProblem(p *explain.Package, problem description.Problem, at finding
 	}
 	// One mistake in a mapping gives one finding: what else CUE says follows.
 	d := p.Found[before]
-	d.Code, d.Message = "platform-mapping", problem.Message+": "+d.Message
+	d = finding.Diagnose("platform-mapping", d)
+	d.Message = problem.Message + ": " + d.Message
 	p.Found = append(p.Found[:before], d)
 	refineMappings(p, before)
 }

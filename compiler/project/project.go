@@ -70,9 +70,9 @@ func Open(ctx context.Context, disk *workspace.Disk, guard func() (*diagnostic.D
 
 // noProject is the finding about a folder without segue.cue.
 func noProject(root string) diagnostic.Diagnostic {
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "no-project", File: config.ProjectFile,
+	d := finding.Diagnose("no-project", diagnostic.Diagnostic{File: config.ProjectFile,
 		Message: "this folder is not a segue project: it has no segue.cue",
-		Help:    "run segue init to make one, or name the project's folder: segue -C DIR COMMAND"}
+		Help:    "run segue init to make one, or name the project's folder: segue -C DIR COMMAND"})
 	for dir := filepath.Dir(root); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, config.ProjectFile)); err == nil {
 			rel, _ := filepath.Rel(root, dir)

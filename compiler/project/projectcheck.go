@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -104,9 +103,9 @@ func checkBase(c *check.Checker, of any, field string, at finding.Path) {
 		return // its shape says so
 	}
 	at = at.With(field)
-	u, err := url.Parse(v)
+	u := check.AbsoluteURL(v)
 	switch {
-	case err != nil || u.Hostname() == "" || !check.ValidPort(u):
+	case u == nil:
 		w := c.Report("invalid-url", at, finding.AtValue, "%s is not an absolute http or https URL: %q", at, v)
 		w.Help = check.PatternHelp(at)
 	case u.User != nil:
@@ -202,10 +201,10 @@ func checkPackageClause(p *explain.Package) {
 	for _, s := range p.Index.Sources {
 		for _, d := range s.Syntax.Decls {
 			if clause, ok := d.(*ast.Package); ok {
-				p.Found = append(p.Found, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "project-package", File: s.Name,
+				p.Found = append(p.Found, finding.Diagnose("project-package", diagnostic.Diagnostic{File: s.Name,
 					Range:   p.Index.NodeRange(clause),
 					Message: config.ProjectFile + " has a package clause, which would make it a part of the package " + clause.Name.Name + " beside it",
-					Help:    "remove the line"})
+					Help:    "remove the line"}))
 			}
 		}
 	}
@@ -230,15 +229,15 @@ func moduleFinding(disk *workspace.Disk) *diagnostic.Diagnostic {
 	if _, err = modfile.ParseNonStrict(content, name); err == nil {
 		return nil
 	}
-	d := &diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "module-file", File: name,
-		Message: "the module file is wrong", Help: `write it as in module: "example.com/growth@v0" and language: version: "v0.17.0"`}
+	d := finding.Diagnose("module-file", diagnostic.Diagnostic{File: name,
+		Message: "the module file is wrong", Help: `write it as in module: "example.com/growth@v0" and language: version: "v0.17.0"`})
 	if len(content) > 0 {
 		d.Range = source.ContentRange(content, 0, source.TokenEnd(content, 0))
 	}
 	if _, broken := parser.ParseFile(name, content); broken != nil {
 		m := source.ComplaintOf(content, broken)
 		d.Message, d.Help, d.Suggestion, d.Range = m.Message, m.Help, m.Suggestion, source.ContentRange(content, m.From, m.To)
-		return d
+		return &d
 	}
 	if list := cueerrors.Errors(err); len(list) > 0 {
 		if at := languageVersion.FindSubmatchIndex(content); at != nil && strings.Contains(source.PlainMessage(list[0]), "language version") {
@@ -253,5 +252,5 @@ func moduleFinding(disk *workspace.Disk) *diagnostic.Diagnostic {
 			}
 		}
 	}
-	return d
+	return &d
 }

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
 
@@ -40,10 +39,10 @@ func (p *Package) DeclaredTwice() {
 	}
 	here, there := source.NewIndex(own), source.NewIndex(above)
 	for _, name := range h.Both {
-		f := finding.Finding{At: finding.Path{"automations", name}, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{
-			Severity: diagnostic.Error, Code: "duplicate-key", Key: finding.KeyOf(p.Dir, name),
-			Message: fmt.Sprintf("%s is declared here and in a folder above, in the same package", name),
-			Help:    "declare it in one folder, or give one of them another name"}}
+		f := finding.New("duplicate-key", finding.Path{"automations", name}, finding.AtLabel,
+			name+" is declared here and in a folder above, in the same package",
+			"declare it in one folder, or give one of them another name")
+		f.Key = finding.KeyOf(p.Dir, name)
 		d := here.Place(f, token.NoPos)
 		other := there.Place(f, token.NoPos)
 		d.Related = []diagnostic.Related{{Message: "the other one", File: other.File, Range: other.Range}}
@@ -66,8 +65,8 @@ func (p *Package) DeclaredAgain(name string, from int) {
 	}
 	p.Found = append(p.Found[:from], slices.DeleteFunc(p.Found[from:], conflict)...)
 	first, second := whole[0].Field.Label, whole[1].Field.Label
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "duplicate-key", Path: at.String(), Key: finding.KeyOf(p.Dir, name),
-		Message: name + " is declared twice in the package, with different contents", Help: "give one of them another name"}
+	d := finding.Diagnose("duplicate-key", diagnostic.Diagnostic{Path: at.String(), Key: finding.KeyOf(p.Dir, name),
+		Message: name + " is declared twice in the package, with different contents", Help: "give one of them another name"})
 	if src := p.Index.SourceOf(second.Pos()); src != nil {
 		d.File, d.Range = src.Name, p.Index.NodeRange(second)
 	}
@@ -91,10 +90,10 @@ func (p *Package) DeclaredEachTurn(name string, from int) {
 			continue
 		}
 		p.Found = append(p.Found[:from], slices.DeleteFunc(p.Found[from:], conflict)...)
-		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "duplicate-key", Key: finding.KeyOf(p.Dir, name),
+		d := finding.Diagnose("duplicate-key", diagnostic.Diagnostic{Key: finding.KeyOf(p.Dir, name),
 			Path: finding.Path{"automations", name}.String(), File: s.Name, Range: p.Index.NodeRange(label),
 			Message: "every turn of the loop declares the same automation, " + name,
-			Help:    "make the name of what the loop goes through, as in \"" + name + "-\\(" + clauses[len(clauses)-1] + ")\""}
+			Help:    "make the name of what the loop goes through, as in \"" + name + "-\\(" + clauses[len(clauses)-1] + ")\""})
 		if id, ok := label.(*ast.Ident); ok && slices.Contains(clauses, id.Name) {
 			d.Suggestion = "(" + id.Name + ")"
 			d.Help = "write " + d.Suggestion + " for the value of " + id.Name

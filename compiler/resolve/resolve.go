@@ -113,7 +113,8 @@ func (r *resolver) file() {
 // report adds a finding about a part of the file.
 func (r *resolver) report(code string, n ast.Node, message, help string) *diagnostic.Diagnostic {
 	at := source.PathAt(r.src.Syntax, n.Pos())
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: code, File: r.src.Name, Range: r.Index.NodeRange(n), Message: message, Help: help, Path: at.String()}
+	d := finding.Diagnose(code, diagnostic.Diagnostic{
+		Path: at.String(), File: r.src.Name, Range: r.Index.NodeRange(n), Message: message, Help: help})
 	if len(at) > 1 && at[0] == "automations" {
 		d.Key = path.Join(r.Dir, at[1].(string))
 	}

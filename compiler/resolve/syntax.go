@@ -6,6 +6,7 @@ import (
 
 	"cuelang.org/go/cue/ast"
 
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -24,8 +25,8 @@ func (p *Package) syntaxErrors(s *source.File, broken error) *ast.File {
 	content, lastLine, lastHelp := slices.Clone(s.Content), -1, ""
 	for range maxSyntaxErrors {
 		m := source.ComplaintOf(content, broken)
-		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "syntax-error", File: s.Name,
-			Message: m.Message, Help: m.Help, Suggestion: m.Suggestion, Range: source.ContentRange(s.Content, m.From, m.To)}
+		d := finding.Diagnose("syntax-error", diagnostic.Diagnostic{File: s.Name,
+			Message: m.Message, Help: m.Help, Suggestion: m.Suggestion, Range: source.ContentRange(s.Content, m.From, m.To)})
 		// Lines that follow each other with one remedy are one mistake.
 		if d.Help != lastHelp || d.Range.Start.Line > lastLine+1 {
 			p.Found = append(p.Found, d)

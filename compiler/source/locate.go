@@ -27,9 +27,9 @@ type File struct {
 	bare map[int]*ast.Field
 }
 
-// WithoutBraces returns the fields whose value is a struct without braces, by
+// Braceless returns the fields whose value is a struct without braces, by
 // the offset at which it starts.
-func (s *File) WithoutBraces() map[int]*ast.Field {
+func (s *File) Braceless() map[int]*ast.Field {
 	if s.bare == nil {
 		s.bare = map[int]*ast.Field{}
 		ast.Walk(s.Syntax, func(n ast.Node) bool {

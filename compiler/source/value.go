@@ -14,28 +14,6 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// WithoutBraces copies a decoded value without what looks like placeholders.
-func WithoutBraces(v any) any {
-	switch v := v.(type) {
-	case string:
-		return strings.NewReplacer("{", "_", "}", "_").Replace(v)
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = WithoutBraces(e)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = WithoutBraces(e)
-		}
-		return out
-	default:
-		return v
-	}
-}
-
 // errNotStruct is the error of a value that has elements where fields are wanted.
 var errNotStruct = errors.New("not a struct")
 
