@@ -20,9 +20,9 @@ import (
 
 // An advisor compares the automations of a project.
 type advisor struct {
-	evaluation *evaluation
-	all        []*compiled // in file order
-	remarks    []remark
+	compilation *compilation
+	all         []*compiled // in file order
+	remarks     []remark
 }
 
 // A remark is a finding about an automation that has to do with another one.
@@ -38,8 +38,8 @@ type remark struct {
 // compare returns the findings, which were complete but for this, with the
 // advice that comes from comparing automations. partial says that not all of the
 // project was compiled.
-func (e *evaluation) compare(all []*compiled, found diagnostic.List, partial bool) (diagnostic.List, error) {
-	a := &advisor{evaluation: e, all: all}
+func (c *compilation) compare(all []*compiled, found diagnostic.List, partial bool) (diagnostic.List, error) {
+	a := &advisor{compilation: c, all: all}
 	slices.SortStableFunc(a.all, func(a, b *compiled) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File),
 			cmp.Compare(a.Place.Offset, b.Place.Offset), cmp.Compare(a.Automation.Key, b.Automation.Key))
@@ -254,12 +254,12 @@ func (a *advisor) types() {
 				if f.name == right.name {
 					continue
 				}
-				at := c.field(s.field, f.name)
+				at := fieldOf(c, s.field, f.name)
 				where := "in "
 				if s.event != "" {
 					where = "of the same event in "
 				}
-				w := a.remark(c, "property-type", at, finding.AtValue, right.users[0], right.users[0].field(s.field, right.name), "here it is "+right.name,
+				w := a.remark(c, "property-type", at, finding.AtValue, right.users[0], fieldOf(right.users[0], s.field, right.name), "here it is "+right.name,
 					"%s is %s here, and %s %s%s", at, f.name, right.name, where, right.among())
 				w.Help = "send one type only: a warehouse or destination goes by the type that it saw first, and loses what has the other"
 			}
@@ -269,7 +269,7 @@ func (a *advisor) types() {
 
 // field returns the path, below the automation, of the first field of a name and
 // type.
-func (c *compiled) field(name, kind string) finding.Path {
+func fieldOf(c *compiled, name, kind string) finding.Path {
 	block := check.MessageBlock(c.Facts.Call)
 	found := finding.Path{"payload", block}
 	var payload map[string]any
@@ -318,8 +318,8 @@ func (a *advisor) cases() {
 				if slices.Contains(right.users, c) {
 					continue // it sends both, and so knows what it does
 				}
-				at, other := c.named(plain, f.name), right.users[0]
-				w := a.remark(c, "mixed-case", at, finding.AtLabel, other, other.named(plain, right.name), "the other spelling",
+				at, other := namedField(c, plain, f.name), right.users[0]
+				w := a.remark(c, "mixed-case", at, finding.AtLabel, other, namedField(other, plain, right.name), "the other spelling",
 					"the trait %s is called %s in %s", f.name, right.name, right.among())
 				w.Suggestion, w.Help = right.name, "write "+right.name+" everywhere: for Segment these are two traits"
 			}
@@ -328,10 +328,10 @@ func (a *advisor) cases() {
 }
 
 // named returns the path of a trait by its plain name and its own spelling.
-func (c *compiled) named(plain, name string) finding.Path {
+func namedField(c *compiled, plain, name string) finding.Path {
 	for _, f := range c.Facts.Fields {
 		if lastStep(f.Name) == name && plainCase(f.Name) == plain {
-			return c.field(f.Name, "")
+			return fieldOf(c, f.Name, "")
 		}
 	}
 	return nil
@@ -360,16 +360,16 @@ func (a *advisor) remark(c *compiled, code string, at finding.Path, spot finding
 		}
 	}
 	a.remarks = append(a.remarks, remark{
-		Finding: finding.Finding{At: c.path(at), Spot: spot, Diagnostic: diagnostic.Diagnostic{
+		Finding: finding.Finding{At: pathOf(c, at), Spot: spot, Diagnostic: diagnostic.Diagnostic{
 			Severity: diagnostic.Warning, Code: code, Message: fmt.Sprintf(format, args...)}},
 		about: c, other: other,
-		related: finding.Finding{At: other.path(otherAt), Spot: spot, Diagnostic: diagnostic.Diagnostic{Message: related}},
+		related: finding.Finding{At: pathOf(other, otherAt), Spot: spot, Diagnostic: diagnostic.Diagnostic{Message: related}},
 	})
 	return &a.remarks[len(a.remarks)-1]
 }
 
 // path is the path of a value below an automation.
-func (c *compiled) path(at finding.Path) finding.Path {
+func pathOf(c *compiled, at finding.Path) finding.Path {
 	return finding.Path{"automations", c.Name}.With(at...)
 }
 
@@ -392,7 +392,7 @@ func (a *advisor) silence() {
 func (a *advisor) unused() {
 	for _, c := range a.all {
 		for _, code := range c.Facts.Pending {
-			a.remarks = append(a.remarks, remark{about: c, Finding: check.UnusedAllow(c.path(finding.Path{"allow", code}))})
+			a.remarks = append(a.remarks, remark{about: c, Finding: check.UnusedAllow(pathOf(c, finding.Path{"allow", code}))})
 		}
 	}
 }
@@ -421,7 +421,7 @@ func (a *advisor) place() (diagnostic.List, error) {
 	if len(packages) == 0 {
 		return nil, nil
 	}
-	x := a.evaluation.explainer()
+	x := a.compilation.explainer()
 	for _, at := range slices.SortedFunc(maps.Keys(packages), func(p, q folder) int {
 		return cmp.Or(cmp.Compare(p.dir, q.dir), cmp.Compare(p.pkg, q.pkg))
 	}) {
@@ -430,7 +430,7 @@ func (a *advisor) place() (diagnostic.List, error) {
 			return nil, err
 		}
 		for _, w := range packages[at] {
-			*w.found = p.Index.Place(w.what, w.about.Place.position(a.evaluation.loader))
+			*w.found = p.Index.Place(w.what, w.about.Place.position(a.compilation.loader))
 		}
 	}
 	for i, d := range others {

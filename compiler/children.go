@@ -79,7 +79,7 @@ func (c *child) do(work *limits.Work) error {
 		if ask.Tests {
 			tests = &testRun{only: regexpOf(ask.Only)}
 		}
-		if c.work, err = newEvaluation(o, ask.Target, ask.Patterns, tests); err != nil {
+		if c.work, err = newEvaluation(o.disk, o.project, ask.Target, ask.Patterns, tests); err != nil {
 			return err
 		}
 		c.run = ask.Run
@@ -115,12 +115,12 @@ func (a commission) open(ctx context.Context) (*opened, error) {
 }
 
 // inChildren evaluates folders in child processes, and gives what each comes to.
-func (e *evaluation) inChildren(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
-	ask := commission{Run: rand.Text(), Dir: e.disk.Dir, Unsaved: e.unsaved, Target: e.target, Patterns: e.patterns}
-	if e.tests != nil {
+func (c *compilation) inChildren(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
+	ask := commission{Run: rand.Text(), Dir: c.disk.Dir, Unsaved: c.unsaved, Target: c.target, Patterns: c.patterns}
+	if c.tests != nil {
 		ask.Tests = true
-		if e.tests.only != nil {
-			ask.Only = e.tests.only.String()
+		if c.tests.only != nil {
+			ask.Only = c.tests.only.String()
 		}
 	}
 	shared, err := json.Marshal(ask)
@@ -128,12 +128,12 @@ func (e *evaluation) inChildren(ctx context.Context, dirs []string, done func(di
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(e.opts.workers())
+	group.SetLimit(c.opts.workers())
 	results := make(chan func(), 1)
 	go func() {
 		defer close(results)
 		for chunk := range slices.Chunk(dirs, chunkSize) {
-			group.Go(func() error { return e.childChunk(ctx, shared, chunk, results, done) })
+			group.Go(func() error { return c.childChunk(ctx, shared, chunk, results, done) })
 		}
 		_ = group.Wait() // asked for below
 	}()
@@ -144,19 +144,19 @@ func (e *evaluation) inChildren(ctx context.Context, dirs []string, done func(di
 }
 
 // childChunk evaluates some folders in a child.
-func (e *evaluation) childChunk(ctx context.Context, shared []byte, dirs []string, results chan<- func(), done func(dir string, packages []pkg)) error {
+func (c *compilation) childChunk(ctx context.Context, shared []byte, dirs []string, results chan<- func(), done func(dir string, packages []pkg)) error {
 	task := limits.Task{Shared: shared}
 	for _, dir := range dirs {
-		task.Items = append(task.Items, limits.Item{Payload: []byte(dir), Limits: e.opts.Limits.Or(e.project.EvaluationLimits()).Or(limits.For(e.loader.Sizes[dir]))})
+		task.Items = append(task.Items, limits.Item{Payload: []byte(dir), Limits: c.opts.Limits.Or(c.project.EvaluationLimits()).Or(limits.For(c.loader.Sizes[dir]))})
 	}
 	var failure error
-	err := e.opts.Children.Do(ctx, task, func(item int, result []byte, err error) {
+	err := c.opts.Children.Do(ctx, task, func(item int, result []byte, err error) {
 		dir := dirs[item]
 		var over *limits.Overrun
 		var packages []pkg
 		switch {
 		case errors.As(err, &over):
-			packages = []pkg{{Dir: dir, Found: findings{givenUp(dir, over, e.firstFile(dir))}}}
+			packages = []pkg{{Dir: dir, Found: findings{givenUp(dir, over, c.firstFile(dir))}}}
 		case err == nil:
 			err = json.Unmarshal(result, &packages)
 			fallthrough
@@ -198,8 +198,8 @@ func (o Options) projectOverrun(ctx context.Context, disk *workspace.Disk, unsav
 }
 
 // firstFile names the first file of a folder.
-func (e *evaluation) firstFile(dir string) string {
-	entries, err := e.loader.Disk.ReadDir(dir)
+func (c *compilation) firstFile(dir string) string {
+	entries, err := c.loader.Disk.ReadDir(dir)
 	if err != nil {
 		return dir
 	}

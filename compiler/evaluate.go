@@ -8,8 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
@@ -26,6 +24,7 @@ import (
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
 )
 
 // chunkSize is how many packages share a cue.Context. A context keeps all that
@@ -38,15 +37,7 @@ type evaluation struct {
 	project *config.Project
 	disk    *workspace.Disk
 	target  string
-	// patterns are those that have named the dirs, and unsaved the files that are not
-	// as on the disk.
-	patterns []string
-	unsaved  map[string][]byte
-	opts     Options
-	kept     *kept
-	// again says that the session will compile again.
-	again  bool
-	loader *workspace.Loader
+	loader  *workspace.Loader
 	// dirs are the folders whose packages are evaluated.
 	dirs []string
 	// once sets projectDirs, which the explainers share.
@@ -54,6 +45,21 @@ type evaluation struct {
 	projectDirs func() map[string]string
 	// tests says which tests are run, nil for none at all.
 	tests *testRun
+}
+
+// newEvaluation prepares the evaluation of the packages that patterns name.
+func newEvaluation(disk *workspace.Disk, settings *config.Project, target string, patterns []string, tests *testRun) (*evaluation, error) {
+	loader := workspace.NewLoader(disk, schema.Files())
+	loader.Tests = tests != nil
+	all, err := loader.PackageDirs()
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := matching(all, patterns)
+	if err != nil {
+		return nil, err
+	}
+	return &evaluation{project: settings, disk: disk, target: target, loader: loader, dirs: dirs, tests: tests}, nil
 }
 
 // explainer returns one that reads the same files.
@@ -64,58 +70,6 @@ func (e *evaluation) explainer() *resolve.Reader {
 	e.once.Do(func() { e.projectDirs = x.ProjectDirs })
 	x.ProjectDirs = e.projectDirs
 	return x
-}
-
-// run evaluates the packages in the folders. The result is in the order of the
-// folders, whichever is done first.
-func (e *evaluation) run(ctx context.Context) ([]pkg, error) {
-	results := map[string][]pkg{}
-	var mu sync.Mutex
-	done := func(dir string, packages []pkg) {
-		mu.Lock()
-		defer mu.Unlock()
-		results[dir] = packages
-	}
-	keys := e.recall(ctx, done)
-	fresh := func(dir string, packages []pkg) {
-		if key, ok := keys[dir]; ok && e.keepable(packages) {
-			e.keep(ctx, key, packages)
-		}
-		done(dir, packages)
-	}
-	evaluate := e.inChildren
-	if e.opts.Children == nil {
-		evaluate = e.here
-	}
-	for _, way := range []func(context.Context, []string, func(string, []pkg)) error{e.plainPackages, evaluate} {
-		todo := slices.DeleteFunc(slices.Clone(e.dirs), func(dir string) bool { _, known := results[dir]; return known })
-		if err := way(ctx, todo, fresh); err != nil {
-			return nil, err
-		}
-	}
-	var out []pkg
-	for _, dir := range e.dirs {
-		out = append(out, results[dir]...)
-	}
-	return out, nil
-}
-
-// here evaluates folders in this process, and gives what each comes to.
-func (e *evaluation) here(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(e.opts.workers())
-	for chunk := range slices.Chunk(dirs, chunkSize) {
-		group.Go(func() error {
-			return e.chunk(ctx, chunk, func(i int, f func() ([]pkg, error)) error {
-				packages, err := f()
-				if err == nil {
-					done(chunk[i], packages)
-				}
-				return err
-			})
-		})
-	}
-	return group.Wait()
 }
 
 // chunk evaluates the packages of some folders in a context of their own. each is
@@ -400,40 +354,6 @@ func (e *evaluation) withhold(out *pkg, refused error, awaits []string) error {
 	return nil
 }
 
-// released are the withheld findings of packages that CUE refuses though no package
-// that they import has an error.
-func released(packages []pkg) (diagnostic.List, error) {
-	folders := map[string][]*pkg{}
-	for i := range packages {
-		p := &packages[i]
-		folders[p.Dir] = append(folders[p.Dir], p)
-	}
-	var explained func(awaits []string, seen map[string]bool) bool
-	explained = func(awaits []string, seen map[string]bool) bool {
-		return slices.ContainsFunc(awaits, func(dir string) bool {
-			if seen[dir] {
-				return false
-			}
-			seen[dir] = true
-			return slices.ContainsFunc(folders[dir], func(p *pkg) bool {
-				return p.Found.hasErrors() || explained(p.Awaits, seen)
-			})
-		})
-	}
-	var out diagnostic.List
-	for i := range packages {
-		p := &packages[i]
-		if len(p.Awaits) == 0 || explained(p.Awaits, map[string]bool{}) {
-			continue
-		}
-		if p.Unexplained != "" {
-			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %s", p.Dir, p.Unexplained)
-		}
-		out = append(out, p.Withheld...)
-	}
-	return out, nil
-}
-
 // explainAutomations checks every automation of a package that was evaluated
 // leniently.
 func (e *evaluation) explainAutomations(p *explain.Package, value cue.Value, known map[string]candidate) {
@@ -526,29 +446,6 @@ func (e *evaluation) explainDefinitions(p *explain.Package, value cue.Value) {
 		}
 		p.AddAll(m.Found, "", v.Pos())
 	}
-}
-
-// duplicate reports that two packages claim one key.
-func (e *evaluation) duplicate(second, first *compiled) (diagnostic.Diagnostic, error) {
-	x := e.explainer()
-	place := func(c *compiled) (diagnostic.Diagnostic, error) {
-		p, err := x.Open(c.of.Dir, c.of.Name, nil)
-		if err != nil {
-			return diagnostic.Diagnostic{}, err
-		}
-		f := finding.Finding{At: finding.Path{"automations", c.Name}, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{
-			Severity: diagnostic.Error, Code: "duplicate-key", Key: c.Automation.Key,
-			Message: fmt.Sprintf("two automations have the key %s", c.Automation.Key),
-			Help:    "give one of them another name"}}
-		return p.Index.Place(f, token.NoPos), nil
-	}
-	d, err := place(second)
-	if err != nil {
-		return d, err
-	}
-	other, err := place(first)
-	d.Related = []diagnostic.Related{{Message: "the other one", File: other.File, Range: other.Range}}
-	return d, err
 }
 
 // message prepares an automation for its checks.

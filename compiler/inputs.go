@@ -66,25 +66,25 @@ func newInputs(e *evaluation) *inputs {
 }
 
 // keys prepares the keys of an evaluation. It returns false if its results can't be kept.
-func (e *evaluation) keys() (*inputs, bool) {
-	if e.opts.Version == "" || e.project.Gaps != nil {
+func (c *compilation) keys() (*inputs, bool) {
+	if c.opts.Version == "" || c.project.Gaps != nil {
 		return nil, false
 	}
-	in := newInputs(e)
-	facts, err := e.facts()
+	in := newInputs(c.evaluation)
+	facts, err := c.facts()
 	if err != nil {
 		return nil, false
 	}
 	h := sha256.New()
-	put(h, "segue/package/v1", e.opts.Version, schema.Version(), string(facts))
+	put(h, "segue/package/v1", c.opts.Version, schema.Version(), string(facts))
 	for _, name := range []string{workspace.ModuleFileName, workspace.LocalModuleFileName} {
-		content, err := e.disk.Read(name)
-		if err != nil && e.disk.Exists(name) {
+		content, err := c.disk.Read(name)
+		if err != nil && c.disk.Exists(name) {
 			return nil, false
 		}
 		put(h, name, string(content))
 	}
-	if plan := e.project.Plan; plan != nil {
+	if plan := c.project.Plan; plan != nil {
 		// The tracking plan is more than values: it is what its files say.
 		names := append([]string{config.ProjectFile}, plan.Files...)
 		if _, clear := in.closure(h, nil, names); !clear {
@@ -96,20 +96,20 @@ func (e *evaluation) keys() (*inputs, bool) {
 }
 
 // facts are the parts of segue.cue that the results of packages depend on.
-func (e *evaluation) facts() ([]byte, error) {
+func (c *compilation) facts() ([]byte, error) {
 	type placeholder struct {
 		automation.Placeholder
 		Declared bool
 	}
 	catalog := map[string]placeholder{}
-	for name, p := range e.project.Catalog {
+	for name, p := range c.project.Catalog {
 		catalog[name] = placeholder{p, p.Declared}
 	}
 	tests := "none"
-	if e.tests != nil {
+	if c.tests != nil {
 		tests = "all"
-		if e.tests.only != nil {
-			tests = "only " + e.tests.only.String()
+		if c.tests.only != nil {
+			tests = "only " + c.tests.only.String()
 		}
 	}
 	return json.Marshal(struct {
@@ -117,7 +117,7 @@ func (e *evaluation) facts() ([]byte, error) {
 		Sources  map[string]config.Source
 		Triggers config.TriggerNames
 		Tests    string
-	}{catalog, e.project.SourcesOf(e.target), e.project.Triggers, tests})
+	}{catalog, c.project.SourcesOf(c.target), c.project.Triggers, tests})
 }
 
 // key returns the key of a folder's results, false if there is none.
@@ -341,9 +341,9 @@ func put(h hash.Hash, texts ...string) {
 
 // keepable reports whether results depend on nothing but their inputs, and hold
 // nothing that others must not see.
-func (e *evaluation) keepable(packages []pkg) bool {
+func (c *compilation) keepable(packages []pkg) bool {
 	for _, p := range packages {
-		if p.Volatile || p.Unexplained != "" || len(p.Awaits) > 0 || p.Found.hasErrors() || !e.harmless(p.Found) {
+		if p.Volatile || p.Unexplained != "" || len(p.Awaits) > 0 || p.Found.hasErrors() || !c.harmless(p.Found) {
 			return false
 		}
 	}
@@ -351,10 +351,10 @@ func (e *evaluation) keepable(packages []pkg) bool {
 }
 
 // harmless reports whether no finding has something in it that looks like a credential.
-func (e *evaluation) harmless(found findings) bool {
+func (c *compilation) harmless(found findings) bool {
 	for _, d := range found {
 		shown := diagnostic.List{d}
-		credential.Conceal(e.disk.Read, shown)
+		credential.Conceal(c.disk.Read, shown)
 		if shown[0].Confidential || shown[0].Message != d.Message || shown[0].Help != d.Help || shown[0].Path != d.Path {
 			return false
 		}

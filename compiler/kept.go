@@ -42,20 +42,20 @@ func (k *kept) put(key cache.Key, packages []pkg) {
 
 // recall gives the results that were kept, and returns the keys by which others can be,
 // by folder.
-func (e *evaluation) recall(ctx context.Context, done func(dir string, packages []pkg)) map[string]cache.Key {
-	e.kept.begin()
-	if e.opts.Cache == nil && len(e.kept.last) == 0 && !e.again {
+func (c *compilation) recall(ctx context.Context, done func(dir string, packages []pkg)) map[string]cache.Key {
+	c.kept.begin()
+	if c.opts.Cache == nil && len(c.kept.last) == 0 && !c.again {
 		return nil
 	}
-	in, ok := e.keys()
+	in, ok := c.keys()
 	if !ok {
 		return nil
 	}
-	keys := make([]cache.Key, len(e.dirs))
-	known := make([]bool, len(e.dirs))
+	keys := make([]cache.Key, len(c.dirs))
+	known := make([]bool, len(c.dirs))
 	var group errgroup.Group
-	group.SetLimit(e.opts.workers())
-	for i, dir := range e.dirs {
+	group.SetLimit(c.opts.workers())
+	for i, dir := range c.dirs {
 		group.Go(func() error {
 			keys[i], known[i] = in.key(dir)
 			return nil
@@ -65,35 +65,35 @@ func (e *evaluation) recall(ctx context.Context, done func(dir string, packages 
 	byDir := map[string]cache.Key{}
 	var ask []cache.Key
 	var asked []string
-	for i, dir := range e.dirs {
+	for i, dir := range c.dirs {
 		if !known[i] {
 			continue
 		}
 		byDir[dir] = keys[i]
-		if packages, ok := e.kept.get(keys[i]); ok {
+		if packages, ok := c.kept.get(keys[i]); ok {
 			done(dir, packages)
 		} else {
 			ask, asked = append(ask, keys[i]), append(asked, dir)
 		}
 	}
-	e.opts.Cache.GetAll(ctx, ask, func(i int, value []byte) {
+	c.opts.Cache.GetAll(ctx, ask, func(i int, value []byte) {
 		var packages []pkg
 		if json.Unmarshal(value, &packages) != nil {
 			return // of another version, whatever its key says
 		}
-		e.kept.put(ask[i], packages)
+		c.kept.put(ask[i], packages)
 		done(asked[i], packages)
 	})
 	return byDir
 }
 
 // keep keeps the results of a folder for the next run.
-func (e *evaluation) keep(ctx context.Context, key cache.Key, packages []pkg) {
-	e.kept.put(key, packages)
-	if e.opts.Cache == nil {
+func (c *compilation) keep(ctx context.Context, key cache.Key, packages []pkg) {
+	c.kept.put(key, packages)
+	if c.opts.Cache == nil {
 		return
 	}
 	if value, err := json.Marshal(packages); err == nil {
-		e.opts.Cache.Put(ctx, key, value)
+		c.opts.Cache.Put(ctx, key, value)
 	}
 }

@@ -31,13 +31,13 @@ type plainReader struct {
 }
 
 // plainPackages decides packages in the folders. What it leaves out is left to CUE.
-func (e *evaluation) plainPackages(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
-	r := plainReader{evaluation: e}
-	if reason := r.unfit(); reason != "" {
+func (c *compilation) plainPackages(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
+	r := plainReader{evaluation: c.evaluation}
+	if reason := r.unfit(); reason != "" || c.opts.EvaluateAll {
 		return nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(e.opts.workers())
+	group.SetLimit(c.opts.workers())
 	for _, dir := range dirs {
 		group.Go(func() error {
 			if ctx.Err() != nil {
@@ -56,8 +56,6 @@ func (e *evaluation) plainPackages(ctx context.Context, dirs []string, done func
 func (r *plainReader) unfit() string {
 	e := r.evaluation
 	switch {
-	case e.opts.EvaluateAll:
-		return "all packages are to be evaluated"
 	case e.tests != nil || e.loader.Tests:
 		return "tests compare with what CUE has evaluated"
 	case e.project.Gaps != nil:

@@ -225,7 +225,7 @@ func plainReasons(t *testing.T, dir string) map[string]error {
 	if o.project == nil {
 		return out
 	}
-	e, err := newEvaluation(o, "", nil, nil)
+	e, err := newEvaluation(o.disk, o.project, "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

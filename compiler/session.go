@@ -145,7 +145,7 @@ func (s *Session) touched(ctx context.Context, names []string) ([]string, error)
 	if err != nil || o.project == nil {
 		return nil, err
 	}
-	e, err := newEvaluation(o, "", nil, nil)
+	e, err := newEvaluation(o.disk, o.project, "", nil, nil)
 	if err != nil || slices.Contains(names, config.ProjectFile) {
 		return e.dirs, err
 	}
@@ -193,7 +193,7 @@ func (s *Session) compileAll(ctx context.Context, target string, patterns []stri
 			return nil, err
 		}
 	}
-	e, err := newEvaluation(o, target, patterns, tests)
+	e, err := newEvaluation(o.disk, o.project, target, patterns, tests)
 	if err != nil {
 		return nil, err
 	}
@@ -203,26 +203,11 @@ func (s *Session) compileAll(ctx context.Context, target string, patterns []stri
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
 			Help:    "run segue init to renew it"})
 	}
-	e.opts, e.unsaved, e.kept, e.again = s.opts, s.unsaved, &s.kept, s.again
-	if result.packages, err = e.run(ctx); err != nil {
+	c := &compilation{evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, kept: &s.kept, again: s.again}
+	if result.packages, err = c.run(ctx); err != nil {
 		return nil, err
 	}
-	return result, e.join(result, len(patterns) > 0)
-}
-
-// newEvaluation prepares the evaluation of the packages that patterns name.
-func newEvaluation(o *opened, target string, patterns []string, tests *testRun) (*evaluation, error) {
-	loader := workspace.NewLoader(o.disk, schema.Files())
-	loader.Tests = tests != nil
-	all, err := loader.PackageDirs()
-	if err != nil {
-		return nil, err
-	}
-	dirs, err := matching(all, patterns)
-	if err != nil {
-		return nil, err
-	}
-	return &evaluation{project: o.project, disk: o.disk, target: target, patterns: patterns, loader: loader, dirs: dirs, tests: tests}, nil
+	return result, c.join(result, len(patterns) > 0)
 }
 
 // workers is how many packages are evaluated at once.

@@ -1,0 +1,183 @@
+package compiler
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue/token"
+	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/project"
+	"github.com/seguehq/segue/diagnostic"
+	"golang.org/x/sync/errgroup"
+)
+
+// A compilation is one run over the packages of a project.
+type compilation struct {
+	*evaluation
+	opts Options
+	// patterns are those that have named the folders, and unsaved the files that are not
+	// as on the disk.
+	patterns []string
+	unsaved  map[string][]byte
+	kept     *kept
+	// again says that the session will compile again.
+	again bool
+}
+
+// run evaluates the packages in the folders. The result is in the order of the
+// folders, whichever is done first.
+func (c *compilation) run(ctx context.Context) ([]pkg, error) {
+	results := map[string][]pkg{}
+	var mu sync.Mutex
+	done := func(dir string, packages []pkg) {
+		mu.Lock()
+		defer mu.Unlock()
+		results[dir] = packages
+	}
+	keys := c.recall(ctx, done)
+	fresh := func(dir string, packages []pkg) {
+		if key, ok := keys[dir]; ok && c.keepable(packages) {
+			c.keep(ctx, key, packages)
+		}
+		done(dir, packages)
+	}
+	rest := c.inChildren
+	if c.opts.Children == nil {
+		rest = c.here
+	}
+	for _, way := range []func(context.Context, []string, func(string, []pkg)) error{c.plainPackages, rest} {
+		todo := slices.DeleteFunc(slices.Clone(c.dirs), func(dir string) bool { _, known := results[dir]; return known })
+		if err := way(ctx, todo, fresh); err != nil {
+			return nil, err
+		}
+	}
+	var out []pkg
+	for _, dir := range c.dirs {
+		out = append(out, results[dir]...)
+	}
+	return out, nil
+}
+
+// here evaluates folders in this process, and gives what each comes to.
+func (c *compilation) here(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(c.opts.workers())
+	for chunk := range slices.Chunk(dirs, chunkSize) {
+		group.Go(func() error {
+			return c.chunk(ctx, chunk, func(i int, f func() ([]pkg, error)) error {
+				packages, err := f()
+				if err == nil {
+					done(chunk[i], packages)
+				}
+				return err
+			})
+		})
+	}
+	return group.Wait()
+}
+
+// released are the withheld findings of packages that CUE refuses though no package
+// that they import has an error.
+func released(packages []pkg) (diagnostic.List, error) {
+	folders := map[string][]*pkg{}
+	for i := range packages {
+		p := &packages[i]
+		folders[p.Dir] = append(folders[p.Dir], p)
+	}
+	var explained func(awaits []string, seen map[string]bool) bool
+	explained = func(awaits []string, seen map[string]bool) bool {
+		return slices.ContainsFunc(awaits, func(dir string) bool {
+			if seen[dir] {
+				return false
+			}
+			seen[dir] = true
+			return slices.ContainsFunc(folders[dir], func(p *pkg) bool {
+				return p.Found.hasErrors() || explained(p.Awaits, seen)
+			})
+		})
+	}
+	var out diagnostic.List
+	for i := range packages {
+		p := &packages[i]
+		if len(p.Awaits) == 0 || explained(p.Awaits, map[string]bool{}) {
+			continue
+		}
+		if p.Unexplained != "" {
+			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %s", p.Dir, p.Unexplained)
+		}
+		out = append(out, p.Withheld...)
+	}
+	return out, nil
+}
+
+// join makes one result of those of the packages. partial says that not all of the
+// project was compiled.
+func (c *compilation) join(result *Result, partial bool) error {
+	found, err := released(result.packages)
+	if err != nil {
+		return err
+	}
+	result.Diagnostics = append(result.Diagnostics, found...)
+	if slices.ContainsFunc(result.packages, func(p pkg) bool { return p.Sourceless }) {
+		d, err := project.NoSource(c.disk)
+		if err != nil {
+			return err
+		}
+		result.Diagnostics = append(result.Diagnostics, d)
+	}
+	claimed := map[string]*compiled{}
+	var all []*compiled
+	for i := range result.packages {
+		p := &result.packages[i]
+		result.Diagnostics = append(result.Diagnostics, c.project.Gaps.Untold(diagnostic.List(p.Found))...)
+		for j := range p.Automations {
+			one := &p.Automations[j]
+			one.of = p
+			if first, taken := claimed[one.Automation.Key]; taken {
+				d, err := c.duplicate(one, first)
+				if err != nil {
+					return err
+				}
+				result.Diagnostics = append(result.Diagnostics, d)
+				continue
+			}
+			claimed[one.Automation.Key] = one
+			all = append(all, one)
+			result.Document.Automations = append(result.Document.Automations, one.Automation)
+		}
+	}
+	slices.SortFunc(result.Document.Automations, func(a, b automation.Automation) int { return strings.Compare(a.Key, b.Key) })
+	if result.Diagnostics, err = c.compare(all, result.Diagnostics, partial); err != nil {
+		return err
+	}
+	result.Diagnostics = append(result.Diagnostics, c.disk.Findings()...)
+	result.Diagnostics = tidy(c.disk, result.Diagnostics)
+	return nil
+}
+
+// duplicate reports that two packages claim one key.
+func (c *compilation) duplicate(second, first *compiled) (diagnostic.Diagnostic, error) {
+	x := c.explainer()
+	place := func(of *compiled) (diagnostic.Diagnostic, error) {
+		p, err := x.Open(of.of.Dir, of.of.Name, nil)
+		if err != nil {
+			return diagnostic.Diagnostic{}, err
+		}
+		f := finding.Finding{At: finding.Path{"automations", of.Name}, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{
+			Severity: diagnostic.Error, Code: "duplicate-key", Key: of.Automation.Key,
+			Message: fmt.Sprintf("two automations have the key %s", of.Automation.Key),
+			Help:    "give one of them another name"}}
+		return p.Index.Place(f, token.NoPos), nil
+	}
+	d, err := place(second)
+	if err != nil {
+		return d, err
+	}
+	other, err := place(first)
+	d.Related = []diagnostic.Related{{Message: "the other one", File: other.File, Range: other.Range}}
+	return d, err
+}
