@@ -13,6 +13,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
@@ -21,26 +22,26 @@ import (
 // An advisor compares the automations of a project.
 type advisor struct {
 	compilation *compilation
-	all         []*compiled // in file order
+	all         []*evaluate.Compiled // in file order
 	remarks     []remark
 }
 
 // A remark is a finding about an automation that has to do with another one.
 type remark struct {
 	finding.Finding
-	about *compiled
+	about *evaluate.Compiled
 	// other is the automation that does it right, nil if there is none; related
 	// says what is there.
-	other   *compiled
+	other   *evaluate.Compiled
 	related finding.Finding
 }
 
 // compare returns the findings, which were complete but for this, with the
 // advice that comes from comparing automations. partial says that not all of the
 // project was compiled.
-func (c *compilation) compare(all []*compiled, found diagnostic.List, partial bool) (diagnostic.List, error) {
+func (c *compilation) compare(all []*evaluate.Compiled, found diagnostic.List, partial bool) (diagnostic.List, error) {
 	a := &advisor{compilation: c, all: all}
-	slices.SortStableFunc(a.all, func(a, b *compiled) int {
+	slices.SortStableFunc(a.all, func(a, b *evaluate.Compiled) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File),
 			cmp.Compare(a.Place.Offset, b.Place.Offset), cmp.Compare(a.Automation.Key, b.Automation.Key))
 	})
@@ -94,7 +95,7 @@ func onceEach(found diagnostic.List) diagnostic.List {
 // duplicates finds automations that do the same as one before them.
 func (a *advisor) duplicates() {
 	seed := maphash.MakeSeed()
-	first := map[uint64][]*compiled{}
+	first := map[uint64][]*evaluate.Compiled{}
 	for _, c := range a.all {
 		if !c.Automation.Enabled {
 			continue
@@ -108,7 +109,7 @@ func (a *advisor) duplicates() {
 		}
 		h.Write(r.Payload)
 		sum := h.Sum64()
-		i := slices.IndexFunc(first[sum], func(o *compiled) bool { return sameWork(c.Automation, o.Automation) })
+		i := slices.IndexFunc(first[sum], func(o *evaluate.Compiled) bool { return sameWork(c.Automation, o.Automation) })
 		if i < 0 {
 			first[sum] = append(first[sum], c)
 			continue
@@ -128,13 +129,13 @@ func sameWork(a, b automation.Automation) bool {
 // A form is one of the ways to write the same thing, and who writes it so.
 type form struct {
 	name  string
-	users []*compiled
+	users []*evaluate.Compiled
 }
 
 // A group is the forms of one thing, in file order.
 type group []form
 
-func (g *group) add(name string, user *compiled) {
+func (g *group) add(name string, user *evaluate.Compiled) {
 	i := slices.IndexFunc(*g, func(f form) bool { return f.name == name })
 	if i < 0 {
 		i = len(*g)
@@ -269,7 +270,7 @@ func (a *advisor) types() {
 
 // field returns the path, below the automation, of the first field of a name and
 // type.
-func fieldOf(c *compiled, name, kind string) finding.Path {
+func fieldOf(c *evaluate.Compiled, name, kind string) finding.Path {
 	block := check.MessageBlock(c.Facts.Call)
 	found := finding.Path{"payload", block}
 	var payload map[string]any
@@ -328,7 +329,7 @@ func (a *advisor) cases() {
 }
 
 // named returns the path of a trait by its plain name and its own spelling.
-func namedField(c *compiled, plain, name string) finding.Path {
+func namedField(c *evaluate.Compiled, plain, name string) finding.Path {
 	for _, f := range c.Facts.Fields {
 		if lastStep(f.Name) == name && plainCase(f.Name) == plain {
 			return fieldOf(c, f.Name, "")
@@ -353,7 +354,7 @@ func isSnake(name string) bool {
 
 // remark adds a warning about the value at a path below an automation, and what
 // is there in the other one. The message's first argument may be that path.
-func (a *advisor) remark(c *compiled, code string, at finding.Path, spot finding.Spot, other *compiled, otherAt finding.Path, related, format string, args ...any) *remark {
+func (a *advisor) remark(c *evaluate.Compiled, code string, at finding.Path, spot finding.Spot, other *evaluate.Compiled, otherAt finding.Path, related, format string, args ...any) *remark {
 	for i, arg := range args {
 		if p, ok := arg.(finding.Path); ok {
 			args[i] = p.String()
@@ -369,13 +370,13 @@ func (a *advisor) remark(c *compiled, code string, at finding.Path, spot finding
 }
 
 // path is the path of a value below an automation.
-func pathOf(c *compiled, at finding.Path) finding.Path {
+func pathOf(c *evaluate.Compiled, at finding.Path) finding.Path {
 	return finding.Path{"automations", c.Name}.With(at...)
 }
 
 // silence removes what the automations allow.
 func (a *advisor) silence() {
-	used := map[*compiled][]string{}
+	used := map[*evaluate.Compiled][]string{}
 	a.remarks = slices.DeleteFunc(a.remarks, func(r remark) bool {
 		if !slices.Contains(r.about.Facts.Pending, r.Code) {
 			return false
@@ -401,15 +402,15 @@ func (a *advisor) unused() {
 func (a *advisor) place() (diagnostic.List, error) {
 	type folder struct{ dir, pkg string }
 	type wanted struct {
-		about *compiled
+		about *evaluate.Compiled
 		what  finding.Finding
 		found *diagnostic.Diagnostic
 	}
 	out, others := make(diagnostic.List, len(a.remarks)), make(diagnostic.List, len(a.remarks))
 	packages := map[folder][]wanted{}
-	want := func(c *compiled, f finding.Finding, d *diagnostic.Diagnostic) {
+	want := func(c *evaluate.Compiled, f finding.Finding, d *diagnostic.Diagnostic) {
 		f.Key = c.Automation.Key
-		at := folder{c.of.Dir, c.of.Name}
+		at := folder{c.Of.Dir, c.Of.Name}
 		packages[at] = append(packages[at], wanted{c, f, d})
 	}
 	for i, r := range a.remarks {
@@ -421,7 +422,7 @@ func (a *advisor) place() (diagnostic.List, error) {
 	if len(packages) == 0 {
 		return nil, nil
 	}
-	x := a.compilation.explainer()
+	x := a.compilation.Explainer()
 	for _, at := range slices.SortedFunc(maps.Keys(packages), func(p, q folder) int {
 		return cmp.Or(cmp.Compare(p.dir, q.dir), cmp.Compare(p.pkg, q.pkg))
 	}) {
@@ -430,7 +431,7 @@ func (a *advisor) place() (diagnostic.List, error) {
 			return nil, err
 		}
 		for _, w := range packages[at] {
-			*w.found = p.Index.Place(w.what, w.about.Place.position(a.compilation.loader))
+			*w.found = p.Index.Place(w.what, w.about.Place.Position(a.compilation.Loader))
 		}
 	}
 	for i, d := range others {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -48,7 +49,7 @@ func Serve(version string) {
 // A child evaluates packages for another process.
 type child struct {
 	run  string
-	work *evaluation
+	work *evaluate.Evaluation
 }
 
 // do does one task.
@@ -75,11 +76,11 @@ func (c *child) do(work *limits.Work) error {
 		if o.project == nil {
 			return errNoProject
 		}
-		var tests *testRun
+		var tests *evaluate.TestRun
 		if ask.Tests {
-			tests = &testRun{only: regexpOf(ask.Only)}
+			tests = &evaluate.TestRun{Only: regexpOf(ask.Only)}
 		}
-		if c.work, err = newEvaluation(o.disk, o.project, ask.Target, ask.Patterns, tests); err != nil {
+		if c.work, err = evaluate.New(o.disk, o.project, ask.Target, ask.Patterns, tests); err != nil {
 			return err
 		}
 		c.run = ask.Run
@@ -88,14 +89,14 @@ func (c *child) do(work *limits.Work) error {
 	for i, item := range work.Items {
 		dirs[i] = string(item.Payload)
 	}
-	return c.work.chunk(ctx, dirs, func(i int, f func() ([]pkg, error)) error {
+	return c.work.Chunk(ctx, dirs, func(i int, f func() ([]evaluate.Package, error)) error {
 		work.Do(i, func() ([]byte, error) {
 			packages, err := f()
 			if err != nil {
 				return nil, err
 			}
-			if aside := c.work.disk.Findings(); len(aside) > 0 {
-				packages = append(packages, pkg{Dir: dirs[i], Found: findings(aside), Volatile: true})
+			if aside := c.work.Disk.Findings(); len(aside) > 0 {
+				packages = append(packages, evaluate.Package{Dir: dirs[i], Found: evaluate.Findings(aside), Volatile: true})
 			}
 			return json.Marshal(packages)
 		})
@@ -115,12 +116,12 @@ func (a commission) open(ctx context.Context) (*opened, error) {
 }
 
 // inChildren evaluates folders in child processes, and gives what each comes to.
-func (c *compilation) inChildren(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
-	ask := commission{Run: rand.Text(), Dir: c.disk.Dir, Unsaved: c.unsaved, Target: c.target, Patterns: c.patterns}
-	if c.tests != nil {
+func (c *compilation) inChildren(ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package)) error {
+	ask := commission{Run: rand.Text(), Dir: c.Disk.Dir, Unsaved: c.unsaved, Target: c.Target, Patterns: c.patterns}
+	if c.Tests != nil {
 		ask.Tests = true
-		if c.tests.only != nil {
-			ask.Only = c.tests.only.String()
+		if c.Tests.Only != nil {
+			ask.Only = c.Tests.Only.String()
 		}
 	}
 	shared, err := json.Marshal(ask)
@@ -132,7 +133,7 @@ func (c *compilation) inChildren(ctx context.Context, dirs []string, done func(d
 	results := make(chan func(), 1)
 	go func() {
 		defer close(results)
-		for chunk := range slices.Chunk(dirs, chunkSize) {
+		for chunk := range slices.Chunk(dirs, evaluate.ChunkSize) {
 			group.Go(func() error { return c.childChunk(ctx, shared, chunk, results, done) })
 		}
 		_ = group.Wait() // asked for below
@@ -144,19 +145,19 @@ func (c *compilation) inChildren(ctx context.Context, dirs []string, done func(d
 }
 
 // childChunk evaluates some folders in a child.
-func (c *compilation) childChunk(ctx context.Context, shared []byte, dirs []string, results chan<- func(), done func(dir string, packages []pkg)) error {
+func (c *compilation) childChunk(ctx context.Context, shared []byte, dirs []string, results chan<- func(), done func(dir string, packages []evaluate.Package)) error {
 	task := limits.Task{Shared: shared}
 	for _, dir := range dirs {
-		task.Items = append(task.Items, limits.Item{Payload: []byte(dir), Limits: c.opts.Limits.Or(c.project.EvaluationLimits()).Or(limits.For(c.loader.Sizes[dir]))})
+		task.Items = append(task.Items, limits.Item{Payload: []byte(dir), Limits: c.opts.Limits.Or(c.Project.EvaluationLimits()).Or(limits.For(c.Loader.Sizes[dir]))})
 	}
 	var failure error
 	err := c.opts.Children.Do(ctx, task, func(item int, result []byte, err error) {
 		dir := dirs[item]
 		var over *limits.Overrun
-		var packages []pkg
+		var packages []evaluate.Package
 		switch {
 		case errors.As(err, &over):
-			packages = []pkg{{Dir: dir, Found: findings{givenUp(dir, over, c.firstFile(dir))}}}
+			packages = []evaluate.Package{{Dir: dir, Found: evaluate.Findings{givenUp(dir, over, c.firstFile(dir))}}}
 		case err == nil:
 			err = json.Unmarshal(result, &packages)
 			fallthrough
@@ -199,7 +200,7 @@ func (o Options) projectOverrun(ctx context.Context, disk *workspace.Disk, unsav
 
 // firstFile names the first file of a folder.
 func (c *compilation) firstFile(dir string) string {
-	entries, err := c.loader.Disk.ReadDir(dir)
+	entries, err := c.Loader.Disk.ReadDir(dir)
 	if err != nil {
 		return dir
 	}

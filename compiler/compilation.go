@@ -7,17 +7,20 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"cuelang.org/go/cue/token"
+
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/diagnostic"
-	"golang.org/x/sync/errgroup"
 )
 
 // A compilation is one run over the packages of a project.
 type compilation struct {
-	*evaluation
+	*evaluate.Evaluation
 	opts Options
 	// patterns are those that have named the folders, and unsaved the files that are not
 	// as on the disk.
@@ -30,16 +33,16 @@ type compilation struct {
 
 // run evaluates the packages in the folders. The result is in the order of the
 // folders, whichever is done first.
-func (c *compilation) run(ctx context.Context) ([]pkg, error) {
-	results := map[string][]pkg{}
+func (c *compilation) run(ctx context.Context) ([]evaluate.Package, error) {
+	results := map[string][]evaluate.Package{}
 	var mu sync.Mutex
-	done := func(dir string, packages []pkg) {
+	done := func(dir string, packages []evaluate.Package) {
 		mu.Lock()
 		defer mu.Unlock()
 		results[dir] = packages
 	}
 	keys := c.recall(ctx, done)
-	fresh := func(dir string, packages []pkg) {
+	fresh := func(dir string, packages []evaluate.Package) {
 		if key, ok := keys[dir]; ok && c.keepable(packages) {
 			c.keep(ctx, key, packages)
 		}
@@ -49,26 +52,26 @@ func (c *compilation) run(ctx context.Context) ([]pkg, error) {
 	if c.opts.Children == nil {
 		rest = c.here
 	}
-	for _, way := range []func(context.Context, []string, func(string, []pkg)) error{c.plainPackages, rest} {
-		todo := slices.DeleteFunc(slices.Clone(c.dirs), func(dir string) bool { _, known := results[dir]; return known })
+	for _, way := range []func(context.Context, []string, func(string, []evaluate.Package)) error{c.plainPackages, rest} {
+		todo := slices.DeleteFunc(slices.Clone(c.Dirs), func(dir string) bool { _, known := results[dir]; return known })
 		if err := way(ctx, todo, fresh); err != nil {
 			return nil, err
 		}
 	}
-	var out []pkg
-	for _, dir := range c.dirs {
+	var out []evaluate.Package
+	for _, dir := range c.Dirs {
 		out = append(out, results[dir]...)
 	}
 	return out, nil
 }
 
 // here evaluates folders in this process, and gives what each comes to.
-func (c *compilation) here(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
+func (c *compilation) here(ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(c.opts.workers())
-	for chunk := range slices.Chunk(dirs, chunkSize) {
+	for chunk := range slices.Chunk(dirs, evaluate.ChunkSize) {
 		group.Go(func() error {
-			return c.chunk(ctx, chunk, func(i int, f func() ([]pkg, error)) error {
+			return c.Chunk(ctx, chunk, func(i int, f func() ([]evaluate.Package, error)) error {
 				packages, err := f()
 				if err == nil {
 					done(chunk[i], packages)
@@ -82,8 +85,8 @@ func (c *compilation) here(ctx context.Context, dirs []string, done func(dir str
 
 // released are the withheld findings of packages that CUE refuses though no package
 // that they import has an error.
-func released(packages []pkg) (diagnostic.List, error) {
-	folders := map[string][]*pkg{}
+func released(packages []evaluate.Package) (diagnostic.List, error) {
+	folders := map[string][]*evaluate.Package{}
 	for i := range packages {
 		p := &packages[i]
 		folders[p.Dir] = append(folders[p.Dir], p)
@@ -95,8 +98,8 @@ func released(packages []pkg) (diagnostic.List, error) {
 				return false
 			}
 			seen[dir] = true
-			return slices.ContainsFunc(folders[dir], func(p *pkg) bool {
-				return p.Found.hasErrors() || explained(p.Awaits, seen)
+			return slices.ContainsFunc(folders[dir], func(p *evaluate.Package) bool {
+				return p.Found.HasErrors() || explained(p.Awaits, seen)
 			})
 		})
 	}
@@ -122,21 +125,21 @@ func (c *compilation) join(result *Result, partial bool) error {
 		return err
 	}
 	result.Diagnostics = append(result.Diagnostics, found...)
-	if slices.ContainsFunc(result.packages, func(p pkg) bool { return p.Sourceless }) {
-		d, err := project.NoSource(c.disk)
+	if slices.ContainsFunc(result.packages, func(p evaluate.Package) bool { return p.Sourceless }) {
+		d, err := project.NoSource(c.Disk)
 		if err != nil {
 			return err
 		}
 		result.Diagnostics = append(result.Diagnostics, d)
 	}
-	claimed := map[string]*compiled{}
-	var all []*compiled
+	claimed := map[string]*evaluate.Compiled{}
+	var all []*evaluate.Compiled
 	for i := range result.packages {
 		p := &result.packages[i]
-		result.Diagnostics = append(result.Diagnostics, c.project.Gaps.Untold(diagnostic.List(p.Found))...)
+		result.Diagnostics = append(result.Diagnostics, c.Project.Gaps.Untold(diagnostic.List(p.Found))...)
 		for j := range p.Automations {
 			one := &p.Automations[j]
-			one.of = p
+			one.Of = p
 			if first, taken := claimed[one.Automation.Key]; taken {
 				d, err := c.duplicate(one, first)
 				if err != nil {
@@ -154,16 +157,16 @@ func (c *compilation) join(result *Result, partial bool) error {
 	if result.Diagnostics, err = c.compare(all, result.Diagnostics, partial); err != nil {
 		return err
 	}
-	result.Diagnostics = append(result.Diagnostics, c.disk.Findings()...)
-	result.Diagnostics = tidy(c.disk, result.Diagnostics)
+	result.Diagnostics = append(result.Diagnostics, c.Disk.Findings()...)
+	result.Diagnostics = tidy(c.Disk, result.Diagnostics)
 	return nil
 }
 
 // duplicate reports that two packages claim one key.
-func (c *compilation) duplicate(second, first *compiled) (diagnostic.Diagnostic, error) {
-	x := c.explainer()
-	place := func(of *compiled) (diagnostic.Diagnostic, error) {
-		p, err := x.Open(of.of.Dir, of.of.Name, nil)
+func (c *compilation) duplicate(second, first *evaluate.Compiled) (diagnostic.Diagnostic, error) {
+	x := c.Explainer()
+	place := func(of *evaluate.Compiled) (diagnostic.Diagnostic, error) {
+		p, err := x.Open(of.Of.Dir, of.Of.Name, nil)
 		if err != nil {
 			return diagnostic.Diagnostic{}, err
 		}
@@ -180,4 +183,26 @@ func (c *compilation) duplicate(second, first *compiled) (diagnostic.Diagnostic,
 	other, err := place(first)
 	d.Related = []diagnostic.Related{{Message: "the other one", File: other.File, Range: other.Range}}
 	return d, err
+}
+
+// plainPackages decides packages in the folders. What it leaves out is left to CUE.
+func (c *compilation) plainPackages(ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package)) error {
+	r := evaluate.PlainReader{Evaluation: c.Evaluation}
+	if reason := r.Unfit(); reason != "" || c.opts.EvaluateAll {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(c.opts.workers())
+	for _, dir := range dirs {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if p, err := r.Pkg(dir); err == nil {
+				done(dir, []evaluate.Package{p})
+			} // else CUE says what there is to say
+			return nil
+		})
+	}
+	return group.Wait()
 }

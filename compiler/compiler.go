@@ -11,15 +11,13 @@
 //
 // The files of this package are the way of a project:
 //
-//	session.go   the project as it was read, for one compilation or many
-//	inputs.go    what the result of a package depends on; kept.go: what was kept by that
-//	plain.go     packages of plain data, decided from their syntax
-//	children.go  the others, in child processes that are held to limits
-//	evaluate.go  what a child does: packages to values
-//	package.go   what a package comes to: a value
-//	compiler.go  all packages to one result
-//	advice.go    what comes from comparing automations
-//	authortest.go, sample.go  tests of automations
+//	session.go      the project as it was read, for one compilation or many
+//	compilation.go  all packages: those that were kept, those of plain data, the others
+//	inputs.go       what the result of a package depends on; kept.go: what was kept by that
+//	children.go     packages that may explode, in child processes that are held to limits
+//	advice.go       what comes from comparing automations
+//	passes.go       what is done with all findings in the end
+//	tests.go        the tests of automations, as a report
 //
 // CUE decides whether a value is right. When it is not, the package is explained: see
 // the packages resolve, explain and shape. docs/architecture.md shows the rooms, and the
@@ -28,14 +26,11 @@ package compiler
 
 import (
 	"context"
-	"fmt"
-	"path"
-	"slices"
-	"strings"
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/cache"
 	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -78,37 +73,11 @@ type Result struct {
 	Document automation.Document
 	// Diagnostics are all findings, in file order.
 	Diagnostics diagnostic.List
-	packages    []pkg
+	packages    []evaluate.Package
 }
 
 // Compile compiles a project. Mistakes in its files are diagnostics; an error is
 // returned only when the files can't be read or ctx is done.
 func Compile(ctx context.Context, opts Options) (*Result, error) {
 	return NewSession(opts).Compile(ctx, opts.Target, opts.Patterns)
-}
-
-// matching returns the folders that one of the patterns names.
-func matching(dirs, patterns []string) ([]string, error) {
-	if len(patterns) == 0 {
-		return dirs, nil
-	}
-	var out []string
-	for _, pattern := range patterns {
-		base, below := strings.CutSuffix(strings.ReplaceAll(pattern, `\`, "/"), "...")
-		base = path.Clean(base)
-		if base == "" {
-			base = "."
-		}
-		n := len(out)
-		for _, dir := range dirs {
-			if dir == base || below && (base == "." || strings.HasPrefix(dir, base+"/")) {
-				out = append(out, dir)
-			}
-		}
-		if len(out) == n {
-			return nil, fmt.Errorf("no package matches %q; a pattern is a folder of the project, such as growth, or ./growth/... with those below", pattern)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
 }

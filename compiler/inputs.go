@@ -19,6 +19,7 @@ import (
 	"github.com/seguehq/segue/compiler/cache"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/credential"
+	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
@@ -59,18 +60,18 @@ type fileInput struct {
 }
 
 // newInputs prepares to tell what the results of an evaluation depend on.
-func newInputs(e *evaluation) *inputs {
-	in := &inputs{disk: e.disk, folders: e.loader.ProjectDirs(), files: map[string]fileInput{}}
+func newInputs(e *evaluate.Evaluation) *inputs {
+	in := &inputs{disk: e.Disk, folders: e.Loader.ProjectDirs(), files: map[string]fileInput{}}
 	in.others = sync.OnceValues(in.hashOthers)
 	return in
 }
 
 // keys prepares the keys of an evaluation. It returns false if its results can't be kept.
 func (c *compilation) keys() (*inputs, bool) {
-	if c.opts.Version == "" || c.project.Gaps != nil {
+	if c.opts.Version == "" || c.Project.Gaps != nil {
 		return nil, false
 	}
-	in := newInputs(c.evaluation)
+	in := newInputs(c.Evaluation)
 	facts, err := c.facts()
 	if err != nil {
 		return nil, false
@@ -78,13 +79,13 @@ func (c *compilation) keys() (*inputs, bool) {
 	h := sha256.New()
 	put(h, "segue/package/v1", c.opts.Version, schema.Version(), string(facts))
 	for _, name := range []string{workspace.ModuleFileName, workspace.LocalModuleFileName} {
-		content, err := c.disk.Read(name)
-		if err != nil && c.disk.Exists(name) {
+		content, err := c.Disk.Read(name)
+		if err != nil && c.Disk.Exists(name) {
 			return nil, false
 		}
 		put(h, name, string(content))
 	}
-	if plan := c.project.Plan; plan != nil {
+	if plan := c.Project.Plan; plan != nil {
 		// The tracking plan is more than values: it is what its files say.
 		names := append([]string{config.ProjectFile}, plan.Files...)
 		if _, clear := in.closure(h, nil, names); !clear {
@@ -102,14 +103,14 @@ func (c *compilation) facts() ([]byte, error) {
 		Declared bool
 	}
 	catalog := map[string]placeholder{}
-	for name, p := range c.project.Catalog {
+	for name, p := range c.Project.Catalog {
 		catalog[name] = placeholder{p, p.Declared}
 	}
 	tests := "none"
-	if c.tests != nil {
+	if c.Tests != nil {
 		tests = "all"
-		if c.tests.only != nil {
-			tests = "only " + c.tests.only.String()
+		if c.Tests.Only != nil {
+			tests = "only " + c.Tests.Only.String()
 		}
 	}
 	return json.Marshal(struct {
@@ -117,7 +118,7 @@ func (c *compilation) facts() ([]byte, error) {
 		Sources  map[string]config.Source
 		Triggers config.TriggerNames
 		Tests    string
-	}{catalog, c.project.SourcesOf(c.target), c.project.Triggers, tests})
+	}{catalog, c.Project.SourcesOf(c.Target), c.Project.Triggers, tests})
 }
 
 // key returns the key of a folder's results, false if there is none.
@@ -341,9 +342,9 @@ func put(h hash.Hash, texts ...string) {
 
 // keepable reports whether results depend on nothing but their inputs, and hold
 // nothing that others must not see.
-func (c *compilation) keepable(packages []pkg) bool {
+func (c *compilation) keepable(packages []evaluate.Package) bool {
 	for _, p := range packages {
-		if p.Volatile || p.Unexplained != "" || len(p.Awaits) > 0 || p.Found.hasErrors() || !c.harmless(p.Found) {
+		if p.Volatile || p.Unexplained != "" || len(p.Awaits) > 0 || p.Found.HasErrors() || !c.harmless(p.Found) {
 			return false
 		}
 	}
@@ -351,10 +352,10 @@ func (c *compilation) keepable(packages []pkg) bool {
 }
 
 // harmless reports whether no finding has something in it that looks like a credential.
-func (c *compilation) harmless(found findings) bool {
+func (c *compilation) harmless(found evaluate.Findings) bool {
 	for _, d := range found {
 		shown := diagnostic.List{d}
-		credential.Conceal(c.disk.Read, shown)
+		credential.Conceal(c.Disk.Read, shown)
 		if shown[0].Confidential || shown[0].Message != d.Message || shown[0].Help != d.Help || shown[0].Path != d.Path {
 			return false
 		}

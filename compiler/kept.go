@@ -8,23 +8,24 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seguehq/segue/compiler/cache"
+	"github.com/seguehq/segue/compiler/evaluate"
 )
 
 // A kept has the results of a session's last run by their keys, so that the next one
 // need not even ask the cache.
 type kept struct {
 	mu        sync.Mutex
-	last, now map[cache.Key][]pkg
+	last, now map[cache.Key][]evaluate.Package
 }
 
 // begin begins a run: what the one before did not use is dropped.
 func (k *kept) begin() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.last, k.now = k.now, map[cache.Key][]pkg{}
+	k.last, k.now = k.now, map[cache.Key][]evaluate.Package{}
 }
 
-func (k *kept) get(key cache.Key) ([]pkg, bool) {
+func (k *kept) get(key cache.Key) ([]evaluate.Package, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	packages, ok := k.last[key]
@@ -34,7 +35,7 @@ func (k *kept) get(key cache.Key) ([]pkg, bool) {
 	return packages, ok
 }
 
-func (k *kept) put(key cache.Key, packages []pkg) {
+func (k *kept) put(key cache.Key, packages []evaluate.Package) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.now[key] = packages
@@ -42,7 +43,7 @@ func (k *kept) put(key cache.Key, packages []pkg) {
 
 // recall gives the results that were kept, and returns the keys by which others can be,
 // by folder.
-func (c *compilation) recall(ctx context.Context, done func(dir string, packages []pkg)) map[string]cache.Key {
+func (c *compilation) recall(ctx context.Context, done func(dir string, packages []evaluate.Package)) map[string]cache.Key {
 	c.kept.begin()
 	if c.opts.Cache == nil && len(c.kept.last) == 0 && !c.again {
 		return nil
@@ -51,11 +52,11 @@ func (c *compilation) recall(ctx context.Context, done func(dir string, packages
 	if !ok {
 		return nil
 	}
-	keys := make([]cache.Key, len(c.dirs))
-	known := make([]bool, len(c.dirs))
+	keys := make([]cache.Key, len(c.Dirs))
+	known := make([]bool, len(c.Dirs))
 	var group errgroup.Group
 	group.SetLimit(c.opts.workers())
-	for i, dir := range c.dirs {
+	for i, dir := range c.Dirs {
 		group.Go(func() error {
 			keys[i], known[i] = in.key(dir)
 			return nil
@@ -65,7 +66,7 @@ func (c *compilation) recall(ctx context.Context, done func(dir string, packages
 	byDir := map[string]cache.Key{}
 	var ask []cache.Key
 	var asked []string
-	for i, dir := range c.dirs {
+	for i, dir := range c.Dirs {
 		if !known[i] {
 			continue
 		}
@@ -77,7 +78,7 @@ func (c *compilation) recall(ctx context.Context, done func(dir string, packages
 		}
 	}
 	c.opts.Cache.GetAll(ctx, ask, func(i int, value []byte) {
-		var packages []pkg
+		var packages []evaluate.Package
 		if json.Unmarshal(value, &packages) != nil {
 			return // of another version, whatever its key says
 		}
@@ -88,7 +89,7 @@ func (c *compilation) recall(ctx context.Context, done func(dir string, packages
 }
 
 // keep keeps the results of a folder for the next run.
-func (c *compilation) keep(ctx context.Context, key cache.Key, packages []pkg) {
+func (c *compilation) keep(ctx context.Context, key cache.Key, packages []evaluate.Package) {
 	c.kept.put(key, packages)
 	if c.opts.Cache == nil {
 		return

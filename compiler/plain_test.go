@@ -22,6 +22,7 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
 
+	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/plain"
 	"github.com/seguehq/segue/compiler/shape"
@@ -225,13 +226,13 @@ func plainReasons(t *testing.T, dir string) map[string]error {
 	if o.project == nil {
 		return out
 	}
-	e, err := newEvaluation(o.disk, o.project, "", nil, nil)
+	e, err := evaluate.New(o.disk, o.project, "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, dirs := e.loader, e.dirs
-	r := &plainReader{evaluation: e}
-	if reason := r.unfit(); reason != "" {
+	l, dirs := e.Loader, e.Dirs
+	r := &evaluate.PlainReader{Evaluation: e}
+	if reason := r.Unfit(); reason != "" {
 		for _, dir := range dirs {
 			out[dir] = fmt.Errorf("%s", reason)
 		}
@@ -239,15 +240,15 @@ func plainReasons(t *testing.T, dir string) map[string]error {
 	}
 	decided := map[string][]plain.Automation{}
 	for _, dir := range dirs {
-		_, out[dir] = r.pkg(dir)
+		_, out[dir] = r.Pkg(dir)
 		// What the checks find something about is compared with CUE as well.
-		if files, err := r.files(dir); err == nil {
+		if files, err := r.Files(dir); err == nil {
 			if automations, err := plain.Embedded().Decide(files); err == nil {
 				decided[dir] = automations
 			}
 		}
 	}
-	for chunk := range slices.Chunk(finding.SortedKeys(decided), chunkSize) {
+	for chunk := range slices.Chunk(finding.SortedKeys(decided), evaluate.ChunkSize) {
 		ctx := cuecontext.New()
 		for _, inst := range l.Packages(chunk, l.Reading().Parse) {
 			if dir := l.Relative(inst.Dir); inst.PkgName != "_" {
@@ -276,7 +277,7 @@ func sameAsCUE(t *testing.T, dir string, pkg cue.Value, decided []plain.Automati
 	}
 	for _, a := range decided {
 		v := automations.LookupPath(finding.FieldPath(a.Name))
-		b, err := encodeAutomation(v)
+		b, err := evaluate.EncodeAutomation(v)
 		if err != nil {
 			t.Errorf("%s: %s is accepted without CUE, and refused with it: %v", dir, a.Name, err)
 			continue

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
@@ -145,12 +146,12 @@ func (s *Session) touched(ctx context.Context, names []string) ([]string, error)
 	if err != nil || o.project == nil {
 		return nil, err
 	}
-	e, err := newEvaluation(o.disk, o.project, "", nil, nil)
+	e, err := evaluate.New(o.disk, o.project, "", nil, nil)
 	if err != nil || slices.Contains(names, config.ProjectFile) {
-		return e.dirs, err
+		return e.Dirs, err
 	}
 	in := newInputs(e)
-	return slices.DeleteFunc(e.dirs, func(dir string) bool {
+	return slices.DeleteFunc(e.Dirs, func(dir string) bool {
 		read, clear := in.closure(sha256.New(), []string{dir}, nil)
 		return clear && !slices.ContainsFunc(names, func(name string) bool {
 			return slices.Contains(read, path.Clean(name)) || path.Dir(path.Clean(name)) == dir
@@ -160,7 +161,7 @@ func (s *Session) touched(ctx context.Context, names []string) ([]string, error)
 
 // compile compiles the project and, unless tests is nil, runs its tests. When ctx is
 // done, what could not be had is not a finding.
-func (s *Session) compile(ctx context.Context, target string, patterns []string, tests *testRun) (*Result, error) {
+func (s *Session) compile(ctx context.Context, target string, patterns []string, tests *evaluate.TestRun) (*Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	result, err := s.compileAll(ctx, target, patterns, tests)
@@ -170,7 +171,7 @@ func (s *Session) compile(ctx context.Context, target string, patterns []string,
 	return result, err
 }
 
-func (s *Session) compileAll(ctx context.Context, target string, patterns []string, tests *testRun) (*Result, error) {
+func (s *Session) compileAll(ctx context.Context, target string, patterns []string, tests *evaluate.TestRun) (*Result, error) {
 	o, err := s.open(ctx)
 	if err != nil {
 		return nil, err
@@ -193,17 +194,17 @@ func (s *Session) compileAll(ctx context.Context, target string, patterns []stri
 			return nil, err
 		}
 	}
-	e, err := newEvaluation(o.disk, o.project, target, patterns, tests)
+	e, err := evaluate.New(o.disk, o.project, target, patterns, tests)
 	if err != nil {
 		return nil, err
 	}
-	if e.loader.VendoredDiffers() {
+	if e.Loader.VendoredDiffers() {
 		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
 			Severity: diagnostic.Warning, Code: "schema-version", File: schema.VendorDir,
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
 			Help:    "run segue init to renew it"})
 	}
-	c := &compilation{evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, kept: &s.kept, again: s.again}
+	c := &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, kept: &s.kept, again: s.again}
 	if result.packages, err = c.run(ctx); err != nil {
 		return nil, err
 	}

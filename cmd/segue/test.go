@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -153,7 +154,7 @@ func (t *terminal) testedPackage(p compiler.TestedPackage, filtered bool) {
 
 // testFailure prints one failed test: where, and how what is sent differs from
 // what was wanted.
-func (t *terminal) testFailure(r compiler.TestResult) {
+func (t *terminal) testFailure(r evaluate.TestResult) {
 	red, green := color.New(color.FgRed), color.New(color.FgGreen)
 	t.paint(red, t.stdout)
 	t.paint(green, t.stdout)

@@ -1,4 +1,4 @@
-package compiler
+package evaluate
 
 import (
 	"encoding/json"
@@ -11,19 +11,19 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A pkg is what the evaluation of one package gives: a value, of which nothing of CUE
+// A Package is what the evaluation of one package gives: a value, of which nothing of CUE
 // is a part, that is written as JSON from one process to another and into the cache.
-type pkg struct {
+type Package struct {
 	// Dir is the folder, relative to the project, and Name the package's name.
 	Dir  string `json:"dir"`
 	Name string `json:"name"`
 	// Automations are those without errors, in the order of the files.
-	Automations []compiled `json:"automations,omitempty"`
+	Automations []Compiled `json:"automations,omitempty"`
 	// Found are the findings.
-	Found findings `json:"found,omitempty"`
+	Found Findings `json:"found,omitempty"`
 	// Withheld are the findings of a package that CUE refuses and that has no error of
 	// its own. They hold unless a package in one of the folders in Awaits has one.
-	Withheld findings `json:"withheld,omitempty"`
+	Withheld Findings `json:"withheld,omitempty"`
 	Awaits   []string `json:"awaits,omitempty"`
 	// Unexplained is what CUE says of a package of which nothing else can be told: it
 	// fails the compilation. "" for nothing.
@@ -34,26 +34,26 @@ type pkg struct {
 	// the packages that it imports, and segue.cue.
 	Volatile bool `json:"volatile,omitempty"`
 	// Tests are what came of the tests of each automation without errors.
-	Tests []automationTests `json:"tests,omitempty"`
+	Tests []AutomationTests `json:"tests,omitempty"`
 }
 
-// An automationTests is the tests of one automation and what came of them, the
+// An AutomationTests is the tests of one automation and what came of them, the
 // samples first.
-type automationTests struct {
+type AutomationTests struct {
 	Key     string       `json:"key"`
 	Name    string       `json:"name"`
 	Results []TestResult `json:"results,omitempty"`
 }
 
-// A compiled automation still knows where it comes from.
-type compiled struct {
+// A Compiled automation still knows where it comes from.
+type Compiled struct {
 	Automation automation.Automation `json:"automation"`
 	// Name is the automation's in its package.
 	Name  string      `json:"name"`
 	Place place       `json:"place"`
 	Facts check.Facts `json:"facts"`
-	// of is the package.
-	of *pkg
+	// Of is the package, once it is among others.
+	Of *Package `json:"-"`
 }
 
 // A place is where something starts in a file. Offset counts bytes.
@@ -70,16 +70,16 @@ func placeOf(l *workspace.Loader, p token.Pos) place {
 	return place{File: l.Relative(p.Filename()), Offset: p.Offset()}
 }
 
-// position is the place for CUE.
-func (p place) position(l *workspace.Loader) token.Pos {
+// Position is the place for CUE.
+func (p place) Position(l *workspace.Loader) token.Pos {
 	if p.File == "" {
 		return token.NoPos
 	}
 	return token.NewFile(l.Full(p.File), -1, p.Offset+1).Pos(p.Offset, token.NoRelPos)
 }
 
-// findings are diagnostics that keep what people don't get to see.
-type findings diagnostic.List
+// Findings are diagnostics that keep what people don't get to see.
+type Findings diagnostic.List
 
 // A storedFinding is a diagnostic with all that it has.
 type storedFinding struct {
@@ -88,7 +88,7 @@ type storedFinding struct {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (f findings) MarshalJSON() ([]byte, error) {
+func (f Findings) MarshalJSON() ([]byte, error) {
 	stored := make([]storedFinding, len(f))
 	for i, d := range f {
 		stored[i] = storedFinding{d, d.Confidential}
@@ -97,7 +97,7 @@ func (f findings) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (f *findings) UnmarshalJSON(b []byte) error {
+func (f *Findings) UnmarshalJSON(b []byte) error {
 	var stored []storedFinding
 	if err := json.Unmarshal(b, &stored); err != nil {
 		return err
@@ -110,5 +110,5 @@ func (f *findings) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// hasErrors reports whether any of the findings is an error.
-func (f findings) hasErrors() bool { return diagnostic.List(f).HasErrors() }
+// HasErrors reports whether any of the findings is an error.
+func (f Findings) HasErrors() bool { return diagnostic.List(f).HasErrors() }

@@ -1,4 +1,4 @@
-package compiler
+package evaluate
 
 import (
 	"fmt"
@@ -19,12 +19,12 @@ import (
 // outside reports automations that do not stand in the field automations of a
 // package, or are hidden there. CUE has nothing against them, and nothing would
 // become of them. One that something else refers to is a template.
-func (e *evaluation) outside(inst *build.Instance, value cue.Value, out *pkg) error {
+func (e *Evaluation) outside(inst *build.Instance, value cue.Value, out *Package) error {
 	fields, err := value.Fields()
 	if err != nil {
 		return nil // which has a finding of its own
 	}
-	dir := e.loader.Relative(inst.Dir)
+	dir := e.Loader.Relative(inst.Dir)
 	for fields.Next() {
 		v, name := fields.Value(), source.LabelOf(fields)
 		single := isAutomation(v)
@@ -60,14 +60,14 @@ func (e *evaluation) outside(inst *build.Instance, value cue.Value, out *pkg) er
 }
 
 // misplaced is a finding about the name of a field that is not where automations are.
-func (e *evaluation) misplaced(field *ast.Field, at finding.Path) diagnostic.Diagnostic {
+func (e *Evaluation) misplaced(field *ast.Field, at finding.Path) diagnostic.Diagnostic {
 	return diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "misplaced-automation", Path: at.String(),
-		File: e.loader.Relative(field.Pos().Filename()), Range: source.RangeOf(field.Label.Pos(), field.Label.End())}
+		File: e.Loader.Relative(field.Pos().Filename()), Range: source.RangeOf(field.Label.Pos(), field.Label.End())}
 }
 
 // hidden reports automations under automations that CUE takes for no fields:
 // hidden ones, definitions, and those with a ?.
-func (e *evaluation) hidden(inst *build.Instance, automations cue.Value) diagnostic.List {
+func (e *Evaluation) hidden(inst *build.Instance, automations cue.Value) diagnostic.List {
 	fields, err := automations.Fields(cue.All())
 	if err != nil {
 		return nil
@@ -159,8 +159,8 @@ func usesName(files []*ast.File, name string) bool {
 }
 
 // imported reports whether another package of the project imports one.
-func (e *evaluation) imported(dir string) (bool, error) {
-	x := e.explainer()
+func (e *Evaluation) imported(dir string) (bool, error) {
+	x := e.Explainer()
 	dirs := x.ProjectDirs()
 	for _, other := range dirs {
 		names, err := x.SourceFiles(other)

@@ -1,13 +1,10 @@
-package compiler
+package evaluate
 
 import (
 	"bytes"
-	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,61 +20,8 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/source"
-	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
-
-// TestOptions say what to test.
-type TestOptions struct {
-	Options
-	// Run restricts the tests to those whose key and name, as in
-	// "growth/account-activated/sends the name", it matches. The samples are not
-	// checked then. Nil stands for all tests.
-	Run *regexp.Regexp
-}
-
-// A TestReport is what the tests of a project have shown.
-type TestReport struct {
-	// Packages are those with automations or findings, in order.
-	Packages []TestedPackage `json:"packages"`
-	// Diagnostics are the findings of the project's check, in file order.
-	// Automations with errors are not tested.
-	Diagnostics diagnostic.List `json:"diagnostics"`
-}
-
-// A TestedPackage is the tests of one folder.
-type TestedPackage struct {
-	// Folder is relative to the project, "." for its root.
-	Folder string `json:"package"`
-	// Automations counts those that were tested.
-	Automations int `json:"automations"`
-	// Broken says that the package has errors, so that not all was tested.
-	Broken bool `json:"broken"`
-	// Results are in order of the automations' keys, the sample first.
-	Results []TestResult `json:"results"`
-}
-
-// Failed counts the results with problems.
-func (p TestedPackage) Failed() int {
-	n := 0
-	for _, r := range p.Results {
-		if len(r.Problems) > 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// Tests counts the author's tests, which the check of the sample is not.
-func (p TestedPackage) Tests() int {
-	n := 0
-	for _, r := range p.Results {
-		if r.Test != "" {
-			n++
-		}
-	}
-	return n
-}
 
 // A TestResult is one test, or the check of one automation's sample.
 type TestResult struct {
@@ -112,71 +56,10 @@ type TestProblem struct {
 	path finding.Path
 }
 
-// Test compiles a project with the files that end in _test.cue, runs the tests
-// of its automations, and checks each automation's message as the samples fill
-// it in: against the schema of the message, with real values in the place of
-// placeholders, and against the tracking plan.
-func Test(ctx context.Context, opts TestOptions) (*TestReport, error) {
-	return NewSession(opts.Options).Test(ctx, opts.Target, opts.Patterns, opts.Run)
-}
-
-// Test is like the function of that name. run restricts the tests: see [TestOptions].
-func (s *Session) Test(ctx context.Context, target string, patterns []string, run *regexp.Regexp) (*TestReport, error) {
-	result, err := s.compile(ctx, target, patterns, &testRun{only: run})
-	if err != nil {
-		return nil, err
-	}
-	report := &TestReport{Diagnostics: result.Diagnostics, Packages: []TestedPackage{}}
-	if result.Project == nil {
-		return report, nil
-	}
-	unknownAutomations(result.packages, report.Diagnostics)
-	report.Packages = packagesOf(result.packages, report.Diagnostics)
-	return report, nil
-}
-
-// packagesOf sorts the results by package.
-func packagesOf(all []pkg, findings diagnostic.List) []TestedPackage {
-	folders := map[string]*TestedPackage{}
-	folder := func(dir string) *TestedPackage {
-		if folders[dir] == nil {
-			folders[dir] = &TestedPackage{Folder: dir, Results: []TestResult{}}
-		}
-		return folders[dir]
-	}
-	tests := map[string][]automationTests{}
-	for _, p := range all {
-		if len(p.Tests) > 0 {
-			tests[p.Dir] = append(tests[p.Dir], p.Tests...)
-		}
-	}
-	for dir, of := range tests {
-		slices.SortFunc(of, func(a, b automationTests) int { return cmp.Compare(a.Key, b.Key) })
-		p := folder(dir)
-		for _, t := range of {
-			p.Automations++
-			for _, r := range t.Results {
-				r.Passed = len(r.Problems) == 0
-				p.Results = append(p.Results, r)
-			}
-		}
-	}
-	for _, d := range findings {
-		if d.Severity == diagnostic.Error && d.File != "" {
-			folder(path.Dir(d.File)).Broken = true
-		}
-	}
-	out := []TestedPackage{}
-	for _, dir := range finding.SortedKeys(folders) {
-		out = append(out, *folders[dir])
-	}
-	return out
-}
-
-// A testRun says which tests are run.
-type testRun struct {
-	// only restricts them by their keys and names. The samples are not checked then.
-	only *regexp.Regexp
+// A TestRun says which tests are run.
+type TestRun struct {
+	// Only restricts them by their keys and names. The samples are not checked then.
+	Only *regexp.Regexp
 }
 
 // tested is one automation that was compiled and tested.
@@ -190,12 +73,12 @@ type tested struct {
 
 // test runs the tests of an automation that has been compiled. They need CUE: an
 // automation's value lives no longer than its evaluation.
-func (r *testRun) test(v cue.Value, m *check.Message, a *automation.Automation) *tested {
+func (r *TestRun) test(v cue.Value, m *check.Message, a *automation.Automation) *tested {
 	t := &tested{automation: *a, name: m.At[1].(string), message: m}
 	fields, err := v.LookupPath(finding.FieldPath("tests")).Fields()
 	for err == nil && fields.Next() {
 		name := source.LabelOf(fields)
-		if r.only == nil || r.only.MatchString(a.Key+"/"+name) {
+		if r.Only == nil || r.Only.MatchString(a.Key+"/"+name) {
 			t.results = append(t.results, TestResult{Key: a.Key, Test: name,
 				Problems: t.run(fields.Value(), m.At.With("tests", name))})
 		}
@@ -205,11 +88,11 @@ func (r *testRun) test(v cue.Value, m *check.Message, a *automation.Automation) 
 
 // conclude checks the samples of the automations of a package, and finds the places
 // of what tests and samples have shown.
-func (e *evaluation) conclude(out *pkg, all []*tested, samples *sampleSchema) error {
+func (e *Evaluation) conclude(out *Package, all []*tested, samples *sampleSchema) error {
 	var files *resolve.Package // opened once something has to be found
 	for _, t := range all {
-		if e.tests.only == nil {
-			problems, err := samples.check(e.loader.Disk, t)
+		if e.Tests.Only == nil {
+			problems, err := samples.check(e.Loader.Disk, t)
 			if err != nil {
 				return err
 			}
@@ -220,7 +103,7 @@ func (e *evaluation) conclude(out *pkg, all []*tested, samples *sampleSchema) er
 				continue
 			}
 			if files == nil {
-				x := resolve.NewReader(e.loader.Disk, e.project.Catalog, nil)
+				x := resolve.NewReader(e.Loader.Disk, e.Project.Catalog, nil)
 				x.Loader.Tests = true
 				var err error
 				if files, err = x.Open(out.Dir, out.Name, nil); err != nil {
@@ -229,7 +112,7 @@ func (e *evaluation) conclude(out *pkg, all []*tested, samples *sampleSchema) er
 			}
 			t.place(&t.results[i], files.Index)
 		}
-		out.Tests = append(out.Tests, automationTests{Key: t.automation.Key, Name: t.name, Results: t.results})
+		out.Tests = append(out.Tests, AutomationTests{Key: t.automation.Key, Name: t.name, Results: t.results})
 	}
 	return nil
 }
@@ -416,38 +299,9 @@ func compactJSON(v any) string {
 	return strings.TrimSpace(out.String())
 }
 
-// unknownAutomations says of tests in a _test.cue file that belong to no
-// automation just that: what they lack is not a call but the automation.
-func unknownAutomations(all []pkg, findings diagnostic.List) {
-	names := map[string][]string{} // by folder
-	for _, p := range all {
-		for _, t := range p.Tests {
-			names[p.Dir] = append(names[p.Dir], t.Name)
-		}
-	}
-	for dir := range names {
-		slices.Sort(names[dir])
-	}
-	for i := range findings {
-		d := &findings[i]
-		if d.Code != "not-an-automation" || !workspace.IsTestFile(d.File) {
-			continue
-		}
-		dir := path.Dir(d.File)
-		name := strings.TrimPrefix(d.Key, dir+"/")
-		d.Code, d.Message = "unknown-automation", fmt.Sprintf("the tests are for %q, and the package has no automation of that name", name)
-		d.Help = "its automations are " + finding.OneOf(names[dir])
-		if near := finding.Nearest(name, names[dir]); near != "" {
-			d.Suggestion, d.Help = near, finding.DidYouMean(near)
-		} else if len(names[dir]) == 0 {
-			d.Help = "write the automation"
-		}
-	}
-}
-
-// encodeAutomation returns an automation as JSON, or why CUE refuses it. What its
+// EncodeAutomation returns an automation as JSON, or why CUE refuses it. What its
 // tests expect is left out, for that need not be values.
-func encodeAutomation(v cue.Value) ([]byte, error) {
+func EncodeAutomation(v cue.Value) ([]byte, error) {
 	tests := v.LookupPath(finding.FieldPath("tests"))
 	if !tests.Exists() {
 		if err := v.Validate(cue.Concrete(true)); err != nil {

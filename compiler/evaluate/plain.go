@@ -1,15 +1,12 @@
-package compiler
+package evaluate
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"path"
 	"strings"
 	"sync"
 	"unicode/utf8"
-
-	"golang.org/x/sync/errgroup"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/parser"
@@ -21,46 +18,24 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// A plainReader decides packages of plain data without CUE. It takes a package as it is
+// A PlainReader decides packages of plain data without CUE. It takes a package as it is
 // where there is nothing to say about it, and leaves all others to CUE: whatever has a
 // finding is evaluated, so that findings do not depend on who came first.
-type plainReader struct {
-	evaluation *evaluation
+type PlainReader struct {
+	Evaluation *Evaluation
 	// inherited are the packages that files in a folder belong to, by folder.
 	inherited sync.Map // of string to func() clauses
 }
 
-// plainPackages decides packages in the folders. What it leaves out is left to CUE.
-func (c *compilation) plainPackages(ctx context.Context, dirs []string, done func(dir string, packages []pkg)) error {
-	r := plainReader{evaluation: c.evaluation}
-	if reason := r.unfit(); reason != "" || c.opts.EvaluateAll {
-		return nil
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(c.opts.workers())
-	for _, dir := range dirs {
-		group.Go(func() error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if p, err := r.pkg(dir); err == nil {
-				done(dir, []pkg{p})
-			} // else CUE says what there is to say
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-// unfit says what about the project leaves all packages to CUE, "" for nothing.
-func (r *plainReader) unfit() string {
-	e := r.evaluation
+// Unfit says what about the project leaves all packages to CUE, "" for nothing.
+func (r *PlainReader) Unfit() string {
+	e := r.Evaluation
 	switch {
-	case e.tests != nil || e.loader.Tests:
+	case e.Tests != nil || e.Loader.Tests:
 		return "tests compare with what CUE has evaluated"
-	case e.project.Gaps != nil:
+	case e.Project.Gaps != nil:
 		return "segue.cue has mistakes"
-	case !plainModule(e.disk):
+	case !plainModule(e.Disk):
 		return "the module file is not a plain one"
 	}
 	return ""
@@ -87,43 +62,43 @@ func plainModule(disk *workspace.Disk) bool {
 	return name != "" && !strings.HasPrefix(schema.ModulePath+"/", name+"/") && !strings.HasPrefix(name+"/", schema.ModulePath+"/")
 }
 
-// pkg decides the package in a folder. The error says why it is left to CUE.
-func (r *plainReader) pkg(dir string) (pkg, error) {
-	e := r.evaluation
-	files, err := r.files(dir)
+// Pkg decides the package in a folder. The error says why it is left to CUE.
+func (r *PlainReader) Pkg(dir string) (Package, error) {
+	e := r.Evaluation
+	files, err := r.Files(dir)
 	if err != nil {
-		return pkg{}, err
+		return Package{}, err
 	}
 	name := files[0].PackageName()
 	for above := dir; above != "."; {
 		above = path.Dir(above)
 		if c := r.clauses(above); c.unsure || c.names[name] {
-			return pkg{}, fmt.Errorf("the folder %s may have files of the package", above)
+			return Package{}, fmt.Errorf("the folder %s may have files of the package", above)
 		}
 	}
 	automations, err := plain.Embedded().Decide(files)
 	if err != nil {
-		return pkg{}, err
+		return Package{}, err
 	}
-	out := pkg{Dir: dir, Name: name, Automations: make([]compiled, 0, len(automations))}
+	out := Package{Dir: dir, Name: name, Automations: make([]Compiled, 0, len(automations))}
 	for _, a := range automations {
 		m := e.message(a.Value, dir, a.Name)
 		if m.Check(true); len(m.Found) > 0 || m.Sourceless {
-			return pkg{}, fmt.Errorf("%s has findings, or no source", a.Name)
+			return Package{}, fmt.Errorf("%s has findings, or no source", a.Name)
 		}
 		facts := m.Facts()
 		emitted, err := m.Emit()
 		if err != nil {
-			return pkg{}, err
+			return Package{}, err
 		}
-		out.Automations = append(out.Automations, compiled{Automation: *emitted, Name: a.Name, Place: placeOf(e.loader, a.Pos), Facts: facts})
+		out.Automations = append(out.Automations, Compiled{Automation: *emitted, Name: a.Name, Place: placeOf(e.Loader, a.Pos), Facts: facts})
 	}
 	return out, nil
 }
 
-// files parses the files of the package in a folder.
-func (r *plainReader) files(dir string) ([]*ast.File, error) {
-	l := r.evaluation.loader
+// Files parses the files of the package in a folder.
+func (r *PlainReader) Files(dir string) ([]*ast.File, error) {
+	l := r.Evaluation.Loader
 	var files []*ast.File
 	var tests []string
 	for _, base := range l.CUEFiles(dir) {
@@ -174,9 +149,9 @@ type clauses struct {
 }
 
 // clauses reads the package clauses in a folder, once.
-func (r *plainReader) clauses(dir string) clauses {
+func (r *PlainReader) clauses(dir string) clauses {
 	read, _ := r.inherited.LoadOrStore(dir, sync.OnceValue(func() clauses {
-		l := r.evaluation.loader
+		l := r.Evaluation.Loader
 		c := clauses{names: map[string]bool{}}
 		for _, base := range l.CUEFiles(dir) {
 			name := path.Join(dir, base)

@@ -1,8 +1,9 @@
-package compiler
+package evaluate
 
 import (
 	"context"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,28 +28,54 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// chunkSize is how many packages share a cue.Context. A context keeps all that
+// matching returns the folders that one of the patterns names.
+func matching(dirs, patterns []string) ([]string, error) {
+	if len(patterns) == 0 {
+		return dirs, nil
+	}
+	var out []string
+	for _, pattern := range patterns {
+		base, below := strings.CutSuffix(strings.ReplaceAll(pattern, `\`, "/"), "...")
+		base = path.Clean(base)
+		if base == "" {
+			base = "."
+		}
+		n := len(out)
+		for _, dir := range dirs {
+			if dir == base || below && (base == "." || strings.HasPrefix(dir, base+"/")) {
+				out = append(out, dir)
+			}
+		}
+		if len(out) == n {
+			return nil, fmt.Errorf("no package matches %q; a pattern is a folder of the project, such as growth, or ./growth/... with those below", pattern)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// ChunkSize is how many packages share a cue.Context. A context keeps all that
 // it ever built, so that a larger number costs memory; every context evaluates
 // the schema anew, so that a smaller one costs time. See docs/performance.md.
-const chunkSize = 25
+const ChunkSize = 25
 
-// An evaluation is one run over the packages of a project.
-type evaluation struct {
-	project *config.Project
-	disk    *workspace.Disk
-	target  string
-	loader  *workspace.Loader
-	// dirs are the folders whose packages are evaluated.
-	dirs []string
+// An Evaluation is one run over the packages of a project.
+type Evaluation struct {
+	Project *config.Project
+	Disk    *workspace.Disk
+	Target  string
+	Loader  *workspace.Loader
+	// Dirs are the folders whose packages are evaluated.
+	Dirs []string
 	// once sets projectDirs, which the explainers share.
 	once        sync.Once
 	projectDirs func() map[string]string
-	// tests says which tests are run, nil for none at all.
-	tests *testRun
+	// Tests says which tests are run, nil for none at all.
+	Tests *TestRun
 }
 
-// newEvaluation prepares the evaluation of the packages that patterns name.
-func newEvaluation(disk *workspace.Disk, settings *config.Project, target string, patterns []string, tests *testRun) (*evaluation, error) {
+// New prepares the evaluation of the packages that patterns name.
+func New(disk *workspace.Disk, settings *config.Project, target string, patterns []string, tests *TestRun) (*Evaluation, error) {
 	loader := workspace.NewLoader(disk, schema.Files())
 	loader.Tests = tests != nil
 	all, err := loader.PackageDirs()
@@ -59,36 +86,36 @@ func newEvaluation(disk *workspace.Disk, settings *config.Project, target string
 	if err != nil {
 		return nil, err
 	}
-	return &evaluation{project: settings, disk: disk, target: target, loader: loader, dirs: dirs, tests: tests}, nil
+	return &Evaluation{Project: settings, Disk: disk, Target: target, Loader: loader, Dirs: dirs, Tests: tests}, nil
 }
 
-// explainer returns one that reads the same files.
-func (e *evaluation) explainer() *resolve.Reader {
-	x := resolve.NewReader(e.disk, e.project.Catalog, e.dirs)
-	x.Loader.Tests = e.loader.Tests
+// Explainer returns one that reads the same files.
+func (e *Evaluation) Explainer() *resolve.Reader {
+	x := resolve.NewReader(e.Disk, e.Project.Catalog, e.Dirs)
+	x.Loader.Tests = e.Loader.Tests
 	// What one of them has found out serves all.
 	e.once.Do(func() { e.projectDirs = x.ProjectDirs })
 	x.ProjectDirs = e.projectDirs
 	return x
 }
 
-// chunk evaluates the packages of some folders in a context of their own. each is
+// Chunk evaluates the packages of some folders in a context of their own. each is
 // called for every folder, with a function that evaluates it.
-func (e *evaluation) chunk(ctx context.Context, dirs []string, each func(i int, f func() ([]pkg, error)) error) error {
+func (e *Evaluation) Chunk(ctx context.Context, dirs []string, each func(i int, f func() ([]Package, error)) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	cueContext := cuecontext.New()
-	files := e.loader.Reading()
+	files := e.Loader.Reading()
 	samples := &sampleSchema{}
 	loaded := map[string][]*build.Instance{}
-	for _, inst := range e.loader.Packages(dirs, files.Parse) {
-		dir := e.loader.Relative(inst.Dir)
+	for _, inst := range e.Loader.Packages(dirs, files.Parse) {
+		dir := e.Loader.Relative(inst.Dir)
 		loaded[dir] = append(loaded[dir], inst)
 	}
 	for i, dir := range dirs {
-		err := each(i, func() ([]pkg, error) {
-			var out []pkg
+		err := each(i, func() ([]Package, error) {
+			var out []Package
 			for _, inst := range loaded[dir] {
 				if ctx.Err() != nil {
 					return nil, context.Cause(ctx)
@@ -109,9 +136,9 @@ func (e *evaluation) chunk(ctx context.Context, dirs []string, each func(i int, 
 }
 
 // folder evaluates what was loaded of a folder.
-func (e *evaluation) folder(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (pkg, error) {
-	dir := e.loader.Relative(inst.Dir)
-	p := pkg{Dir: dir}
+func (e *Evaluation) folder(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (Package, error) {
+	dir := e.Loader.Relative(inst.Dir)
+	p := Package{Dir: dir}
 	var found diagnostic.List
 	var err error
 	if tests := testFiles(inst); tests != nil {
@@ -127,7 +154,7 @@ func (e *evaluation) folder(ctx *cue.Context, inst *build.Instance, files *works
 	p.Found = append(p.Found, found...)
 	for _, f := range inst.BuildFiles {
 		if attr := files.Out[f.Filename]; attr != nil && filepath.Dir(f.Filename) == inst.Dir {
-			if d, unwanted := workspace.FileCondition(e.loader.Relative(f.Filename), attr); unwanted {
+			if d, unwanted := workspace.FileCondition(e.Loader.Relative(f.Filename), attr); unwanted {
 				p.Found = append(p.Found, d)
 			}
 		}
@@ -137,14 +164,14 @@ func (e *evaluation) folder(ctx *cue.Context, inst *build.Instance, files *works
 
 // unnamed explains the files of a folder that do not say which package they
 // belong to.
-func (e *evaluation) unnamed(dir string, inst *build.Instance) (diagnostic.List, error) {
+func (e *Evaluation) unnamed(dir string, inst *build.Instance) (diagnostic.List, error) {
 	if inst.Err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, inst.Err)
 	}
-	if len(inst.BuildFiles) == 1 && e.loader.Relative(inst.BuildFiles[0].Filename) == config.ProjectFile {
+	if len(inst.BuildFiles) == 1 && e.Loader.Relative(inst.BuildFiles[0].Filename) == config.ProjectFile {
 		return nil, nil
 	}
-	x := e.explainer()
+	x := e.Explainer()
 	return x.Unnamed(dir)
 }
 
@@ -163,10 +190,10 @@ type candidate struct {
 
 // pkg evaluates one package. The quick way is for packages without findings;
 // the others are explained.
-func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (pkg, error) {
+func (e *Evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (Package, error) {
 	failure := files.Failure(inst)
-	dir := e.loader.Relative(inst.Dir)
-	out := pkg{Dir: dir, Name: inst.PkgName}
+	dir := e.Loader.Relative(inst.Dir)
+	out := Package{Dir: dir, Name: inst.PkgName}
 	var tested []*tested
 	var candidates []candidate
 	clean := failure == nil
@@ -209,7 +236,7 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 					return out, err
 				}
 				if a != nil {
-					out.Automations = append(out.Automations, compiled{Automation: *a, Name: name, Place: placeOf(e.loader, c.position), Facts: c.facts})
+					out.Automations = append(out.Automations, Compiled{Automation: *a, Name: name, Place: placeOf(e.Loader, c.position), Facts: c.facts})
 				}
 				if t != nil {
 					tested = append(tested, t)
@@ -231,8 +258,8 @@ func (e *evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 // misspeltAutomations reports a package without automations that has a field of
 // nearly that name, or one that is optional: CUE has nothing against it, and
 // nothing would be compiled.
-func (e *evaluation) misspeltAutomations(inst *build.Instance) findings {
-	var out findings
+func (e *Evaluation) misspeltAutomations(inst *build.Instance) Findings {
+	var out Findings
 	for _, f := range inst.Files {
 		for _, d := range f.Decls {
 			field, ok := d.(*ast.Field)
@@ -241,7 +268,7 @@ func (e *evaluation) misspeltAutomations(inst *build.Instance) findings {
 			}
 			label, ok := source.FieldLabel(field)
 			if ok && label == "automations" && field.Constraint != token.ILLEGAL {
-				out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", File: e.loader.Relative(f.Filename),
+				out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", File: e.Loader.Relative(f.Filename),
 					Range: source.RangeOf(field.Label.Pos(), field.Label.End()), Path: label,
 					Message: "automations has no value: a field with " + field.Constraint.String() + " only says what it may be", Help: "write automations: without " + field.Constraint.String()})
 				continue
@@ -249,7 +276,7 @@ func (e *evaluation) misspeltAutomations(inst *build.Instance) findings {
 			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || finding.Nearest(label, []string{"automations"}) == "" {
 				continue
 			}
-			out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-field", File: e.loader.Relative(f.Filename),
+			out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-field", File: e.Loader.Relative(f.Filename),
 				Range: source.RangeOf(field.Label.Pos(), field.Label.End()), Path: finding.Path{label}.String(),
 				Message:    "the package has no automations: segue reads the field automations, not " + label,
 				Suggestion: "automations", Help: finding.DidYouMean("automations")})
@@ -259,8 +286,8 @@ func (e *evaluation) misspeltAutomations(inst *build.Instance) findings {
 }
 
 // candidate checks one automation, and emits and tests it if nothing is wrong with it.
-func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*automation.Automation, *tested, error) {
-	b, err := encodeAutomation(v)
+func (e *Evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*automation.Automation, *tested, error) {
+	b, err := EncodeAutomation(v)
 	if err != nil {
 		c.failure = err
 		return nil, nil, nil
@@ -287,16 +314,16 @@ func (e *evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 	}
 	c.facts = m.Facts()
 	a, err := m.Emit()
-	if err != nil || e.tests == nil {
+	if err != nil || e.Tests == nil {
 		return a, nil, err
 	}
-	return a, e.tests.test(v, m, a), nil
+	return a, e.Tests.test(v, m, a), nil
 }
 
 // explain finds places for the findings of a package, and findings for what CUE
 // refused.
-func (e *evaluation) explain(out *pkg, failure error, candidates []candidate) error {
-	x := e.explainer()
+func (e *Evaluation) explain(out *Package, failure error, candidates []candidate) error {
+	x := e.Explainer()
 	files, err := x.Open(out.Dir, out.Name, nil)
 	if err != nil {
 		return err
@@ -331,7 +358,7 @@ func (e *evaluation) explain(out *pkg, failure error, candidates []candidate) er
 			}
 		}
 	}
-	if failure != nil && len(p.Awaits) == 0 && len(p.Found) == 0 && e.disk.Modules.Failure() == nil {
+	if failure != nil && len(p.Awaits) == 0 && len(p.Found) == 0 && e.Disk.Modules.Failure() == nil {
 		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.Dir, failure)
 	}
 	out.Found = append(out.Found, p.Found...)
@@ -340,23 +367,23 @@ func (e *evaluation) explain(out *pkg, failure error, candidates []candidate) er
 
 // withhold notes what CUE says of a package that it refuses, should no package that it
 // imports have an error.
-func (e *evaluation) withhold(out *pkg, refused error, awaits []string) error {
-	files, err := e.explainer().Open(out.Dir, out.Name, nil)
+func (e *Evaluation) withhold(out *Package, refused error, awaits []string) error {
+	files, err := e.Explainer().Open(out.Dir, out.Name, nil)
 	if err != nil {
 		return err
 	}
 	opened := explain.New(files)
 	opened.CueErrors(refused, nil)
-	if !opened.Found.HasErrors() && e.disk.Modules.Failure() == nil {
+	if !opened.Found.HasErrors() && e.Disk.Modules.Failure() == nil {
 		out.Unexplained = refused.Error()
 	}
-	out.Withheld, out.Awaits = findings(opened.Found), awaits
+	out.Withheld, out.Awaits = Findings(opened.Found), awaits
 	return nil
 }
 
 // explainAutomations checks every automation of a package that was evaluated
 // leniently.
-func (e *evaluation) explainAutomations(p *explain.Package, value cue.Value, known map[string]candidate) {
+func (e *Evaluation) explainAutomations(p *explain.Package, value cue.Value, known map[string]candidate) {
 	automations := value.LookupPath(finding.FieldPath("automations"))
 	if !automations.Exists() {
 		p.ExplainOpen(value, automations)
@@ -422,7 +449,7 @@ func (e *evaluation) explainAutomations(p *explain.Package, value cue.Value, kno
 
 // explainDefinitions checks the definitions of a package that automations build
 // on.
-func (e *evaluation) explainDefinitions(p *explain.Package, value cue.Value) {
+func (e *Evaluation) explainDefinitions(p *explain.Package, value cue.Value) {
 	if !value.Exists() {
 		return
 	}
@@ -449,11 +476,11 @@ func (e *evaluation) explainDefinitions(p *explain.Package, value cue.Value) {
 }
 
 // message prepares an automation for its checks.
-func (e *evaluation) message(value any, dir, name string) *check.Message {
+func (e *Evaluation) message(value any, dir, name string) *check.Message {
 	return &check.Message{
-		Checker: check.Checker{Catalog: e.project.Catalog, Gaps: e.project.Gaps},
+		Checker: check.Checker{Catalog: e.Project.Catalog, Gaps: e.Project.Gaps},
 		Decoded: value, Key: finding.KeyOf(dir, name), At: finding.Path{"automations", name},
-		Sources: e.project.SourcesOf(e.target),
-		Plan:    e.project.Plan, Triggers: e.project.Triggers,
+		Sources: e.Project.SourcesOf(e.Target),
+		Plan:    e.Project.Plan, Triggers: e.Project.Triggers,
 	}
 }

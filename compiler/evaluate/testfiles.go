@@ -1,4 +1,4 @@
-package compiler
+package evaluate
 
 import (
 	"cmp"
@@ -31,8 +31,8 @@ func testFiles(inst *build.Instance) []string {
 
 // strayTests reports files with tests that belong to a package of which there is
 // nothing else in the folder. Where a file does not say its package, that is told.
-func (e *evaluation) strayTests(dir string, files []string) (diagnostic.List, error) {
-	x := e.explainer()
+func (e *Evaluation) strayTests(dir string, files []string) (diagnostic.List, error) {
+	x := e.Explainer()
 	sources, err := x.SourceFiles(dir)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (e *evaluation) strayTests(dir string, files []string) (diagnostic.List, er
 	}
 	var out diagnostic.List
 	for _, file := range files {
-		s, _, err := x.Read(e.loader.Relative(file))
+		s, _, err := x.Read(e.Loader.Relative(file))
 		if err != nil {
 			return nil, err
 		}

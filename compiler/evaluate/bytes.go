@@ -1,4 +1,4 @@
-package compiler
+package evaluate
 
 import (
 	"cuelang.org/go/cue"
