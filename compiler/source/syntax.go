@@ -44,14 +44,12 @@ type complaint struct {
 }
 
 var (
-	foundToken    = regexp.MustCompile(`found '([^']*)'( .*)?$`)
-	hyphenName    = regexp.MustCompile(`[\pL\pN_$]+(-[\pL\pN_$]+)+$`)
-	assignment    = regexp.MustCompile(`^[ \t]*(?:[#\pL\pN_$"-]+:[ \t]*)*[#\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
-	firstWord     = regexp.MustCompile(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
-	hashComment   = regexp.MustCompile(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
-	leadingWord   = regexp.MustCompile(`^\x{FEFF}?[ \t]*\pL+`)
-	elseWord      = regexp.MustCompile(`^(else|elif|elseif)\b`)
-	packageClause = regexp.MustCompile(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`)
+	foundToken  = regexp.MustCompile(`found '([^']*)'( .*)?$`)
+	hyphenName  = regexp.MustCompile(`[\pL\pN_$]+(-[\pL\pN_$]+)+$`)
+	assignment  = regexp.MustCompile(`^[ \t]*(?:[#\pL\pN_$"-]+:[ \t]*)*[#\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
+	firstWord   = regexp.MustCompile(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
+	hashComment = regexp.MustCompile(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
+	leadingWord = regexp.MustCompile(`^\x{FEFF}?[ \t]*\pL+`)
 )
 
 // word finds the place and the words for what the parser says.
@@ -65,7 +63,7 @@ func (m *complaint) word() {
 			found = t
 		}
 	}
-	if m.conflict() || m.bareAddress() || m.unclosed(found) || m.usual() {
+	if m.conflict() || m.bareAddress() || m.unclosed(found) || m.habitual() {
 		return
 	}
 	switch {
