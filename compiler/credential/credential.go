@@ -408,4 +408,5 @@ func withoutValues(d diagnostic.Diagnostic) string {
 	})
 }
 
+// TemplatePattern matches a placeholder in a string.
 var TemplatePattern = regexp.MustCompile(`\{\{[^{}]*\}\}`)

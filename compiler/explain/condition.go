@@ -186,7 +186,7 @@ func (p *Package) lackingElement(f *finding.Finding, id *ast.Ident, label string
 		f.Message = "the loop reads the field " + label + " of each element, and this one has " + near
 		f.Range, f.Suggestion, f.Help = p.Index.NodeRange(sites[0].Field.Label), label, finding.DidYouMean(label)
 		if _, plain := sites[0].Field.Label.(*ast.Ident); plain {
-			f.Fix = finding.OneEdit(f.File, f.Range, label, label)
+			f.Fix = finding.Rewrite(f.File, f.Range, label, label)
 		}
 	}
 	return true

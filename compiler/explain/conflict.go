@@ -110,7 +110,7 @@ func (p *Package) mustBe(f *finding.Finding, args []any, given mention) {
 	if plain := strings.Trim(want, `"`); finding.Nearest(strings.Trim(got, `"`), []string{plain}) != "" {
 		f.Suggestion, f.Help = plain, finding.DidYouMean(want)
 		if _, ok := given.expr.(*ast.BasicLit); ok && strings.HasPrefix(want, `"`) {
-			f.Fix = finding.OneEdit(given.src.Name, given.span(), want, want)
+			f.Fix = finding.Rewrite(given.src.Name, given.span(), want, want)
 		}
 	}
 }

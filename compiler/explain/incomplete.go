@@ -113,7 +113,7 @@ func (p *Package) incomplete(v cue.Value, at finding.Path) {
 		}
 		if len(up) < len(at) {
 			d.Related = append(d.Related, diagnostic.Related{Message: "declared here", File: d.File, Range: d.Range})
-			p.Index.PutAt(d, finding.Finding{Spot: finding.AtLabel}, own[len(own)-1])
+			p.Index.PlaceAt(d, finding.Finding{Spot: finding.AtLabel}, own[len(own)-1])
 		}
 		return
 	}
@@ -253,7 +253,7 @@ func (p *Package) templateField(pos token.Pos, needed string, at finding.Path) b
 			d := f.Diagnostic
 			d.File, d.Range = own.Name, p.Index.NodeRange(node)
 			if _, plain := node.(*ast.Ident); plain && f.Suggestion != "" {
-				d.Fix = finding.OneEdit(d.File, d.Range, f.Suggestion, f.Suggestion)
+				d.Fix = finding.Rewrite(d.File, d.Range, f.Suggestion, f.Suggestion)
 			}
 			p.addOnce(d, id)
 			return true

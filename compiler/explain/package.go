@@ -85,6 +85,14 @@ func (p *Package) Add(f finding.Finding, position token.Pos) {
 	p.Found = append(p.Found, p.Index.Place(f, position))
 }
 
+// AddAll places the findings of an automation.
+func (p *Package) AddAll(found []finding.Finding, key string, position token.Pos) {
+	for _, f := range found {
+		f.Key = key
+		p.Add(f, position)
+	}
+}
+
 // Raw converts a value to decoded JSON. What CUE itself says is wrong becomes a
 // finding and leaves a broken value behind.
 func (p *Package) Raw(v cue.Value, at finding.Path) any {

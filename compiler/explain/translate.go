@@ -221,7 +221,7 @@ func (p *Package) misspeltField(f *finding.Finding, places []token.Pos) {
 			if near := finding.Nearest(label, known); near != "" {
 				f.Suggestion, f.Help = near, finding.DidYouMean(near)
 				if _, plain := sel.Sel.(*ast.Ident); plain {
-					f.Fix = finding.OneEdit(f.File, f.Range, near, near)
+					f.Fix = finding.Rewrite(f.File, f.Range, near, near)
 				}
 			}
 			return false

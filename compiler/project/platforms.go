@@ -209,7 +209,7 @@ func addDescribed(p *explain.Package, f finding.Finding, position token.Pos) {
 		}
 		d := f.Diagnostic
 		d.Path = f.At.String()
-		p.Index.PutAt(&d, f, s)
+		p.Index.PlaceAt(&d, f, s)
 		d.Fix = p.Index.Fix(&d, f, s, []source.Site{s})
 		p.Found = append(p.Found, d)
 		return

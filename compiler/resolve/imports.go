@@ -138,7 +138,7 @@ func (r *resolver) importMissing(d *diagnostic.Diagnostic, id *ast.Ident, missin
 	clause := source.PackageIdent(r.src.Syntax)
 	if clause != nil {
 		at := clause.End()
-		d.Fix = finding.OneEdit(d.File, source.RangeOf(at, at), "\n\nimport "+strconv.Quote(missing), "import "+strconv.Quote(missing))
+		d.Fix = finding.Rewrite(d.File, source.RangeOf(at, at), "\n\nimport "+strconv.Quote(missing), "import "+strconv.Quote(missing))
 	}
 	if _, own := r.ProjectDirs()[missing]; own && r.loadImport(missing) != nil {
 		return nil // it has mistakes, or would make a circle

@@ -32,6 +32,8 @@ type Reader struct {
 	ProjectDirs func() map[string]string
 }
 
+// NewReader returns a reader of the packages of a project: of those in dirs, folders
+// relative to it. The placeholders of the catalog are known names.
 func NewReader(disk *workspace.Disk, catalog automation.Catalog, dirs []string) *Reader {
 	l := workspace.NewLoader(disk, shape.Lenient())
 	l.Alters = true

@@ -46,6 +46,7 @@ func ImportName(spec *ast.ImportSpec) string {
 	return ast.ParseImportPath(ImportPath(spec)).Qualifier
 }
 
+// ImportPath is the path of the package that is imported, "" if it does not parse.
 func ImportPath(spec *ast.ImportSpec) string {
 	name, err := literal.Unquote(spec.Path.Value)
 	if err != nil {
@@ -125,4 +126,10 @@ func ClauseNames(c *ast.Comprehension) []string {
 		}
 	}
 	return names
+}
+
+// TruthWords are what other languages call true and false, by what CUE calls it.
+var TruthWords = map[string]string{
+	"yes": "true", "on": "true", "True": "true", "TRUE": "true", "Yes": "true", "YES": "true",
+	"no": "false", "off": "false", "False": "false", "FALSE": "false", "No": "false", "NO": "false",
 }

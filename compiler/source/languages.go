@@ -20,11 +20,11 @@ type habit struct {
 	says                string
 	// about says which part of the file the finding is about; nil for the token at
 	// the place of the complaint.
-	about func(m *complaint, before string)
+	about func(m *Complaint, before string)
 	// message and help are those of the finding.
 	message, help string
 	// recognize does all of this itself, where a table can't say it.
-	recognize func(m *complaint, before string) bool
+	recognize func(m *Complaint, before string) bool
 }
 
 // habits are in the order in which they are tried: the first one that is recognized
@@ -34,26 +34,26 @@ var habits = []habit{
 	{after: regexp.MustCompile(`^/\*`), about: wholeLine, message: notAComment, help: commentHelp},
 	{after: regexp.MustCompile(`^#`), says: "missing ','", about: restOfLine, message: notAComment, help: commentHelp},
 	{after: regexp.MustCompile(`^(else|elif|elseif)\b`), message: noElse, help: elseHelp},
-	{recognize: (*complaint).halfConjunction},
+	{recognize: (*Complaint).halfConjunction},
 	{says: "else requires", message: noElse, help: elseHelp},
 	{after: regexp.MustCompile(`^;`), message: "found ; where a field ends", help: "remove it: a new line or a comma ends a field"},
 	{after: regexp.MustCompile(`^[“”‘’]`), message: "typographic quotes don't make a text", help: `write straight quotes: "`},
 	{after: regexp.MustCompile(`^\{`), says: "missing ','", message: "two values stand side by side",
 		help: "put & between a definition and what is added to it, as in automation.#Identify & {"},
-	{recognize: (*complaint).hyphenatedName},
+	{recognize: (*Complaint).hyphenatedName},
 	{says: "invalid import path", message: "this is no import path",
 		help: `write it with /, without blanks, and without what is used of the package, as in "example.com/team/shared"`},
 	{before: regexp.MustCompile(`^\s*import\s*$`), after: regexp.MustCompile(`^"`), about: wordBehind,
 		message: "an import stands before all fields", help: "move it up, below the package clause"},
-	{recognize: (*complaint).dottedName},
-	{recognize: (*complaint).wordsWithoutQuotes},
-	{recognize: (*complaint).documentMark},
-	{recognize: (*complaint).importFirst},
+	{recognize: (*Complaint).dottedName},
+	{recognize: (*Complaint).wordsWithoutQuotes},
+	{recognize: (*Complaint).documentMark},
+	{recognize: (*Complaint).importFirst},
 	{before: regexp.MustCompile(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`),
 		message: "a package's name is made of letters, digits and _", help: "correct the name"},
-	{recognize: (*complaint).misspeltPackage},
-	{recognize: (*complaint).assigned},
-	{recognize: (*complaint).clause},
+	{recognize: (*Complaint).misspeltPackage},
+	{recognize: (*Complaint).assigned},
+	{recognize: (*Complaint).clause},
 }
 
 const (
@@ -64,7 +64,7 @@ const (
 )
 
 // habitual finds the words for a habit, and reports whether it is one.
-func (m *complaint) habitual() bool {
+func (m *Complaint) habitual() bool {
 	before := string(m.content[bytes.LastIndexByte(m.content[:m.From], '\n')+1 : m.From])
 	line := string(m.content[m.From-len(before) : LineEnd(m.content, m.From)])
 	after := string(m.content[m.From:])
@@ -87,27 +87,27 @@ func (m *complaint) habitual() bool {
 }
 
 // wholeLine makes a complaint one about its line, without the indentation.
-func wholeLine(m *complaint, before string) {
+func wholeLine(m *Complaint, before string) {
 	m.From -= len(strings.TrimLeft(before, " \t"))
 	m.To = LineEnd(m.content, m.From)
 }
 
 // restOfLine makes a complaint one about its line from its place on.
-func restOfLine(m *complaint, _ string) { m.To = LineEnd(m.content, m.From) }
+func restOfLine(m *Complaint, _ string) { m.To = LineEnd(m.content, m.From) }
 
 // wordBehind makes a complaint one about the word before its place.
-func wordBehind(m *complaint, before string) {
+func wordBehind(m *Complaint, before string) {
 	m.From, m.To = m.From-len(strings.TrimLeft(before, " \t")), m.From-1
 }
 
 // firstLine is the first line of the file.
-func (m *complaint) firstLine() string {
+func (m *Complaint) firstLine() string {
 	line, _, _ := strings.Cut(string(m.content), "\n")
 	return line
 }
 
 // hyphenatedName recognizes a field's name with a hyphen that lacks its quotes.
-func (m *complaint) hyphenatedName(before string) bool {
+func (m *Complaint) hyphenatedName(before string) bool {
 	name := hyphenName.FindString(before)
 	if name == "" || m.From == len(m.content) || m.content[m.From] != ':' {
 		return false
@@ -119,7 +119,7 @@ func (m *complaint) hyphenatedName(before string) bool {
 }
 
 // dottedName recognizes trigger.pattern: "x" for trigger: pattern: "x".
-func (m *complaint) dottedName(line string) bool {
+func (m *Complaint) dottedName(line string) bool {
 	name := dotted.FindString(line)
 	if name == "" || !strings.HasPrefix(string(m.content[m.From:]), ":") {
 		return false
@@ -134,7 +134,7 @@ var dotted = regexp.MustCompile(`[\pL_$][\pL\pN_$]*(?:\.[\pL_$][\pL\pN_$]*)+$`)
 
 // wordsWithoutQuotes recognizes a text of several words that lacks its quotes, or
 // the first one.
-func (m *complaint) wordsWithoutQuotes(line string) bool {
+func (m *Complaint) wordsWithoutQuotes(line string) bool {
 	at := wordBefore.FindStringSubmatchIndex(line)
 	if at == nil || !strings.Contains(m.Message, "missing ','") || strings.HasPrefix(string(m.content[m.From:]), `"`) {
 		return false
@@ -161,7 +161,7 @@ var (
 )
 
 // documentMark recognizes the line with which YAML starts a document.
-func (m *complaint) documentMark(string) bool {
+func (m *Complaint) documentMark(string) bool {
 	if strings.TrimRight(m.firstLine(), " \t\r") != "---" || bytes.Count(m.content[:m.From], []byte("\n")) > 1 {
 		return false
 	}
@@ -171,7 +171,7 @@ func (m *complaint) documentMark(string) bool {
 }
 
 // importFirst recognizes a package clause behind an import.
-func (m *complaint) importFirst(string) bool {
+func (m *Complaint) importFirst(string) bool {
 	at := lateClause.FindSubmatchIndex(m.content)
 	if at == nil || m.From < at[2] || m.From > at[3] {
 		return false
@@ -184,7 +184,7 @@ func (m *complaint) importFirst(string) bool {
 var lateClause = regexp.MustCompile(`(?m)^\s*import\b[^{}]*?\n[ \t]*(package[ \t]+[\pL\pN_]+)`)
 
 // interpolation finds one that is not closed before what looks like the next text.
-func (m *complaint) interpolation() bool {
+func (m *Complaint) interpolation() bool {
 	line := string(m.content[:m.From])
 	line = line[strings.LastIndexByte(line, '\n')+1:]
 	open := strings.LastIndex(line, `\(`)
@@ -198,7 +198,7 @@ func (m *complaint) interpolation() bool {
 
 // clause recognizes a package clause, an import or a let that is not written as
 // such, by the first word of its line.
-func (m *complaint) clause(line string) bool {
+func (m *Complaint) clause(line string) bool {
 	word := strings.Trim(leadingWord.FindString(line), "\ufeff \t")
 	if word == "" || !strings.Contains(m.Message, "found") && !strings.Contains(m.Message, "missing") && !strings.Contains(m.Message, "expected") {
 		return false
@@ -233,7 +233,7 @@ func (m *complaint) clause(line string) bool {
 
 // halfConjunction recognizes fields behind an & at the end of a line, where a
 // brace was to open.
-func (m *complaint) halfConjunction(string) bool {
+func (m *Complaint) halfConjunction(string) bool {
 	start := bytes.LastIndexByte(m.content[:m.From], '\n') + 1
 	before := bytes.TrimRight(m.content[:start], " \t\r\n")
 	if !strings.HasPrefix(string(m.content[m.From:]), ":") || !bytes.HasSuffix(before, []byte("&")) {
@@ -245,7 +245,7 @@ func (m *complaint) halfConjunction(string) bool {
 }
 
 // misspeltPackage recognizes a first line that is nearly a package clause.
-func (m *complaint) misspeltPackage(string) bool {
+func (m *Complaint) misspeltPackage(string) bool {
 	first := m.firstLine()
 	word := firstWord.FindStringSubmatchIndex(first)
 	if word == nil || m.From > len(first) || finding.Nearest(first[word[2]:word[3]], []string{"package"}) == "" {
@@ -260,7 +260,7 @@ func (m *complaint) misspeltPackage(string) bool {
 // assigned recognizes = and => for a colon: the parser complains of the sign
 // behind it, of the line after it, or of what follows the bracket that closes its
 // value.
-func (m *complaint) assigned(string) bool {
+func (m *Complaint) assigned(string) bool {
 	if !strings.Contains(m.Message, "expected label or ':'") && !strings.Contains(m.Message, "expected operand") && !strings.Contains(m.Message, "missing ','") {
 		return false
 	}

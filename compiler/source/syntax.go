@@ -15,9 +15,9 @@ import (
 )
 
 // ComplaintOf is what the parser says first about a file, in words for its author.
-func ComplaintOf(content []byte, err error) complaint {
+func ComplaintOf(content []byte, err error) Complaint {
 	first := cueerrors.Errors(err)[0]
-	m := complaint{content: content, Message: PlainMessage(first), From: len(content)}
+	m := Complaint{content: content, Message: PlainMessage(first), From: len(content)}
 	if pos := first.Position(); pos.IsValid() {
 		m.From = min(pos.Offset(), len(content))
 	}
@@ -30,8 +30,8 @@ func ContentRange(content []byte, from, to int) diagnostic.Range {
 	return diagnostic.Range{Start: positionAt(content, from), End: positionAt(content, to)}
 }
 
-// A complaint is the parser's first error on its way to the author.
-type complaint struct {
+// A Complaint is the parser's first error, in words for the author of the file.
+type Complaint struct {
 	content                   []byte
 	Message, Help, Suggestion string
 	From, To                  int // what it is about
@@ -53,7 +53,7 @@ var (
 )
 
 // word finds the place and the words for what the parser says.
-func (m *complaint) word() {
+func (m *Complaint) word() {
 	m.To = TokenEnd(m.content, m.From)
 	raw := m.Message
 	found := ""
@@ -110,7 +110,7 @@ func (m *complaint) word() {
 
 // number words what starts like a number and is none: a date, a leading zero, a
 // unit behind it.
-func (m *complaint) number() {
+func (m *Complaint) number() {
 	for m.From > 0 && !strings.ContainsRune(" \t\r\n,:[{(&|\"", rune(m.content[m.From-1])) {
 		m.From--
 	}
@@ -130,7 +130,7 @@ var (
 )
 
 // redeclared words a name that is defined twice in one file.
-func (m *complaint) redeclared(name string) {
+func (m *Complaint) redeclared(name string) {
 	if i := bytes.Index(m.content[m.From:LineEnd(m.content, m.From)], []byte(name)); i >= 0 {
 		m.From += i
 		m.To = m.From + len(name)
@@ -140,7 +140,7 @@ func (m *complaint) redeclared(name string) {
 
 // letAndField words a let that has the name of a field, or of an import: CUE
 // complains of the field's value, or of the let.
-func (m *complaint) letAndField(name string) {
+func (m *Complaint) letAndField(name string) {
 	start := bytes.LastIndexByte(m.content[:m.From], '\n') + 1
 	if i := bytes.LastIndex(m.content[start:m.From], []byte(name)); i >= 0 {
 		m.From = start + i
@@ -155,7 +155,7 @@ var letAndField = regexp.MustCompile(`^cannot have both alias and field with nam
 
 var redeclared = regexp.MustCompile(`^alias "([^"]*)" redeclared in same scope`)
 
-func (m *complaint) say(message, help string) { m.Message, m.Help = message, help }
+func (m *Complaint) say(message, help string) { m.Message, m.Help = message, help }
 
 // thing shows a token that the parser found.
 func thing(found string) string {
@@ -172,7 +172,7 @@ func thing(found string) string {
 
 // unclosed reports a bracket that is open where the file ends or another kind of
 // bracket closes: the place is the one that is open.
-func (m *complaint) unclosed(found string) bool {
+func (m *Complaint) unclosed(found string) bool {
 	field := strings.HasPrefix(string(m.content[m.From:]), ":") // where none can be
 	if found != "EOF" && found != "}" && found != "]" && found != ")" && !field {
 		return false
@@ -197,7 +197,7 @@ const (
 var conflictMarkers = []string{"<<<<<<<", "=======", ">>>>>>>"}
 
 // conflict recognizes what a merge has left in the file.
-func (m *complaint) conflict() bool {
+func (m *Complaint) conflict() bool {
 	if c, ok := conflictAround(m.content, m.From); ok {
 		m.From, m.To = c.From, LineEnd(m.content, c.From)
 		m.say(mergeConflict, "keep one of the two sides, and remove the lines that start with <<<<<<<, ======= and >>>>>>>")
@@ -215,7 +215,7 @@ func (m *complaint) conflict() bool {
 
 // bareAddress recognizes an address without quotes at the end of a struct: what
 // stands behind its colon is a comment.
-func (m *complaint) bareAddress() bool {
+func (m *Complaint) bareAddress() bool {
 	before := bytes.TrimRight(m.content[:m.From], " \t\r\n")
 	start := bytes.LastIndexByte(before, '\n') + 1
 	at := bareAddress.FindSubmatchIndex(before[start:])
@@ -232,7 +232,7 @@ var bareAddress = regexp.MustCompile(`:[ \t]*(https?://[^\s"\\]+)[ \t,]*$`)
 
 // superfluous finds the bracket that closes too much, where the file has one that
 // closes nothing: the indentation shows which one that is.
-func (m *complaint) superfluous() {
+func (m *Complaint) superfluous() {
 	if b := bracketsOf(m.content[:m.From]); b.early.text != "" {
 		m.From, m.To = b.early.at, b.early.at+1
 		m.Message = "found " + b.early.text + " that closes more than it should"
@@ -248,7 +248,7 @@ func (m *complaint) superfluous() {
 // unopened recognizes fields that stand as if a brace were open around them, up to
 // the one that closes it: behind a name that has nothing on its line, or deeper
 // than the line before.
-func (m *complaint) unopened(shut bracket) bool {
+func (m *Complaint) unopened(shut bracket) bool {
 	lines := lineSpans(m.content)
 	end := slices.IndexFunc(lines, func(l Span) bool { return shut.at < l.To })
 	if end < 1 || strings.TrimSpace(string(m.content[lines[end].From:shut.at])) != "" {

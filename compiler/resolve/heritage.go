@@ -12,6 +12,8 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
+// Heritage says which automations of the package are declared in its own folder, and
+// which ones above.
 func (p *Package) Heritage() source.Heritage {
 	return source.HeritageOf(p.Loader.Full(p.Dir), p.Files())
 }
@@ -97,7 +99,7 @@ func (p *Package) DeclaredEachTurn(name string, from int) {
 		if id, ok := label.(*ast.Ident); ok && slices.Contains(clauses, id.Name) {
 			d.Suggestion = "(" + id.Name + ")"
 			d.Help = "write " + d.Suggestion + " for the value of " + id.Name
-			d.Fix = finding.OneEdit(d.File, d.Range, d.Suggestion, d.Suggestion)
+			d.Fix = finding.Rewrite(d.File, d.Range, d.Suggestion, d.Suggestion)
 		}
 		p.Found = append(p.Found, d)
 		return

@@ -117,7 +117,7 @@ func (r *resolver) commas() {
 			d := r.report("syntax-error", &ast.BadExpr{From: comma, To: comma.Add(1)},
 				"the comma ends the field: what stands between the braces is not added to the definition", "write &")
 			d.Suggestion = "&"
-			d.Fix = finding.OneEdit(d.File, d.Range, " &", "&")
+			d.Fix = finding.Rewrite(d.File, d.Range, " &", "&")
 			field.Value = &ast.BinaryExpr{X: field.Value, OpPos: comma, Op: token.AND, Y: st}
 			decls, r.altered = slices.Delete(decls, i, i+1), true
 			i--
@@ -420,7 +420,7 @@ func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 		reference := automation.Reference{Name: name}.String()
 		d.Suggestion, d.Help = name, "a placeholder is written "+reference
 		if name == id.Name {
-			d.Fix = finding.OneEdit(r.src.Name, around, reference, reference)
+			d.Fix = finding.Rewrite(r.src.Name, around, reference, reference)
 		}
 		return true
 	}
