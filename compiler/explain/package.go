@@ -35,7 +35,8 @@ type Package struct {
 
 // New prepares a package for being evaluated and explained.
 func New(p *resolve.Package) *Package {
-	return &Package{Package: p, circular: map[ast.Expr]string{}, unembedded: map[int]bool{}, Positions: map[string]token.Pos{}, Partials: map[string]bool{}}
+	return &Package{Package: p, circular: map[ast.Expr]string{}, unembedded: map[int]bool{},
+		Positions: map[string]token.Pos{}, Partials: map[string]bool{}}
 }
 
 // Evaluate returns the package's value, as far as CUE can tell with everything

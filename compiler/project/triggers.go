@@ -83,7 +83,8 @@ func FormatTriggers(triggers []automation.Trigger) ([]byte, error) {
 	})
 	triggers = slices.Compact(triggers)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n// Package triggers names the patterns and journeys that the platform has.\npackage %s\n", triggersNotice, triggersPackage)
+	fmt.Fprintf(&b, "%s\n\n// Package triggers names the patterns and journeys that the platform has.\npackage %s\n",
+		triggersNotice, triggersPackage)
 	taken := map[string]bool{}
 	definitions := make([]string, len(triggers))
 	for i, t := range triggers {
@@ -99,7 +100,8 @@ func FormatTriggers(triggers []automation.Trigger) ([]byte, error) {
 		b.WriteString("}\n")
 	}
 	for i, t := range triggers {
-		fmt.Fprintf(&b, "\n// The %s %s.\n%s: %s: %s\n", t.Kind, commentText(t.Name), definitions[i], t.Kind, literal.String.Quote(t.Name))
+		fmt.Fprintf(&b, "\n// The %s %s.\n%s: %s: %s\n", t.Kind, commentText(t.Name), definitions[i], t.Kind,
+			literal.String.Quote(t.Name))
 	}
 	return format.Source([]byte(b.String()))
 }

@@ -175,7 +175,8 @@ func (e *Reader) SourceFiles(folder string) ([]string, error) {
 	var names []string
 	for _, entry := range entries {
 		if !entry.IsDir() && workspace.Loadable(entry.Name()) &&
-			(workspace.IsSource(entry.Name()) || e.Loader.Tests && workspace.IsTestFile(entry.Name())) && (folder != "." || entry.Name() != config.ProjectFile) {
+			(workspace.IsSource(entry.Name()) || e.Loader.Tests && workspace.IsTestFile(entry.Name())) &&
+			(folder != "." || entry.Name() != config.ProjectFile) {
 			names = append(names, entry.Name())
 		}
 	}

@@ -48,7 +48,8 @@ func (r *resolver) fixImport(d *diagnostic.Diagnostic, spec *ast.ImportSpec, rig
 	if name != old {
 		ast.Walk(r.src.Syntax, func(n ast.Node) bool {
 			if id, ok := n.(*ast.Ident); ok && id.Node == spec {
-				fix.Edits = append(fix.Edits, diagnostic.Edit{File: r.src.Name, Range: r.Index.NodeRange(id), NewText: name})
+				fix.Edits = append(fix.Edits, diagnostic.Edit{File: r.src.Name, Range: r.Index.NodeRange(id),
+					NewText: name})
 			}
 			return true
 		}, nil)

@@ -102,11 +102,10 @@ func Predeclared(name string) bool {
 	return slices.Contains(predeclaredNames, strings.TrimPrefix(name, "__"))
 }
 
-var predeclaredNames = []string{
-	"_", "_|_", "true", "false", "null", "bool", "string", "bytes", "number", "int", "float", "rune",
-	"uint", "uint8", "uint16", "uint32", "uint64", "uint128", "int8", "int16", "int32", "int64", "int128",
-	"float32", "float64", "len", "close", "and", "or", "div", "mod", "quo", "rem", "matchN", "matchIf", "error", "self",
-}
+var predeclaredNames = []string{"_", "_|_", "true", "false", "null", "bool", "string", "bytes", "number", "int",
+	"float", "rune", "uint", "uint8", "uint16", "uint32", "uint64", "uint128", "int8", "int16", "int32", "int64",
+	"int128", "float32", "float64", "len", "close", "and", "or", "div", "mod", "quo", "rem", "matchN", "matchIf",
+	"error", "self"}
 
 // ClauseNames are the names that the clauses of a comprehension define.
 func ClauseNames(c *ast.Comprehension) []string {

@@ -153,7 +153,8 @@ func WithoutClashes(found diagnostic.List) {
 	type label struct{ file, parent, name string }
 	places := map[label][]diagnostic.Range{}
 	of := func(d diagnostic.Diagnostic) (label, bool) {
-		if d.Fix == nil || !slices.Contains([]string{"unknown-field", "unknown-code", "unplanned-property", "header-case"}, d.Code) {
+		if d.Fix == nil || !slices.Contains([]string{"unknown-field", "unknown-code", "unplanned-property",
+			"header-case"}, d.Code) {
 			return label{}, false
 		}
 		parent := d.Path

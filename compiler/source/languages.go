@@ -36,8 +36,10 @@ var habits = []habit{
 	{after: regexp.MustCompile(`^(else|elif|elseif)\b`), message: noElse, help: elseHelp},
 	{recognize: (*Complaint).halfConjunction},
 	{says: "else requires", message: noElse, help: elseHelp},
-	{after: regexp.MustCompile(`^;`), message: "found ; where a field ends", help: "remove it: a new line or a comma ends a field"},
-	{after: regexp.MustCompile(`^[“”‘’]`), message: "typographic quotes don't make a text", help: `write straight quotes: "`},
+	{after: regexp.MustCompile(`^;`), message: "found ; where a field ends",
+		help: "remove it: a new line or a comma ends a field"},
+	{after: regexp.MustCompile(`^[“”‘’]`), message: "typographic quotes don't make a text",
+		help: `write straight quotes: "`},
 	{after: regexp.MustCompile(`^\{`), says: "missing ','", message: "two values stand side by side",
 		help: "put & between a definition and what is added to it, as in automation.#Identify & {"},
 	{recognize: (*Complaint).hyphenatedName},
@@ -75,7 +77,8 @@ func (m *Complaint) habitual() bool {
 			if h.recognize(m, before) {
 				return true
 			}
-		case matches(h.before, before) && matches(h.line, line) && matches(h.after, after) && strings.Contains(m.Message, h.says):
+		case matches(h.before, before) && matches(h.line, line) && matches(h.after, after) &&
+			strings.Contains(m.Message, h.says):
 			if h.about != nil {
 				h.about(m, before)
 			}
@@ -145,7 +148,8 @@ func (m *Complaint) wordsWithoutQuotes(line string) bool {
 	if start+len(text) <= m.From || strings.HasPrefix(after, ":") {
 		return false // it is the name of the next field
 	}
-	if fields := strings.Fields(text); TruthWords[fields[0]] != "" || Predeclared(fields[0]) || slices.Contains([]string{"and", "or", "in"}, fields[1]) {
+	if fields := strings.Fields(text); TruthWords[fields[0]] != "" || Predeclared(fields[0]) ||
+		slices.Contains([]string{"and", "or", "in"}, fields[1]) {
 		return false // an expression, as others write it
 	}
 	m.From, m.To = start, start+len(text)
@@ -200,7 +204,8 @@ func (m *Complaint) interpolation() bool {
 // such, by the first word of its line.
 func (m *Complaint) clause(line string) bool {
 	word := strings.Trim(leadingWord.FindString(line), "\ufeff \t")
-	if word == "" || !strings.Contains(m.Message, "found") && !strings.Contains(m.Message, "missing") && !strings.Contains(m.Message, "expected") {
+	if word == "" || !strings.Contains(m.Message, "found") && !strings.Contains(m.Message, "missing") &&
+		!strings.Contains(m.Message, "expected") {
 		return false
 	}
 	start := m.From - len(line) + strings.Index(line, word)
@@ -214,7 +219,8 @@ func (m *Complaint) clause(line string) bool {
 		m.say("found "+word+" where "+near+" is meant", finding.DidYouMean(near))
 	case word == "import":
 		m.From, m.To = start, LineEnd(m.content, start)
-		m.say("an import is not written like this", `write import "path"; or import (, a path between quotes on each line, and )`)
+		m.say("an import is not written like this",
+			`write import "path"; or import (, a path between quotes on each line, and )`)
 	case word == "package" && strings.TrimSpace(line) == word:
 		m.say("a package clause is not written like this", "write package and its name, as in package growth")
 	case word == "let" && strings.HasPrefix(string(m.content[m.From:]), ":"):
@@ -224,7 +230,8 @@ func (m *Complaint) clause(line string) bool {
 		m.say("found not where a condition is expected", "the opposite of a condition is written with !, as in !x")
 	case word == "for" || word == "if":
 		m.From, m.To = start, LineEnd(m.content, start)
-		m.say("this "+word+" is not written as CUE has it", map[string]string{"for": "write for name, value in list {", "if": "write if condition {"}[word])
+		m.say("this "+word+" is not written as CUE has it",
+			map[string]string{"for": "write for name, value in list {", "if": "write if condition {"}[word])
 	default:
 		return false
 	}
@@ -261,7 +268,8 @@ func (m *Complaint) misspeltPackage(string) bool {
 // behind it, of the line after it, or of what follows the bracket that closes its
 // value.
 func (m *Complaint) assigned(string) bool {
-	if !strings.Contains(m.Message, "expected label or ':'") && !strings.Contains(m.Message, "expected operand") && !strings.Contains(m.Message, "missing ','") {
+	if !strings.Contains(m.Message, "expected label or ':'") && !strings.Contains(m.Message, "expected operand") &&
+		!strings.Contains(m.Message, "missing ','") {
 		return false
 	}
 	before := bytes.TrimRight(m.content[:m.From], " \t\r\n,")

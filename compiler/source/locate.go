@@ -523,7 +523,8 @@ func Within(lines [][]byte, r diagnostic.Range) diagnostic.Range {
 		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line, Column: at.Column - max(size, 1)}, End: at}
 	case at.Line > 1:
 		end := len(lines[at.Line-2]) + 1
-		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line - 1, Column: end}, End: diagnostic.Position{Line: at.Line - 1, Column: end + 1}}
+		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line - 1, Column: end},
+			End: diagnostic.Position{Line: at.Line - 1, Column: end + 1}}
 	}
 	return diagnostic.Range{} // the file is empty
 }

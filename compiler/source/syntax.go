@@ -75,9 +75,11 @@ func (m *Complaint) word() {
 		m.lost = !balanced(m.content[m.From:LineEnd(m.content, m.From)])
 		m.say("the text has no closing quote", `close it with "; a text over several lines stands between """`)
 	case strings.Contains(raw, "missing ','"):
-		m.say("a field is to end here, with a new line or a comma", "start a new line, or put a comma, between two fields")
+		m.say("a field is to end here, with a new line or a comma",
+			"start a new line, or put a comma, between two fields")
 	case strings.Contains(raw, "expected label or ':'"):
-		m.say("found "+thing(found)+" where the name of a field, or the colon behind it, is expected", "a field is written name: value")
+		m.say("found "+thing(found)+" where the name of a field, or the colon behind it, is expected",
+			"a field is written name: value")
 	case strings.Contains(raw, "expected operand"):
 		m.operand = true
 		m.say("found "+thing(found)+" where a value is expected", "write a value")
@@ -85,15 +87,18 @@ func (m *Complaint) word() {
 		m.say("found "+thing(found)+" that closes nothing", "remove it, or open it before")
 		m.superfluous()
 	case strings.Contains(raw, "multiline"), strings.Contains(raw, "multi-line"):
-		m.say("the lines of the text are not indented as its closing quotes are", `give every line the blanks or tabs that stand before the closing """`)
+		m.say("the lines of the text are not indented as its closing quotes are",
+			`give every line the blanks or tabs that stand before the closing """`)
 	case strings.Contains(raw, "in escape sequence"), strings.Contains(raw, "unknown escape"):
 		m.say("the text has an escape that does not exist", `write \\ for a backslash`)
 	case strings.Contains(raw, "UTF-8"):
-		m.say("the file is not UTF-8: the byte "+strconv.Quote(string(m.content[m.From:m.To]))+" is no character", "save the file as UTF-8")
+		m.say("the file is not UTF-8: the byte "+strconv.Quote(string(m.content[m.From:m.To]))+" is no character",
+			"save the file as UTF-8")
 	case strings.Contains(raw, "illegal") && strings.Contains(raw, "number"):
 		m.number()
 	case strings.HasPrefix(raw, "illegal character"):
-		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "), "remove it, or put it into a text between quotes")
+		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "),
+			"remove it, or put it into a text between quotes")
 	case strings.Contains(raw, "maximum nesting depth"):
 		m.lost = true
 		m.say("values are nested more than 10000 deep", "take them apart")
@@ -102,7 +107,8 @@ func (m *Complaint) word() {
 	case redeclared.MatchString(raw):
 		m.redeclared(redeclared.FindStringSubmatch(raw)[1])
 	case found != "":
-		m.say("found "+thing(found)+" where something else is expected", "correct the syntax; cue fmt shows the place too")
+		m.say("found "+thing(found)+" where something else is expected",
+			"correct the syntax; cue fmt shows the place too")
 	default:
 		m.say("the file does not parse: "+raw, "correct the syntax; cue fmt shows the place too")
 	}
@@ -148,7 +154,8 @@ func (m *Complaint) letAndField(name string) {
 		m.From += i
 	}
 	m.To = TokenEnd(m.content, m.From)
-	m.say(name+" is the name of a let and of something else: it can't be told which one is meant", "give the let another name")
+	m.say(name+" is the name of a let and of something else: it can't be told which one is meant",
+		"give the let another name")
 }
 
 var letAndField = regexp.MustCompile(`^cannot have both alias and field with name "([^"]*)" in same scope`)
@@ -205,7 +212,10 @@ func (m *Complaint) conflict() bool {
 	}
 	start := bytes.LastIndexByte(m.content[:m.From], '\n') + 1
 	line := m.content[start:LineEnd(m.content, start)]
-	if !slices.ContainsFunc(conflictMarkers, func(marker string) bool { return bytes.HasPrefix(line, []byte(marker)) }) {
+	if !slices.ContainsFunc(conflictMarkers, func(marker string) bool {
+		return bytes.HasPrefix(line,
+			[]byte(marker))
+	}) {
 		return false
 	}
 	m.From, m.To = start, start+len(line)
@@ -277,11 +287,13 @@ func (m *Complaint) unopened(shut bracket) bool {
 			m.say("no { opens the fields of "+strings.Trim(name, `"`), "write "+text+" {")
 			return true
 		}
-		if first := lines[next]; indentation(m.content, first) > shut.indent && !strings.ContainsAny(text[len(text)-1:], "{[(&|+:,") {
+		if first := lines[next]; indentation(m.content, first) > shut.indent &&
+			!strings.ContainsAny(text[len(text)-1:], "{[(&|+:,") {
 			m.From = first.From + indentation(m.content, first)
 			m.To = TokenEnd(m.content, m.From)
 			m.block = Span{first.From, lines[end].To}
-			m.say("no { opens what is closed below: the line before these fields may be missing", "write it, as in payload: {")
+			m.say("no { opens what is closed below: the line before these fields may be missing",
+				"write it, as in payload: {")
 			return true
 		}
 		return false
@@ -344,7 +356,8 @@ func bracketsOf(content []byte) brackets {
 				if !first {
 					return
 				}
-				if outer := func(o bracket) bool { return o.indent == indent }; b.left.text == "" && slices.ContainsFunc(b.open, outer) {
+				if outer := func(o bracket) bool { return o.indent == indent }; b.left.text == "" &&
+					slices.ContainsFunc(b.open, outer) {
 					b.left = last
 				}
 			}
