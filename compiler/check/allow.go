@@ -15,7 +15,9 @@ func (m *Message) silence() {
 	allow, _ := m.Raw["allow"].(map[string]any)
 	allows := func(name string) (any bool) {
 		before := len(m.Found)
-		m.Found = slices.DeleteFunc(m.Found, func(f finding.Finding) bool { return f.Code == name && f.Severity == diagnostic.Warning })
+		m.Found = slices.DeleteFunc(m.Found, func(f finding.Finding) bool {
+			return f.Code == name && f.Severity == diagnostic.Warning
+		})
 		return len(m.Found) < before
 	}
 	list, _ := m.Raw["allow"].([]any)

@@ -152,7 +152,8 @@ func (by rules) structure(m map[string]any, s *shape.Shape, p finding.Path) find
 		switch {
 		case ok:
 			if f.SetBySegment {
-				w := report("set-by-segment", at, finding.AtLabel, "%s is set by Segment itself: what is sent here is overwritten", at.Name())
+				w := report("set-by-segment", at, finding.AtLabel,
+					"%s is set by Segment itself: what is sent here is overwritten", at.Name())
 				w.Help = "remove the field"
 				found = append(found, w)
 			}
@@ -239,7 +240,9 @@ func kindAsField(found findings, strays []stray, m map[string]any, s *shape.Shap
 
 // standsFor reports whether the only stray field of a struct stands for what is
 // missing in it: title for name. It says so in the stray's finding.
-func standsFor(w *finding.Finding, stray string, missing []string, m map[string]any, s *shape.Shape, meant map[string]bool) bool {
+func standsFor(
+	w *finding.Finding, stray string, missing []string, m map[string]any, s *shape.Shape, meant map[string]bool,
+) bool {
 	for _, count := range s.Counts {
 		if !slices.ContainsFunc(count.Fields, func(k string) bool { _, ok := m[k]; return ok || meant[k] }) {
 			if len(missing) > 0 {
@@ -289,7 +292,8 @@ func countFields(m map[string]any, s *shape.Shape, count shape.Count, meant map[
 		w.Help = "add " + strings.Join(each, "; or ")
 		return findings{w}
 	case count.Exactly && len(has) > 1:
-		w := report("conflicting-fields", p, finding.AtLabel, "%s has %s: it takes only one of them", where, strings.Join(has, " and "))
+		w := report("conflicting-fields", p, finding.AtLabel, "%s has %s: it takes only one of them", where,
+			strings.Join(has, " and "))
 		w.Help = "keep one of " + finding.OneOf(count.Fields)
 		return findings{w}
 	}
@@ -332,7 +336,8 @@ func (by rules) union(v any, s *shape.Shape, p finding.Path) findings {
 	if found := by.structure(m, either, p); len(found) > 0 {
 		return found
 	}
-	w := report("missing-field", p, finding.AtLabel, "%s needs %s", p.Name(), finding.OneOf(finding.SortedKeys(either.Fields)))
+	w := report("missing-field", p, finding.AtLabel, "%s needs %s", p.Name(),
+		finding.OneOf(finding.SortedKeys(either.Fields)))
 	w.Help = "add one of them"
 	return findings{w}
 }

@@ -14,7 +14,8 @@ func (m *Message) Emit() (*automation.Automation, error) {
 	flag := func(k string) bool { b, _ := m.Raw[k].(bool); return b }
 	a := &automation.Automation{
 		Key: m.Key, Name: text("name"), Enabled: flag("enabled"), Protect: flag("protect"),
-		Action: automation.Request{Kind: automation.KindHTTPRequest, Method: "POST", URL: canonicalTemplate(m.url), Headers: m.headers},
+		Action: automation.Request{Kind: automation.KindHTTPRequest, Method: "POST", URL: canonicalTemplate(m.url),
+			Headers: m.headers},
 	}
 	trigger, _ := m.Raw["trigger"].(map[string]any)
 	name, _ := trigger[string(m.Trigger)].(string)

@@ -110,7 +110,8 @@ func splitWords(name string) []string {
 			continue
 		case unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || unicode.IsDigit(runes[i-1])):
 			end() // orderPaid
-		case unicode.IsUpper(r) && i > 0 && unicode.IsUpper(runes[i-1]) && i+1 < len(runes) && unicode.IsLower(runes[i+1]):
+		case unicode.IsUpper(r) && i > 0 && unicode.IsUpper(runes[i-1]) && i+1 < len(runes) &&
+			unicode.IsLower(runes[i+1]):
 			end() // URLOpened
 		}
 		word = append(word, r)
@@ -155,15 +156,16 @@ func inTitleCase(name string, words []string, verbal bool) bool {
 }
 
 // smallWords may be in lower case in the middle of a title.
-var smallWords = []string{"a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "into", "nor", "of", "on", "onto", "or", "over",
-	"per", "than", "the", "to", "under", "upon", "via", "vs", "with", "within", "without"}
+var smallWords = []string{"a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "into", "nor", "of", "on",
+	"onto", "or", "over", "per", "than", "the", "to", "under", "upon", "via", "vs", "with", "within", "without"}
 
 // particles belong to the verb before them: Signed Up.
 var particles = []string{"up", "in", "out", "off", "on", "down", "over"}
 
 // acronyms are words that stay in capitals.
-var acronyms = []string{"ab", "ai", "api", "crm", "csv", "faq", "gdpr", "html", "http", "id", "ip", "json", "kyc", "mfa", "nps", "pdf", "qr", "roi", "saml",
-	"sdk", "sku", "sla", "sms", "sql", "ssl", "sso", "ui", "uri", "url", "us", "vat", "vip", "xml"}
+var acronyms = []string{"ab", "ai", "api", "crm", "csv", "faq", "gdpr", "html", "http", "id", "ip", "json", "kyc",
+	"mfa", "nps", "pdf", "qr", "roi", "saml", "sdk", "sku", "sla", "sms", "sql", "ssl", "sso", "ui", "uri", "url",
+	"us", "vat", "vip", "xml"}
 
 // titleCase joins words in Title Case.
 func titleCase(words []string) string {
@@ -209,34 +211,43 @@ func toPast(words, lower []string) (verb, better string) {
 
 // outcomes are nouns that make one of the word before them, which may look like
 // a verb: Import Error, Search Result.
-var outcomes = []string{"alert", "attempt", "cancellation", "completion", "count", "end", "ended", "error", "errors", "event", "failure", "failures", "limit", "page",
-	"progress", "rate", "result", "results", "start", "status", "step", "success", "summary", "timeout", "warning"}
+var outcomes = []string{"alert", "attempt", "cancellation", "completion", "count", "end", "ended", "error", "errors",
+	"event", "failure", "failures", "limit", "page", "progress", "rate", "result", "results", "start", "status",
+	"step", "success", "summary", "timeout", "warning"}
 
 // onlyVerbs are verbs that are no noun, so that they are wrong at the end of a
 // name too: Form Submit.
-var onlyVerbs = []string{"activate", "add", "approve", "assign", "cancel", "complete", "confirm", "convert", "create", "deactivate", "delete",
-	"deliver", "disable", "enable", "expire", "fail", "generate", "install", "join", "publish", "reject", "remove", "restore", "select", "send",
-	"submit", "subscribe", "suspend", "uninstall", "unlock", "unsubscribe", "verify"}
+var onlyVerbs = []string{"activate", "add", "approve", "assign", "cancel", "complete", "confirm", "convert", "create",
+	"deactivate", "delete", "deliver", "disable", "enable", "expire", "fail", "generate", "install", "join",
+	"publish", "reject", "remove", "restore", "select", "send", "submit", "subscribe", "suspend", "uninstall",
+	"unlock", "unsubscribe", "verify"}
 
 // pastOf is the past participle of the verbs that names of events begin with.
 var pastOf = func() map[string]string {
 	out := map[string]string{
-		"begin": "begun", "ban": "banned", "book": "booked", "build": "built", "buy": "bought", "cancel": "cancelled", "choose": "chosen", "drag": "dragged", "drop": "dropped",
-		"forget": "forgotten", "get": "got", "give": "given", "hide": "hidden", "leave": "left", "log": "logged", "make": "made", "deny": "denied", "pay": "paid", "pin": "pinned", "rebuild": "rebuilt", "resend": "resent", "scan": "scanned",
-		"see": "seen", "sell": "sold", "send": "sent", "skip": "skipped", "start": "started", "stop": "stopped", "submit": "submitted", "swap": "swapped",
-		"tag": "tagged", "take": "taken", "tap": "tapped", "transfer": "transferred", "unpin": "unpinned", "undo": "undone", "win": "won", "withdraw": "withdrawn", "write": "written",
+		"begin": "begun", "ban": "banned", "book": "booked", "build": "built", "buy": "bought",
+		"cancel": "cancelled", "choose": "chosen", "drag": "dragged", "drop": "dropped", "forget": "forgotten",
+		"get": "got", "give": "given", "hide": "hidden", "leave": "left", "log": "logged", "make": "made",
+		"deny": "denied", "pay": "paid", "pin": "pinned", "rebuild": "rebuilt", "resend": "resent",
+		"scan": "scanned", "see": "seen", "sell": "sold", "send": "sent", "skip": "skipped", "start": "started",
+		"stop": "stopped", "submit": "submitted", "swap": "swapped", "tag": "tagged", "take": "taken",
+		"tap": "tapped", "transfer": "transferred", "unpin": "unpinned", "undo": "undone", "win": "won",
+		"withdraw": "withdrawn", "write": "written",
 	}
-	for _, verb := range strings.Fields(`abandon accept acknowledge activate add adjust allow analyze append apply approve archive arrange ask assess
-		assign attach authenticate authorize avoid browse calculate change check clear click close collect compare complete compose compress
-		compute configure confirm connect convert copy create customize deactivate decline decrease define delete deliver deploy deprecate
-		describe detach detect disable disallow discard disconnect discover dismiss dispatch display donate download duplicate earn edit enable
-		encrypt engage enroll enter evaluate execute expand expire explore export extend extract fail fetch finish follow generate highlight
-		identify ignore import improve increase initiate insert inspect install integrate invite invoke join launch like link listen load lock
-		manage mark mention merge migrate modify move mute navigate notify onboard open optimize pause perform pick place play prepare preview
-		print promote provide provision publish purchase qualify reach reactivate receive recommend reconnect recover redeem redirect refresh
-		refund register reject release reload remind remove rename render renew reopen reorder replace reply request reschedule resolve respond
-		restart restore resume retrieve return reveal revoke rotate save schedule scroll search select settle share show sign snooze solve sort
-		specify subscribe suspend switch sync terminate toggle track transcribe translate type unassign unblock unfollow uninstall unlink unlock
+	for _, verb := range strings.Fields(`abandon accept acknowledge activate add adjust allow analyze append apply
+		approve archive arrange ask assess assign attach authenticate authorize avoid browse calculate change check
+		clear click close collect compare complete compose compress compute configure confirm connect convert copy
+		create customize deactivate decline decrease define delete deliver deploy deprecate describe detach detect
+		disable disallow discard disconnect discover dismiss dispatch display donate download duplicate earn edit
+		enable encrypt engage enroll enter evaluate execute expand expire explore export extend extract fail fetch
+		finish follow generate highlight identify ignore import improve increase initiate insert inspect install
+		integrate invite invoke join launch like link listen load lock manage mark mention merge migrate modify move
+		mute navigate notify onboard open optimize pause perform pick place play prepare preview print promote
+		provide provision publish purchase qualify reach reactivate receive recommend reconnect recover redeem
+		redirect refresh refund register reject release reload remind remove rename render renew reopen reorder
+		replace reply request reschedule resolve respond restart restore resume retrieve return reveal revoke rotate
+		save schedule scroll search select settle share show sign snooze solve sort specify subscribe suspend switch
+		sync terminate toggle track transcribe translate type unassign unblock unfollow uninstall unlink unlock
 		unmute unpublish unsubscribe update upgrade upload use validate verify view visit wait warn watch zoom`) {
 		switch n := len(verb); {
 		case verb[n-1] == 'e':
@@ -260,18 +271,22 @@ func isPast(word string) bool {
 }
 
 // notPast end in ed and are no verbs in the past.
-var notPast = wordSet(`bleed breed creed embed feed greed heed hundred need newsfeed proceed seed sacred shred speed succeed exceed weed indeed`)
+var notPast = wordSet(`bleed breed creed embed feed greed heed hundred need newsfeed proceed seed sacred shred speed
+	succeed exceed weed indeed`)
 
 // irregularPast are verbs in the past that do not end in ed, in both of their forms.
-var irregularPast = wordSet(`arisen arose ate awoke awoken beaten became become been began begun bent bet bid bitten blew blown bought bound broke
-	broken brought built burnt came cast caught chose chosen clung come cost crept cut dealt did done drank drawn dreamt drew driven drove drunk
-	dug eaten fallen fed fell felt fled flew flown forbidden forecast forgave forgiven forgot forgotten fought found froze frozen gave given gone got
-	gotten grew ground grown had heard held hid hidden hit hung hurt input kept knew known laid lain learnt led left lent let lit lost made meant
-	met misread mistaken outdone overdone overridden overrode overseen overtaken overwritten paid prepaid proven put quit ran rang read rebuilt
-	redone relaid remade repaid reread rerun resent reset resold retaken rewon rewritten ridden risen rode rose run rung said sang sat saw seen sent set
-	shaken shed shone shook shot shown shrunk shut slept slid sold sought spent spoken spoke split spread sprung spun stolen stood struck stuck stung sung
-	sunk swept sworn swum swung taken taught thought thrown told took torn typeset understood undertaken undid undone unread unseen unsent upheld
-	upset went won woken wore worn wound woven withdrawn withdrew withheld written wrote`)
+var irregularPast = wordSet(`arisen arose ate awoke awoken beaten became become been began begun bent bet bid bitten
+	blew blown bought bound broke broken brought built burnt came cast caught chose chosen clung come cost crept cut
+	dealt did done drank drawn dreamt drew driven drove drunk dug eaten fallen fed fell felt fled flew flown
+	forbidden forecast forgave forgiven forgot forgotten fought found froze frozen gave given gone got gotten grew
+	ground grown had heard held hid hidden hit hung hurt input kept knew known laid lain learnt led left lent let
+	lit lost made meant met misread mistaken outdone overdone overridden overrode overseen overtaken overwritten
+	paid prepaid proven put quit ran rang read rebuilt redone relaid remade repaid reread rerun resent reset resold
+	retaken rewon rewritten ridden risen rode rose run rung said sang sat saw seen sent set shaken shed shone shook
+	shot shown shrunk shut slept slid sold sought spent spoken spoke split spread sprung spun stolen stood struck
+	stuck stung sung sunk swept sworn swum swung taken taught thought thrown told took torn typeset understood
+	undertaken undid undone unread unseen unsent upheld upset went won woken wore worn wound woven withdrawn
+	withdrew withheld written wrote`)
 
 func wordSet(words string) map[string]bool {
 	out := map[string]bool{}

@@ -8,32 +8,28 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// Advice that comes from comparing the automations of a project is given at the
-// end of a run. What it takes is collected while compiling: see facts. Where two
-// automations disagree, what most of them do is right, and of two equals what
-// comes first in the order of the files. Positions are looked up for findings
-// alone.
-
-// Facts are what an automation is compared by.
+// Facts are what an automation is compared by with the others of its project. The
+// advice that comes of it is given at the end of a run.
 type Facts struct {
 	Call  string
 	Event string // of a track call; "" if it is known only when it is sent
 	// Fields are the traits, or the properties of a track call with a known event.
-	Fields []fieldFact
+	Fields []FieldFact
 	// Pending are codes that the automation allows and that nothing has made use
 	// of so far.
 	Pending []string
 }
 
-// A fieldFact says which JSON type a trait or property has.
-type fieldFact struct {
+// A FieldFact says which JSON type a trait or property has.
+type FieldFact struct {
 	// Name is the path below traits or properties. The steps are joined by
-	// factStep; an element of a list is factElement.
+	// FactStep; an element of a list is factElement.
 	Name string
 	Kind JSONKind
 }
 
 const (
+	// FactStep joins the steps of the name of a [FieldFact].
 	FactStep    = "\x00"
 	factElement = "\x01"
 )
@@ -42,14 +38,16 @@ const (
 type JSONKind uint8
 
 const (
-	TextKind JSONKind = 1 << iota
-	NumberKind
-	BooleanKind
-	ListKind
-	StructKind
+	textKind JSONKind = 1 << iota
+	numberKind
+	booleanKind
+	listKind
+	structKind
 )
 
-var KindWords = map[JSONKind]string{TextKind: "a text", NumberKind: "a number", BooleanKind: "true or false", ListKind: "a list", StructKind: "a struct"}
+// KindWords are the JSON types for people.
+var KindWords = map[JSONKind]string{textKind: "a text", numberKind: "a number", booleanKind: "true or false",
+	listKind: "a list", structKind: "a struct"}
 
 // KindOf returns the type that a value of a payload has when it is sent, 0 for
 // null.
@@ -60,21 +58,21 @@ func KindOf(v any) JSONKind {
 			if t, err := automation.ParseTemplate(v); err == nil {
 				switch ref, _ := t.Lone(); ref.Cast {
 				case automation.CastNumber:
-					return NumberKind
+					return numberKind
 				case automation.CastBoolean:
-					return BooleanKind
+					return booleanKind
 				}
 			}
 		}
-		return TextKind
+		return textKind
 	case json.Number:
-		return NumberKind
+		return numberKind
 	case bool:
-		return BooleanKind
+		return booleanKind
 	case []any:
-		return ListKind
+		return listKind
 	case map[string]any:
-		return StructKind
+		return structKind
 	}
 	return 0
 }
@@ -94,15 +92,15 @@ func (m *Message) Facts() Facts {
 		}
 		f.Event = event
 	}
-	var seen map[fieldFact]bool // of elements of lists, which are all alike
+	var seen map[FieldFact]bool // of elements of lists, which are all alike
 	EachField(payload[block], func(name string, v any, _ finding.Path) bool {
-		one := fieldFact{name, KindOf(v)}
+		one := FieldFact{name, KindOf(v)}
 		if strings.Contains(name, factElement) {
 			if seen[one] {
 				return true
 			}
 			if seen == nil {
-				seen = map[fieldFact]bool{}
+				seen = map[FieldFact]bool{}
 			}
 			seen[one] = true
 		}

@@ -60,7 +60,8 @@ type Message struct {
 func (m *Message) Failed() bool { return finding.AnyError(m.Found) }
 
 // callWords are what people call the calls.
-var callWords = map[string]string{"identify": "an identify call", "group": "a group call", "track": "a track call", "http": "an HTTP request"}
+var callWords = map[string]string{"identify": "an identify call", "group": "a group call", "track": "a track call",
+	"http": "an HTTP request"}
 
 // CallShapes are the shapes of an automation and of its payload by call.
 var CallShapes = sync.OnceValue(func() map[string][2]*shape.Shape {
@@ -228,7 +229,8 @@ func (m *Message) otherCall() string {
 
 // wrongCall makes the finding about an automation that is one of another call.
 func (m *Message) wrongCall(other string) finding.Finding {
-	w := report("wrong-type", m.At, finding.AtCall, "the fields are those of %s, not of %s", callWords[other], callWords[m.Call])
+	w := report("wrong-type", m.At, finding.AtCall, "the fields are those of %s, not of %s", callWords[other],
+		callWords[m.Call])
 	w.Suggestion = "automation." + schema.Calls[other]
 	w.Help = "use " + w.Suggestion
 	return w
@@ -318,7 +320,9 @@ func (m *Message) bySemanticEvent(s, event *shape.Shape, at finding.Path) findin
 	found := m.rules(true).value(m.payload, s, at)
 	known := slices.Clone(found)
 	for _, f := range m.rules(true).value(m.payload, event, at) {
-		if slices.ContainsFunc(known, func(k finding.Finding) bool { return k.Code == f.Code && k.At.String() == f.At.String() }) {
+		if slices.ContainsFunc(known, func(k finding.Finding) bool {
+			return k.Code == f.Code && k.At.String() == f.At.String()
+		}) {
 			continue
 		}
 		f.InSemanticEvent(event.Fields["event"].Shape.Consts[0])
@@ -332,7 +336,8 @@ func (m *Message) bySemanticEvent(s, event *shape.Shape, at finding.Path) findin
 func (m *Message) checkSize() (found findings) {
 	at := m.At.With("payload")
 	if depth := depthOf(m.payload); depth > automation.DeepestPayload {
-		w := report("too-large", at, finding.AtLabel, "the payload is nested %d deep, of at most %d", depth, automation.DeepestPayload)
+		w := report("too-large", at, finding.AtLabel, "the payload is nested %d deep, of at most %d", depth,
+			automation.DeepestPayload)
 		w.Help = "take it apart"
 		return findings{w}
 	}
@@ -343,12 +348,14 @@ func (m *Message) checkSize() (found findings) {
 	switch {
 	case fixed > maxEvent:
 		w := report("too-large", at, finding.AtLabel,
-			"the message is too large for Segment: %d bytes before any placeholder is filled in, of at most %d", fixed, maxEvent)
+			"the message is too large for Segment: %d bytes before any placeholder is filled in, of at most %d", fixed,
+			maxEvent)
 		w.Help = "send less, or split it into several events"
 		found = append(found, w)
 	case longest > maxEvent:
 		w := report("may-be-too-large", at, finding.AtLabel,
-			"with the longest values of its placeholders the message has %d bytes, of at most %d that Segment takes", longest, maxEvent)
+			"with the longest values of its placeholders the message has %d bytes, of at most %d that Segment takes",
+			longest, maxEvent)
 		w.Help = "send less, or lower maxLength of the placeholders in segue.cue if their values are never that long"
 		found = append(found, w)
 	}
@@ -461,7 +468,8 @@ func (m *Message) checkSource() (found findings) {
 	case len(names) == 0:
 		m.Sourceless = true // one finding for all
 	default:
-		w := report("unknown-source", m.At, finding.AtLabel, "segue.cue has several sources, and none is called segment")
+		w := report("unknown-source", m.At, finding.AtLabel,
+			"segue.cue has several sources, and none is called segment")
 		w.Help = "say which one receives the message: source: " + finding.OneOf(names)
 		w.Lacks = []finding.Path{at}
 		found = append(found, w)

@@ -120,7 +120,8 @@ func (p *personalCheck) report(kind string, at finding.Path, spot finding.Spot, 
 	if kind == anyName {
 		kind = personName
 	}
-	w := report("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(), kind)
+	w := report("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(),
+		kind)
 	w.Help = "send it as a trait of an identify call; the userId ties the event to the user"
 	w.Part, w.Offset = part, offset
 	p.found = append(p.found, w)
@@ -152,12 +153,14 @@ func personalKind(name string) string {
 		before = words[len(words)-2]
 	}
 	switch {
-	case slices.Contains([]string{"email", "emails", "emailaddress"}, last), before == "email" && last == "address", before == "e" && last == "mail":
+	case slices.Contains([]string{"email", "emails", "emailaddress"}, last), before == "email" && last == "address",
+		before == "e" && last == "mail":
 		return emailAddress
 	case slices.Contains([]string{"phone", "phones", "telephone", "cellphone", "phonenumber"}, last),
 		last == "number" && slices.Contains([]string{"phone", "mobile", "cell", "telephone"}, before):
 		return phoneNumber
-	case slices.Contains([]string{"firstname", "lastname", "fullname", "surname", "givenname", "familyname", "middlename", "username"}, last),
+	case slices.Contains([]string{"firstname", "lastname", "fullname", "surname", "givenname", "familyname",
+		"middlename", "username"}, last),
 		last == "name" && slices.Contains(whoseName, before):
 		return personName
 	case last == "name" && len(words) == 1:
@@ -170,8 +173,8 @@ func personalKind(name string) string {
 var personalWord = regexp.MustCompile(`(?i)mail|phone|number|name`)
 
 // whoseName are the words before "name" that make it the name of a person.
-var whoseName = []string{"first", "last", "full", "given", "family", "middle", "sur",
-	"user", "person", "customer", "contact", "invitee", "recipient", "employee", "attendee", "guest", "patient", "student"}
+var whoseName = []string{"first", "last", "full", "given", "family", "middle", "sur", "user", "person", "customer",
+	"contact", "invitee", "recipient", "employee", "attendee", "guest", "patient", "student"}
 
 // placeholder says what personal data a placeholder stands for.
 func (p *personalCheck) placeholder(name string) string {
@@ -194,8 +197,9 @@ func (p *personalCheck) mayBePersonal(name string) bool {
 var addressPattern = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`)
 
 // roles are mailboxes that belong to no person.
-var roles = []string{"noreply", "donotreply", "support", "info", "hello", "help", "sales", "billing", "admin", "team", "contact",
-	"marketing", "newsletter", "notifications", "security", "press", "jobs", "office", "events", "alerts", "feedback", "postmaster", "webmaster"}
+var roles = []string{"noreply", "donotreply", "support", "info", "hello", "help", "sales", "billing", "admin", "team",
+	"contact", "marketing", "newsletter", "notifications", "security", "press", "jobs", "office", "events", "alerts",
+	"feedback", "postmaster", "webmaster"}
 
 // personalAddress returns the email address of a person in a text, "" if there
 // is none.

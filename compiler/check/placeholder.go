@@ -28,7 +28,8 @@ func (by rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 		return found, any
 	}
 	if !by.templates {
-		w := report("misplaced-placeholder", p, finding.AtValue, "a placeholder can't stand in %s: it would be used as it is", p.Name())
+		w := report("misplaced-placeholder", p, finding.AtValue,
+			"a placeholder can't stand in %s: it would be used as it is", p.Name())
 		w.Help = "placeholders can stand in the payload, in header values, and in the path and query of a URL"
 		return append(found, w), true
 	}
@@ -43,7 +44,8 @@ func (by rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 		w := report("stray-blanks", p, finding.AtValue, "the value of %s would have blanks around it: %q", p.Name(), v)
 		w.Suggestion = spaced.String()
 		w.Help = fmt.Sprintf("write %q", spaced.String())
-		w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: finding.Quoted(strings.TrimSpace(v)).Text, Shared: true}
+		w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: finding.Quoted(strings.TrimSpace(v)).Text,
+			Shared: true}
 		found = append(found, w)
 		ref, lone = spaced, true
 	}
@@ -52,7 +54,8 @@ func (by rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 		if s.Kind != shape.Text {
 			whole.Cast = automation.Cast(castOf(v[m[4]:m[5]]))
 		}
-		w := report("malformed-placeholder", p, finding.AtValue, "the cast stands behind the braces: it would be sent as it stands")
+		w := report("malformed-placeholder", p, finding.AtValue,
+			"the cast stands behind the braces: it would be sent as it stands")
 		partOf(&w, v, m[2], len(v)-m[2])
 		w.Suggestion, w.Help = whole.String(), fmt.Sprintf("write %q", whole.String())
 		if by.fits(whole.String(), s, p) {
@@ -161,7 +164,8 @@ func (by rules) reference(r automation.Reference, v string, p finding.Path) find
 				w.Repair = finding.OtherName(w.Part, r.Name, near)
 			}
 		} else {
-			w.Help = fmt.Sprintf("the placeholders are %s; a project adds its own under placeholders in segue.cue", finding.OneOf(by.names()))
+			w.Help = fmt.Sprintf("the placeholders are %s; a project adds its own under placeholders in segue.cue",
+				finding.OneOf(by.names()))
 		}
 		return findings{w}
 	}
@@ -175,9 +179,11 @@ func (by rules) reference(r automation.Reference, v string, p finding.Path) find
 		w.Help = "it comes with a " + finding.OneOf(kinds) + " trigger only; use another placeholder or a fixed text"
 		return findings{w}
 	}
-	wants := map[automation.Cast]automation.ValueType{automation.CastNumber: automation.NumberValue, automation.CastBoolean: automation.BooleanValue}
+	wants := map[automation.Cast]automation.ValueType{automation.CastNumber: automation.NumberValue,
+		automation.CastBoolean: automation.BooleanValue}
 	if want, cast := wants[r.Cast]; cast && entry.Type != want {
-		w := report("placeholder-type", p, finding.AtValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name, shape.TypeWord(entry.Type), r.Cast)
+		w := report("placeholder-type", p, finding.AtValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name,
+			shape.TypeWord(entry.Type), r.Cast)
 		partOf(&w, v, r.Offset, r.Length)
 		w.Help = "remove the cast; no placeholder here is a " + shape.TypeWord(want)
 		if near := by.ofType(want); near != "" {
@@ -210,7 +216,8 @@ func (by rules) ofType(want automation.ValueType) string {
 func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Shape, p finding.Path) findings {
 	entry := by.catalog[ref.Name]
 	typeError := func(want automation.ValueType) findings {
-		w := report("placeholder-type", p, finding.AtValue, "%s must be %s, but {{%s}} is a %s", p.Name(), s, ref.Name, shape.TypeWord(entry.Type))
+		w := report("placeholder-type", p, finding.AtValue, "%s must be %s, but {{%s}} is a %s", p.Name(), s, ref.Name,
+			shape.TypeWord(entry.Type))
 		partOf(&w, v, ref.Offset, ref.Length)
 		w.Help = "write a fixed value"
 		if near := by.ofType(want); near != "" {
@@ -235,7 +242,8 @@ func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 			return typeError(want)
 		case ref.Cast != cast:
 			ref.Cast = cast
-			w := report("missing-cast", p, finding.AtValue, "%s must be %s, but without a cast {{%s}} is sent as a text", p.Name(), s, ref.Name)
+			w := report("missing-cast", p, finding.AtValue,
+				"%s must be %s, but without a cast {{%s}} is sent as a text", p.Name(), s, ref.Name)
 			partOf(&w, v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
 			w.Repair = &finding.Repair{How: finding.RewriteText, Text: ref.String()}
@@ -257,7 +265,8 @@ func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 		switch {
 		case s.OrLone && lone && ref.Cast == automation.NoCast:
 		case len(s.Consts) > 0 && s.OrLone:
-			w := report("invalid-value", p, finding.AtValue, "%s must be %s, or one placeholder by itself: %q", p.Name(), s, v)
+			w := report("invalid-value", p, finding.AtValue, "%s must be %s, or one placeholder by itself: %q",
+				p.Name(), s, v)
 			w.Help = "let one placeholder be the whole value, without a cast"
 			return findings{w}
 		case s.Pattern != nil && !s.Pattern.MatchString(v) && !s.OrLone:
@@ -265,7 +274,8 @@ func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 			w.Help = cmp.Or(PatternHelp(p), "write a fixed text")
 			return findings{w}
 		case s.Pattern != nil && !s.Pattern.MatchString(v):
-			w := report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder with a text around it: %q", p.Name(), v)
+			w := report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder with a text around it: %q",
+				p.Name(), v)
 			w.Help = "let one placeholder be the whole value, without a cast"
 			return findings{w}
 		case len(s.Consts) > 0:
@@ -275,7 +285,8 @@ func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 		case lone && ref.Cast != automation.NoCast:
 			cast := ref.Cast
 			ref.Cast = automation.NoCast
-			w := report("placeholder-type", p, finding.AtValue, "%s must be a text, but the cast makes it a %s", p.Name(), cast)
+			w := report("placeholder-type", p, finding.AtValue, "%s must be a text, but the cast makes it a %s",
+				p.Name(), cast)
 			partOf(&w, v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
 			w.Repair = &finding.Repair{How: finding.RewriteText, Text: ref.String()}
@@ -322,10 +333,12 @@ func (by rules) foreign(v string, p finding.Path) (found findings, any bool) {
 			return
 		}
 		told = append(told, place{from, to})
-		w := report("malformed-placeholder", p, finding.AtValue, "%s is not a placeholder: it would be sent as it stands", v[from:to])
+		w := report("malformed-placeholder", p, finding.AtValue,
+			"%s is not a placeholder: it would be sent as it stands", v[from:to])
 		partOf(&w, v, from, to-from)
 		w.Suggestion, w.Help = name, "write {{"+name+"}}"
-		w.Repair = &finding.Repair{How: finding.RewriteText, Text: automation.Reference{Name: name}.String(), Shared: true}
+		w.Repair = &finding.Repair{How: finding.RewriteText, Text: automation.Reference{Name: name}.String(),
+			Shared: true}
 		found = append(found, w)
 	}
 	for i := len(foreignForms) - 1; i >= 0; i-- {

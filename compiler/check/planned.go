@@ -65,7 +65,8 @@ func (m *Message) planned(payload any, templates bool) findings {
 	if len(lacks) == 0 || c.said[at.String()] || c.partial[at.String()] {
 		return nil
 	}
-	w := report("missing-property", at, finding.AtLabel, "%s has no %s, and in the tracking plan %s", at.Name(), block, required(lacks))
+	w := report("missing-property", at, finding.AtLabel, "%s has no %s, and in the tracking plan %s", at.Name(), block,
+		required(lacks))
 	w.Help, w.Lacks = fmt.Sprintf("add %s: {%s: ...}", block, lacks[0]), []finding.Path{at.With(block)}
 	w.Related = related(p.Fields[lacks[0]])
 	return findings{w}
@@ -98,7 +99,8 @@ func (c planCheck) event(v any, at finding.Path) (p *config.PlanValue, found fin
 		// keeps a plan relies on it to be complete, and so wants to know of a
 		// message that it does not cover. Without a plan there is no warning:
 		// checkPlan does not come here.
-		w := report("unchecked-event", at, finding.AtValue, "the tracking plan can't be checked: the name of the event is known only when it is sent")
+		w := report("unchecked-event", at, finding.AtValue,
+			"the tracking plan can't be checked: the name of the event is known only when it is sent")
 		w.Help = "write one automation for each event, with its name in the code"
 		return nil, findings{w}, false
 	}
@@ -207,7 +209,8 @@ func (c planCheck) structure(m map[string]any, p *config.PlanValue, at finding.P
 		if _, ok := m[k]; ok || !f.Required || meant[k] || c.partial[at.String()] {
 			continue
 		}
-		w := report("missing-property", at, finding.AtLabel, "%s is missing, and the tracking plan requires it", at.With(k).Name())
+		w := report("missing-property", at, finding.AtLabel, "%s is missing, and the tracking plan requires it",
+			at.With(k).Name())
 		w.Help = "add " + k + ": " + f.String()
 		if f.Doc != "" {
 			w.Help += ", " + shape.FirstSentence(&shape.Field{Doc: f.Doc, Shape: &shape.Shape{}})
@@ -262,7 +265,8 @@ func (c planCheck) plannedText(v string, p *config.PlanValue, at finding.Path) f
 	switch {
 	case p.Kinds&kind == 0:
 		return findings{c.wrongPlaceholder(v, ref, lone, kind, p, at)}
-	case kind == config.StringKind && !lone && p.Texts != nil && p.Exact && !slices.ContainsFunc(p.Texts, func(s string) bool { return canBecome(t, s) }):
+	case kind == config.StringKind && !lone && p.Texts != nil && p.Exact &&
+		!slices.ContainsFunc(p.Texts, func(s string) bool { return canBecome(t, s) }):
 		return findings{wrong(v, p, at)}
 	}
 	return nil
@@ -282,7 +286,8 @@ func (c planCheck) wrongPlaceholder(v string, ref automation.Reference, lone boo
 		return wrong(v, p, at)
 	}
 	entry := c.catalog[ref.Name]
-	w := report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, and {{%s}} is sent as %s", at.Name(), p, ref.Name, config.KindName(kind))
+	w := report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, and {{%s}} is sent as %s",
+		at.Name(), p, ref.Name, config.KindName(kind))
 	partOf(&w, v, ref.Offset, ref.Length)
 	w.Related = related(p)
 	better := ref
@@ -313,7 +318,8 @@ func (c planCheck) wrongPlaceholder(v string, ref automation.Reference, lone boo
 
 // wrong reports a value that is not what is planned.
 func wrong(v any, p *config.PlanValue, at finding.Path) finding.Finding {
-	w := report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, got %s", at.Name(), p, shape.Describe(v))
+	w := report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, got %s", at.Name(), p,
+		shape.Describe(v))
 	w.Related = related(p)
 	w.Help = "write " + p.String() + ", or change the plan"
 	_, isStruct := v.(map[string]any)
@@ -325,7 +331,8 @@ func wrong(v any, p *config.PlanValue, at finding.Path) finding.Finding {
 		if near := finding.Nearest(s, p.Texts); near != "" {
 			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near), finding.Quoted(near)
 		} else if p.Kinds&(config.NumberKind|config.StringKind) == config.NumberKind && isNumber(s) {
-			w.Suggestion, w.Help, w.Repair = s, "write "+s+" without quotes", &finding.Repair{How: finding.ReplaceLiteral, Text: s}
+			w.Suggestion, w.Help, w.Repair = s, "write "+s+" without quotes",
+				&finding.Repair{How: finding.ReplaceLiteral, Text: s}
 		}
 	}
 	return w

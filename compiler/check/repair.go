@@ -46,7 +46,8 @@ func otherCast(e automation.SyntaxError, right string) *finding.Repair {
 // fits reports whether nothing is wrong with a value in the place of another but
 // what can be repaired for certain, too.
 func (by rules) fits(v any, s *shape.Shape, p finding.Path) bool {
-	return !slices.ContainsFunc(by.value(v, s, p), func(f finding.Finding) bool { return finding.IsError(f) && f.Repair == nil })
+	return !slices.ContainsFunc(by.value(v, s, p),
+		func(f finding.Finding) bool { return finding.IsError(f) && f.Repair == nil })
 }
 
 // certain looks at what the repairs of a string's placeholders would make of it. If

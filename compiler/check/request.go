@@ -64,7 +64,8 @@ func (m *Message) checkURL() findings {
 	}
 	var found findings
 	if method, _ := m.Raw["method"].(string); method == "GET" && m.Raw["payload"] != nil {
-		w := report("unexpected-payload", m.At.With("payload"), finding.AtLabel, "a GET request with a payload: most servers ignore it")
+		w := report("unexpected-payload", m.At.With("payload"), finding.AtLabel,
+			"a GET request with a payload: most servers ignore it")
 		w.Help = "remove the payload, or use another method"
 		found = append(found, w)
 	}
@@ -80,7 +81,8 @@ func (m *Message) checkURL() findings {
 // nil for any other.
 func AbsoluteURL(raw string) *url.URL {
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.ContainsAny(raw, " \t") {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" ||
+		strings.ContainsAny(raw, " \t") {
 		return nil
 	}
 	if u.Port() != "" {
@@ -131,7 +133,9 @@ func (m *Message) segmentURL(u *url.URL, given string, at finding.Path) findings
 		w = report("wrong-url", at, finding.AtValue, "%s is not a host of Segment's", u.Host)
 		w.Help = "remove url, or set endpoint on the source in segue.cue if a proxy receives the messages"
 	case region != m.source.Region:
-		w = report("wrong-region", at, finding.AtValue, "the URL is in the region %s, and the source is in %s: Segment would lose the events without an error", region, m.source.Region)
+		w = report("wrong-region", at, finding.AtValue,
+			"the URL is in the region %s, and the source is in %s: Segment would lose the events without an error",
+			region, m.source.Region)
 		w.Suggestion, w.Help = m.url, "remove url, or write "+m.url
 	case u.Scheme != "https":
 		w = report("wrong-url", at, finding.AtValue, "the URL is not https: the write key would be sent in the clear")
@@ -151,13 +155,15 @@ func (m *Message) foreignSegmentURL(u *url.URL, region string, at finding.Path) 
 		regions[s.Region] = true
 	}
 	if len(regions) > 0 && !regions[region] {
-		w := report("wrong-region", at, finding.AtValue, "the URL is in the region %s, where the project has no source: Segment would lose the events without an error", region)
+		w := report("wrong-region", at, finding.AtValue,
+			"the URL is in the region %s, where the project has no source: Segment would lose the events without an error", region)
 		w.Help = "use the URL of the source's region"
 		return findings{w}
 	}
 	call := path.Base(u.Path)
 	if _, ok := CallShapes()[call]; ok && call != "http" {
-		w := report("unchecked-message", at, finding.AtValue, "the request is a %s call to Segment, but its payload is not checked", call)
+		w := report("unchecked-message", at, finding.AtValue,
+			"the request is a %s call to Segment, but its payload is not checked", call)
 		w.Help = "use automation.#" + strings.ToUpper(call[:1]) + call[1:]
 		return findings{w}
 	}
@@ -165,13 +171,15 @@ func (m *Message) foreignSegmentURL(u *url.URL, region string, at finding.Path) 
 }
 
 // secretHeaders carry credentials.
-var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
+var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token",
+	"X-Access-Token"}
 
 // secretWords are what the name of a header that carries a credential has in it.
 var secretWords = []string{"Secret", "Token", "Password", "Apikey", "Api-Key", "Credential", "Signature"}
 
 // ownHeaders are set by whatever sends the request.
-var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Te", "Keep-Alive"}
+var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Te",
+	"Keep-Alive"}
 
 // checkHeaders brings the headers into their canonical form.
 func (m *Message) checkHeaders() (found findings) {
@@ -190,7 +198,8 @@ func (m *Message) checkHeaders() (found findings) {
 			continue
 		}
 		if other, twice := from[canonical]; twice && m.headers[canonical] != h {
-			w := report("duplicate-header", at, finding.AtLabel, "the header %s is given twice, as %s and %s", canonical, other, name)
+			w := report("duplicate-header", at, finding.AtLabel, "the header %s is given twice, as %s and %s",
+				canonical, other, name)
 			w.Help = "keep one of them"
 			found = append(found, w)
 			continue
@@ -209,7 +218,8 @@ func (m *Message) checkHeaders() (found findings) {
 		}
 	}
 	if m.Call != "http" {
-		m.headers["Authorization"] = automation.Header{Scheme: automation.Basic, Username: automation.Credential{Secret: m.source.WriteKey.Name}}
+		m.headers["Authorization"] = automation.Header{Scheme: automation.Basic,
+			Username: automation.Credential{Secret: m.source.WriteKey.Name}}
 	}
 	return found
 }
@@ -222,7 +232,9 @@ func (m *Message) checkSecrecy() findings {
 	}
 	for _, name := range finding.SortedKeys(m.headers) {
 		if secrets := m.headers[name].SecretNames(); len(secrets) > 0 {
-			w := report("plain-http", m.At.With("url"), finding.AtValue, "the secret %s in the header %s would be sent over plain HTTP, which others can read on its way", secrets[0], name)
+			w := report("plain-http", m.At.With("url"), finding.AtValue,
+				"the secret %s in the header %s would be sent over plain HTTP, which others can read on its way",
+				secrets[0], name)
 			w.Help = "write https://; only this machine itself, as localhost, gets secrets over plain HTTP"
 			return findings{w}
 		}
@@ -244,7 +256,8 @@ func (m *Message) headerName(name, canonical string, at finding.Path) (found fin
 		w.Help = "remove it"
 		return findings{w}, false
 	case m.Call != "http" && canonical == "Authorization":
-		w := report("reserved-header", at, finding.AtLabel, "the header Authorization is made from the source's write key")
+		w := report("reserved-header", at, finding.AtLabel,
+			"the header Authorization is made from the source's write key")
 		w.Confidential, w.Help = true, "remove it; sources in segue.cue say which secret holds the write key"
 		return findings{w}, false
 	}
@@ -260,17 +273,21 @@ func (m *Message) header(canonical string, v any, at finding.Path) (h automation
 			w := report("secret-in-code", at, finding.AtValue, "the header %s holds a secret in the code", canonical)
 			w.Confidential, w.Help = true, headerHelp(canonical)
 			return h, findings{w}, false
-		case slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(canonical, word) }) && v != "" && !credential.TemplatePattern.MatchString(v):
-			w := report("secret-in-code", at, finding.AtValue, "the header %s seems to hold a secret in the code", canonical)
+		case slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(canonical, word) }) &&
+			v != "" && !credential.TemplatePattern.MatchString(v):
+			w := report("secret-in-code", at, finding.AtValue, "the header %s seems to hold a secret in the code",
+				canonical)
 			w.Otherwise()
 			w.Confidential, w.Help = true, headerHelp(canonical)
 			found = append(found, w)
 		case strings.ContainsFunc(v, unicode.IsControl):
-			w := report("invalid-header", at, finding.AtValue, "the header %s holds a line break or another control character", canonical)
+			w := report("invalid-header", at, finding.AtValue,
+				"the header %s holds a line break or another control character", canonical)
 			w.Help = "remove it"
 			return h, findings{w}, false
 		case strings.ContainsFunc(v, func(r rune) bool { return r > unicode.MaxASCII }):
-			w := report("invalid-header", at, finding.AtValue, "the header %s holds a character that is not ASCII, which many servers refuse: %q", canonical, v)
+			w := report("invalid-header", at, finding.AtValue,
+				"the header %s holds a character that is not ASCII, which many servers refuse: %q", canonical, v)
 			w.Otherwise()
 			w.Help = "write ASCII, or send the text in the payload"
 			found = append(found, w)
@@ -279,7 +296,8 @@ func (m *Message) header(canonical string, v any, at finding.Path) (h automation
 		}
 		if m.Call != "http" && canonical == "Content-Type" {
 			if media, _, err := mime.ParseMediaType(v); err != nil || media != "application/json" {
-				w := report("invalid-header", at, finding.AtValue, "Segment takes JSON only, and the header Content-Type says %q", v)
+				w := report("invalid-header", at, finding.AtValue,
+					"Segment takes JSON only, and the header Content-Type says %q", v)
 				w.Suggestion, w.Help = "application/json", "remove it, or write application/json"
 				return h, append(found, w), false
 			}
@@ -287,12 +305,14 @@ func (m *Message) header(canonical string, v any, at finding.Path) (h automation
 		return automation.Header{Value: automation.Credential{Text: canonicalTemplate(v)}}, found, true
 	case map[string]any:
 		if h, ok = structuredHeader(v); ok && h.Password.Text != "" {
-			w := report("secret-in-code", at.With("basic", "password"), finding.AtValue, "the header %s holds a password in the code", canonical)
+			w := report("secret-in-code", at.With("basic", "password"), finding.AtValue,
+				"the header %s holds a password in the code", canonical)
 			w.Confidential, w.Help = true, `refer to a secret: password: secret: "NAME"; and if the value was ever committed, replace it`
 			return h, findings{w}, false
 		}
 		if strings.Contains(h.Username.Text, ":") {
-			w := report("invalid-header", at.With("basic", "username"), finding.AtValue, "the user name of Basic credentials can't have a colon, where the password would begin")
+			w := report("invalid-header", at.With("basic", "username"), finding.AtValue,
+				"the user name of Basic credentials can't have a colon, where the password would begin")
 			w.Confidential, w.Help = true, `write the user name alone, and refer to the password: password: secret: "NAME"`
 			return h, findings{w}, false
 		}

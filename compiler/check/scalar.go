@@ -90,7 +90,8 @@ func SecretHelp(p finding.Path) string {
 // rewritten says how a value could be written to be of the type of a shape.
 func rewritten(v any, s *shape.Shape) (suggestion, help string) {
 	wants := func(sample any) bool {
-		return shape.FitsKind(sample, s) || slices.ContainsFunc(s.Alts, func(alt *shape.Shape) bool { return shape.FitsKind(sample, alt) })
+		return shape.FitsKind(sample, s) || slices.ContainsFunc(s.Alts,
+			func(alt *shape.Shape) bool { return shape.FitsKind(sample, alt) })
 	}
 	switch v := v.(type) {
 	case string:
@@ -98,7 +99,8 @@ func rewritten(v any, s *shape.Shape) (suggestion, help string) {
 			return v, "write " + v + " without quotes"
 		}
 	case json.Number, bool:
-		if text := strconv.Quote(fmt.Sprint(v)); (s.Kind == shape.Text || s.Definition == "automation.#Header") && (s.Pattern == nil || s.Pattern.MatchString(fmt.Sprint(v))) {
+		if text := strconv.Quote(fmt.Sprint(v)); (s.Kind == shape.Text || s.Definition == "automation.#Header") &&
+			(s.Pattern == nil || s.Pattern.MatchString(fmt.Sprint(v))) {
 			return text, "write " + text + " with quotes"
 		}
 	case shape.Bytes:
@@ -154,7 +156,8 @@ func (by rules) number(n json.Number, p finding.Path) findings {
 			return nil
 		}
 	}
-	w := report("number-precision", p, finding.AtValue, "%s is a number that JSON readers can't hold exactly: %s", p.Name(), n)
+	w := report("number-precision", p, finding.AtValue, "%s is a number that JSON readers can't hold exactly: %s",
+		p.Name(), n)
 	w.Help = "write it as a text, with quotes"
 	return findings{w}
 }
@@ -187,13 +190,15 @@ func (by rules) text(v string, s *shape.Shape, p finding.Path) (found findings) 
 // every message would have the same.
 func (by rules) missingBraces(v string, p finding.Path) findings {
 	entry, known := by.catalog[v]
-	if !by.templates || !known || v == strings.ToLower(v) || entry.Type != automation.StringValue || len(p) < 2 || p[len(p)-2] != "payload" {
+	if !by.templates || !known || v == strings.ToLower(v) || entry.Type != automation.StringValue || len(p) < 2 ||
+		p[len(p)-2] != "payload" {
 		return nil
 	}
 	if label, _ := p[len(p)-1].(string); !strings.HasSuffix(label, "Id") {
 		return nil
 	}
-	w := report("malformed-placeholder", p, finding.AtValue, "%s would be the same in every message: the braces of the placeholder %s are missing", p.Name(), v)
+	w := report("malformed-placeholder", p, finding.AtValue,
+		"%s would be the same in every message: the braces of the placeholder %s are missing", p.Name(), v)
 	w.Suggestion = automation.Reference{Name: v}.String()
 	w.Help = fmt.Sprintf("write %q", w.Suggestion)
 	w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: strconv.Quote(w.Suggestion), Shared: true}
@@ -234,7 +239,8 @@ func content(v string, s *shape.Shape, p finding.Path) findings {
 		w = report("invalid-value", p, finding.AtValue, "%s does not have the form that it needs: %q", p.Name(), v)
 		w.Help = PatternHelp(p)
 	case s.MaxRunes > 0 && utf8.RuneCountInString(v) > s.MaxRunes:
-		w = report("too-long", p, finding.AtValue, "%s has %d characters, and the longest that Segment takes is %d", p.Name(), utf8.RuneCountInString(v), s.MaxRunes)
+		w = report("too-long", p, finding.AtValue, "%s has %d characters, and the longest that Segment takes is %d",
+			p.Name(), utf8.RuneCountInString(v), s.MaxRunes)
 		w.Help = "shorten it"
 	default:
 		return nil

@@ -59,13 +59,15 @@ func (m *Message) testValue(name string, at finding.Path) findings {
 	case !ok:
 		w := report("unknown-placeholder", at, finding.AtLabel, "there is no placeholder %q", name)
 		if near := finding.Nearest(name, m.rules(false).names()); near != "" {
-			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near), &finding.Repair{How: finding.RenameField, Text: near}
+			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near),
+				&finding.Repair{How: finding.RenameField, Text: near}
 		} else {
 			w.Help = "the placeholders are " + finding.OneOf(m.rules(false).names())
 		}
 		return findings{w}
 	case m.Trigger != "" && !entry.ProvidedBy(m.Trigger):
-		w := report("placeholder-not-provided", at, finding.AtLabel, "a %s does not provide {{%s}}, so that a test can't have a value for it", m.Trigger, name)
+		w := report("placeholder-not-provided", at, finding.AtLabel,
+			"a %s does not provide {{%s}}, so that a test can't have a value for it", m.Trigger, name)
 		w.Help = "remove it from the values"
 		return findings{w}
 	}

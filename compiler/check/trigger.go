@@ -45,7 +45,8 @@ func (m *Message) knownTrigger(t map[string]any) findings {
 	if name == "" || slices.Contains(m.Triggers[kind], name) {
 		return nil
 	}
-	w := report("unknown-trigger", m.At.With("trigger", string(kind)), finding.AtValue, "the platform has no %s %q", kind, name)
+	w := report("unknown-trigger", m.At.With("trigger", string(kind)), finding.AtValue, "the platform has no %s %q",
+		kind, name)
 	other := automation.Pattern
 	if kind == automation.Pattern {
 		other = automation.Journey

@@ -90,7 +90,8 @@ func (by rules) fieldName(k string, at finding.Path) findings {
 	if len(at) > 1 && at[len(at)-2] == "headers" {
 		of = "a header"
 	}
-	w := report("misplaced-placeholder", at, finding.AtLabel, "a placeholder can't stand in the name of %s: it would be sent as it is", of)
+	w := report("misplaced-placeholder", at, finding.AtLabel,
+		"a placeholder can't stand in the name of %s: it would be sent as it is", of)
 	w.Help = "give the field a fixed name and put the placeholder into the value"
 	return findings{w}
 }

@@ -43,7 +43,8 @@ func (u *Gaps) Knows(part string) bool {
 
 // MayDefine reports whether segue.cue may define a placeholder of that name.
 func (u *Gaps) MayDefine(name string) bool {
-	return !u.Knows("placeholders") && (u.Text == "" || strings.Contains(finding.PlainName(u.Text), finding.PlainName(name)))
+	return !u.Knows("placeholders") && (u.Text == "" ||
+		strings.Contains(finding.PlainName(u.Text), finding.PlainName(name)))
 }
 
 // Untold leaves the findings about a package of which those about segue.cue do

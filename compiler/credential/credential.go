@@ -25,11 +25,13 @@ const concealment = "***"
 
 // credentialNames are what fields are called that hold a credential, as plainName
 // has it.
-var credentialNames = []string{"writekey", "apikey", "secret", "token", "password", "authorization", "bearer", "basic", "cookie", "credential"}
+var credentialNames = []string{"writekey", "apikey", "secret", "token", "password", "authorization", "bearer",
+	"basic", "cookie", "credential"}
 
 // plainCredentialNames are those that are credentials within a payload, too, where
 // a token or cookie may be anything.
-var plainCredentialNames = []string{"writekey", "apikey", "password", "authorization", "clientsecret", "accesstoken", "authtoken", "privatekey"}
+var plainCredentialNames = []string{"writekey", "apikey", "password", "authorization", "clientsecret", "accesstoken",
+	"authtoken", "privatekey"}
 
 // isCredentialName reports whether the name of a field, which may be misspelt,
 // says that its value is a credential.
@@ -45,7 +47,8 @@ func isCredentialName(label string) bool {
 
 // isNearly reports whether a word is another one or a slip away from it.
 func isNearly(word, name string) bool {
-	return word == name || min(len(word), len(name)) > 3 && edlib.OSADamerauLevenshteinDistance(word, name) <= max(1, len(name)/4)
+	return word == name || min(len(word), len(name)) > 3 &&
+		edlib.OSADamerauLevenshteinDistance(word, name) <= max(1, len(name)/4)
 }
 
 // HoldsCredential reports whether the value that some labels lead to is a
@@ -58,13 +61,15 @@ func HoldsCredential(labels []string) bool {
 	case "placeholders", "plan":
 		return false
 	case "secrets": // what leads to a secret is none
-		return len(labels) > 1 && !slices.Contains(labels, "env") && !slices.Contains(labels, "file") && !slices.Contains(labels, "exec")
+		return len(labels) > 1 && !slices.Contains(labels, "env") && !slices.Contains(labels, "file") &&
+			!slices.Contains(labels, "exec")
 	case "automations", "sources", "targets":
 		labels = labels[min(2, len(labels)):] // the second is a name that the author chose
 	}
 	for i, label := range labels {
 		if label == "payload" || label == "tests" {
-			return slices.ContainsFunc(labels[i+1:], func(l string) bool { return slices.Contains(plainCredentialNames, finding.PlainName(l)) })
+			return slices.ContainsFunc(labels[i+1:],
+				func(l string) bool { return slices.Contains(plainCredentialNames, finding.PlainName(l)) })
 		}
 		if isCredentialName(label) {
 			return true
@@ -111,7 +116,8 @@ func textCredentials(text string) []part {
 		}
 	}
 	for _, m := range urlParameter.FindAllStringSubmatchIndex(text, -1) {
-		if name := text[m[2]:m[3]]; isCredentialName(name) || slices.Contains(shortParameters, finding.PlainName(name)) {
+		if name := text[m[2]:m[3]]; isCredentialName(name) ||
+			slices.Contains(shortParameters, finding.PlainName(name)) {
 			out = append(out, part{m[4], m[5]})
 		}
 	}
@@ -309,7 +315,8 @@ func (r *credentialReader) value(w word) {
 		}
 		parts = textCredentials(inner)
 		for i := range parts {
-			parts[i].from, parts[i].to = parts[i].from+strings.Index(text, inner), parts[i].to+strings.Index(text, inner)
+			parts[i].from, parts[i].to = parts[i].from+strings.Index(text, inner),
+				parts[i].to+strings.Index(text, inner)
 		}
 	case secretName.MatchString(inner) && isNearly(finding.PlainName(r.path[len(r.path)-1]), "secret"):
 		return
@@ -408,4 +415,5 @@ func withoutValues(d diagnostic.Diagnostic) string {
 	})
 }
 
+// TemplatePattern matches a placeholder in a string.
 var TemplatePattern = regexp.MustCompile(`\{\{[^{}]*\}\}`)

@@ -48,7 +48,7 @@ func (e *Evaluation) outside(inst *build.Instance, value cue.Value, out *Package
 		case near != "":
 			d.Code, d.Suggestion, d.Help = "unknown-field", near, finding.DidYouMean(near)
 			d.Message = fmt.Sprintf("the automations under %s do not stand under automations: nothing would become of them", name)
-			d.Fix = finding.OneEdit(d.File, d.Range, near, near)
+			d.Fix = finding.Rewrite(d.File, d.Range, near, near)
 		default:
 			d.Message = fmt.Sprintf("the automations under %s do not stand under automations: nothing would become of them", name)
 			d.Help = fmt.Sprintf("let them stand under automations; let templates for others stand in a hidden field, such as _%s", check.SlugOf(name))

@@ -41,7 +41,8 @@ func (p *Package) openAutomations(err error) {
 				break
 			}
 			named = true
-			f.Message, f.Help = "the name of an automation has no value: what it is made of is still open", "give all that it is made of a value"
+			f.Message, f.Help = "the name of an automation has no value: what it is made of is still open",
+				"give all that it is made of a value"
 			p.addAt(f, label)
 		case strings.HasPrefix(format, "invalid interpolation") && named:
 		case strings.HasPrefix(format, "incomplete"), strings.HasPrefix(format, "non-concrete"):
@@ -66,7 +67,8 @@ func (p *Package) openCondition(f finding.Finding, clause ast.Expr, places []tok
 	for _, pos := range places {
 		if declared := p.Index.SourceOf(pos); !source.Contains(clause, &ast.Ident{NamePos: pos}) {
 			f.Related = append(f.Related, diagnostic.Related{Message: "declared here", File: declared.Name,
-				Range: source.ContentRange(declared.Content, pos.Offset(), source.TokenEnd(declared.Content, pos.Offset()))})
+				Range: source.ContentRange(declared.Content, pos.Offset(),
+					source.TokenEnd(declared.Content, pos.Offset()))})
 		}
 	}
 	p.addAt(f, clause)
@@ -178,7 +180,9 @@ func (p *Package) lackingElement(f *finding.Finding, id *ast.Ident, label string
 	f.Help = "add " + label + " to it, or read it only where it is"
 	f.File, f.Range = p.Index.SourceOf(e.Pos()).Name, p.Index.NodeRange(e)
 	near := finding.Nearest(label, p.Index.Labels(e, 0))
-	if slices.ContainsFunc(elements, func(o ast.Expr) bool { return o != e && slices.Contains(p.Index.Labels(o, 0), near) }) {
+	if slices.ContainsFunc(elements, func(o ast.Expr) bool {
+		return o != e && slices.Contains(p.Index.Labels(o, 0), near)
+	}) {
 		near = "" // others have both
 	}
 	if sites := p.Index.Descend(e, near, 0); near != "" && len(sites) == 1 && sites[0].Field != nil {
@@ -186,7 +190,7 @@ func (p *Package) lackingElement(f *finding.Finding, id *ast.Ident, label string
 		f.Message = "the loop reads the field " + label + " of each element, and this one has " + near
 		f.Range, f.Suggestion, f.Help = p.Index.NodeRange(sites[0].Field.Label), label, finding.DidYouMean(label)
 		if _, plain := sites[0].Field.Label.(*ast.Ident); plain {
-			f.Fix = finding.OneEdit(f.File, f.Range, label, label)
+			f.Fix = finding.Rewrite(f.File, f.Range, label, label)
 		}
 	}
 	return true

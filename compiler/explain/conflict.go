@@ -40,7 +40,9 @@ func (p *Package) mentions(places []token.Pos) []mention {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(out), func(m mention) bool {
-		return slices.ContainsFunc(out, func(o mention) bool { return o.expr != m.expr && source.Contains(m.expr, o.expr) })
+		return slices.ContainsFunc(out, func(o mention) bool {
+			return o.expr != m.expr && source.Contains(m.expr, o.expr)
+		})
 	})
 }
 
@@ -110,7 +112,7 @@ func (p *Package) mustBe(f *finding.Finding, args []any, given mention) {
 	if plain := strings.Trim(want, `"`); finding.Nearest(strings.Trim(got, `"`), []string{plain}) != "" {
 		f.Suggestion, f.Help = plain, finding.DidYouMean(want)
 		if _, ok := given.expr.(*ast.BasicLit); ok && strings.HasPrefix(want, `"`) {
-			f.Fix = finding.OneEdit(given.src.Name, given.span(), want, want)
+			f.Fix = finding.Rewrite(given.src.Name, given.span(), want, want)
 		}
 	}
 }
@@ -134,7 +136,8 @@ func valueWords(s string) string {
 	case strings.HasPrefix(s, "'"):
 		return "bytes"
 	}
-	words := map[string]string{"string": "a text", "number": "a number", "int": "a whole number", "float": "a number", "bool": "true or false"}
+	words := map[string]string{"string": "a text", "number": "a number", "int": "a whole number", "float": "a number",
+		"bool": "true or false"}
 	if w, ok := words[s]; ok {
 		return w
 	}
@@ -146,7 +149,8 @@ func valueWords(s string) string {
 func (p *Package) written(err error) (any, bool) {
 	for _, e := range cueerrors.Errors(err) {
 		format, args := e.Msg()
-		if !strings.HasPrefix(format, "conflicting values") || len(args) < 4 || conflictWords(args)[0] != "a struct" && conflictWords(args)[1] != "a struct" {
+		if !strings.HasPrefix(format, "conflicting values") || len(args) < 4 || conflictWords(args)[0] != "a struct" &&
+			conflictWords(args)[1] != "a struct" {
 			continue
 		}
 		mentions := p.mentions(p.authorPlaces(e))

@@ -44,15 +44,18 @@ func (p *Package) refersToItself(v cue.Value, at finding.Path) bool {
 		if around, ok := p.Index.Interpolated(id); ok && resolve.RefersTo(id, s.Field) {
 			f.Help = "a placeholder is written " + placeholder
 			if _, known := p.Catalog[id.Name]; known {
-				fix = finding.OneEdit(p.Index.SourceOf(id.Pos()).Name, around, placeholder, placeholder)
+				fix = finding.Rewrite(p.Index.SourceOf(id.Pos()).Name, around, placeholder, placeholder)
 			}
 		} else if s.Field.Value == ast.Expr(id) {
-			f.Help = fmt.Sprintf("a text stands between quotes: %q; a placeholder between braces too: %q", id.Name, placeholder)
+			f.Help = fmt.Sprintf("a text stands between quotes: %q; a placeholder between braces too: %q", id.Name,
+				placeholder)
 		}
-		if label, ok := s.Field.Label.(*ast.Ident); ok && src != nil && resolve.RefersTo(id, s.Field) && source.BindsAround(src.Syntax, id) {
+		if label, ok := s.Field.Label.(*ast.Ident); ok && src != nil && resolve.RefersTo(id, s.Field) &&
+			source.BindsAround(src.Syntax, id) {
 			name := strconv.Quote(id.Name)
-			f.Help = fmt.Sprintf("put the field's name in quotes, so that it does not hide the other %s: %s: %s", id.Name, name, id.Name)
-			fix = finding.OneEdit(src.Name, p.Index.NodeRange(label), name, name)
+			f.Help = fmt.Sprintf("put the field's name in quotes, so that it does not hide the other %s: %s: %s",
+				id.Name, name, id.Name)
+			fix = finding.Rewrite(src.Name, p.Index.NodeRange(label), name, name)
 		}
 		p.Add(f, id.Pos())
 		p.Found[len(p.Found)-1].Fix = fix

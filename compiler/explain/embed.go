@@ -20,7 +20,8 @@ import (
 // CUE says that there is no such file, and of the first one only.
 func (p *Package) embeds() {
 	for _, s := range p.Index.Sources {
-		attributes, _ := embed.EmbeddedPaths(s.Name, s.Syntax) // what is wrong with the attribute itself is CUE's to say
+		attributes, _ := embed.EmbeddedPaths(s.Name,
+			s.Syntax) // what is wrong with the attribute itself is CUE's to say
 		for _, e := range attributes {
 			var disk fs.FS = workspace.DataFS{Disk: p.Loader.Disk}
 			if !e.IsGlob() {
@@ -52,7 +53,8 @@ func (p *Package) embedded(name string) (diagnostic.Diagnostic, bool) {
 	d := workspace.RefusalOf(err).Diagnostic
 	d.Message = fmt.Sprintf("the file %s can't be embedded: %s", name, d.Message)
 	if errors.Is(err, fs.ErrNotExist) && !disk.Exists(name) {
-		d.Message, d.Help = fmt.Sprintf("there is no file %s to embed", name), "correct the name, which is relative to the folder of this file"
+		d.Message, d.Help = fmt.Sprintf("there is no file %s to embed", name),
+			"correct the name, which is relative to the folder of this file"
 		if entries, err := disk.ReadDir(path.Dir(name)); err == nil {
 			var names []string
 			for _, e := range entries {
@@ -77,5 +79,6 @@ func (p *Package) aboutEmbedding(e cueerrors.Error) bool {
 }
 
 func isEmbedError(message string) bool {
-	return strings.HasPrefix(message, "open ") || strings.HasPrefix(message, "failed to stat ") || strings.Contains(message, "failed to decode file")
+	return strings.HasPrefix(message, "open ") || strings.HasPrefix(message, "failed to stat ") ||
+		strings.Contains(message, "failed to decode file")
 }

@@ -44,7 +44,8 @@ func (p *Package) waits(at finding.Path) bool {
 	for _, s := range p.Index.Sites(at) {
 		ast.Walk(s.Value, func(n ast.Node) bool {
 			id, ok := n.(*ast.Ident)
-			if !ok || id.Node == nil || id.Name == "" || strings.HasPrefix(id.Name, "#") || strings.HasPrefix(id.Name, "_") {
+			if !ok || id.Node == nil || id.Name == "" || strings.HasPrefix(id.Name, "#") ||
+				strings.HasPrefix(id.Name, "_") {
 				return true
 			}
 			value, ok := id.Node.(ast.Expr)
@@ -54,7 +55,8 @@ func (p *Package) waits(at finding.Path) bool {
 			if lit, literal := value.(*ast.BasicLit); !ok || literal && lit.Kind != token.ILLEGAL || value == s.Value {
 				return true
 			}
-			waits = waits || slices.ContainsFunc(whole, func(w source.Site) bool { return source.Contains(w.Value, value) })
+			waits = waits || slices.ContainsFunc(whole,
+				func(w source.Site) bool { return source.Contains(w.Value, value) })
 			return true
 		}, nil)
 	}
@@ -63,7 +65,8 @@ func (p *Package) waits(at finding.Path) bool {
 
 // incomplete reports a value that says what it may be but not what it is.
 func (p *Package) incomplete(v cue.Value, at finding.Path) {
-	f := finding.New("missing-value", at, finding.AtValue, at.Name()+" has no value: "+typeName(v)+" is needed", "give it a value")
+	f := finding.New("missing-value", at, finding.AtValue, at.Name()+" has no value: "+typeName(v)+" is needed",
+		"give it a value")
 	if options := alternativesOf(v); len(options) > 0 {
 		f.Message, f.Help = at.Name()+" has no value: it may be "+finding.OneOf(options), "choose one of them"
 	}
@@ -113,7 +116,7 @@ func (p *Package) incomplete(v cue.Value, at finding.Path) {
 		}
 		if len(up) < len(at) {
 			d.Related = append(d.Related, diagnostic.Related{Message: "declared here", File: d.File, Range: d.Range})
-			p.Index.PutAt(d, finding.Finding{Spot: finding.AtLabel}, own[len(own)-1])
+			p.Index.PlaceAt(d, finding.Finding{Spot: finding.AtLabel}, own[len(own)-1])
 		}
 		return
 	}
@@ -159,7 +162,8 @@ func (p *Package) missingArgument(id *ast.Ident, needed string, at finding.Path)
 		f.Message = "the definition has no argument " + near
 		f.Recode("unknown-field")
 		f.Repair = &finding.Repair{How: finding.RenameField, Text: id.Name}
-	} else if bare != "" && !slices.ContainsFunc(finding.SortedKeys(check.CallShapes()), func(call string) bool { return check.AutomationField(call, bare) }) {
+	} else if bare != "" && !slices.ContainsFunc(finding.SortedKeys(check.CallShapes()),
+		func(call string) bool { return check.AutomationField(call, bare) }) {
 		f.At, f.Suggestion, f.Help = whole.With(bare), id.Name, finding.DidYouMean(id.Name)
 		f.Message = "an automation has no field " + strconv.Quote(bare)
 		f.Recode("unknown-field")
@@ -200,7 +204,8 @@ func positionsOf(sites []source.Site) []token.Pos {
 // addOnce keeps a finding about what is used somewhere, unless there is one already.
 func (p *Package) addOnce(d diagnostic.Diagnostic, use ast.Node) {
 	if src := p.Index.SourceOf(use.Pos()); src != nil {
-		d.Related = append(d.Related, diagnostic.Related{Message: finding.UsedHere, File: src.Name, Range: p.Index.NodeRange(use)})
+		d.Related = append(d.Related, diagnostic.Related{Message: finding.UsedHere, File: src.Name,
+			Range: p.Index.NodeRange(use)})
 	}
 	if !slices.ContainsFunc(p.Found, func(o diagnostic.Diagnostic) bool {
 		return o.Path == d.Path && o.Message == d.Message
@@ -253,7 +258,7 @@ func (p *Package) templateField(pos token.Pos, needed string, at finding.Path) b
 			d := f.Diagnostic
 			d.File, d.Range = own.Name, p.Index.NodeRange(node)
 			if _, plain := node.(*ast.Ident); plain && f.Suggestion != "" {
-				d.Fix = finding.OneEdit(d.File, d.Range, f.Suggestion, f.Suggestion)
+				d.Fix = finding.Rewrite(d.File, d.Range, f.Suggestion, f.Suggestion)
 			}
 			p.addOnce(d, id)
 			return true
@@ -308,7 +313,8 @@ func typeName(v cue.Value) string {
 		kind cue.Kind
 		word string
 	}{
-		{cue.NumberKind, "a number"}, {cue.IntKind, "a whole number"}, {cue.FloatKind, "a number"}, {cue.StringKind, "a text"},
+		{cue.NumberKind, "a number"}, {cue.IntKind, "a whole number"}, {cue.FloatKind, "a number"},
+		{cue.StringKind, "a text"},
 		{cue.BoolKind, "true or false"}, {cue.ListKind, "a list"}, {cue.StructKind, "a struct"}, {cue.NullKind, "null"},
 	} {
 		if kind&k.kind == k.kind {

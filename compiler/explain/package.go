@@ -35,7 +35,8 @@ type Package struct {
 
 // New prepares a package for being evaluated and explained.
 func New(p *resolve.Package) *Package {
-	return &Package{Package: p, circular: map[ast.Expr]string{}, unembedded: map[int]bool{}, Positions: map[string]token.Pos{}, Partials: map[string]bool{}}
+	return &Package{Package: p, circular: map[ast.Expr]string{}, unembedded: map[int]bool{},
+		Positions: map[string]token.Pos{}, Partials: map[string]bool{}}
 }
 
 // Evaluate returns the package's value, as far as CUE can tell with everything
@@ -83,6 +84,14 @@ func (p *Package) Evaluate() cue.Value {
 // Add places a finding and keeps it.
 func (p *Package) Add(f finding.Finding, position token.Pos) {
 	p.Found = append(p.Found, p.Index.Place(f, position))
+}
+
+// AddAll places the findings of an automation.
+func (p *Package) AddAll(found []finding.Finding, key string, position token.Pos) {
+	for _, f := range found {
+		f.Key = key
+		p.Add(f, position)
+	}
 }
 
 // Raw converts a value to decoded JSON. What CUE itself says is wrong becomes a

@@ -32,99 +32,130 @@ var translations = []struct {
 	word   func(name string, args []string) wording
 }{
 	{"conflicting values", func(name string, args []string) wording {
-		return wording{code: "conflicting-values", message: fmt.Sprintf("%s has two values: %s and %s", name, args[0], args[1]), help: "keep one of them"}
+		return wording{code: "conflicting-values",
+			message: fmt.Sprintf("%s has two values: %s and %s", name, args[0], args[1]), help: "keep one of them"}
 	}},
 	{"…errors in empty disjunction", func(name string, _ []string) wording {
-		return wording{code: "invalid-value", message: name + " is none of the values that are allowed here", help: "write one of those"}
+		return wording{code: "invalid-value", message: name + " is none of the values that are allowed here",
+			help: "write one of those"}
 	}},
 	{"…field not allowed", func(name string, _ []string) wording {
-		return wording{code: "unknown-field", message: name + " is not allowed here", help: "remove it, or add it to the definition"}
+		return wording{code: "unknown-field", message: name + " is not allowed here",
+			help: "remove it, or add it to the definition"}
 	}},
 	{"…required but not present", func(name string, _ []string) wording {
 		return wording{code: "missing-field", message: name + " is missing", help: "add it"}
 	}},
 	{"invalid value %v (out of bound", func(name string, args []string) wording {
-		return wording{code: "invalid-value", message: fmt.Sprintf("%s must be %s, got %s", name, boundWords(args[1]), args[0]), help: "write a value that the definition allows"}
+		return wording{code: "invalid-value", message: fmt.Sprintf("%s must be %s, got %s", name, boundWords(args[1]),
+			args[0]), help: "write a value that the definition allows"}
 	}},
 	{"…does not satisfy", func(name string, args []string) wording {
-		return wording{code: "invalid-value", message: fmt.Sprintf("%s must satisfy %s, got %s", name, args[1], args[0]), help: "write a value that the definition allows"}
+		return wording{code: "invalid-value", message: fmt.Sprintf("%s must satisfy %s, got %s", name, args[1],
+			args[0]), help: "write a value that the definition allows"}
 	}},
 	{"invalid value", func(name string, args []string) wording {
-		return wording{code: "invalid-value", message: fmt.Sprintf("%s does not allow the value %s", name, args[0]), help: "write a value that the definition allows"}
+		return wording{code: "invalid-value", message: fmt.Sprintf("%s does not allow the value %s", name, args[0]),
+			help: "write a value that the definition allows"}
 	}},
 	{"invalid interpolation", depends},
 	{"incomplete", depends},
 	{"non-concrete", depends},
 	{"…cycle", func(name string, _ []string) wording {
-		return wording{code: "cycle", message: name + " refers to itself", help: "break the circle: let one of the values in it stand for itself"}
+		return wording{code: "cycle", message: name + " refers to itself",
+			help: "break the circle: let one of the values in it stand for itself"}
 	}},
 	{"index out of range", func(_ string, args []string) wording {
-		return wording{code: "unknown-reference", message: fmt.Sprintf("there is no element %s in a list of %s; the first is 0", args[0], args[1]), help: "correct the index", byPosition: true}
+		return wording{code: "unknown-reference",
+			message: fmt.Sprintf("there is no element %s in a list of %s; the first is 0", args[0], args[1]),
+			help:    "correct the index", byPosition: true}
 	}},
 	{"cannot use", func(_ string, args []string) wording {
 		if len(args) > 2 && args[2] == valueWords("bool") {
-			return wording{code: "wrong-type", message: "true or false is needed here, got " + args[0], help: "compare it with something, as in x == " + args[0] + ", or write true or false", byPosition: true}
+			return wording{code: "wrong-type", message: "true or false is needed here, got " + args[0],
+				help: "compare it with something, as in x == " + args[0] + ", or write true or false", byPosition: true}
 		}
 		if len(args) < 5 || args[4] == "matchN" {
-			return wording{code: "wrong-type", message: "the value " + args[0] + " is of another type than is needed", help: "give it a value of another type", byPosition: true}
+			return wording{code: "wrong-type", message: "the value " + args[0] + " is of another type than is needed",
+				help: "give it a value of another type", byPosition: true}
 		}
-		return wording{code: "wrong-type", message: fmt.Sprintf("%s takes %s, got %s", args[4], valueWords(args[2]), args[0]), help: "give it a value of that type", byPosition: true}
+		return wording{code: "wrong-type", message: fmt.Sprintf("%s takes %s, got %s", args[4], valueWords(args[2]),
+			args[0]), help: "give it a value of that type", byPosition: true}
 	}},
 	{"cannot call", func(_ string, args []string) wording {
-		return wording{code: "unknown-reference", message: args[0] + " is no function", help: "correct the name", byPosition: true}
+		return wording{code: "unknown-reference", message: args[0] + " is no function", help: "correct the name",
+			byPosition: true}
 	}},
 	{"cannot range over %s (incomplete", func(_ string, args []string) wording {
-		return wording{code: "missing-value", message: args[0] + " has no value: what a loop over it makes would be left out", help: "give it a value: a list or a struct", byPosition: true}
+		return wording{code: "missing-value", message: args[0] +
+			" has no value: what a loop over it makes would be left out", help: "give it a value: a list or a struct",
+			byPosition: true}
 	}},
 	{"cannot range over", func(_ string, args []string) wording {
-		return wording{code: "wrong-type", message: "a comprehension goes over a list or a struct, got " + args[0], help: "write a list, as in [" + args[0] + "]", byPosition: true}
+		return wording{code: "wrong-type", message: "a comprehension goes over a list or a struct, got " + args[0],
+			help: "write a list, as in [" + args[0] + "]", byPosition: true}
 	}},
 	{"Addition of lists", func(string, []string) wording {
-		return wording{code: "wrong-type", message: "lists can't be joined with +", help: `import "list", and write list.Concat([a, b])`, byPosition: true}
+		return wording{code: "wrong-type", message: "lists can't be joined with +",
+			help: `import "list", and write list.Concat([a, b])`, byPosition: true}
 	}},
 	{"Multiplication of lists", func(string, []string) wording {
-		return wording{code: "wrong-type", message: "a list can't be repeated with *", help: `import "list", and write list.Repeat(a, n)`, byPosition: true}
+		return wording{code: "wrong-type", message: "a list can't be repeated with *",
+			help: `import "list", and write list.Repeat(a, n)`, byPosition: true}
 	}},
 	{"cannot reference optional field", func(_ string, args []string) wording {
-		return wording{code: "missing-value", message: args[0] + " has no value here: it may be left out", help: "give it a value, or a default where it is declared", byPosition: true}
+		return wording{code: "missing-value", message: args[0] + " has no value here: it may be left out",
+			help: "give it a value, or a default where it is declared", byPosition: true}
 	}},
 	{"invalid operands", func(_ string, args []string) wording {
-		return wording{code: "wrong-type", message: fmt.Sprintf("%s and %s can't be combined by %s", args[0], args[1], args[2]), help: `give both the same type; "\(…)" puts a value into a text`, byPosition: true}
+		return wording{code: "wrong-type", message: fmt.Sprintf("%s and %s can't be combined by %s", args[0], args[1],
+			args[2]), help: `give both the same type; "\(…)" puts a value into a text`, byPosition: true}
 	}},
 	{"invalid operand", func(_ string, args []string) wording {
-		return wording{code: "wrong-type", message: "the operation can't take " + strings.Join(args[:1], ""), help: "give it a value of another type", byPosition: true}
+		return wording{code: "wrong-type", message: "the operation can't take " + strings.Join(args[:1], ""),
+			help: "give it a value of another type", byPosition: true}
 	}},
 	{"invalid operation", func(_ string, args []string) wording {
-		return wording{code: "wrong-type", message: "the operation can't take " + args[0], help: "give it a value of another type", byPosition: true}
+		return wording{code: "wrong-type", message: "the operation can't take " + args[0],
+			help: "give it a value of another type", byPosition: true}
 	}},
 	{"failed arithmetic", func(name string, args []string) wording {
 		if strings.Contains(args[0], "division by zero") {
-			return wording{code: "invalid-value", message: name + " divides by zero", help: "divide by another number", byPosition: true}
+			return wording{code: "invalid-value", message: name + " divides by zero", help: "divide by another number",
+				byPosition: true}
 		}
-		return wording{code: "invalid-value", message: name + " can't be calculated", help: "correct the calculation", byPosition: true}
+		return wording{code: "invalid-value", message: name + " can't be calculated", help: "correct the calculation",
+			byPosition: true}
 	}},
 	{"unreferenced alias or let clause", func(_ string, args []string) wording {
 		return wording{code: "unused-let", message: "nothing uses " + args[0], help: "remove it", byPosition: true}
 	}},
 	{"…import failed", func(string, []string) wording {
-		return wording{code: "unknown-import", message: "the package can't be imported", help: "import a package that exists and has no mistakes"}
+		return wording{code: "unknown-import", message: "the package can't be imported",
+			help: "import a package that exists and has no mistakes"}
 	}},
 	{"undefined field", func(_ string, args []string) wording {
-		return wording{code: "unknown-reference", message: "there is no field " + args[0], help: "correct the name", byPosition: true}
+		return wording{code: "unknown-reference", message: "there is no field " + args[0], help: "correct the name",
+			byPosition: true}
 	}},
 	{"explicit error", func(name string, _ []string) wording {
-		return wording{code: "missing-value", message: name + " has no value: what stands here is CUE's sign for a mistake", help: "give it a value"}
+		return wording{code: "missing-value", message: name +
+			" has no value: what stands here is CUE's sign for a mistake", help: "give it a value"}
 	}},
 	{"incompatible ", func(name string, args []string) wording {
-		return wording{code: "conflicting-values", message: fmt.Sprintf("%s must be %s and %s, which nothing can be", cmp.Or(name, "the value"), boundWords(args[0]), boundWords(args[1])), help: "correct one of them", byPosition: true}
+		return wording{code: "conflicting-values",
+			message: fmt.Sprintf("%s must be %s and %s, which nothing can be", cmp.Or(name, "the value"),
+				boundWords(args[0]), boundWords(args[1])), help: "correct one of them", byPosition: true}
 	}},
 	{"reference", func(_ string, args []string) wording {
-		return wording{code: "unknown-reference", message: "nothing here is called " + args[0], help: "correct the name", byPosition: true}
+		return wording{code: "unknown-reference", message: "nothing here is called " + args[0],
+			help: "correct the name", byPosition: true}
 	}},
 }
 
 func depends(name string, _ []string) wording {
-	return wording{code: "missing-value", message: name + " is made of a value that is still open", help: "give all that it is made of a value"}
+	return wording{code: "missing-value", message: name + " is made of a value that is still open",
+		help: "give all that it is made of a value"}
 }
 
 // translate says in the domain's words what a CUE error means.
@@ -135,11 +166,13 @@ func (p *Package) translate(e cueerrors.Error, at finding.Path) wording {
 		args[i] = Shown(fmt.Sprint(a))
 	}
 	for _, t := range translations {
-		if part, anywhere := strings.CutPrefix(t.format, "…"); anywhere && strings.Contains(format, part) || strings.HasPrefix(format, t.format) {
+		if part, anywhere := strings.CutPrefix(t.format, "…"); anywhere && strings.Contains(format, part) ||
+			strings.HasPrefix(format, t.format) {
 			return t.word(at.Name(), args)
 		}
 	}
-	return wording{code: "cue", message: Shown(source.PlainMessage(e)), help: "correct it; cue vet says more", byPosition: true}
+	return wording{code: "cue", message: Shown(source.PlainMessage(e)), help: "correct it; cue vet says more",
+		byPosition: true}
 }
 
 // Shown writes a value or message of CUE's so that it says nothing of the
@@ -192,7 +225,8 @@ func (p *Package) refine(f *finding.Finding, e cueerrors.Error, places []token.P
 		for _, m := range p.mentions(places) {
 			switch m.expr.(type) {
 			case *ast.UnaryExpr, *ast.BinaryExpr:
-				related = append(related, diagnostic.Related{Message: "declared here", File: m.src.Name, Range: m.span()})
+				related = append(related, diagnostic.Related{Message: "declared here", File: m.src.Name,
+					Range: m.span()})
 			}
 		}
 	}
@@ -221,7 +255,7 @@ func (p *Package) misspeltField(f *finding.Finding, places []token.Pos) {
 			if near := finding.Nearest(label, known); near != "" {
 				f.Suggestion, f.Help = near, finding.DidYouMean(near)
 				if _, plain := sel.Sel.(*ast.Ident); plain {
-					f.Fix = finding.OneEdit(f.File, f.Range, near, near)
+					f.Fix = finding.Rewrite(f.File, f.Range, near, near)
 				}
 			}
 			return false

@@ -123,7 +123,8 @@ var table = []Code{
 
 // CodeOf looks a code up by its name.
 func CodeOf(name string) (Code, bool) {
-	i, ok := slices.BinarySearchFunc(table, name, func(c Code, name string) int { return strings.Compare(c.Name, name) })
+	i, ok := slices.BinarySearchFunc(table, name,
+		func(c Code, name string) int { return strings.Compare(c.Name, name) })
 	if !ok {
 		return Code{}, false
 	}

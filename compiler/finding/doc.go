@@ -6,6 +6,7 @@
 //		"the payload is nested too deep", "take it apart")
 //
 // The table of all codes is here too. It says which severity the findings of a code
-// have, so that no check does. An explanation of each code is in codes/, which segue explain shows and a test compiles. [Nearest] finds the
-// name that somebody probably meant.
+// have, so that no check does. An explanation of each code is in codes/, which segue
+// explain shows and a test compiles. [Nearest] finds the name that somebody probably
+// meant.
 package finding

@@ -108,7 +108,8 @@ func WithoutEchoes(found []Finding) []Finding {
 
 // ByPlace orders findings as they appear along a value.
 func ByPlace(a, b Finding) int {
-	return cmp.Or(cmp.Compare(a.At.String(), b.At.String()), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Code, b.Code))
+	return cmp.Or(cmp.Compare(a.At.String(), b.At.String()), cmp.Compare(a.Offset, b.Offset),
+		cmp.Compare(a.Code, b.Code))
 }
 
 // AboutText are the codes of findings about what a text says, wherever it is

@@ -9,6 +9,7 @@ import (
 	"cuelang.org/go/cue/ast"
 )
 
+// FieldPath is the path of a regular field, whatever its name is.
 func FieldPath(label string) cue.Path { return cue.MakePath(cue.Str(label)) }
 
 // KeyOf is the key of an automation: the package's folder and the name.

@@ -29,8 +29,9 @@ const (
 // Quoted is the repair of a literal that becomes a text.
 func Quoted(text string) *Repair { return &Repair{How: ReplaceLiteral, Text: strconv.Quote(text)} }
 
-// OneEdit makes a fix of one edit.
-func OneEdit(file string, r diagnostic.Range, text, shown string) *diagnostic.Fix {
+// Rewrite is the fix that puts a text in the place of a range of a file. shown is the
+// text as people see it, without quotes or what else CUE wants around it.
+func Rewrite(file string, r diagnostic.Range, text, shown string) *diagnostic.Fix {
 	return &diagnostic.Fix{Message: "write " + shown, Edits: []diagnostic.Edit{{File: file, Range: r, NewText: text}}}
 }
 

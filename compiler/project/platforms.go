@@ -38,7 +38,8 @@ func readPlatforms(p *explain.Package, file cue.Value, accepted bool) (all map[s
 	outline, _ = raw.(map[string]any)
 	for _, name := range finding.SortedKeys(outline) {
 		if slices.Contains(config.PlatformKinds, name) {
-			w := c.Report("invalid-value", at.With(name), finding.AtLabel, "%s is a platform that segue knows by itself: it can't be described", name)
+			w := c.Report("invalid-value", at.With(name), finding.AtLabel,
+				"%s is a platform that segue knows by itself: it can't be described", name)
 			w.Help = "give the description another name"
 		}
 	}
@@ -209,7 +210,7 @@ func addDescribed(p *explain.Package, f finding.Finding, position token.Pos) {
 		}
 		d := f.Diagnostic
 		d.Path = f.At.String()
-		p.Index.PutAt(&d, f, s)
+		p.Index.PlaceAt(&d, f, s)
 		d.Fix = p.Index.Fix(&d, f, s, []source.Site{s})
 		p.Found = append(p.Found, d)
 		return
@@ -362,12 +363,14 @@ func checkPlatform(c *check.Checker, target, described map[string]any, at findin
 	has := func(field string) bool { _, ok := target[field]; return ok }
 	misplaced := func(field, help string) {
 		if has(field) {
-			w := c.Report("unknown-field", at.With(field), finding.AtLabel, "a target on the platform %s has no field %q", kind, field)
+			w := c.Report("unknown-field", at.With(field), finding.AtLabel,
+				"a target on the platform %s has no field %q", kind, field)
 			w.Help = help
 		}
 	}
 	conflict := func(one, other, help string) {
-		w := c.Report("conflicting-fields", at, finding.AtLabel, "%s has %s and %s: it takes only one of them", at, one, other)
+		w := c.Report("conflicting-fields", at, finding.AtLabel, "%s has %s and %s: it takes only one of them", at,
+			one, other)
 		w.Help = help
 	}
 	missing := func(field, help string) {

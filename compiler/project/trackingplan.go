@@ -92,7 +92,8 @@ func readTrackingPlan(p *explain.Package, file cue.Value) *config.TrackingPlan {
 	}
 	before := len(p.Found)
 	r := &planReader{Package: p, plan: &config.TrackingPlan{
-		Events: map[string]*config.PlanValue{}, Traits: map[string]*config.PlanValue{}}, judge: newJudge(), left: maxPlanned}
+		Events: map[string]*config.PlanValue{}, Traits: map[string]*config.PlanValue{}}, judge: newJudge(),
+		left: maxPlanned}
 	r.plan.Judge = r.judge
 	at := finding.Path{explain.PlanField}
 	c := &check.Checker{}
@@ -222,7 +223,8 @@ func (r *planReader) read(v cue.Value, at finding.Path, depth int) *config.PlanV
 func kindsOf(k cue.Kind) config.Kinds {
 	var out config.Kinds
 	for kind, json := range map[cue.Kind]config.Kinds{
-		cue.StringKind: config.StringKind, cue.IntKind: config.IntegerKind, cue.FloatKind: config.FractionKind, cue.BoolKind: config.BooleanKind,
+		cue.StringKind: config.StringKind, cue.IntKind: config.IntegerKind, cue.FloatKind: config.FractionKind,
+		cue.BoolKind:   config.BooleanKind,
 		cue.StructKind: config.ObjectKind, cue.ListKind: config.ListKind, cue.NullKind: config.NullKind,
 	} {
 		if k&kind != 0 {
@@ -260,7 +262,8 @@ func readAlternatives(p *config.PlanValue, args []cue.Value) {
 		switch {
 		case err == nil:
 			p.Texts = append(p.Texts, s)
-		case op != cue.NoOp || a.IsConcrete() && a.Kind() != cue.NullKind || a.IncompleteKind()&(cue.StructKind|cue.ListKind) != 0:
+		case op != cue.NoOp || a.IsConcrete() && a.Kind() != cue.NullKind ||
+			a.IncompleteKind()&(cue.StructKind|cue.ListKind) != 0:
 			p.Exact = false
 			free = free || a.IncompleteKind()&cue.StringKind != 0
 		default:
@@ -328,7 +331,8 @@ func (r *planReader) placeOf(v cue.Value) diagnostic.Related {
 	if !pos.IsValid() || r.Loader.IsSchema(pos.Filename()) {
 		return diagnostic.Related{}
 	}
-	out := diagnostic.Related{Message: "the tracking plan", File: r.Loader.Relative(pos.Filename()), Range: source.RangeOf(pos, pos)}
+	out := diagnostic.Related{Message: "the tracking plan", File: r.Loader.Relative(pos.Filename()),
+		Range: source.RangeOf(pos, pos)}
 	if s := r.Index.SourceOf(pos); s != nil {
 		if e := source.ExprAt(s.Syntax, pos); e != nil {
 			out.Range = source.RangeOf(e.Pos(), e.End())

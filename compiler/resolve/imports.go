@@ -111,7 +111,8 @@ func (r *resolver) missingImport(id *ast.Ident) string {
 		return ""
 	}
 	for _, pkg := range append(slices.Clone(standardPackages), finding.SortedKeys(r.ProjectDirs())...) {
-		if plain := ast.ParseImportPath(pkg); plain.Qualifier == id.Name && slices.Contains(r.packageFields(plain), label) {
+		if plain := ast.ParseImportPath(pkg); plain.Qualifier == id.Name &&
+			slices.Contains(r.packageFields(plain), label) {
 			return pkg
 		}
 	}
@@ -134,18 +135,21 @@ func (r *resolver) selectedFrom(id *ast.Ident) string {
 // importMissing adds an import to a file that lacks it, so that what the file uses
 // of it is checked too, and to the finding as a fix.
 func (r *resolver) importMissing(d *diagnostic.Diagnostic, id *ast.Ident, missing string) *ast.ImportSpec {
-	spec := &ast.ImportSpec{Path: &ast.BasicLit{ValuePos: id.NamePos, Kind: token.STRING, Value: strconv.Quote(missing)}}
+	spec := &ast.ImportSpec{Path: &ast.BasicLit{ValuePos: id.NamePos, Kind: token.STRING,
+		Value: strconv.Quote(missing)}}
 	clause := source.PackageIdent(r.src.Syntax)
 	if clause != nil {
 		at := clause.End()
-		d.Fix = finding.OneEdit(d.File, source.RangeOf(at, at), "\n\nimport "+strconv.Quote(missing), "import "+strconv.Quote(missing))
+		d.Fix = finding.Rewrite(d.File, source.RangeOf(at, at), "\n\nimport "+strconv.Quote(missing),
+			"import "+strconv.Quote(missing))
 	}
 	if _, own := r.ProjectDirs()[missing]; own && r.loadImport(missing) != nil {
 		return nil // it has mistakes, or would make a circle
 	}
 	decls := r.src.Syntax.Decls
 	at := slices.IndexFunc(decls, func(d ast.Decl) bool { _, ok := d.(*ast.Package); return ok }) + 1
-	r.src.Syntax.Decls = slices.Insert(slices.Clone(decls), at, ast.Decl(&ast.ImportDecl{Specs: []*ast.ImportSpec{spec}}))
+	r.src.Syntax.Decls = slices.Insert(slices.Clone(decls), at,
+		ast.Decl(&ast.ImportDecl{Specs: []*ast.ImportSpec{spec}}))
 	delete(r.unresolved, id)
 	id.Node, r.added[id.Name], r.imported[id.Name], r.Mended[spec] = spec, spec, spec, true
 	return spec
@@ -160,7 +164,8 @@ func (r *resolver) definedIn(name string) *source.File {
 	}
 	for _, file := range files {
 		s, broken, err := r.Read(path.Join(r.Dir, file))
-		if err == nil && broken == nil && s.Syntax.PackageName() != r.Name && source.TopField(s.Syntax.Decls, name) != nil {
+		if err == nil && broken == nil && s.Syntax.PackageName() != r.Name &&
+			source.TopField(s.Syntax.Decls, name) != nil {
 			return s
 		}
 	}
@@ -215,7 +220,8 @@ func (r *resolver) importByName(name string, known []string) string {
 // in common in front does not make them alike.
 func nearestImport(name string, known []string) string {
 	for _, k := range known {
-		if strings.HasPrefix(k, schema.ModulePath) && path.Base(k) == path.Base(name) && strings.Contains(name, "segue") {
+		if strings.HasPrefix(k, schema.ModulePath) && path.Base(k) == path.Base(name) &&
+			strings.Contains(name, "segue") {
 			return k
 		}
 	}
@@ -255,7 +261,8 @@ func (r *resolver) projectImport(spec *ast.ImportSpec, dir string) bool {
 	case slices.Contains(r.dirs, dir):
 		r.Awaits = append(r.Awaits, dir)
 	default:
-		r.report("broken-import", spec.Path, "the package "+spec.Path.Value+" has mistakes of its own", "run segue vet ./"+dir+" to see them")
+		r.report("broken-import", spec.Path, "the package "+spec.Path.Value+" has mistakes of its own",
+			"run segue vet ./"+dir+" to see them")
 	}
 	return false
 }
@@ -263,7 +270,9 @@ func (r *resolver) projectImport(spec *ast.ImportSpec, dir string) bool {
 // otherPackage reports the import of a folder without a package of the name that
 // CUE looks for.
 func (r *resolver) otherPackage(spec *ast.ImportSpec, dir, qualifier string, names []string) {
-	d := r.report("unknown-import", spec.Path, fmt.Sprintf("the folder %s has no package %s: the package there is called %s", dir, qualifier, finding.OneOf(names)), "")
+	d := r.report("unknown-import", spec.Path,
+		fmt.Sprintf("the folder %s has no package %s: the package there is called %s", dir, qualifier,
+			finding.OneOf(names)), "")
 	plain := ast.ParseImportPath(source.ImportPath(spec))
 	plain.Qualifier, plain.ExplicitQualifier = names[0], true
 	near := plain.String()
@@ -335,7 +344,8 @@ func (r *resolver) reportCycle(last *link) {
 			return
 		}
 	}
-	message, help := "the package "+r.Name+" imports itself", "remove the import: what is in the package's files is known in all of them"
+	message, help := "the package "+r.Name+" imports itself",
+		"remove the import: what is in the package's files is known in all of them"
 	if len(chain) > 1 {
 		names := []string{r.Name + " imports " + chain[0].pkg}
 		for _, at := range chain[1:] {
@@ -349,7 +359,8 @@ func (r *resolver) reportCycle(last *link) {
 	}
 	d := r.report("import-cycle", chain[0].spec.Path, message, help)
 	for _, at := range chain[1:] {
-		d.Related = append(d.Related, diagnostic.Related{Message: at.pkg + " is imported here", File: at.src.Name, Range: r.Index.NodeRange(at.spec.Path)})
+		d.Related = append(d.Related, diagnostic.Related{Message: at.pkg + " is imported here", File: at.src.Name,
+			Range: r.Index.NodeRange(at.spec.Path)})
 	}
 }
 
@@ -393,7 +404,8 @@ func (e *Reader) packageFields(pkg ast.ImportPath) []string {
 	if err != nil || p.Unparsed || len(p.Torn) > 0 {
 		return nil
 	}
-	return slices.DeleteFunc(finding.SortedKeys(p.Index.Top), func(label string) bool { return strings.HasPrefix(label, "_") })
+	return slices.DeleteFunc(finding.SortedKeys(p.Index.Top),
+		func(label string) bool { return strings.HasPrefix(label, "_") })
 }
 
 // offered are the names of a package that are of use to an author, out of all
@@ -426,10 +438,8 @@ var schemaNames = sync.OnceValue(func() map[string][]string {
 
 // standardPackages are the packages of CUE's standard library that are of use
 // here, for suggestions.
-var standardPackages = []string{
-	"crypto/sha256", "encoding/base64", "encoding/hex", "encoding/json", "encoding/yaml",
-	"list", "math", "net", "path", "regexp", "strconv", "strings", "struct", "text/template", "time", "uuid",
-}
+var standardPackages = []string{"crypto/sha256", "encoding/base64", "encoding/hex", "encoding/json", "encoding/yaml",
+	"list", "math", "net", "path", "regexp", "strconv", "strings", "struct", "text/template", "time", "uuid"}
 
 // isStandard reports whether an import path is one of CUE's standard library.
 func isStandard(name string) bool {
@@ -446,7 +456,8 @@ func standardFields(name string) []string {
 		return known.([]string)
 	}
 	var names []string
-	v := cuecontext.New().CompileString("import x " + strconv.Quote(name) + "\ny: x\n").LookupPath(finding.FieldPath("y"))
+	v := cuecontext.New().CompileString("import x " + strconv.Quote(name) +
+		"\ny: x\n").LookupPath(finding.FieldPath("y"))
 	if fields, err := v.Fields(cue.Definitions(true)); err == nil {
 		for fields.Next() {
 			label := fields.Selector().String()

@@ -32,6 +32,8 @@ type Reader struct {
 	ProjectDirs func() map[string]string
 }
 
+// NewReader returns a reader of the packages of a project: of those in dirs, folders
+// relative to it. The placeholders of the catalog are known names.
 func NewReader(disk *workspace.Disk, catalog automation.Catalog, dirs []string) *Reader {
 	l := workspace.NewLoader(disk, shape.Lenient())
 	l.Alters = true
@@ -173,7 +175,8 @@ func (e *Reader) SourceFiles(folder string) ([]string, error) {
 	var names []string
 	for _, entry := range entries {
 		if !entry.IsDir() && workspace.Loadable(entry.Name()) &&
-			(workspace.IsSource(entry.Name()) || e.Loader.Tests && workspace.IsTestFile(entry.Name())) && (folder != "." || entry.Name() != config.ProjectFile) {
+			(workspace.IsSource(entry.Name()) || e.Loader.Tests && workspace.IsTestFile(entry.Name())) &&
+			(folder != "." || entry.Name() != config.ProjectFile) {
 			names = append(names, entry.Name())
 		}
 	}

@@ -29,13 +29,13 @@ func (r *resolver) certainReference(id *ast.Ident, near string) bool {
 
 // fix says what to write in the place of a node.
 func (r *resolver) fix(d *diagnostic.Diagnostic, n ast.Node, text string) {
-	d.Fix = finding.OneEdit(r.src.Name, r.Index.NodeRange(n), text, text)
+	d.Fix = finding.Rewrite(r.src.Name, r.Index.NodeRange(n), text, text)
 }
 
 // fixImport corrects the path of an import. Where the package then has another
 // name, all that refers to it by the old one is corrected, too.
 func (r *resolver) fixImport(d *diagnostic.Diagnostic, spec *ast.ImportSpec, right string) {
-	fix := finding.OneEdit(r.src.Name, r.Index.NodeRange(spec.Path), strconv.Quote(right), strconv.Quote(right))
+	fix := finding.Rewrite(r.src.Name, r.Index.NodeRange(spec.Path), strconv.Quote(right), strconv.Quote(right))
 	old, name := source.ImportName(spec), ast.ParseImportPath(right).Qualifier
 	if spec.Name != nil {
 		name = old
@@ -48,7 +48,8 @@ func (r *resolver) fixImport(d *diagnostic.Diagnostic, spec *ast.ImportSpec, rig
 	if name != old {
 		ast.Walk(r.src.Syntax, func(n ast.Node) bool {
 			if id, ok := n.(*ast.Ident); ok && id.Node == spec {
-				fix.Edits = append(fix.Edits, diagnostic.Edit{File: r.src.Name, Range: r.Index.NodeRange(id), NewText: name})
+				fix.Edits = append(fix.Edits, diagnostic.Edit{File: r.src.Name, Range: r.Index.NodeRange(id),
+					NewText: name})
 			}
 			return true
 		}, nil)
@@ -71,7 +72,7 @@ func (r *resolver) fixUnused(d *diagnostic.Diagnostic, spec *ast.ImportSpec, unu
 		if !ok {
 			return
 		}
-		d.Fix = finding.OneEdit(r.src.Name, source.ContentRange(r.src.Content, start, end), "", "")
+		d.Fix = finding.Rewrite(r.src.Name, source.ContentRange(r.src.Content, start, end), "", "")
 		d.Fix.Message = "remove the import"
 	}
 }

@@ -30,7 +30,9 @@ func (p *Package) Resolve() {
 	for _, s := range p.Index.Sources {
 		if p.Patched[s.Syntax.Filename] == s.Syntax {
 			r := &resolver{Package: p, src: s, scope: scope, imported: map[string]*ast.ImportSpec{},
-				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{}, unresolved: map[*ast.Ident]bool{}, respelt: map[*ast.Ident]*ast.Ident{}, otherName: map[*ast.ImportSpec]int{}, added: map[string]*ast.ImportSpec{}}
+				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{},
+				unresolved: map[*ast.Ident]bool{}, respelt: map[*ast.Ident]*ast.Ident{},
+				otherName: map[*ast.ImportSpec]int{}, added: map[string]*ast.ImportSpec{}}
 			r.file()
 		}
 	}
@@ -86,7 +88,8 @@ func (r *resolver) file() {
 			id.Node = spec // there is a finding that its import is missing
 			continue
 		}
-		if r.unresolved[id] || id == source.PackageIdent(s.Syntax) || id.Node != nil || r.scope[id.Name] || source.Predeclared(id.Name) {
+		if r.unresolved[id] || id == source.PackageIdent(s.Syntax) || id.Node != nil || r.scope[id.Name] ||
+			source.Predeclared(id.Name) {
 			continue // the parser lists the package clause too
 		}
 		r.unresolved[id] = true
@@ -103,7 +106,9 @@ func (r *resolver) file() {
 		if !r.gone[spec] && !used[spec] && !r.tornWord(source.ImportName(spec)) {
 			r.gone[spec] = true
 			d := r.report("unused-import", spec, "the import "+spec.Path.Value+" is not used", "remove it")
-			r.fixUnused(d, spec, func(s *ast.ImportSpec) bool { return !used[s] && r.imported[source.ImportName(s)] == s })
+			r.fixUnused(d, spec, func(s *ast.ImportSpec) bool {
+				return !used[s] && r.imported[source.ImportName(s)] == s
+			})
 		}
 	}
 	r.Patched[s.Syntax.Filename] = r.withoutLost()
@@ -137,7 +142,8 @@ func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
 	if sel, ok := f.Value.(*ast.SelectorExpr); ok && r.IsProjectFile {
 		if id, ok := sel.X.(*ast.Ident); ok && id.Name == label {
 			written := r.src.Covered(r.Index.NodeRange(sel))
-			d := r.report("unknown-field", f.Label, "segue.cue has no field "+label+": its schema stands by itself", "write "+written+" without "+label+":")
+			d := r.report("unknown-field", f.Label, "segue.cue has no field "+label+": its schema stands by itself",
+				"write "+written+" without "+label+":")
 			d.Suggestion = written
 			return
 		}
@@ -167,7 +173,8 @@ func (r *resolver) withoutLost() *ast.File {
 			continue
 		}
 		kept := *imports
-		kept.Specs = slices.DeleteFunc(slices.Clone(imports.Specs), func(spec *ast.ImportSpec) bool { return r.gone[spec] || !used[spec] })
+		kept.Specs = slices.DeleteFunc(slices.Clone(imports.Specs),
+			func(spec *ast.ImportSpec) bool { return r.gone[spec] || !used[spec] })
 		if len(kept.Specs) > 0 {
 			decls = append(decls, &kept)
 		}
@@ -285,7 +292,8 @@ func (p *Package) Partial(at finding.Path) bool {
 		return false
 	}
 	sites := p.Index.Sites(at)
-	return len(sites) == 0 || p.Unparsed || p.tornAutomation(at) || slices.ContainsFunc(sites, func(s source.Site) bool { return p.hasHole(s.Value, 0) })
+	return len(sites) == 0 || p.Unparsed || p.tornAutomation(at) ||
+		slices.ContainsFunc(sites, func(s source.Site) bool { return p.hasHole(s.Value, 0) })
 }
 
 // tornAutomation reports whether a part of an automation may have been taken out
@@ -305,7 +313,8 @@ func (p *Package) hasHole(e ast.Expr, depth int) bool {
 	}
 	switch e := e.(type) {
 	case *ast.Ident:
-		return p.holes[e] || slices.ContainsFunc(p.Index.Definitions(e), func(def ast.Expr) bool { return p.hasHole(def, depth+1) })
+		return p.holes[e] || slices.ContainsFunc(p.Index.Definitions(e),
+			func(def ast.Expr) bool { return p.hasHole(def, depth+1) })
 	case *ast.ParenExpr:
 		return p.hasHole(e.X, depth)
 	case *ast.BinaryExpr:
@@ -336,7 +345,8 @@ func (p *Package) Undetermined(at finding.Path) bool {
 // import that was meant, if that can be told.
 func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.ImportSpec {
 	for name, spec := range r.imported {
-		if first := r.otherName[spec]; first > 0 && path.Base(ast.ParseImportPath(source.ImportPath(spec)).Path) == id.Name {
+		if first := r.otherName[spec]; first > 0 &&
+			path.Base(ast.ParseImportPath(source.ImportPath(spec)).Path) == id.Name {
 			d := &r.Found[first-1]
 			at := r.Index.NodeRange(id)
 			d.Related = append(d.Related, diagnostic.Related{Message: "and here", File: r.src.Name, Range: at})
@@ -392,7 +402,8 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 	if file := r.definedIn(id.Name); file != nil {
 		d.Help = file.Name + " defines it, and belongs to another package: write package " + r.Name + " there, too"
 		if clause := source.PackageIdent(file.Syntax); clause != nil {
-			d.Related = append(d.Related, diagnostic.Related{Message: "of the package " + clause.Name, File: file.Name, Range: source.RangeOf(clause.Pos(), clause.End())})
+			d.Related = append(d.Related, diagnostic.Related{Message: "of the package " + clause.Name, File: file.Name,
+				Range: source.RangeOf(clause.Pos(), clause.End())})
 		}
 		return nil
 	}
@@ -446,7 +457,8 @@ func (r *resolver) importDefining(id *ast.Ident, used map[ast.Node]bool) *ast.Im
 	}, nil)
 	var found *ast.ImportSpec
 	for _, spec := range r.imported {
-		if label == "" || used[spec] || !slices.Contains(r.packageFields(ast.ParseImportPath(source.ImportPath(spec))), label) {
+		if label == "" || used[spec] || !slices.Contains(r.packageFields(ast.ParseImportPath(source.ImportPath(spec))),
+			label) {
 			continue
 		}
 		if found != nil {

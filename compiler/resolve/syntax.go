@@ -26,7 +26,8 @@ func (p *Package) syntaxErrors(s *source.File, broken error) *ast.File {
 	for range maxSyntaxErrors {
 		m := source.ComplaintOf(content, broken)
 		d := finding.Diagnose("syntax-error", diagnostic.Diagnostic{File: s.Name,
-			Message: m.Message, Help: m.Help, Suggestion: m.Suggestion, Range: source.ContentRange(s.Content, m.From, m.To)})
+			Message: m.Message, Help: m.Help, Suggestion: m.Suggestion,
+			Range: source.ContentRange(s.Content, m.From, m.To)})
 		// Lines that follow each other with one remedy are one mistake.
 		if d.Help != lastHelp || d.Range.Start.Line > lastLine+1 {
 			p.Found = append(p.Found, d)
@@ -39,7 +40,8 @@ func (p *Package) syntaxErrors(s *source.File, broken error) *ast.File {
 		if region == (source.Span{}) {
 			return nil
 		}
-		p.Torn = append(p.Torn, tear{file: s.Syntax.Filename, Span: region, text: string(s.Content[region.From:region.To])})
+		p.Torn = append(p.Torn, tear{file: s.Syntax.Filename, Span: region,
+			text: string(s.Content[region.From:region.To])})
 		if next == nil {
 			p.markTorn(syntax)
 			return syntax

@@ -11,7 +11,8 @@ import (
 // Admits reports whether a value is of the sort that a shape asks for, or one of
 // its alternatives does.
 func (s *Shape) Admits(v any) bool {
-	return s.Kind == Any || FitsKind(v, s) || slices.ContainsFunc(s.Alts, func(alt *Shape) bool { return alt.Admits(v) })
+	return s.Kind == Any || FitsKind(v, s) || slices.ContainsFunc(s.Alts,
+		func(alt *Shape) bool { return alt.Admits(v) })
 }
 
 // AnyKnown reports whether a value has a field that the shape has.

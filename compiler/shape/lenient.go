@@ -211,7 +211,8 @@ func (l *lenient) structure(s *ast.StructLit) ast.Expr {
 			if d.Constraint == token.NOT {
 				field.Constraint = token.OPTION
 			}
-			if _, pattern := d.Label.(*ast.ListLit); !pattern && d.Constraint == token.ILLEGAL && (!fixed(d.Value) || isAnything(value)) {
+			if _, pattern := d.Label.(*ast.ListLit); !pattern && d.Constraint == token.ILLEGAL &&
+				(!fixed(d.Value) || isAnything(value)) {
 				// A plain field that only constrains would be incomplete.
 				field.Constraint = token.OPTION
 			}

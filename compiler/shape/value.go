@@ -10,6 +10,10 @@ type Broken struct{}
 // Unset stands for a value that is still open.
 type Unset struct{}
 
+// Bytes stands for CUE's bytes, which are no text: they would be sent in
+// base64. It holds them.
+type Bytes string
+
 // FitsKind reports whether a value is of the sort that a shape asks for,
 // whatever else may be wrong with it. A struct fits where it shares a field.
 func FitsKind(v any, s *Shape) bool {

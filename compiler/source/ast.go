@@ -46,6 +46,7 @@ func ImportName(spec *ast.ImportSpec) string {
 	return ast.ParseImportPath(ImportPath(spec)).Qualifier
 }
 
+// ImportPath is the path of the package that is imported, "" if it does not parse.
 func ImportPath(spec *ast.ImportSpec) string {
 	name, err := literal.Unquote(spec.Path.Value)
 	if err != nil {
@@ -101,11 +102,10 @@ func Predeclared(name string) bool {
 	return slices.Contains(predeclaredNames, strings.TrimPrefix(name, "__"))
 }
 
-var predeclaredNames = []string{
-	"_", "_|_", "true", "false", "null", "bool", "string", "bytes", "number", "int", "float", "rune",
-	"uint", "uint8", "uint16", "uint32", "uint64", "uint128", "int8", "int16", "int32", "int64", "int128",
-	"float32", "float64", "len", "close", "and", "or", "div", "mod", "quo", "rem", "matchN", "matchIf", "error", "self",
-}
+var predeclaredNames = []string{"_", "_|_", "true", "false", "null", "bool", "string", "bytes", "number", "int",
+	"float", "rune", "uint", "uint8", "uint16", "uint32", "uint64", "uint128", "int8", "int16", "int32", "int64",
+	"int128", "float32", "float64", "len", "close", "and", "or", "div", "mod", "quo", "rem", "matchN", "matchIf",
+	"error", "self"}
 
 // ClauseNames are the names that the clauses of a comprehension define.
 func ClauseNames(c *ast.Comprehension) []string {
@@ -125,4 +125,10 @@ func ClauseNames(c *ast.Comprehension) []string {
 		}
 	}
 	return names
+}
+
+// TruthWords are what other languages call true and false, by what CUE calls it.
+var TruthWords = map[string]string{
+	"yes": "true", "on": "true", "True": "true", "TRUE": "true", "Yes": "true", "YES": "true",
+	"no": "false", "off": "false", "False": "false", "FALSE": "false", "No": "false", "NO": "false",
 }

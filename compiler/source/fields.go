@@ -45,15 +45,15 @@ func (x *Index) Labels(e ast.Expr, depth int) []string {
 	return nil
 }
 
-// A picked value is what a selector selects, which may be of another
-// package.
-type picked struct {
+// A Selection is a value that a selector selects. It may be of another package, whose
+// index is index.
+type Selection struct {
 	index *Index
 	Value ast.Expr
 }
 
 // Picked returns what a selector selects, in this package or an imported one.
-func (x *Index) Picked(e *ast.SelectorExpr, depth int) []picked {
+func (x *Index) Picked(e *ast.SelectorExpr, depth int) []Selection {
 	if depth > MaxDepth {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (x *Index) Picked(e *ast.SelectorExpr, depth int) []picked {
 	if err != nil {
 		return nil
 	}
-	of := []picked{{x, e.X}}
+	of := []Selection{{x, e.X}}
 	switch inner := e.X.(type) {
 	case *ast.SelectorExpr:
 		of = x.Picked(inner, depth+1)
@@ -70,18 +70,18 @@ func (x *Index) Picked(e *ast.SelectorExpr, depth int) []picked {
 		if !ok || x.ImportedIndex == nil {
 			break
 		}
-		var out []picked
+		var out []Selection
 		if other := x.ImportedIndex(spec); other != nil {
 			for _, s := range other.topFields(label) {
-				out = append(out, picked{other, s.Value})
+				out = append(out, Selection{other, s.Value})
 			}
 		}
 		return out
 	}
-	var out []picked
+	var out []Selection
 	for _, o := range of {
 		for _, s := range o.index.Descend(o.Value, label, depth) {
-			out = append(out, picked{o.index, s.Value})
+			out = append(out, Selection{o.index, s.Value})
 		}
 	}
 	return out

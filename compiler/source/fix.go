@@ -32,13 +32,13 @@ func (x *Index) Fix(d *diagnostic.Diagnostic, f finding.Finding, chosen Site, si
 			strings.ContainsAny(f.Part, "\\\n\r") || src.Covered(d.Range) != f.Part {
 			return nil
 		}
-		return finding.OneEdit(d.File, d.Range, text, text)
+		return finding.Rewrite(d.File, d.Range, text, text)
 	default:
 		lit, ok := onlyLiteral(chosen, sites)
 		if !ok || x.NodeRange(lit) != d.Range {
 			return nil
 		}
-		return finding.OneEdit(d.File, d.Range, f.Repair.Text, f.Repair.Text)
+		return finding.Rewrite(d.File, d.Range, f.Repair.Text, f.Repair.Text)
 	}
 }
 
@@ -116,10 +116,10 @@ func (x *Index) rename(d *diagnostic.Diagnostic, f finding.Finding, chosen Site,
 		if ast.StringLabelNeedsQuoting(text) && !strings.HasPrefix(text, "#") {
 			text = strconv.Quote(text)
 		}
-		return finding.OneEdit(d.File, d.Range, text, f.Repair.Text)
+		return finding.Rewrite(d.File, d.Range, text, f.Repair.Text)
 	case *ast.BasicLit:
 		if strings.HasPrefix(label.Value, `"`) && !strings.HasPrefix(label.Value, `"""`) {
-			return finding.OneEdit(d.File, d.Range, strconv.Quote(f.Repair.Text), f.Repair.Text)
+			return finding.Rewrite(d.File, d.Range, strconv.Quote(f.Repair.Text), f.Repair.Text)
 		}
 	}
 	return nil
@@ -153,7 +153,8 @@ func WithoutClashes(found diagnostic.List) {
 	type label struct{ file, parent, name string }
 	places := map[label][]diagnostic.Range{}
 	of := func(d diagnostic.Diagnostic) (label, bool) {
-		if d.Fix == nil || !slices.Contains([]string{"unknown-field", "unknown-code", "unplanned-property", "header-case"}, d.Code) {
+		if d.Fix == nil || !slices.Contains([]string{"unknown-field", "unknown-code", "unplanned-property",
+			"header-case"}, d.Code) {
 			return label{}, false
 		}
 		parent := d.Path

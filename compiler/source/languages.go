@@ -10,56 +10,119 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// usual recognizes what people write who think of another language.
-func (m *complaint) usual() bool {
-	line := m.content[strings.LastIndexByte(string(m.content[:m.From]), '\n')+1 : m.From]
-	first := string(m.content)
-	if i := strings.IndexByte(first, '\n'); i >= 0 {
-		first = first[:i]
+// A habit is something that people write who think of another language, or who slip
+// in the same way, and the words for it. It is recognized where the parser complains.
+type habit struct {
+	// These have to match, where they are given: the line of the complaint as far as
+	// its place, all of that line, what follows the place, and the parser's message,
+	// of which a part is enough.
+	before, line, after *regexp.Regexp
+	says                string
+	// about says which part of the file the finding is about; nil for the token at
+	// the place of the complaint.
+	about func(m *Complaint, before string)
+	// message and help are those of the finding.
+	message, help string
+	// recognize does all of this itself, where a table can't say it.
+	recognize func(m *Complaint, before string) bool
+}
+
+// habits are in the order in which they are tried: the first one that is recognized
+// counts.
+var habits = []habit{
+	{line: hashComment, about: wholeLine, message: notAComment, help: commentHelp},
+	{after: regexp.MustCompile(`^/\*`), about: wholeLine, message: notAComment, help: commentHelp},
+	{after: regexp.MustCompile(`^#`), says: "missing ','", about: restOfLine, message: notAComment, help: commentHelp},
+	{after: regexp.MustCompile(`^(else|elif|elseif)\b`), message: noElse, help: elseHelp},
+	{recognize: (*Complaint).halfConjunction},
+	{says: "else requires", message: noElse, help: elseHelp},
+	{after: regexp.MustCompile(`^;`), message: "found ; where a field ends",
+		help: "remove it: a new line or a comma ends a field"},
+	{after: regexp.MustCompile(`^[“”‘’]`), message: "typographic quotes don't make a text",
+		help: `write straight quotes: "`},
+	{after: regexp.MustCompile(`^\{`), says: "missing ','", message: "two values stand side by side",
+		help: "put & between a definition and what is added to it, as in automation.#Identify & {"},
+	{recognize: (*Complaint).hyphenatedName},
+	{says: "invalid import path", message: "this is no import path",
+		help: `write it with /, without blanks, and without what is used of the package, as in "example.com/team/shared"`},
+	{before: regexp.MustCompile(`^\s*import\s*$`), after: regexp.MustCompile(`^"`), about: wordBehind,
+		message: "an import stands before all fields", help: "move it up, below the package clause"},
+	{recognize: (*Complaint).dottedName},
+	{recognize: (*Complaint).wordsWithoutQuotes},
+	{recognize: (*Complaint).documentMark},
+	{recognize: (*Complaint).importFirst},
+	{before: regexp.MustCompile(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`),
+		message: "a package's name is made of letters, digits and _", help: "correct the name"},
+	{recognize: (*Complaint).misspeltPackage},
+	{recognize: (*Complaint).assigned},
+	{recognize: (*Complaint).clause},
+}
+
+const (
+	notAComment = "this is no comment in CUE"
+	commentHelp = "a comment starts with //"
+	noElse      = "an if has no else"
+	elseHelp    = "write a second if, with the opposite condition"
+)
+
+// habitual finds the words for a habit, and reports whether it is one.
+func (m *Complaint) habitual() bool {
+	before := string(m.content[bytes.LastIndexByte(m.content[:m.From], '\n')+1 : m.From])
+	line := string(m.content[m.From-len(before) : LineEnd(m.content, m.From)])
+	after := string(m.content[m.From:])
+	matches := func(form *regexp.Regexp, text string) bool { return form == nil || form.MatchString(text) }
+	for _, h := range habits {
+		switch {
+		case h.recognize != nil:
+			if h.recognize(m, before) {
+				return true
+			}
+		case matches(h.before, before) && matches(h.line, line) && matches(h.after, after) &&
+			strings.Contains(m.Message, h.says):
+			if h.about != nil {
+				h.about(m, before)
+			}
+			m.say(h.message, h.help)
+			return true
+		}
 	}
-	rest := string(m.content[m.From:])
-	switch {
-	case hashComment.Match(m.content[m.From-len(line):LineEnd(m.content, m.From)]) || strings.HasPrefix(rest, "/*"):
-		m.From -= len(strings.TrimLeft(string(line), " \t"))
-		m.To = LineEnd(m.content, m.From)
-		m.say("this is no comment in CUE", "a comment starts with //")
-	case strings.HasPrefix(rest, "#") && strings.Contains(m.Message, "missing ','"):
-		m.To = LineEnd(m.content, m.From)
-		m.say("this is no comment in CUE", "a comment starts with //")
-	case elseWord.MatchString(rest):
-		m.say("an if has no else", "write a second if, with the opposite condition")
-	case m.halfConjunction():
-	case strings.Contains(m.Message, "else requires"):
-		m.say("an if has no else", "write a second if, with the opposite condition")
-	case strings.HasPrefix(rest, ";"):
-		m.say("found ; where a field ends", "remove it: a new line or a comma ends a field")
-	case strings.HasPrefix(rest, "“"), strings.HasPrefix(rest, "”"), strings.HasPrefix(rest, "‘"), strings.HasPrefix(rest, "’"):
-		m.say("typographic quotes don't make a text", `write straight quotes: "`)
-	case strings.HasPrefix(rest, "{") && strings.Contains(m.Message, "missing ','"):
-		m.say("two values stand side by side", "put & between a definition and what is added to it, as in automation.#Identify & {")
-	case strings.HasPrefix(rest, ":") && hyphenName.Match(line):
-		name := hyphenName.FindString(string(line))
-		m.To, m.From = m.From, m.From-len(name)
-		m.say("a name with a hyphen stands between quotes", "write "+strconv.Quote(name))
-		m.Suggestion = strconv.Quote(name)
-	case strings.Contains(m.Message, "invalid import path"):
-		m.say("this is no import path", `write it with /, without blanks, and without what is used of the package, as in "example.com/team/shared"`)
-	case strings.TrimSpace(string(line)) == "import" && strings.HasPrefix(rest, `"`):
-		m.To, m.From = m.From-1, m.From-len(strings.TrimLeft(string(line), " \t"))
-		m.say("an import stands before all fields", "move it up, below the package clause")
-	case m.dottedName(string(line)), m.wordsWithoutQuotes(string(line)):
-	case m.documentMark(first), m.importFirst():
-	case packageClause.Match(line):
-		m.say("a package's name is made of letters, digits and _", "correct the name")
-	case m.misspeltPackage(first), m.assigned(), m.clause(string(line)):
-	default:
+	return false
+}
+
+// wholeLine makes a complaint one about its line, without the indentation.
+func wholeLine(m *Complaint, before string) {
+	m.From -= len(strings.TrimLeft(before, " \t"))
+	m.To = LineEnd(m.content, m.From)
+}
+
+// restOfLine makes a complaint one about its line from its place on.
+func restOfLine(m *Complaint, _ string) { m.To = LineEnd(m.content, m.From) }
+
+// wordBehind makes a complaint one about the word before its place.
+func wordBehind(m *Complaint, before string) {
+	m.From, m.To = m.From-len(strings.TrimLeft(before, " \t")), m.From-1
+}
+
+// firstLine is the first line of the file.
+func (m *Complaint) firstLine() string {
+	line, _, _ := strings.Cut(string(m.content), "\n")
+	return line
+}
+
+// hyphenatedName recognizes a field's name with a hyphen that lacks its quotes.
+func (m *Complaint) hyphenatedName(before string) bool {
+	name := hyphenName.FindString(before)
+	if name == "" || m.From == len(m.content) || m.content[m.From] != ':' {
 		return false
 	}
+	m.To, m.From = m.From, m.From-len(name)
+	m.say("a name with a hyphen stands between quotes", "write "+strconv.Quote(name))
+	m.Suggestion = strconv.Quote(name)
 	return true
 }
 
 // dottedName recognizes trigger.pattern: "x" for trigger: pattern: "x".
-func (m *complaint) dottedName(line string) bool {
+func (m *Complaint) dottedName(line string) bool {
 	name := dotted.FindString(line)
 	if name == "" || !strings.HasPrefix(string(m.content[m.From:]), ":") {
 		return false
@@ -74,7 +137,7 @@ var dotted = regexp.MustCompile(`[\pL_$][\pL\pN_$]*(?:\.[\pL_$][\pL\pN_$]*)+$`)
 
 // wordsWithoutQuotes recognizes a text of several words that lacks its quotes, or
 // the first one.
-func (m *complaint) wordsWithoutQuotes(line string) bool {
+func (m *Complaint) wordsWithoutQuotes(line string) bool {
 	at := wordBefore.FindStringSubmatchIndex(line)
 	if at == nil || !strings.Contains(m.Message, "missing ','") || strings.HasPrefix(string(m.content[m.From:]), `"`) {
 		return false
@@ -85,7 +148,8 @@ func (m *complaint) wordsWithoutQuotes(line string) bool {
 	if start+len(text) <= m.From || strings.HasPrefix(after, ":") {
 		return false // it is the name of the next field
 	}
-	if fields := strings.Fields(text); TruthWords[fields[0]] != "" || Predeclared(fields[0]) || slices.Contains([]string{"and", "or", "in"}, fields[1]) {
+	if fields := strings.Fields(text); TruthWords[fields[0]] != "" || Predeclared(fields[0]) ||
+		slices.Contains([]string{"and", "or", "in"}, fields[1]) {
 		return false // an expression, as others write it
 	}
 	m.From, m.To = start, start+len(text)
@@ -101,8 +165,8 @@ var (
 )
 
 // documentMark recognizes the line with which YAML starts a document.
-func (m *complaint) documentMark(first string) bool {
-	if strings.TrimRight(first, " \t\r") != "---" || bytes.Count(m.content[:m.From], []byte("\n")) > 1 {
+func (m *Complaint) documentMark(string) bool {
+	if strings.TrimRight(m.firstLine(), " \t\r") != "---" || bytes.Count(m.content[:m.From], []byte("\n")) > 1 {
 		return false
 	}
 	m.From, m.To = 0, len("---")
@@ -111,7 +175,7 @@ func (m *complaint) documentMark(first string) bool {
 }
 
 // importFirst recognizes a package clause behind an import.
-func (m *complaint) importFirst() bool {
+func (m *Complaint) importFirst(string) bool {
 	at := lateClause.FindSubmatchIndex(m.content)
 	if at == nil || m.From < at[2] || m.From > at[3] {
 		return false
@@ -124,7 +188,7 @@ func (m *complaint) importFirst() bool {
 var lateClause = regexp.MustCompile(`(?m)^\s*import\b[^{}]*?\n[ \t]*(package[ \t]+[\pL\pN_]+)`)
 
 // interpolation finds one that is not closed before what looks like the next text.
-func (m *complaint) interpolation() bool {
+func (m *Complaint) interpolation() bool {
 	line := string(m.content[:m.From])
 	line = line[strings.LastIndexByte(line, '\n')+1:]
 	open := strings.LastIndex(line, `\(`)
@@ -138,9 +202,10 @@ func (m *complaint) interpolation() bool {
 
 // clause recognizes a package clause, an import or a let that is not written as
 // such, by the first word of its line.
-func (m *complaint) clause(line string) bool {
+func (m *Complaint) clause(line string) bool {
 	word := strings.Trim(leadingWord.FindString(line), "\ufeff \t")
-	if word == "" || !strings.Contains(m.Message, "found") && !strings.Contains(m.Message, "missing") && !strings.Contains(m.Message, "expected") {
+	if word == "" || !strings.Contains(m.Message, "found") && !strings.Contains(m.Message, "missing") &&
+		!strings.Contains(m.Message, "expected") {
 		return false
 	}
 	start := m.From - len(line) + strings.Index(line, word)
@@ -154,7 +219,8 @@ func (m *complaint) clause(line string) bool {
 		m.say("found "+word+" where "+near+" is meant", finding.DidYouMean(near))
 	case word == "import":
 		m.From, m.To = start, LineEnd(m.content, start)
-		m.say("an import is not written like this", `write import "path"; or import (, a path between quotes on each line, and )`)
+		m.say("an import is not written like this",
+			`write import "path"; or import (, a path between quotes on each line, and )`)
 	case word == "package" && strings.TrimSpace(line) == word:
 		m.say("a package clause is not written like this", "write package and its name, as in package growth")
 	case word == "let" && strings.HasPrefix(string(m.content[m.From:]), ":"):
@@ -164,7 +230,8 @@ func (m *complaint) clause(line string) bool {
 		m.say("found not where a condition is expected", "the opposite of a condition is written with !, as in !x")
 	case word == "for" || word == "if":
 		m.From, m.To = start, LineEnd(m.content, start)
-		m.say("this "+word+" is not written as CUE has it", map[string]string{"for": "write for name, value in list {", "if": "write if condition {"}[word])
+		m.say("this "+word+" is not written as CUE has it",
+			map[string]string{"for": "write for name, value in list {", "if": "write if condition {"}[word])
 	default:
 		return false
 	}
@@ -173,7 +240,7 @@ func (m *complaint) clause(line string) bool {
 
 // halfConjunction recognizes fields behind an & at the end of a line, where a
 // brace was to open.
-func (m *complaint) halfConjunction() bool {
+func (m *Complaint) halfConjunction(string) bool {
 	start := bytes.LastIndexByte(m.content[:m.From], '\n') + 1
 	before := bytes.TrimRight(m.content[:start], " \t\r\n")
 	if !strings.HasPrefix(string(m.content[m.From:]), ":") || !bytes.HasSuffix(before, []byte("&")) {
@@ -185,7 +252,8 @@ func (m *complaint) halfConjunction() bool {
 }
 
 // misspeltPackage recognizes a first line that is nearly a package clause.
-func (m *complaint) misspeltPackage(first string) bool {
+func (m *Complaint) misspeltPackage(string) bool {
+	first := m.firstLine()
 	word := firstWord.FindStringSubmatchIndex(first)
 	if word == nil || m.From > len(first) || finding.Nearest(first[word[2]:word[3]], []string{"package"}) == "" {
 		return false
@@ -199,8 +267,9 @@ func (m *complaint) misspeltPackage(first string) bool {
 // assigned recognizes = and => for a colon: the parser complains of the sign
 // behind it, of the line after it, or of what follows the bracket that closes its
 // value.
-func (m *complaint) assigned() bool {
-	if !strings.Contains(m.Message, "expected label or ':'") && !strings.Contains(m.Message, "expected operand") && !strings.Contains(m.Message, "missing ','") {
+func (m *Complaint) assigned(string) bool {
+	if !strings.Contains(m.Message, "expected label or ':'") && !strings.Contains(m.Message, "expected operand") &&
+		!strings.Contains(m.Message, "missing ','") {
 		return false
 	}
 	before := bytes.TrimRight(m.content[:m.From], " \t\r\n,")

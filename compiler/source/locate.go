@@ -69,6 +69,7 @@ type Index struct {
 // MaxDepth guards against circles among references.
 const MaxDepth = 16
 
+// NewIndex returns the index of the files of a package, or of segue.cue alone.
 func NewIndex(sources []*File) *Index {
 	x := &Index{Sources: sources, Top: map[string][]ast.Expr{}, Written: map[ast.Node]int{}}
 	for _, s := range sources {
@@ -282,7 +283,7 @@ func (x *Index) Place(f finding.Finding, fallback token.Pos) diagnostic.Diagnost
 	}
 	for p := f.At; len(p) > 0; p = p[:len(p)-1] {
 		if sites := x.Sites(p); len(sites) > 0 {
-			x.PutAt(&d, finding.Finding{Spot: finding.AtLabel}, bestSite(sites))
+			x.PlaceAt(&d, finding.Finding{Spot: finding.AtLabel}, bestSite(sites))
 			return d
 		}
 	}
@@ -297,7 +298,7 @@ func (x *Index) Place(f finding.Finding, fallback token.Pos) diagnostic.Diagnost
 func (x *Index) put(d *diagnostic.Diagnostic, f finding.Finding, chosen Site, sites []Site) {
 	lit := x.origin(f, chosen)
 	if lit == nil || !finding.AboutText[f.Code] {
-		x.PutAt(d, f, chosen)
+		x.PlaceAt(d, f, chosen)
 		d.Fix = x.Fix(d, f, chosen, sites)
 	}
 	if lit == nil {
@@ -311,10 +312,10 @@ func (x *Index) put(d *diagnostic.Diagnostic, f finding.Finding, chosen Site, si
 		file = src.Name
 	}
 	if finding.AboutText[f.Code] {
-		x.PutAt(d, finding.Finding{}, chosen)
+		x.PlaceAt(d, finding.Finding{}, chosen)
 		here, file, r = finding.UsedHere, d.File, d.Range
 		given := Site{nil, lit}
-		x.PutAt(d, f, given)
+		x.PlaceAt(d, f, given)
 		if f.Repair != nil && f.Repair.Shared {
 			d.Fix = x.Fix(d, f, given, []Site{given})
 		}
@@ -335,8 +336,8 @@ func bestSite(sites []Site) Site {
 	return best
 }
 
-// PutAt sets the place to a site: to its name, its value, or a part of its text.
-func (x *Index) PutAt(d *diagnostic.Diagnostic, f finding.Finding, s Site) {
+// PlaceAt sets the place to a site: to its name, its value, or a part of its text.
+func (x *Index) PlaceAt(d *diagnostic.Diagnostic, f finding.Finding, s Site) {
 	var node ast.Node = literalPart(s.Value)
 	if f.Spot != finding.AtValue && s.Field != nil {
 		node = s.Field.Label
@@ -522,7 +523,8 @@ func Within(lines [][]byte, r diagnostic.Range) diagnostic.Range {
 		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line, Column: at.Column - max(size, 1)}, End: at}
 	case at.Line > 1:
 		end := len(lines[at.Line-2]) + 1
-		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line - 1, Column: end}, End: diagnostic.Position{Line: at.Line - 1, Column: end + 1}}
+		return diagnostic.Range{Start: diagnostic.Position{Line: at.Line - 1, Column: end},
+			End: diagnostic.Position{Line: at.Line - 1, Column: end + 1}}
 	}
 	return diagnostic.Range{} // the file is empty
 }

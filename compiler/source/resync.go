@@ -17,7 +17,7 @@ type Span struct{ From, To int }
 // WithoutMistake takes out of a file the smallest part with a mistake in it
 // that leaves the parser something else to say, or nothing. The region is zero if
 // there is no such cut.
-func WithoutMistake(filename string, content []byte, m complaint) (without []byte, region Span, syntax *ast.File, err error) {
+func WithoutMistake(filename string, content []byte, m Complaint) (without []byte, region Span, syntax *ast.File, err error) {
 	for _, cut := range m.parts() {
 		without = slices.Clone(content)
 		for _, r := range cut.blank {
@@ -39,11 +39,11 @@ func WithoutMistake(filename string, content []byte, m complaint) (without []byt
 }
 
 // same reports whether two complaints are one.
-func (m complaint) same(o complaint) bool { return m.From == o.From && m.Message == o.Message }
+func (m Complaint) same(o Complaint) bool { return m.From == o.From && m.Message == o.Message }
 
 // follows reports whether a complaint is about what was left where a part of the
 // file was taken out: it is in that part, or misses a value there.
-func (m complaint) follows(cut Span) bool {
+func (m Complaint) follows(cut Span) bool {
 	if m.From >= cut.From && m.From < cut.To {
 		return true
 	}
@@ -71,7 +71,7 @@ type cut struct {
 // parts lists what can be taken out to be rid of a complaint, the smallest part
 // first: its line, the blocks around the line as they are indented, and what
 // stands at the left margin.
-func (m complaint) parts() []cut {
+func (m Complaint) parts() []cut {
 	if c, ok := conflictAround(m.content, m.From); ok {
 		return []cut{{c.Span, c.Span, []Span{{c.From, c.other}, {c.end, c.To}}}}
 	}

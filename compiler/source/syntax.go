@@ -15,9 +15,9 @@ import (
 )
 
 // ComplaintOf is what the parser says first about a file, in words for its author.
-func ComplaintOf(content []byte, err error) complaint {
+func ComplaintOf(content []byte, err error) Complaint {
 	first := cueerrors.Errors(err)[0]
-	m := complaint{content: content, Message: PlainMessage(first), From: len(content)}
+	m := Complaint{content: content, Message: PlainMessage(first), From: len(content)}
 	if pos := first.Position(); pos.IsValid() {
 		m.From = min(pos.Offset(), len(content))
 	}
@@ -30,8 +30,8 @@ func ContentRange(content []byte, from, to int) diagnostic.Range {
 	return diagnostic.Range{Start: positionAt(content, from), End: positionAt(content, to)}
 }
 
-// A complaint is the parser's first error on its way to the author.
-type complaint struct {
+// A Complaint is the parser's first error, in words for the author of the file.
+type Complaint struct {
 	content                   []byte
 	Message, Help, Suggestion string
 	From, To                  int // what it is about
@@ -44,18 +44,16 @@ type complaint struct {
 }
 
 var (
-	foundToken    = regexp.MustCompile(`found '([^']*)'( .*)?$`)
-	hyphenName    = regexp.MustCompile(`[\pL\pN_$]+(-[\pL\pN_$]+)+$`)
-	assignment    = regexp.MustCompile(`^[ \t]*(?:[#\pL\pN_$"-]+:[ \t]*)*[#\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
-	firstWord     = regexp.MustCompile(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
-	hashComment   = regexp.MustCompile(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
-	leadingWord   = regexp.MustCompile(`^\x{FEFF}?[ \t]*\pL+`)
-	elseWord      = regexp.MustCompile(`^(else|elif|elseif)\b`)
-	packageClause = regexp.MustCompile(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`)
+	foundToken  = regexp.MustCompile(`found '([^']*)'( .*)?$`)
+	hyphenName  = regexp.MustCompile(`[\pL\pN_$]+(-[\pL\pN_$]+)+$`)
+	assignment  = regexp.MustCompile(`^[ \t]*(?:[#\pL\pN_$"-]+:[ \t]*)*[#\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
+	firstWord   = regexp.MustCompile(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
+	hashComment = regexp.MustCompile(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
+	leadingWord = regexp.MustCompile(`^\x{FEFF}?[ \t]*\pL+`)
 )
 
 // word finds the place and the words for what the parser says.
-func (m *complaint) word() {
+func (m *Complaint) word() {
 	m.To = TokenEnd(m.content, m.From)
 	raw := m.Message
 	found := ""
@@ -65,7 +63,7 @@ func (m *complaint) word() {
 			found = t
 		}
 	}
-	if m.conflict() || m.bareAddress() || m.unclosed(found) || m.usual() {
+	if m.conflict() || m.bareAddress() || m.unclosed(found) || m.habitual() {
 		return
 	}
 	switch {
@@ -77,9 +75,11 @@ func (m *complaint) word() {
 		m.lost = !balanced(m.content[m.From:LineEnd(m.content, m.From)])
 		m.say("the text has no closing quote", `close it with "; a text over several lines stands between """`)
 	case strings.Contains(raw, "missing ','"):
-		m.say("a field is to end here, with a new line or a comma", "start a new line, or put a comma, between two fields")
+		m.say("a field is to end here, with a new line or a comma",
+			"start a new line, or put a comma, between two fields")
 	case strings.Contains(raw, "expected label or ':'"):
-		m.say("found "+thing(found)+" where the name of a field, or the colon behind it, is expected", "a field is written name: value")
+		m.say("found "+thing(found)+" where the name of a field, or the colon behind it, is expected",
+			"a field is written name: value")
 	case strings.Contains(raw, "expected operand"):
 		m.operand = true
 		m.say("found "+thing(found)+" where a value is expected", "write a value")
@@ -87,15 +87,18 @@ func (m *complaint) word() {
 		m.say("found "+thing(found)+" that closes nothing", "remove it, or open it before")
 		m.superfluous()
 	case strings.Contains(raw, "multiline"), strings.Contains(raw, "multi-line"):
-		m.say("the lines of the text are not indented as its closing quotes are", `give every line the blanks or tabs that stand before the closing """`)
+		m.say("the lines of the text are not indented as its closing quotes are",
+			`give every line the blanks or tabs that stand before the closing """`)
 	case strings.Contains(raw, "in escape sequence"), strings.Contains(raw, "unknown escape"):
 		m.say("the text has an escape that does not exist", `write \\ for a backslash`)
 	case strings.Contains(raw, "UTF-8"):
-		m.say("the file is not UTF-8: the byte "+strconv.Quote(string(m.content[m.From:m.To]))+" is no character", "save the file as UTF-8")
+		m.say("the file is not UTF-8: the byte "+strconv.Quote(string(m.content[m.From:m.To]))+" is no character",
+			"save the file as UTF-8")
 	case strings.Contains(raw, "illegal") && strings.Contains(raw, "number"):
 		m.number()
 	case strings.HasPrefix(raw, "illegal character"):
-		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "), "remove it, or put it into a text between quotes")
+		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "),
+			"remove it, or put it into a text between quotes")
 	case strings.Contains(raw, "maximum nesting depth"):
 		m.lost = true
 		m.say("values are nested more than 10000 deep", "take them apart")
@@ -104,7 +107,8 @@ func (m *complaint) word() {
 	case redeclared.MatchString(raw):
 		m.redeclared(redeclared.FindStringSubmatch(raw)[1])
 	case found != "":
-		m.say("found "+thing(found)+" where something else is expected", "correct the syntax; cue fmt shows the place too")
+		m.say("found "+thing(found)+" where something else is expected",
+			"correct the syntax; cue fmt shows the place too")
 	default:
 		m.say("the file does not parse: "+raw, "correct the syntax; cue fmt shows the place too")
 	}
@@ -112,7 +116,7 @@ func (m *complaint) word() {
 
 // number words what starts like a number and is none: a date, a leading zero, a
 // unit behind it.
-func (m *complaint) number() {
+func (m *Complaint) number() {
 	for m.From > 0 && !strings.ContainsRune(" \t\r\n,:[{(&|\"", rune(m.content[m.From-1])) {
 		m.From--
 	}
@@ -132,7 +136,7 @@ var (
 )
 
 // redeclared words a name that is defined twice in one file.
-func (m *complaint) redeclared(name string) {
+func (m *Complaint) redeclared(name string) {
 	if i := bytes.Index(m.content[m.From:LineEnd(m.content, m.From)], []byte(name)); i >= 0 {
 		m.From += i
 		m.To = m.From + len(name)
@@ -142,7 +146,7 @@ func (m *complaint) redeclared(name string) {
 
 // letAndField words a let that has the name of a field, or of an import: CUE
 // complains of the field's value, or of the let.
-func (m *complaint) letAndField(name string) {
+func (m *Complaint) letAndField(name string) {
 	start := bytes.LastIndexByte(m.content[:m.From], '\n') + 1
 	if i := bytes.LastIndex(m.content[start:m.From], []byte(name)); i >= 0 {
 		m.From = start + i
@@ -150,14 +154,15 @@ func (m *complaint) letAndField(name string) {
 		m.From += i
 	}
 	m.To = TokenEnd(m.content, m.From)
-	m.say(name+" is the name of a let and of something else: it can't be told which one is meant", "give the let another name")
+	m.say(name+" is the name of a let and of something else: it can't be told which one is meant",
+		"give the let another name")
 }
 
 var letAndField = regexp.MustCompile(`^cannot have both alias and field with name "([^"]*)" in same scope`)
 
 var redeclared = regexp.MustCompile(`^alias "([^"]*)" redeclared in same scope`)
 
-func (m *complaint) say(message, help string) { m.Message, m.Help = message, help }
+func (m *Complaint) say(message, help string) { m.Message, m.Help = message, help }
 
 // thing shows a token that the parser found.
 func thing(found string) string {
@@ -174,7 +179,7 @@ func thing(found string) string {
 
 // unclosed reports a bracket that is open where the file ends or another kind of
 // bracket closes: the place is the one that is open.
-func (m *complaint) unclosed(found string) bool {
+func (m *Complaint) unclosed(found string) bool {
 	field := strings.HasPrefix(string(m.content[m.From:]), ":") // where none can be
 	if found != "EOF" && found != "}" && found != "]" && found != ")" && !field {
 		return false
@@ -199,7 +204,7 @@ const (
 var conflictMarkers = []string{"<<<<<<<", "=======", ">>>>>>>"}
 
 // conflict recognizes what a merge has left in the file.
-func (m *complaint) conflict() bool {
+func (m *Complaint) conflict() bool {
 	if c, ok := conflictAround(m.content, m.From); ok {
 		m.From, m.To = c.From, LineEnd(m.content, c.From)
 		m.say(mergeConflict, "keep one of the two sides, and remove the lines that start with <<<<<<<, ======= and >>>>>>>")
@@ -207,7 +212,10 @@ func (m *complaint) conflict() bool {
 	}
 	start := bytes.LastIndexByte(m.content[:m.From], '\n') + 1
 	line := m.content[start:LineEnd(m.content, start)]
-	if !slices.ContainsFunc(conflictMarkers, func(marker string) bool { return bytes.HasPrefix(line, []byte(marker)) }) {
+	if !slices.ContainsFunc(conflictMarkers, func(marker string) bool {
+		return bytes.HasPrefix(line,
+			[]byte(marker))
+	}) {
 		return false
 	}
 	m.From, m.To = start, start+len(line)
@@ -217,7 +225,7 @@ func (m *complaint) conflict() bool {
 
 // bareAddress recognizes an address without quotes at the end of a struct: what
 // stands behind its colon is a comment.
-func (m *complaint) bareAddress() bool {
+func (m *Complaint) bareAddress() bool {
 	before := bytes.TrimRight(m.content[:m.From], " \t\r\n")
 	start := bytes.LastIndexByte(before, '\n') + 1
 	at := bareAddress.FindSubmatchIndex(before[start:])
@@ -234,7 +242,7 @@ var bareAddress = regexp.MustCompile(`:[ \t]*(https?://[^\s"\\]+)[ \t,]*$`)
 
 // superfluous finds the bracket that closes too much, where the file has one that
 // closes nothing: the indentation shows which one that is.
-func (m *complaint) superfluous() {
+func (m *Complaint) superfluous() {
 	if b := bracketsOf(m.content[:m.From]); b.early.text != "" {
 		m.From, m.To = b.early.at, b.early.at+1
 		m.Message = "found " + b.early.text + " that closes more than it should"
@@ -250,7 +258,7 @@ func (m *complaint) superfluous() {
 // unopened recognizes fields that stand as if a brace were open around them, up to
 // the one that closes it: behind a name that has nothing on its line, or deeper
 // than the line before.
-func (m *complaint) unopened(shut bracket) bool {
+func (m *Complaint) unopened(shut bracket) bool {
 	lines := lineSpans(m.content)
 	end := slices.IndexFunc(lines, func(l Span) bool { return shut.at < l.To })
 	if end < 1 || strings.TrimSpace(string(m.content[lines[end].From:shut.at])) != "" {
@@ -279,11 +287,13 @@ func (m *complaint) unopened(shut bracket) bool {
 			m.say("no { opens the fields of "+strings.Trim(name, `"`), "write "+text+" {")
 			return true
 		}
-		if first := lines[next]; indentation(m.content, first) > shut.indent && !strings.ContainsAny(text[len(text)-1:], "{[(&|+:,") {
+		if first := lines[next]; indentation(m.content, first) > shut.indent &&
+			!strings.ContainsAny(text[len(text)-1:], "{[(&|+:,") {
 			m.From = first.From + indentation(m.content, first)
 			m.To = TokenEnd(m.content, m.From)
 			m.block = Span{first.From, lines[end].To}
-			m.say("no { opens what is closed below: the line before these fields may be missing", "write it, as in payload: {")
+			m.say("no { opens what is closed below: the line before these fields may be missing",
+				"write it, as in payload: {")
 			return true
 		}
 		return false
@@ -346,7 +356,8 @@ func bracketsOf(content []byte) brackets {
 				if !first {
 					return
 				}
-				if outer := func(o bracket) bool { return o.indent == indent }; b.left.text == "" && slices.ContainsFunc(b.open, outer) {
+				if outer := func(o bracket) bool { return o.indent == indent }; b.left.text == "" &&
+					slices.ContainsFunc(b.open, outer) {
 					b.left = last
 				}
 			}

@@ -29,7 +29,8 @@ func (r *resolver) barePlaceholders() {
 			fields = append(fields, n)
 		case *ast.StructLit:
 			id := bareName(n)
-			if id == nil || id.Node != nil && !slices.ContainsFunc(fields, func(f *ast.Field) bool { return RefersTo(id, f) && source.Contains(f, n) }) {
+			if id == nil || id.Node != nil && !slices.ContainsFunc(fields,
+				func(f *ast.Field) bool { return RefersTo(id, f) && source.Contains(f, n) }) {
 				return true
 			}
 			written := r.src.Covered(r.Index.NodeRange(n))
@@ -38,7 +39,8 @@ func (r *resolver) barePlaceholders() {
 				return true
 			}
 			r.bare[n], r.unresolved[id] = true, true
-			d := r.report("malformed-placeholder", n, "the placeholder "+written+" stands without quotes", "write "+strconv.Quote(t.String()))
+			d := r.report("malformed-placeholder", n, "the placeholder "+written+" stands without quotes",
+				"write "+strconv.Quote(t.String()))
 			if _, known := r.Catalog[id.Name]; known {
 				r.fix(d, n, strconv.Quote(t.String()))
 			}
@@ -65,7 +67,8 @@ func (r *resolver) doubledOperators() {
 			r.bare[e] = true // it may be open which one
 		}
 		operator := &ast.BadExpr{From: e.OpPos, To: e.OpPos.Add(len(wrong))}
-		d := r.report("wrong-type", operator, wrong+" is for true and false; that "+what+" is written "+right, "write "+right)
+		d := r.report("wrong-type", operator, wrong+" is for true and false; that "+what+" is written "+right,
+			"write "+right)
 		d.Suggestion = right
 		r.fix(d, operator, right)
 		return true
@@ -82,7 +85,8 @@ func (r *resolver) leftovers() {
 		}
 		start := min(embed.Pos().Offset(), len(r.src.Content))
 		line := r.src.Content[start:source.LineEnd(r.src.Content, start)]
-		if embed.Pos().Column() != 1 || !bytes.HasPrefix(line, []byte("<<<<<<<")) && !bytes.HasPrefix(line, []byte(">>>>>>>")) {
+		if embed.Pos().Column() != 1 || !bytes.HasPrefix(line, []byte("<<<<<<<")) &&
+			!bytes.HasPrefix(line, []byte(">>>>>>>")) {
 			return true
 		}
 		ast.Walk(embed.Expr, func(n ast.Node) bool {
@@ -93,7 +97,8 @@ func (r *resolver) leftovers() {
 		}, nil)
 		r.bare[embed.Expr] = true
 		marker := &ast.BadExpr{From: embed.Pos(), To: embed.Pos().Add(len(line))}
-		r.report("syntax-error", marker, source.MergeLeftover, "remove it, and what belongs to the other side of the conflict")
+		r.report("syntax-error", marker, source.MergeLeftover,
+			"remove it, and what belongs to the other side of the conflict")
 		return false
 	}, nil)
 }
@@ -110,14 +115,15 @@ func (r *resolver) commas() {
 			}
 			st, ok := embed.Expr.(*ast.StructLit)
 			end := field.Value.End().Offset()
-			if !ok || !st.Lbrace.IsValid() || st.Pos().Offset() < end || strings.TrimSpace(string(r.src.Content[end:st.Pos().Offset()])) != "," {
+			if !ok || !st.Lbrace.IsValid() || st.Pos().Offset() < end ||
+				strings.TrimSpace(string(r.src.Content[end:st.Pos().Offset()])) != "," {
 				continue
 			}
 			comma := field.Value.End().Add(strings.IndexByte(string(r.src.Content[end:st.Pos().Offset()]), ','))
 			d := r.report("syntax-error", &ast.BadExpr{From: comma, To: comma.Add(1)},
 				"the comma ends the field: what stands between the braces is not added to the definition", "write &")
 			d.Suggestion = "&"
-			d.Fix = finding.OneEdit(d.File, d.Range, " &", "&")
+			d.Fix = finding.Rewrite(d.File, d.Range, " &", "&")
 			field.Value = &ast.BinaryExpr{X: field.Value, OpPos: comma, Op: token.AND, Y: st}
 			decls, r.altered = slices.Delete(decls, i, i+1), true
 			i--
@@ -164,9 +170,11 @@ func (r *resolver) bareAddresses() {
 				continue
 			}
 			from := field.Value.Pos()
-			text := addressText.FindString(string(r.src.Content[from.Offset():source.LineEnd(r.src.Content, from.Offset())]))
+			text := addressText.FindString(string(r.src.Content[from.Offset():source.LineEnd(r.src.Content,
+				from.Offset())]))
 			at := &ast.BadExpr{From: from, To: from.Add(len(text))}
-			d := r.report("syntax-error", at, "an address stands between quotes: without them, // starts a comment", "write "+strconv.Quote(text))
+			d := r.report("syntax-error", at, "an address stands between quotes: without them, // starts a comment",
+				"write "+strconv.Quote(text))
 			d.Suggestion = strconv.Quote(text)
 			d.Path = source.PathAt(r.src.Syntax, field.Pos()).String()
 			r.fix(d, at, d.Suggestion)
@@ -192,7 +200,8 @@ func (r *resolver) address(d ast.Decl) (*ast.Field, []ast.Decl) {
 		return nil, nil
 	}
 	inner, ok := st.Elts[0].(*ast.Field)
-	if !ok || !inner.Pos().IsValid() || !addressText.Match(r.src.Content[min(inner.Pos().Offset(), len(r.src.Content)):]) {
+	if !ok || !inner.Pos().IsValid() || !addressText.Match(r.src.Content[min(inner.Pos().Offset(),
+		len(r.src.Content)):]) {
 		return r.address(st.Elts[0])
 	}
 	if value, ok := inner.Value.(*ast.StructLit); ok && !value.Lbrace.IsValid() {
@@ -231,14 +240,17 @@ func (r *resolver) strayValues() {
 			if lit.Kind == token.STRING { // which may be a secret
 				what, named = "a text", `"…"`
 			}
-			f := r.report("wrong-type", lit, what+" stands among fields, and has no name", "give it a name, as in name: "+named+"; or remove it")
+			f := r.report("wrong-type", lit, what+" stands among fields, and has no name",
+				"give it a name, as in name: "+named+"; or remove it")
 			if i > 0 {
 				if before := lastField(st.Elts[i-1]); before != nil {
-					f.Confidential = credential.HoldsCredential(credential.PathLabels(source.PathAt(r.src.Syntax, before.Value.Pos()).String()))
+					f.Confidential = credential.HoldsCredential(credential.PathLabels(source.PathAt(r.src.Syntax,
+						before.Value.Pos()).String()))
 				}
 			}
 			if i > 0 && lit.Kind == token.INT {
-				if whole, ok := lastValue(st.Elts[i-1]).(*ast.BasicLit); ok && whole.Kind == token.INT && whole.Pos().Line() == lit.Pos().Line() {
+				if whole, ok := lastValue(st.Elts[i-1]).(*ast.BasicLit); ok && whole.Kind == token.INT &&
+					whole.Pos().Line() == lit.Pos().Line() {
 					f.Suggestion = whole.Value + "." + lit.Value
 					f.Help = "a decimal point is written . and not a comma: write " + f.Suggestion
 				}
@@ -320,10 +332,12 @@ func (r *resolver) packageForField(used map[ast.Node]bool) {
 			return true
 		}
 		spec := r.imported[name]
-		if !slices.Contains(r.packageFields(ast.ParseImportPath(source.ImportPath(spec))), label) || slices.Contains(r.Index.Labels(id, 0), label) {
+		if !slices.Contains(r.packageFields(ast.ParseImportPath(source.ImportPath(spec))), label) ||
+			slices.Contains(r.Index.Labels(id, 0), label) {
 			return true
 		}
-		d := r.report("unknown-reference", id, id.Name+" is a field of this package, and has no "+label, finding.DidYouMean(name))
+		d := r.report("unknown-reference", id, id.Name+" is a field of this package, and has no "+label,
+			finding.DidYouMean(name))
 		d.Suggestion = name
 		r.fix(d, id, name)
 		id.Name, id.Node, r.altered = name, spec, true
@@ -359,7 +373,8 @@ func mayBeTruth(e ast.Expr) bool {
 // struct.
 func bareName(outer *ast.StructLit) *ast.Ident {
 	inner, _ := onlyEmbedded(outer).(*ast.StructLit)
-	if inner == nil || inner.Lbrace.Offset() != outer.Lbrace.Offset()+1 || inner.Rbrace.Offset() != outer.Rbrace.Offset()-1 {
+	if inner == nil || inner.Lbrace.Offset() != outer.Lbrace.Offset()+1 ||
+		inner.Rbrace.Offset() != outer.Rbrace.Offset()-1 {
 		return nil
 	}
 	e := onlyEmbedded(inner)
@@ -397,7 +412,8 @@ var nullWords = []string{"nil", "None", "NULL", "Null", "undefined"}
 // meant is no reference, and reports whether it is one of these.
 func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 	if truth, ok := source.TruthWords[id.Name]; ok {
-		d.Suggestion, d.Help = truth, fmt.Sprintf("write %s; or, if it is meant as a text, write it in quotes: %q", truth, id.Name)
+		d.Suggestion, d.Help = truth, fmt.Sprintf("write %s; or, if it is meant as a text, write it in quotes: %q",
+			truth, id.Name)
 		at := source.PathAt(r.src.Syntax, id.Pos())
 		if len(at) > 0 && isSwitch(at[len(at)-1]) || finding.PlainName(id.Name) == truth {
 			d.Help = finding.DidYouMean(truth)
@@ -406,7 +422,8 @@ func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 		return true
 	}
 	if slices.Contains(nullWords, id.Name) {
-		d.Suggestion, d.Help = "null", fmt.Sprintf("write null; or, if it is meant as a text, write it in quotes: %q", id.Name)
+		d.Suggestion, d.Help = "null", fmt.Sprintf("write null; or, if it is meant as a text, write it in quotes: %q",
+			id.Name)
 		return true
 	}
 	if around, ok := r.Index.Interpolated(id); ok {
@@ -420,7 +437,7 @@ func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 		reference := automation.Reference{Name: name}.String()
 		d.Suggestion, d.Help = name, "a placeholder is written "+reference
 		if name == id.Name {
-			d.Fix = finding.OneEdit(r.src.Name, around, reference, reference)
+			d.Fix = finding.Rewrite(r.src.Name, around, reference, reference)
 		}
 		return true
 	}

@@ -257,7 +257,8 @@ func (s *schemaReader) block(schema cue.Value, name string) cue.Value {
 	}
 	fields, err := message.Fields(cue.Optional(true))
 	for err == nil && fields.Next() {
-		if fields.Selector().IsString() && fields.Selector().Unquoted() == name && fields.Value().IncompleteKind() == cue.StructKind {
+		if fields.Selector().IsString() && fields.Selector().Unquoted() == name &&
+			fields.Value().IncompleteKind() == cue.StructKind {
 			return fields.Value()
 		}
 	}
@@ -282,7 +283,8 @@ func (s *schemaReader) extract(v cue.Value) cue.Value {
 	})
 	switch {
 	case elsewhere != nil:
-		s.jsonProblem(s.file, cueerrors.Newf(cueerrors.Positions(err)[0], "%v", elsewhere), "copy what it refers to into the plan")
+		s.jsonProblem(s.file, cueerrors.Newf(cueerrors.Positions(err)[0], "%v", elsewhere),
+			"copy what it refers to into the plan")
 		return cue.Value{}
 	case err != nil:
 		s.jsonProblem(s.file, err, "write a JSON Schema")

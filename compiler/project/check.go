@@ -58,7 +58,8 @@ func checkProject(c *check.Checker, raw, described map[string]any) {
 		refer(name, targets, "target", finding.Path{"defaultTarget"}, finding.AtValue)
 	}
 	if former, ok := object(raw, "moved")["project"].(string); ok && former == raw["project"] {
-		w := c.Report("invalid-value", finding.Path{"moved", "project"}, finding.AtValue, "%q is the project's name now, not a former one", former)
+		w := c.Report("invalid-value", finding.Path{"moved", "project"}, finding.AtValue,
+			"%q is the project's name now, not a former one", former)
 		w.Help = "write the name that the project had before, or leave it out"
 	}
 	for _, name := range finding.SortedKeys(sources) {
@@ -80,8 +81,10 @@ func checkProject(c *check.Checker, raw, described map[string]any) {
 	}
 	checkLimits(c, object(raw, "limits"))
 	for name := range object(raw, "secrets") {
-		if pattern := shape.Of("automation.#Secret").Fields["secret"].Shape.Pattern; pattern != nil && !pattern.MatchString(name) {
-			w := c.Report("invalid-value", finding.Path{"secrets", name}, finding.AtLabel, "%q can't be the name of a secret", name)
+		if pattern := shape.Of("automation.#Secret").Fields["secret"].Shape.Pattern; pattern != nil &&
+			!pattern.MatchString(name) {
+			w := c.Report("invalid-value", finding.Path{"secrets", name}, finding.AtLabel,
+				"%q can't be the name of a secret", name)
 			w.Help = "use letters, digits and underscores, as in SEGMENT_WRITE_KEY"
 		}
 	}
@@ -99,7 +102,8 @@ func checkProject(c *check.Checker, raw, described map[string]any) {
 func checkBase(c *check.Checker, of any, field string, at finding.Path) {
 	m, _ := of.(map[string]any)
 	v, ok := m[field].(string)
-	if !ok || !shape.Of("project.#Target").Fields["url"].Shape.Pattern.MatchString(v) || credential.TemplatePattern.MatchString(v) {
+	if !ok || !shape.Of("project.#Target").Fields["url"].Shape.Pattern.MatchString(v) ||
+		credential.TemplatePattern.MatchString(v) {
 		return // its shape says so
 	}
 	at = at.With(field)
@@ -115,10 +119,12 @@ func checkBase(c *check.Checker, of any, field string, at finding.Path) {
 			w.Help = "remove it, and write username, and password: secret: NAME"
 		}
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		w := c.Report("invalid-url", at, finding.AtValue, "%s can't have a query or a fragment: a path is added to it: %q", at, v)
+		w := c.Report("invalid-url", at, finding.AtValue,
+			"%s can't have a query or a fragment: a path is added to it: %q", at, v)
 		w.Help = "end it with the path"
 	case field == "endpoint" && automation.ReadableOnTheWay(v):
-		w := c.Report("plain-http", at, finding.AtValue, "the source's write key would be sent to %s over plain HTTP, which others can read on its way", u.Host)
+		w := c.Report("plain-http", at, finding.AtValue,
+			"the source's write key would be sent to %s over plain HTTP, which others can read on its way", u.Host)
 		w.Help = "write https://; only this machine itself, as localhost, gets secrets over plain HTTP"
 	}
 }
@@ -175,7 +181,8 @@ func checkSample(c *check.Checker, v any, at finding.Path) {
 	}
 	if _, typed := entry["type"]; !typed || entry["type"] == string(automation.StringValue) {
 		if want := typeOfSample(sample); want != automation.StringValue {
-			w := c.Report("wrong-type", at, finding.AtValue, "%s is %s, and the placeholder's values are texts", at, shape.Describe(sample))
+			w := c.Report("wrong-type", at, finding.AtValue, "%s is %s, and the placeholder's values are texts", at,
+				shape.Describe(sample))
 			w.Help = fmt.Sprintf("write type: %q; or, if its values are texts, write the sample with quotes", want)
 			return
 		}
@@ -202,9 +209,10 @@ func checkPackageClause(p *explain.Package) {
 		for _, d := range s.Syntax.Decls {
 			if clause, ok := d.(*ast.Package); ok {
 				p.Found = append(p.Found, finding.Diagnose("project-package", diagnostic.Diagnostic{File: s.Name,
-					Range:   p.Index.NodeRange(clause),
-					Message: config.ProjectFile + " has a package clause, which would make it a part of the package " + clause.Name.Name + " beside it",
-					Help:    "remove the line"}))
+					Range: p.Index.NodeRange(clause),
+					Message: config.ProjectFile + " has a package clause, which would make it a part of the package " +
+						clause.Name.Name + " beside it",
+					Help: "remove the line"}))
 			}
 		}
 	}
@@ -236,14 +244,17 @@ func moduleFinding(disk *workspace.Disk) *diagnostic.Diagnostic {
 	}
 	if _, broken := parser.ParseFile(name, content); broken != nil {
 		m := source.ComplaintOf(content, broken)
-		d.Message, d.Help, d.Suggestion, d.Range = m.Message, m.Help, m.Suggestion, source.ContentRange(content, m.From, m.To)
+		d.Message, d.Help, d.Suggestion, d.Range = m.Message, m.Help, m.Suggestion,
+			source.ContentRange(content, m.From, m.To)
 		return &d
 	}
 	if list := cueerrors.Errors(err); len(list) > 0 {
-		if at := languageVersion.FindSubmatchIndex(content); at != nil && strings.Contains(source.PlainMessage(list[0]), "language version") {
+		if at := languageVersion.FindSubmatchIndex(content); at != nil &&
+			strings.Contains(source.PlainMessage(list[0]), "language version") {
 			d.Range = source.ContentRange(content, at[2], at[3])
 		}
-		d.Message += ": " + strings.TrimPrefix(explain.Shown(source.PlainMessage(list[0])), "invalid module file "+name+": ")
+		d.Message += ": " + strings.TrimPrefix(explain.Shown(source.PlainMessage(list[0])),
+			"invalid module file "+name+": ")
 		for _, pos := range cueerrors.Positions(list[0]) {
 			if pos.Filename() == name {
 				at := min(pos.Offset(), len(content))

@@ -12,6 +12,8 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
+// Heritage says which automations of the package are declared in its own folder, and
+// which ones above.
 func (p *Package) Heritage() source.Heritage {
 	return source.HeritageOf(p.Loader.Full(p.Dir), p.Files())
 }
@@ -59,14 +61,16 @@ func (p *Package) DeclaredAgain(name string, from int) {
 	if !slices.ContainsFunc(p.Found[from:], conflict) {
 		return
 	}
-	whole := slices.DeleteFunc(p.Index.Sites(at), func(s source.Site) bool { return s.Field == nil || !p.derives(s.Value, 0) })
+	whole := slices.DeleteFunc(p.Index.Sites(at),
+		func(s source.Site) bool { return s.Field == nil || !p.derives(s.Value, 0) })
 	if len(whole) < 2 {
 		return
 	}
 	p.Found = append(p.Found[:from], slices.DeleteFunc(p.Found[from:], conflict)...)
 	first, second := whole[0].Field.Label, whole[1].Field.Label
 	d := finding.Diagnose("duplicate-key", diagnostic.Diagnostic{Path: at.String(), Key: finding.KeyOf(p.Dir, name),
-		Message: name + " is declared twice in the package, with different contents", Help: "give one of them another name"})
+		Message: name + " is declared twice in the package, with different contents",
+		Help:    "give one of them another name"})
 	if src := p.Index.SourceOf(second.Pos()); src != nil {
 		d.File, d.Range = src.Name, p.Index.NodeRange(second)
 	}
@@ -93,11 +97,12 @@ func (p *Package) DeclaredEachTurn(name string, from int) {
 		d := finding.Diagnose("duplicate-key", diagnostic.Diagnostic{Key: finding.KeyOf(p.Dir, name),
 			Path: finding.Path{"automations", name}.String(), File: s.Name, Range: p.Index.NodeRange(label),
 			Message: "every turn of the loop declares the same automation, " + name,
-			Help:    "make the name of what the loop goes through, as in \"" + name + "-\\(" + clauses[len(clauses)-1] + ")\""})
+			Help: "make the name of what the loop goes through, as in \"" + name + "-\\(" +
+				clauses[len(clauses)-1] + ")\""})
 		if id, ok := label.(*ast.Ident); ok && slices.Contains(clauses, id.Name) {
 			d.Suggestion = "(" + id.Name + ")"
 			d.Help = "write " + d.Suggestion + " for the value of " + id.Name
-			d.Fix = finding.OneEdit(d.File, d.Range, d.Suggestion, d.Suggestion)
+			d.Fix = finding.Rewrite(d.File, d.Range, d.Suggestion, d.Suggestion)
 		}
 		p.Found = append(p.Found, d)
 		return
