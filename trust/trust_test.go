@@ -163,7 +163,7 @@ func TestMachineVariables(t *testing.T) {
 	for name, want := range map[string]bool{
 		"GITHUB_TOKEN": true, "github_token": true, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": true, "CI": true, "CI_JOB_TOKEN": true, "AWS_SECRET_ACCESS_KEY": true,
 		"GITLAB_TOKEN": true, "BUILDKITE_AGENT_ACCESS_TOKEN": true, "JENKINS_URL": true, "AZURE_CLIENT_SECRET": true, "GOOGLE_APPLICATION_CREDENTIALS": true,
-		"NPM_TOKEN": true, "SSH_AUTH_SOCK": true, "HOME": true, "PATH": true, "https_proxy": true, "PGPASSWORD": true, "SYSTEM_ACCESSTOKEN": true,
+		"NPM_TOKEN": true, "SSH_AUTH_SOCK": true, "HOME": true, "PATH": true, "https_proxy": true, "PGPASSWORD": true, "SYSTEM_ACCESSTOKEN": true, "SEGUE_CACHE_TOKEN": true,
 		"SEGMENT_WRITE_KEY": false, "STAGING_WRITE_KEY": false, "N8N_API_KEY": false, "NODE_RED_PASSWORD": false, "PLATFORM_TOKEN": false,
 		"SEGUE_PLATFORM_TOKEN": false, "CRM_TOKEN": false, "TENANT": false, "CIRCUIT_KEY": false, "GONG_API_KEY": false, "HOMEPAGE_TOKEN": false, "": false,
 	} {

@@ -29,6 +29,7 @@ var MachineVariables = []VariableGroup{
 	{"package managers", []string{"BUNDLE_*", "CARGO_*", "COMPOSER_*", "CUE_*", "GEM_*", "GOAUTH", "GOFLAGS", "GONOPROXY", "GONOSUMDB",
 		"GOPATH", "GOPRIVATE", "GOPROXY", "GOROOT", "HOMEBREW_*", "MAVEN_*", "NODE_AUTH_TOKEN", "NPM_*", "NUGET_*",
 		"PIP_*", "PNPM_*", "POETRY_*", "PYPI_*", "RUBYGEMS_*", "TWINE_*", "UV_*", "YARN_*"}},
+	{"segue's cache", []string{"SEGUE_CACHE_*"}},
 	{"databases", []string{"DATABASE_URL", "MONGO*", "MYSQL_*", "PG*", "POSTGRES_*", "REDIS_*"}},
 	{"Git, SSH and GPG", []string{"GIT_*", "GPG_*", "GNUPG*", "SSH_*"}},
 	{"proxies, whose addresses may hold credentials", []string{"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}},

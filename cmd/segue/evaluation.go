@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/seguehq/segue/compiler/cache"
 	"github.com/seguehq/segue/compiler/limits"
 )
 
@@ -12,6 +14,8 @@ import (
 const (
 	timeLimitFlag   = "limit-time"
 	memoryLimitFlag = "limit-memory"
+	noCacheFlag     = "no-cache"
+	cacheFlag       = "cache"
 )
 
 // evaluating gives a command the flags of all that evaluate packages.
@@ -22,6 +26,14 @@ func (t *terminal) evaluating(c *cli.Command) *cli.Command {
 		&cli.StringFlag{Name: memoryLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
 			Usage: "let the evaluation of one package take so much `MEMORY`, such as 2GB"},
 	)
+	if c.Name == "apply" {
+		// Whoever can write to a cache that others share could have apply send
+		// automations that are not in the code.
+		c.Flags = append(c.Flags, &cli.BoolFlag{Name: cacheFlag,
+			Usage: "use the results of packages that are kept; apply evaluates all of them itself otherwise"})
+	} else {
+		c.Flags = append(c.Flags, &cli.BoolFlag{Name: noCacheFlag, Usage: "neither use results of packages that are kept nor keep any"})
+	}
 	c.Before = t.prepareEvaluation
 	return c
 }
@@ -39,5 +51,10 @@ func (t *terminal) prepareEvaluation(c *cli.Context) error {
 			return fmt.Errorf("--%s: %w", memoryLimitFlag, err)
 		}
 	}
-	return nil
+	if c.Bool(noCacheFlag) || c.Command.Name == "apply" && !c.Bool(cacheFlag) {
+		return nil
+	}
+	config, err := cache.FromEnvironment(os.Getenv)
+	t.cacheConfig = &config
+	return err
 }

@@ -74,6 +74,7 @@ EXAMPLES:
 // run runs the command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	t := newTerminal(stdin, stdout, stderr)
+	defer t.closeCache(ctx)
 	defer t.children.Close()
 	app := newApp(t)
 	return t.finish(app.RunContext(ctx, flagsFirst(app, args)))
@@ -118,7 +119,7 @@ func newApp(t *terminal) *cli.App {
 		},
 		Commands: []*cli.Command{
 			initCommand(t), vetCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t),
-			platformCommand(t), triggersCommand(t), explainCommand(t), versionCommand(t), completionCommand(t), helpCommand(),
+			platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), helpCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run reports errors itself
 		OnUsageError:   usageError,

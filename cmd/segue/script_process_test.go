@@ -101,7 +101,7 @@ func startCommand(ts *testscript.TestScript, neg bool, args []string) {
 func scriptEnvironment(ts *testscript.TestScript) []string {
 	var env []string
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WORK", "TERM", "GORACE", "GOCOVERDIR", "NO_COLOR",
-		"SEGMENT_WRITE_KEY", "SEGUE_PLATFORM_TOKEN", "NODE_RED_PASSWORD"} {
+		"SEGUE_CACHE_DIR", "SEGMENT_WRITE_KEY", "SEGUE_PLATFORM_TOKEN", "NODE_RED_PASSWORD"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -45,6 +46,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TERM", "xterm-256color")
+			e.Setenv("SEGUE_CACHE_DIR", filepath.Join(e.WorkDir, ".cache", "segue"))
 			stage := newStage()
 			// A script is a subtest, which is what it runs real programs for.
 			stage.t = e.T().(testing.TB)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler"
+	"github.com/seguehq/segue/compiler/cache"
 	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -34,6 +35,10 @@ type terminal struct {
 	children *limits.Pool
 	// limits are what the command line lets the evaluation of a package take.
 	limits limits.Limits
+	// cacheConfig says where results are kept, nil if the command uses none of them,
+	// and cache is open once one was asked for.
+	cacheConfig *cache.Config
+	cache       *cache.Cache
 	// compiled is the project that the command works on, nil until it is needed.
 	compiled *compiler.Session
 }
