@@ -16,6 +16,7 @@ const (
 	memoryLimitFlag = "limit-memory"
 	noCacheFlag     = "no-cache"
 	cacheFlag       = "cache"
+	evaluateAllFlag = "evaluate-all"
 )
 
 // evaluating gives a command the flags of all that evaluate packages.
@@ -26,6 +27,10 @@ func (t *terminal) evaluating(c *cli.Command) *cli.Command {
 		&cli.StringFlag{Name: memoryLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
 			Usage: "let the evaluation of one package take so much `MEMORY`, such as 2GB"},
 	)
+	if c.Name == "vet" || c.Name == "compile" {
+		c.Flags = append(c.Flags, &cli.BoolFlag{Name: evaluateAllFlag,
+			Usage: "have CUE evaluate packages of plain data, too, and use nothing that is kept: slower, with the same result"})
+	}
 	if c.Name == "apply" {
 		// Whoever can write to a cache that others share could have apply send
 		// automations that are not in the code.
@@ -51,7 +56,8 @@ func (t *terminal) prepareEvaluation(c *cli.Context) error {
 			return fmt.Errorf("--%s: %w", memoryLimitFlag, err)
 		}
 	}
-	if c.Bool(noCacheFlag) || c.Command.Name == "apply" && !c.Bool(cacheFlag) {
+	t.evaluateAll = c.Bool(evaluateAllFlag)
+	if c.Bool(noCacheFlag) || t.evaluateAll || c.Command.Name == "apply" && !c.Bool(cacheFlag) {
 		return nil
 	}
 	config, err := cache.FromEnvironment(os.Getenv)

@@ -17,7 +17,9 @@ const evaluateMode = "evaluate-packages"
 // project is the project in the current folder.
 func (t *terminal) project() *compiler.Session {
 	if t.compiled == nil {
-		t.compiled = compiler.NewSession(compiler.Options{Children: t.children, Limits: t.limits})
+		t.compiled = compiler.NewSession(compiler.Options{
+			Children: t.children, Limits: t.limits, EvaluateAll: t.evaluateAll, Cache: t.openCache(), Version: buildVersion(),
+		})
 	}
 	return t.compiled
 }

@@ -39,6 +39,8 @@ type terminal struct {
 	// and cache is open once one was asked for.
 	cacheConfig *cache.Config
 	cache       *cache.Cache
+	// evaluateAll has CUE evaluate packages of plain data, too.
+	evaluateAll bool
 	// compiled is the project that the command works on, nil until it is needed.
 	compiled *compiler.Session
 }
