@@ -17,7 +17,11 @@ const evaluateMode = "evaluate-packages"
 // project is the project in the current folder.
 func (t *terminal) project() *compiler.Session {
 	if t.compiled == nil {
-		t.compiled = compiler.NewSession(compiler.Options{Children: t.children, Limits: t.limits})
+		options := compiler.Options{Children: t.children, Limits: t.limits}
+		if len(t.profiles) > 0 {
+			options.Children = nil
+		}
+		t.compiled = compiler.NewSession(options)
 	}
 	return t.compiled
 }
