@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -19,13 +20,18 @@ same input gives the same bytes on every machine. Nothing is printed if the
 project has errors. Secrets stay references.
 
 With -o, the document goes into a file; a path that ends in / is a folder that
-gets one file for each automation, named after its key.
+gets one file for each automation, named after its key. A file that has the same
+bytes already is left alone.
+
+With --watch, the project is compiled again after each change of its files, until
+Ctrl-C.
 
 EXAMPLES:
    segue compile
    segue compile --compact | sha256sum
    segue compile -o automations.json
-   segue compile -o out/`
+   segue compile -o out/
+   segue compile --watch -o automations.json`
 
 func compileCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
@@ -34,33 +40,40 @@ func compileCommand(t *terminal) *cli.Command {
 			&cli.BoolFlag{Name: "compact", Usage: "print the RFC 8785 bytes, in one line"},
 			&cli.StringFlag{Name: "o", Usage: "write to `FILE`, or with one file for each automation to DIR/"},
 			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the sources as the target `NAME` has them", DefaultText: "as the project has them"},
+			watchFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			result, err := t.compile(c.Context, c.String("target"))
-			if err != nil {
-				return err
-			}
-			out, compact := c.String("o"), c.Bool("compact")
-			if strings.HasSuffix(out, "/") {
-				return writeEach(c.Context, out, result.Document, compact)
-			}
-			b, err := result.Document.Canonical()
-			if err != nil {
-				return err
-			}
-			if !compact {
-				b = automation.Indent(b)
-			}
-			if out == "" {
-				_, err = t.stdout.Write(b)
-				return err
-			}
-			return writeFile(c.Context, "", out, b)
+			return t.once(c, t.stderr, c.String("o"), func(ctx context.Context) error {
+				result, err := t.compile(ctx, c.String("target"))
+				if err != nil {
+					return err
+				}
+				return t.writeDocument(ctx, result.Document, c.String("o"), c.Bool("compact"))
+			})
 		},
 	})
+}
+
+// writeDocument prints the document, or writes it to out.
+func (t *terminal) writeDocument(ctx context.Context, d automation.Document, out string, compact bool) error {
+	if strings.HasSuffix(out, "/") {
+		return writeEach(ctx, out, d, compact)
+	}
+	b, err := d.Canonical()
+	if err != nil {
+		return err
+	}
+	if !compact {
+		b = automation.Indent(b)
+	}
+	if out == "" {
+		_, err = t.stdout.Write(b)
+		return err
+	}
+	return writeFile(ctx, "", out, b)
 }
 
 // compile compiles the project and shows the findings. The error is for the exit
@@ -99,6 +112,11 @@ func writeFile(ctx context.Context, top, name string, content []byte) error {
 		return fmt.Errorf("%s is a folder; -o %s/ writes a file for each automation into it", name, name)
 	case err == nil && (isCUE(name) || isCUE(resolved(name))):
 		return fmt.Errorf("%s is a CUE file, and -o would replace it by JSON; name another file", name)
+	}
+	if err == nil && stat.Mode().IsRegular() && stat.Size() == int64(len(content)) {
+		if there, err := os.ReadFile(name); err == nil && bytes.Equal(there, content) {
+			return nil
+		}
 	}
 	if err := workspace.WriteFile(ctx, top, name, content); err != nil {
 		return fmt.Errorf("can't write %s: %w", name, cause(err))

@@ -74,6 +74,7 @@ EXAMPLES:
 // run runs the command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	t := newTerminal(stdin, stdout, stderr)
+	defer t.endProfiles()
 	defer t.closeCache(ctx)
 	defer t.children.Close()
 	app := newApp(t)
@@ -92,20 +93,19 @@ func newApp(t *terminal) *cli.App {
 		Writer:               t.stdout,
 		ErrWriter:            t.stderr,
 		EnableBashCompletion: true,
-		Flags: []cli.Flag{&cli.StringFlag{
+		Flags: append([]cli.Flag{&cli.StringFlag{
 			Name: "C", Usage: "work in `DIR`, which relative paths on the command line are relative to as well", DefaultText: "the current folder",
 		}, &cli.BoolFlag{
 			Name: "version", Usage: "print the versions of segue, its schema and CUE", DisableDefaultText: true,
-		}, cli.HelpFlag}, // which cli adds only with its own help command
+		}, cli.HelpFlag}, profileFlags(false)...), // cli adds the one for help only with its own help command
 		Before: func(c *cli.Context) error {
-			if !c.IsSet("C") {
-				return nil
+			if c.IsSet("C") {
+				t.dir = c.String("C")
+				if err := os.Chdir(t.dir); err != nil {
+					return fmt.Errorf("can't work in %q: %w", t.dir, cause(err))
+				}
 			}
-			t.dir = c.String("C")
-			if err := os.Chdir(t.dir); err != nil {
-				return fmt.Errorf("can't work in %q: %w", t.dir, cause(err))
-			}
-			return nil
+			return t.startProfiles(c)
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -124,16 +124,28 @@ func newApp(t *terminal) *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // run reports errors itself
 		OnUsageError:   usageError,
 	}
-	prepare(app.Commands)
+	t.prepare(app.Commands)
 	return app
 }
 
 // prepare gives every command what they have in common.
-func prepare(commands []*cli.Command) {
+func (t *terminal) prepare(commands []*cli.Command) {
 	for _, c := range commands {
+		c.Flags = append(c.Flags, profileFlags(true)...)
+		c.Before = t.profiled(c.Before)
 		c.OnUsageError = usageError
 		c.HideHelpCommand = true // "segue vet help" is about a folder named help
-		prepare(c.Subcommands)
+		t.prepare(c.Subcommands)
+	}
+}
+
+// profiled starts the profiles before what else comes before a command.
+func (t *terminal) profiled(before cli.BeforeFunc) cli.BeforeFunc {
+	return func(c *cli.Context) error {
+		if err := t.startProfiles(c); err != nil || before == nil {
+			return err
+		}
+		return before(c)
 	}
 }
 

@@ -17,9 +17,13 @@ const evaluateMode = "evaluate-packages"
 // project is the project in the current folder.
 func (t *terminal) project() *compiler.Session {
 	if t.compiled == nil {
-		t.compiled = compiler.NewSession(compiler.Options{
+		options := compiler.Options{
 			Children: t.children, Limits: t.limits, EvaluateAll: t.evaluateAll, Cache: t.openCache(), Version: buildVersion(),
-		})
+		}
+		if len(t.profiles) > 0 {
+			options.Children = nil // a profile is of one process
+		}
+		t.compiled = compiler.NewSession(options)
 	}
 	return t.compiled
 }

@@ -41,6 +41,8 @@ type terminal struct {
 	cache       *cache.Cache
 	// evaluateAll has CUE evaluate packages of plain data, too.
 	evaluateAll bool
+	// profiles are what is written when the command ends, by their flags.
+	profiles map[string]*profile
 	// compiled is the project that the command works on, nil until it is needed.
 	compiled *compiler.Session
 }
@@ -48,6 +50,7 @@ type terminal struct {
 func newTerminal(stdin io.Reader, stdout, stderr io.Writer) *terminal {
 	mask := &automation.Mask{}
 	return &terminal{stdin: stdin, stdout: &output{to: stdout, mask: mask}, stderr: &output{to: stderr, mask: mask}, mask: mask,
+		profiles: map[string]*profile{},
 		children: &limits.Pool{Command: limits.Self(evaluateMode), Version: buildVersion()}}
 }
 

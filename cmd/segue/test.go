@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -24,10 +25,14 @@ Patterns restrict the tests to some folders of the project. --run takes a regula
 expression and runs the tests whose key and name it matches, as in
 "growth/account-activated/sends the name"; samples are not checked then.
 
+With --watch, the tests run again after each change of the project's files, until
+Ctrl-C. With --format json, each run prints one JSON document.
+
 EXAMPLES:
    segue test
    segue test ./growth/...
    segue test --run 'sends the name'
+   segue test --watch
    segue test --format json`
 
 func testCommand(t *terminal) *cli.Command {
@@ -37,6 +42,7 @@ func testCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "run", Usage: "run the tests whose key and name match `REGEXP`"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the results as `FORMAT`: text or json"},
 			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the sources as the target `NAME` has them", DefaultText: "as the project has them"},
+			watchFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			if err := oneOfFormats(c.String("format"), "text", "json"); err != nil {
@@ -49,14 +55,16 @@ func testCommand(t *terminal) *cli.Command {
 					return fmt.Errorf("--run: %w", err)
 				}
 			}
-			report, err := t.project().Test(c.Context, c.String("target"), c.Args().Slice(), only)
-			if err != nil {
-				return err
-			}
-			if c.String("format") == "json" {
-				return t.testJSON(report)
-			}
-			return t.testText(report, only != nil)
+			return t.once(c, t.notesBeside(c.String("format")), "", func(ctx context.Context) error {
+				report, err := t.project().Test(ctx, c.String("target"), c.Args().Slice(), only)
+				if err != nil {
+					return err
+				}
+				if c.String("format") == "json" {
+					return t.testJSON(report)
+				}
+				return t.testText(report, only != nil)
+			})
 		},
 	})
 }

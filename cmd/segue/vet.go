@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -34,11 +35,16 @@ json, sarif (SARIF 2.1.0, for code scanning), github (workflow commands that mar
 lines in a pull request) and junit (JUnit XML). They hold all findings. sarif,
 github and junit name files from the top of the Git repository, as CI wants it.
 
+With --watch, the project is checked again after each change of its files, until
+Ctrl-C. Files and folders whose names begin with a dot are not watched. With
+--format json, each check prints one JSON document.
+
 EXAMPLES:
    segue vet
    segue vet ./growth/...
    segue vet --max 0
    segue vet --fix
+   segue vet --watch
    segue vet --format json
    segue vet --format sarif > segue.sarif`
 
@@ -52,6 +58,7 @@ func vetCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print findings as `FORMAT`: " + strings.Join(diagnostic.Formats(), ", ")},
 			&cli.BoolFlag{Name: "fix", Usage: "correct in the files what is certain, and print the rest"},
 			&cli.IntFlag{Name: "max", Value: mostFindings, Usage: "on text, print at most `N` findings and count the rest; 0 prints all"},
+			watchFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			format := c.String("format")
@@ -62,25 +69,26 @@ func vetCommand(t *terminal) *cli.Command {
 				return fmt.Errorf("--max %d: a number of findings, or 0 for all", c.Int("max"))
 			}
 			patterns := c.Args().Slice()
+			if err := watchable(c, format); err != nil {
+				return err
+			}
 			if c.Bool("fix") {
 				fixed, left, err := fix(c.Context, t.project(), patterns)
-				notes := t.stderr // the other formats are for programs
-				if format == "text" {
-					notes = t.stdout
-				}
 				for _, line := range fixedLines(fixed) {
-					fmt.Fprintln(notes, line)
+					fmt.Fprintln(t.notesBeside(format), line)
 				}
 				if err != nil && left == nil {
 					return err
 				}
 				return cmp.Or(err, t.report(t.stdout, format, left, c.Int("max")))
 			}
-			result, err := t.project().Compile(c.Context, "", patterns)
-			if err != nil {
-				return err
-			}
-			return t.report(t.stdout, format, result.Diagnostics, c.Int("max"))
+			return t.once(c, t.notesBeside(format), "", func(ctx context.Context) error {
+				result, err := t.project().Compile(ctx, "", patterns)
+				if err != nil {
+					return err
+				}
+				return t.report(t.stdout, format, result.Diagnostics, c.Int("max"))
+			})
 		},
 	})
 }

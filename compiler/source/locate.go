@@ -557,12 +557,21 @@ func SiteAt(f *ast.File, p token.Pos) Site {
 	return found
 }
 
+// endsBefore reports whether a node is all before a position of its file.
+func endsBefore(n ast.Node, p token.Pos) bool {
+	end := n.End()
+	return end.IsValid() && end.Offset() < p.Offset()
+}
+
 // ExprAt returns the outermost expression that starts at a position.
 func ExprAt(f *ast.File, p token.Pos) ast.Expr {
 	var found ast.Expr
 	ast.Walk(f, func(n ast.Node) bool {
 		if found != nil {
 			return false
+		}
+		if field, ok := n.(*ast.Field); ok && endsBefore(field, p) {
+			return false // else each look-up would go through the whole file
 		}
 		e, ok := n.(ast.Expr)
 		if !ok || !e.Pos().IsValid() || e.Pos().Offset() != p.Offset() {
