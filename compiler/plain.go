@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -13,8 +12,6 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/parser"
-	"cuelang.org/go/mod/modfile"
-
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/plain"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -62,31 +59,10 @@ func (r *plainReader) unfit() string {
 		return "tests compare with what CUE has evaluated"
 	case e.project.Gaps != nil:
 		return "segue.cue has mistakes"
-	case !plainModule(e.disk):
+	case !workspace.PlainModule(e.disk):
 		return "the module file is not a plain one"
 	}
 	return ""
-}
-
-// plainModule reports whether a project's module file says no more than the module's
-// name and the language's version, which is the schema's: CUE has nothing against it.
-func plainModule(disk *workspace.Disk) bool {
-	if disk.Exists(workspace.LocalModuleFileName) {
-		return false
-	}
-	content, err := disk.Read(workspace.ModuleFileName)
-	if err != nil {
-		if disk.Exists(workspace.ModuleFileName) {
-			return false
-		}
-		content = []byte(workspace.ModuleFile("project.example"))
-	}
-	m, err := modfile.ParseNonStrict(content, workspace.ModuleFileName)
-	if err != nil || m.Language == nil || m.Language.Version != schema.LanguageVersion || len(m.Deps) > 0 {
-		return false
-	}
-	name, _, _ := strings.Cut(m.Module, "@")
-	return name != "" && !strings.HasPrefix(schema.ModulePath+"/", name+"/") && !strings.HasPrefix(name+"/", schema.ModulePath+"/")
 }
 
 // pkg decides the package in a folder. The error says why it is left to CUE.

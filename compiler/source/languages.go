@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,14 +18,14 @@ func (m *complaint) usual() bool {
 	}
 	rest := string(m.content[m.From:])
 	switch {
-	case hashComment.Match(m.content[m.From-len(line):LineEnd(m.content, m.From)]) || strings.HasPrefix(rest, "/*"):
+	case hashComment().Match(m.content[m.From-len(line):LineEnd(m.content, m.From)]) || strings.HasPrefix(rest, "/*"):
 		m.From -= len(strings.TrimLeft(string(line), " \t"))
 		m.To = LineEnd(m.content, m.From)
 		m.say("this is no comment in CUE", "a comment starts with //")
 	case strings.HasPrefix(rest, "#") && strings.Contains(m.Message, "missing ','"):
 		m.To = LineEnd(m.content, m.From)
 		m.say("this is no comment in CUE", "a comment starts with //")
-	case elseWord.MatchString(rest):
+	case elseWord().MatchString(rest):
 		m.say("an if has no else", "write a second if, with the opposite condition")
 	case m.halfConjunction():
 	case strings.Contains(m.Message, "else requires"):
@@ -37,8 +36,8 @@ func (m *complaint) usual() bool {
 		m.say("typographic quotes don't make a text", `write straight quotes: "`)
 	case strings.HasPrefix(rest, "{") && strings.Contains(m.Message, "missing ','"):
 		m.say("two values stand side by side", "put & between a definition and what is added to it, as in automation.#Identify & {")
-	case strings.HasPrefix(rest, ":") && hyphenName.Match(line):
-		name := hyphenName.FindString(string(line))
+	case strings.HasPrefix(rest, ":") && hyphenName().Match(line):
+		name := hyphenName().FindString(string(line))
 		m.To, m.From = m.From, m.From-len(name)
 		m.say("a name with a hyphen stands between quotes", "write "+strconv.Quote(name))
 		m.Suggestion = strconv.Quote(name)
@@ -49,7 +48,7 @@ func (m *complaint) usual() bool {
 		m.say("an import stands before all fields", "move it up, below the package clause")
 	case m.dottedName(string(line)), m.wordsWithoutQuotes(string(line)):
 	case m.documentMark(first), m.importFirst():
-	case packageClause.Match(line):
+	case packageClause().Match(line):
 		m.say("a package's name is made of letters, digits and _", "correct the name")
 	case m.misspeltPackage(first), m.assigned(), m.clause(string(line)):
 	default:
@@ -60,7 +59,7 @@ func (m *complaint) usual() bool {
 
 // dottedName recognizes trigger.pattern: "x" for trigger: pattern: "x".
 func (m *complaint) dottedName(line string) bool {
-	name := dotted.FindString(line)
+	name := dotted().FindString(line)
 	if name == "" || !strings.HasPrefix(string(m.content[m.From:]), ":") {
 		return false
 	}
@@ -70,17 +69,17 @@ func (m *complaint) dottedName(line string) bool {
 	return true
 }
 
-var dotted = regexp.MustCompile(`[\pL_$][\pL\pN_$]*(?:\.[\pL_$][\pL\pN_$]*)+$`)
+var dotted = finding.Pattern(`[\pL_$][\pL\pN_$]*(?:\.[\pL_$][\pL\pN_$]*)+$`)
 
 // wordsWithoutQuotes recognizes a text of several words that lacks its quotes, or
 // the first one.
 func (m *complaint) wordsWithoutQuotes(line string) bool {
-	at := wordBefore.FindStringSubmatchIndex(line)
+	at := wordBefore().FindStringSubmatchIndex(line)
 	if at == nil || !strings.Contains(m.Message, "missing ','") || strings.HasPrefix(string(m.content[m.From:]), `"`) {
 		return false
 	}
 	start := m.From - len(line) + at[2]
-	text := wordsAhead.FindString(string(m.content[start:LineEnd(m.content, start)]))
+	text := wordsAhead().FindString(string(m.content[start:LineEnd(m.content, start)]))
 	after := strings.TrimLeft(string(m.content[start+len(text):LineEnd(m.content, start)]), " \t")
 	if start+len(text) <= m.From || strings.HasPrefix(after, ":") {
 		return false // it is the name of the next field
@@ -96,8 +95,8 @@ func (m *complaint) wordsWithoutQuotes(line string) bool {
 }
 
 var (
-	wordBefore = regexp.MustCompile(`:[ \t]*([\pL][\pL\pN_'’-]*)[ \t]+$`)
-	wordsAhead = regexp.MustCompile(`^[\pL][\pL\pN_'’.!?/()&+ \t-]*"?`)
+	wordBefore = finding.Pattern(`:[ \t]*([\pL][\pL\pN_'’-]*)[ \t]+$`)
+	wordsAhead = finding.Pattern(`^[\pL][\pL\pN_'’.!?/()&+ \t-]*"?`)
 )
 
 // documentMark recognizes the line with which YAML starts a document.
@@ -112,7 +111,7 @@ func (m *complaint) documentMark(first string) bool {
 
 // importFirst recognizes a package clause behind an import.
 func (m *complaint) importFirst() bool {
-	at := lateClause.FindSubmatchIndex(m.content)
+	at := lateClause().FindSubmatchIndex(m.content)
 	if at == nil || m.From < at[2] || m.From > at[3] {
 		return false
 	}
@@ -121,7 +120,7 @@ func (m *complaint) importFirst() bool {
 	return true
 }
 
-var lateClause = regexp.MustCompile(`(?m)^\s*import\b[^{}]*?\n[ \t]*(package[ \t]+[\pL\pN_]+)`)
+var lateClause = finding.Pattern(`(?m)^\s*import\b[^{}]*?\n[ \t]*(package[ \t]+[\pL\pN_]+)`)
 
 // interpolation finds one that is not closed before what looks like the next text.
 func (m *complaint) interpolation() bool {
@@ -139,7 +138,7 @@ func (m *complaint) interpolation() bool {
 // clause recognizes a package clause, an import or a let that is not written as
 // such, by the first word of its line.
 func (m *complaint) clause(line string) bool {
-	word := strings.Trim(leadingWord.FindString(line), "\ufeff \t")
+	word := strings.Trim(leadingWord().FindString(line), "\ufeff \t")
 	if word == "" || !strings.Contains(m.Message, "found") && !strings.Contains(m.Message, "missing") && !strings.Contains(m.Message, "expected") {
 		return false
 	}
@@ -186,7 +185,7 @@ func (m *complaint) halfConjunction() bool {
 
 // misspeltPackage recognizes a first line that is nearly a package clause.
 func (m *complaint) misspeltPackage(first string) bool {
-	word := firstWord.FindStringSubmatchIndex(first)
+	word := firstWord().FindStringSubmatchIndex(first)
 	if word == nil || m.From > len(first) || finding.Nearest(first[word[2]:word[3]], []string{"package"}) == "" {
 		return false
 	}
@@ -211,7 +210,7 @@ func (m *complaint) assigned() bool {
 		}
 	}
 	start := bytes.LastIndexByte(m.content[:end], '\n') + 1
-	at := assignment.FindSubmatchIndex(m.content[start:LineEnd(m.content, min(end, len(m.content)))])
+	at := assignment().FindSubmatchIndex(m.content[start:LineEnd(m.content, min(end, len(m.content)))])
 	if at == nil {
 		return false
 	}
