@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -47,18 +48,18 @@ func compileCommand(t *terminal) *cli.Command {
 			if strings.HasSuffix(out, "/") {
 				return writeEach(c.Context, out, result.Document, compact)
 			}
-			b, err := result.Document.Canonical()
-			if err != nil {
-				return err
-			}
-			if !compact {
-				b = automation.Indent(b)
+			write := result.Document.WriteIndented
+			if compact {
+				write = result.Document.WriteCanonical
 			}
 			if out == "" {
-				_, err = t.stdout.Write(b)
+				return write(t.stdout)
+			}
+			var b bytes.Buffer
+			if err := write(&b); err != nil {
 				return err
 			}
-			return writeFile(c.Context, "", out, b)
+			return writeFile(c.Context, "", out, b.Bytes())
 		},
 	})
 }
