@@ -6,6 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
+	"runtime"
+	"strings"
 
 	"github.com/gowebpki/jcs"
 )
@@ -21,21 +24,111 @@ type documentJSON struct {
 // content, whatever machine they are made on. Its automations must be in order
 // of their keys.
 func (d Document) Canonical() ([]byte, error) {
-	automations := d.Automations
-	if automations == nil {
-		automations = []Automation{}
-	}
-	return canonical(documentJSON{APIVersion: APIVersion, Automations: automations, Project: d.Project})
+	var out bytes.Buffer
+	err := d.WriteCanonical(&out)
+	return out.Bytes(), err
 }
 
 // Indented returns the same document as [Document.Canonical], laid out for
 // people: two blanks a level and a newline at the end.
 func (d Document) Indented() ([]byte, error) {
-	b, err := d.Canonical()
-	if err != nil {
-		return nil, err
+	var out bytes.Buffer
+	err := d.WriteIndented(&out)
+	return out.Bytes(), err
+}
+
+// WriteCanonical writes what [Document.Canonical] returns, an automation after the
+// other: it holds no more than some of them in that form at a time. After an error the
+// document is incomplete.
+func (d Document) WriteCanonical(w io.Writer) error {
+	return d.write(w, documentLayout{
+		start: `{"apiVersion":"` + APIVersion + `","automations":[`, between: ",", end: `],"project":`, done: "}",
+		automation: func(out *bytes.Buffer, b []byte) error { out.Write(b); return nil },
+	})
+}
+
+// WriteIndented writes what [Document.Indented] returns, as [Document.WriteCanonical]
+// does.
+func (d Document) WriteIndented(w io.Writer) error {
+	l := documentLayout{
+		start: "{\n  \"apiVersion\": \"" + APIVersion + "\",\n  \"automations\": [", between: ",", end: "\n  ],\n  \"project\": ", done: "\n}\n",
+		automation: func(out *bytes.Buffer, b []byte) error {
+			out.WriteString("\n    ")
+			return json.Indent(out, b, "    ", "  ")
+		},
 	}
-	return Indent(b), nil
+	if len(d.Automations) == 0 {
+		l.end = strings.TrimPrefix(l.end, "\n  ")
+	}
+	return d.write(w, l)
+}
+
+// A documentLayout is what stands around automations, and how they are written.
+type documentLayout struct {
+	start, between, end, done string
+	automation                func(out *bytes.Buffer, canonical []byte) error
+}
+
+// blockSize is how many automations are brought into their form at a time.
+const blockSize = 256
+
+// write writes the document. The automations are brought into their form on all
+// processors.
+func (d Document) write(w io.Writer, l documentLayout) error {
+	type block struct {
+		text []byte
+		err  error
+	}
+	encode := func(automations []Automation, first bool) block {
+		var out bytes.Buffer
+		for i, a := range automations {
+			if i > 0 || !first {
+				out.WriteString(l.between)
+			}
+			b, err := a.Canonical()
+			if err == nil {
+				err = l.automation(&out, b)
+			}
+			if err != nil {
+				return block{err: fmt.Errorf("%s: %w", a.Key, err)}
+			}
+		}
+		return block{text: out.Bytes()}
+	}
+	project, err := canonical(d.Project)
+	if err != nil {
+		return err
+	}
+	// The blocks that are being made, in order: no more than there are processors.
+	blocks := make(chan chan block, runtime.GOMAXPROCS(0))
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		defer close(blocks)
+		for i := 0; i < len(d.Automations); i += blockSize {
+			made := make(chan block, 1)
+			select {
+			case blocks <- made:
+			case <-stop:
+				return
+			}
+			go func() { made <- encode(d.Automations[i:min(i+blockSize, len(d.Automations))], i == 0) }()
+		}
+	}()
+	if _, err := io.WriteString(w, l.start); err != nil {
+		return err
+	}
+	for made := range blocks {
+		b := <-made
+		if b.err != nil {
+			return b.err
+		}
+		if _, err := w.Write(b.text); err != nil {
+			return err
+		}
+	}
+	_, err = io.WriteString(w, l.end+string(project)+l.done)
+	return err
 }
 
 // UnmarshalJSON reads a document of this version.
@@ -63,7 +156,16 @@ func Indent(b []byte) []byte {
 }
 
 // Canonical returns the automation's RFC 8785 bytes.
-func (a Automation) Canonical() ([]byte, error) { return canonical(a) }
+func (a Automation) Canonical() ([]byte, error) {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	if isCanonical(b) {
+		return b, nil
+	}
+	return jcs.Transform(b)
+}
 
 // Hash identifies the automation by content: "sha256:" and the hex digest of
 // its RFC 8785 bytes. An automation that can't be encoded, which the compiler

@@ -62,18 +62,18 @@ func (t *terminal) writeDocument(ctx context.Context, d automation.Document, out
 	if strings.HasSuffix(out, "/") {
 		return writeEach(ctx, out, d, compact)
 	}
-	b, err := d.Canonical()
-	if err != nil {
-		return err
-	}
-	if !compact {
-		b = automation.Indent(b)
+	write := d.WriteIndented
+	if compact {
+		write = d.WriteCanonical
 	}
 	if out == "" {
-		_, err = t.stdout.Write(b)
+		return write(t.stdout)
+	}
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
 		return err
 	}
-	return writeFile(ctx, "", out, b)
+	return writeFile(ctx, "", out, b.Bytes())
 }
 
 // compile compiles the project and shows the findings. The error is for the exit

@@ -78,6 +78,7 @@ func (t *terminal) watch(ctx context.Context, notes io.Writer, output string, ru
 			return err
 		}
 		fmt.Fprintf(notes, "\n%s\n", changedText(changed))
+		t.project().Again()
 		t.project().Forget()
 	}
 }

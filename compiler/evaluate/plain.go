@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"path"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/parser"
-	"cuelang.org/go/mod/modfile"
 
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/plain"
@@ -35,31 +33,10 @@ func (r *PlainReader) Unfit() string {
 		return "tests compare with what CUE has evaluated"
 	case e.Project.Gaps != nil:
 		return "segue.cue has mistakes"
-	case !plainModule(e.Disk):
+	case !workspace.PlainModule(e.Disk):
 		return "the module file is not a plain one"
 	}
 	return ""
-}
-
-// plainModule reports whether a project's module file says no more than the module's
-// name and the language's version, which is the schema's: CUE has nothing against it.
-func plainModule(disk *workspace.Disk) bool {
-	if disk.Exists(workspace.LocalModuleFileName) {
-		return false
-	}
-	content, err := disk.Read(workspace.ModuleFileName)
-	if err != nil {
-		if disk.Exists(workspace.ModuleFileName) {
-			return false
-		}
-		content = []byte(workspace.ModuleFile("project.example"))
-	}
-	m, err := modfile.ParseNonStrict(content, workspace.ModuleFileName)
-	if err != nil || m.Language == nil || m.Language.Version != schema.LanguageVersion || len(m.Deps) > 0 {
-		return false
-	}
-	name, _, _ := strings.Cut(m.Module, "@")
-	return name != "" && !strings.HasPrefix(schema.ModulePath+"/", name+"/") && !strings.HasPrefix(name+"/", schema.ModulePath+"/")
 }
 
 // Pkg decides the package in a folder. The error says why it is left to CUE.

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -197,7 +196,7 @@ func (p *Package) lackingElement(f *finding.Finding, id *ast.Ident, label string
 }
 
 // hiddenName is a hidden field as CUE shows it, with its package.
-var hiddenName = regexp.MustCompile(`(_#?[\pL\pN_$]*)\([^()\s]*:[\pL\pN_$]+\)`)
+var hiddenName = finding.Pattern(`(_#?[\pL\pN_$]*)\([^()\s]*:[\pL\pN_$]+\)`)
 
 // OpenStruct returns why automations of a package, or all of them, are missing for
 // now: they depend on a condition, a loop or a name that has no value.

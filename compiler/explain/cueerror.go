@@ -3,7 +3,6 @@ package explain
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +38,7 @@ func (p *Package) CueErrors(err error, at finding.Path) {
 		f.Recode(w.code)
 		f.Message, f.Help = w.message, w.help
 		key := f.Code + f.At.String()
-		if emptyDisjunction.MatchString(source.PlainMessage(e)) {
+		if emptyDisjunction().MatchString(source.PlainMessage(e)) {
 			key = f.At.String() // what follows is about its alternatives
 			seen["conflicting-values"+key], seen["invalid-value"+key] = true, true
 		}
@@ -136,12 +135,12 @@ func (p *Package) authorPlaces(e cueerrors.Error) []token.Pos {
 	return out
 }
 
-var emptyDisjunction = regexp.MustCompile(`^\d+ errors in empty disjunction`)
+var emptyDisjunction = finding.Pattern(`^\d+ errors in empty disjunction`)
 
 // disjunction reports whether the errors say that a value is none of several,
 // and which those are as far as they are literals.
 func disjunction(list []cueerrors.Error) ([]string, bool) {
-	if !emptyDisjunction.MatchString(source.PlainMessage(list[0])) {
+	if !emptyDisjunction().MatchString(source.PlainMessage(list[0])) {
 		return nil, false
 	}
 	var options []string

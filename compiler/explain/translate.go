@@ -3,7 +3,6 @@ package explain
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -178,15 +177,15 @@ func (p *Package) translate(e cueerrors.Error, at finding.Path) wording {
 // Shown writes a value or message of CUE's so that it says nothing of the
 // schema's inside: a struct is just that.
 func Shown(s string) string {
-	s = hiddenName.ReplaceAllString(valueWords(s), "$1")
+	s = hiddenName().ReplaceAllString(valueWords(s), "$1")
 	return strings.ReplaceAll(s, "_|_", "a mistake")
 }
 
-var boundText = regexp.MustCompile(`^(>=|<=|>|<|!=|=~|!~)\s*(.*)$`)
+var boundText = finding.Pattern(`^(>=|<=|>|<|!=|=~|!~)\s*(.*)$`)
 
 // boundWords says what a bound such as >=1 asks for.
 func boundWords(bound string) string {
-	m := boundText.FindStringSubmatch(bound)
+	m := boundText().FindStringSubmatch(bound)
 	if m == nil {
 		return bound
 	}

@@ -1,6 +1,9 @@
 package plain
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strconv"
+)
 
 // decide returns what CUE exports for a node that is unified with some types, and with
 // those of its own; false where CUE may refuse it, or may export something else.
@@ -87,6 +90,12 @@ func (t *typ) accepts(n *node) bool {
 		return t.value.same(n)
 	case predicate:
 		return n.kind == stringKind && t.holds(n.text)
+	case bounds:
+		if n.kind != numberKind || !n.isInt {
+			return false
+		}
+		v, err := strconv.ParseInt(n.text, 10, 64)
+		return err == nil && v >= t.from && v <= t.to
 	case all:
 		for _, part := range t.parts {
 			if !part.accepts(n) {
@@ -104,15 +113,15 @@ func (t *typ) accepts(n *node) bool {
 	return false
 }
 
-// same reports whether two nodes are the same string or boolean.
+// same reports whether two nodes are the same string or boolean, or one node.
 func (n *node) same(o *node) bool {
-	return n.kind == o.kind && n.text == o.text && n.bool == o.bool && (n.kind == stringKind || n.kind == boolKind)
+	return n == o || n.kind == o.kind && n.text == o.text && n.bool == o.bool && (n.kind == stringKind || n.kind == boolKind)
 }
 
 // refuses reports whether a list or struct is refused for certain.
 func (t *typ) refuses(n *node) bool {
 	switch t.kind {
-	case basic, constant, predicate:
+	case basic, constant, predicate, bounds:
 		return true
 	case listOf:
 		return n.kind != listKind
@@ -182,7 +191,7 @@ func decideStruct(n *node, flat []*typ) (any, bool) {
 			if old, there := out[label]; there {
 				// The author's value was compared with the type. Another default would
 				// be in doubt.
-				if n.get(label) == nil && old != f.fill.plain() {
+				if n.get(label) == nil && (f.fill.kind == structKind || old != f.fill.plain()) {
 					return nil, false
 				}
 				continue
@@ -220,12 +229,17 @@ func decideStruct(n *node, flat []*typ) (any, bool) {
 	return out, true
 }
 
-// plain is the value of a string or a boolean.
+// plain is the value of a scalar; that of a struct is nil.
 func (n *node) plain() any {
-	if n.kind == boolKind {
+	switch n.kind {
+	case boolKind:
 		return n.bool
+	case numberKind:
+		return json.Number(n.text)
+	case stringKind:
+		return n.text
 	}
-	return n.text
+	return nil
 }
 
 // fieldTypes adds what some types say of a field to types; false where one of them may

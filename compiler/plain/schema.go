@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -34,9 +35,14 @@ var Embedded = sync.OnceValue(func() *Schema { return New(schema.Files()) })
 // New reads a schema from its files, by their paths below [schema.ModulePath]. What it
 // can't read exactly is never accepted by [Schema.Decide].
 func New(files map[string][]byte) *Schema {
+	return read(files, "automation", "placeholder", "segment")
+}
+
+// read reads packages of a schema.
+func read(files map[string][]byte, packages ...string) *Schema {
 	r := &reader{exprs: map[string]declared{}, done: map[string]*typ{}}
 	s := &Schema{packages: map[string]string{}, definitions: r.done, texts: map[string]string{}}
-	for _, pkg := range []string{"automation", "placeholder", "segment"} {
+	for _, pkg := range packages {
 		s.packages[schema.ModulePath+"/"+pkg] = pkg
 	}
 	for name, content := range files {
@@ -94,6 +100,7 @@ const (
 	basic                    // string, int, number, bool, null
 	constant                 // a literal
 	predicate                // of a string
+	bounds                   // of an int
 	all                      // a & b
 	either                   // a | b
 	listOf                   // [...a]
@@ -108,11 +115,13 @@ type typ struct {
 
 	kinds  []nodeKind        // of basic
 	ints   bool              // of basic: of the numbers, ints only
-	value  *node             // of constant: a string or a boolean
+	value  *node             // of constant: a string, a boolean or an int
 	holds  func(string) bool // of predicate
 	parts  []*typ            // of all and either
-	preset *node             // of either: the default, nil if there is none
-	elem   *typ              // of listOf
+	from   int64             // of bounds: the least, and the most
+	to     int64
+	preset *node // of either: the default, nil if there is none
+	elem   *typ  // of listOf
 
 	// fields, rest and open are of structOf. rest is what every field has to be, nil
 	// if there is no pattern; open allows fields that are not among fields.
@@ -261,13 +270,32 @@ func literalTyp(e *ast.BasicLit) *typ {
 		return &typ{kind: constant, value: n}
 	case nullKind:
 		return &typ{kind: basic, kinds: []nodeKind{nullKind}}
+	case numberKind:
+		if simpleInt(e.Value) {
+			return &typ{kind: constant, value: n} // which is the same as itself alone
+		}
 	}
 	return &typ{}
 }
 
-// bound reads !="" and =~"...".
+// bound reads !="" and =~"...", and >=1, >0 and <=64, which are said of ints.
 func bound(e *ast.UnaryExpr) *typ {
 	lit, ok := e.X.(*ast.BasicLit)
+	if ok && lit.Kind == token.INT && simpleInt(lit.Value) {
+		n, err := strconv.ParseInt(lit.Value, 10, 64)
+		if err != nil {
+			return &typ{}
+		}
+		switch e.Op {
+		case token.GEQ:
+			return &typ{kind: bounds, from: n, to: math.MaxInt64}
+		case token.GTR:
+			return &typ{kind: bounds, from: n + 1, to: math.MaxInt64}
+		case token.LEQ:
+			return &typ{kind: bounds, from: math.MinInt64, to: n}
+		}
+		return &typ{}
+	}
 	if !ok || lit.Kind != token.STRING {
 		return &typ{}
 	}
@@ -430,6 +458,10 @@ func (r *reader) field(pkg string, d *ast.Field) *fieldTyp {
 			f.fill = f.typ.value
 		case either:
 			f.fill = f.typ.preset
+		case structOf:
+			if len(f.typ.fields) == 0 {
+				f.fill = &node{kind: structKind}
+			}
 		}
 	}
 	return f

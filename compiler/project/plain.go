@@ -4,8 +4,11 @@ import (
 	"slices"
 
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/schema"
 )
 
 // The largest file that can be plain: in bytes, and in levels within each other.
@@ -18,8 +21,9 @@ const (
 var plainNames = []string{"true", "false", "null", "string", "number", "bool", "int", "float", "_"}
 
 // Plain reports whether the content of segue.cue can be evaluated in a time that goes
-// by its size: there is nothing in it that refers to something else, that is computed,
-// or that combines alternatives. So it is with nearly all projects.
+// by its size: there is nothing in it that refers to something else but the schema's
+// project, that is computed, or that combines alternatives. So it is with nearly all
+// projects.
 func Plain(content []byte) bool {
 	if len(content) > plainBytes {
 		return false
@@ -35,6 +39,10 @@ func plainDecl(d ast.Decl, depth int) bool {
 	switch d := d.(type) {
 	case *ast.CommentGroup, *ast.Package:
 		return true
+	case *ast.ImportDecl:
+		return !slices.ContainsFunc(d.Specs, func(spec *ast.ImportSpec) bool { return !isProjectSchema(spec) })
+	case *ast.EmbedDecl:
+		return isProjectDefinition(d.Expr)
 	case *ast.Ellipsis:
 		return d.Type == nil
 	case *ast.Field:
@@ -45,6 +53,28 @@ func plainDecl(d ast.Decl, depth int) bool {
 		return plainExpr(d.Value, depth+1)
 	}
 	return false
+}
+
+// isProjectSchema reports whether an import is that of the schema of segue.cue.
+func isProjectSchema(spec *ast.ImportSpec) bool {
+	p, err := literal.Unquote(spec.Path.Value)
+	return err == nil && p == schema.ModulePath+"/project"
+}
+
+// isProjectDefinition reports whether an expression is the schema's definition of a
+// project, which segue.cue is unified with anyway.
+func isProjectDefinition(e ast.Expr) bool {
+	sel, ok := e.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	x, ok := sel.X.(*ast.Ident)
+	if !ok {
+		return false
+	}
+	spec, ok := x.Node.(*ast.ImportSpec)
+	name, _, err := ast.LabelName(sel.Sel)
+	return ok && isProjectSchema(spec) && err == nil && name == "#Project"
 }
 
 func plainExpr(e ast.Expr, depth int) bool {

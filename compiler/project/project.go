@@ -58,6 +58,9 @@ func Open(ctx context.Context, disk *workspace.Disk, guard func() (*diagnostic.D
 			return project, diagnostic.List{*d}, err
 		}
 	}
+	if project, err := decidedProject(disk); err == nil && len(disk.Findings()) == 0 && ctx.Err() == nil {
+		return project, nil, nil
+	}
 	project, findings, err := loadProject(disk)
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
@@ -125,12 +128,7 @@ func loadProject(disk *workspace.Disk) (*config.Project, diagnostic.List, error)
 	if err := source.Decode(value, p); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", config.ProjectFile, err)
 	}
-	for name, t := range p.Targets {
-		if t.Platform == config.Embedded && t.Data == "" && t.URL == "" {
-			t.Data = defaultData
-			p.Targets[name] = t
-		}
-	}
+	withDefaultData(p)
 	catalog, err := builtinCatalog(ctx, strict)
 	if err != nil {
 		return nil, nil, err
@@ -143,6 +141,16 @@ func loadProject(disk *workspace.Disk) (*config.Project, diagnostic.List, error)
 	}
 	p.Catalog = catalog
 	return p, findings, nil
+}
+
+// withDefaultData says of targets on the embedded platform within segue where its data is.
+func withDefaultData(p *config.Project) {
+	for name, t := range p.Targets {
+		if t.Platform == config.Embedded && t.Data == "" && t.URL == "" {
+			t.Data = defaultData
+			p.Targets[name] = t
+		}
+	}
 }
 
 // builtinCatalog reads the placeholders that the schema documents.

@@ -1,0 +1,81 @@
+package plain
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/schema"
+)
+
+// projectSchema is the schema of segue.cue.
+var projectSchema = sync.OnceValue(func() *Schema { return read(schema.Files(), "project") })
+
+// beyondData are the fields of segue.cue that are more than values, or that say more by
+// being there than by their value.
+var beyondData = []string{"platforms", "trackingPlan", "placeholders"}
+
+// Project decides segue.cue, whose file is parsed by CUE's parser: it returns what CUE
+// would export, with the defaults of the schema filled in. The error says why the file
+// is left to CUE.
+func Project(f *ast.File) (map[string]any, error) {
+	s := projectSchema()
+	definition := s.definitions["project.#Project"]
+	if definition == nil {
+		return nil, fmt.Errorf("the schema has no projects")
+	}
+	p := pkg{schema: s}
+	n := &node{kind: structKind, types: []*typ{definition}}
+	paths := map[string]bool{}
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.CommentGroup:
+		case *ast.ImportDecl:
+			for _, spec := range d.Specs {
+				if err := p.importSpec(spec, paths); err != nil {
+					return nil, err
+				}
+			}
+		case *ast.EmbedDecl:
+			sel, ok := d.Expr.(*ast.SelectorExpr)
+			if !ok {
+				return nil, notPlain(d.Pos(), "there is an embedding that is not a definition")
+			}
+			if err := p.reference(n, sel); err != nil {
+				return nil, err
+			}
+			if n.types[len(n.types)-1] != definition {
+				return nil, notPlain(d.Pos(), "the definition is not that of a project")
+			}
+			n.types = n.types[:1] // it says the same again
+		case *ast.Field:
+			if err := p.structure(n, &ast.StructLit{Elts: []ast.Decl{d}}, 0); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, notPlain(d.Pos(), "there is a declaration that is not a field")
+		}
+	}
+	for spec, imports := range p.imports {
+		if !imports.used {
+			return nil, notPlain(spec.Pos(), "the import is not used")
+		}
+		if spec.Name == nil || n.get(spec.Name.Name) != nil {
+			return nil, notPlain(spec.Pos(), "the import has the name of a field") // project is one
+		}
+	}
+	for _, f := range n.fields {
+		if slices.Contains(beyondData, f.label) {
+			return nil, notPlain(token.NoPos, "there is more than values")
+		}
+	}
+	v, ok := decide(n, nil)
+	m, isStruct := v.(map[string]any)
+	if !ok || !isStruct {
+		return nil, notPlain(token.NoPos, "it is not right for certain")
+	}
+	return m, nil
+}
