@@ -106,9 +106,9 @@ var EventShapes = sync.OnceValue(func() map[string]*shape.Shape {
 // automation with all that those before it have learnt and found, and returns its
 // findings. A new one is added here; none has to ask whether another one may run.
 var checks = []func(*Message) findings{
+	(*Message).checkTrigger,      // learns the kind of trigger, which provides placeholders
 	(*Message).checkFields,       // all but the payload, against the shape
-	(*Message).checkTrigger,      // learns the kind of trigger
-	(*Message).checkPayload,      // against the shape: after the trigger, which provides placeholders
+	(*Message).checkPayload,      // against the shape
 	(*Message).checkSize,         // of the payload
 	(*Message).checkPlan,         // says nothing of values that have an error
 	(*Message).checkEventName,    // of a track call
@@ -122,8 +122,8 @@ var checks = []func(*Message) findings{
 // draftChecks are those of a definition that automations build on: what they add to it
 // is not known.
 var draftChecks = []func(*Message) findings{
-	(*Message).checkFields,
 	(*Message).checkTrigger,
+	(*Message).checkFields,
 	(*Message).checkPayload,
 	(*Message).checkSize,
 }
