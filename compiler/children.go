@@ -217,7 +217,7 @@ func (c *compilation) firstFile(dir string) string {
 func givenUp(name string, over *limits.Overrun, file string) diagnostic.Diagnostic {
 	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "over-budget", File: file,
 		Message: fmt.Sprintf("%s was given up: its evaluation %v", name, over),
-		Help:    "look for a comprehension or a list that multiplies, or split it; limits in segue.cue allows it more"}
+		Help:    "look for a comprehension or a list that multiplies, or split it; limits in segue.cue can allow it more"}
 	switch over.Limit {
 	case limits.Depth:
 		d.Help = "look for a definition that holds itself, or split it"

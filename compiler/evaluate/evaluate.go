@@ -268,18 +268,19 @@ func (e *Evaluation) misspeltAutomations(inst *build.Instance) Findings {
 			}
 			label, ok := source.FieldLabel(field)
 			if ok && label == "automations" && field.Constraint != token.ILLEGAL {
-				out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "missing-value", File: e.Loader.Relative(f.Filename),
+				out = append(out, finding.Diagnose("missing-value", diagnostic.Diagnostic{File: e.Loader.Relative(f.Filename),
 					Range: source.RangeOf(field.Label.Pos(), field.Label.End()), Path: label,
-					Message: "automations has no value: a field with " + field.Constraint.String() + " only says what it may be", Help: "write automations: without " + field.Constraint.String()})
+					Message: "automations has no value: a field with " + field.Constraint.String() + " only says what it may be",
+					Help:    "write automations: without " + field.Constraint.String()}))
 				continue
 			}
 			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || finding.Nearest(label, []string{"automations"}) == "" {
 				continue
 			}
-			out = append(out, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "unknown-field", File: e.Loader.Relative(f.Filename),
+			out = append(out, finding.Diagnose("unknown-field", diagnostic.Diagnostic{File: e.Loader.Relative(f.Filename),
 				Range: source.RangeOf(field.Label.Pos(), field.Label.End()), Path: finding.Path{label}.String(),
 				Message:    "the package has no automations: segue reads the field automations, not " + label,
-				Suggestion: "automations", Help: finding.DidYouMean("automations")})
+				Suggestion: "automations", Help: finding.DidYouMean("automations")}))
 		}
 	}
 	return out

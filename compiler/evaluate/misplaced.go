@@ -61,8 +61,8 @@ func (e *Evaluation) outside(inst *build.Instance, value cue.Value, out *Package
 
 // misplaced is a finding about the name of a field that is not where automations are.
 func (e *Evaluation) misplaced(field *ast.Field, at finding.Path) diagnostic.Diagnostic {
-	return diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "misplaced-automation", Path: at.String(),
-		File: e.Loader.Relative(field.Pos().Filename()), Range: source.RangeOf(field.Label.Pos(), field.Label.End())}
+	return finding.Diagnose("misplaced-automation", diagnostic.Diagnostic{Path: at.String(),
+		File: e.Loader.Relative(field.Pos().Filename()), Range: source.RangeOf(field.Label.Pos(), field.Label.End())})
 }
 
 // hidden reports automations under automations that CUE takes for no fields:

@@ -61,8 +61,8 @@ func (e *Evaluation) strayTests(dir string, files []string) (diagnostic.List, er
 		if clause == nil {
 			continue
 		}
-		d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "no-package", File: s.Name, Range: source.RangeOf(clause.Pos(), clause.End()),
-			Message: "the folder has no package " + clause.Name + " that these tests could be of", Help: "declare its automations, or remove the file"}
+		d := finding.Diagnose("no-package", diagnostic.Diagnostic{File: s.Name, Range: source.RangeOf(clause.Pos(), clause.End()),
+			Message: "the folder has no package " + clause.Name + " that these tests could be of", Help: "declare its automations, or remove the file"})
 		if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 0 {
 			d.Help = "its package is " + finding.OneOf(names)
 		}

@@ -1,6 +1,8 @@
 package workspace
 
 import (
+	"errors"
+	"io/fs"
 	"regexp"
 	"strings"
 	"sync"
@@ -20,12 +22,13 @@ import (
 // nothing against it. Files that it has something against are not plain, and others
 // may be not.
 func PlainModule(disk *Disk) bool {
-	if disk.Exists(LocalModuleFileName) {
+	missing := func(name string, err error) bool { return errors.Is(err, fs.ErrNotExist) && !disk.Exists(name) }
+	if _, err := disk.Read(LocalModuleFileName); !missing(LocalModuleFileName, err) {
 		return false
 	}
 	content, err := disk.Read(ModuleFileName)
 	if err != nil {
-		return !disk.Exists(ModuleFileName)
+		return missing(ModuleFileName, err)
 	}
 	if plainModuleFile(content) {
 		return true
