@@ -69,68 +69,10 @@ func (r *nodeRED) started(t testing.TB) {
 	r.settle(t)
 }
 
-// idle are Node-REDs without settings of their own that no test has at the moment.
-var idle []*nodeRED
-
-// TestMain ends the Node-REDs that the tests share.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for _, r := range idle {
-		if err := r.end(); err != nil {
-			fmt.Println(err)
-			code = max(code, 1)
-		}
-	}
-	os.Exit(code)
-}
-
-// start gives the test a Node-RED. Settings are added to settings.js. Without any, it
-// may be one that another test has had.
+// start runs Node-RED for the test. Settings are added to settings.js.
 func start(t *testing.T, settings string) *nodeRED {
 	t.Helper()
-	if settings != "" {
-		return startProgram(t, program, settings)
-	}
-	platformtest.Require(t, "nodered")
-	if n := len(idle); n > 0 {
-		r := idle[n-1]
-		idle = idle[:n-1]
-		t.Cleanup(func() { r.giveBack(t) })
-		r.Use(t)
-		return r
-	}
-	data, err := os.MkdirTemp("", "segue-test-nodered-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &nodeRED{data: data}
-	t.Cleanup(func() { r.giveBack(t) })
-	command := r.command(t, program, "http", nil, "")
-	r.Process = platformtest.StartShared(t, command)
-	r.started(t)
-	return r
-}
-
-// giveBack leaves Node-RED to the next test, without flows. One that was killed and
-// started again is not used again, nor is one whose test has failed.
-func (r *nodeRED) giveBack(t *testing.T) {
-	t.Helper()
-	if !t.Failed() && !t.Skipped() && strings.Count(r.Log(), "Welcome to Node-RED") == 1 {
-		r.deploy(t, []node{}, "full")
-		idle = append(idle, r)
-		return
-	}
-	if err := r.end(); err != nil {
-		t.Error(err)
-	}
-}
-
-// end kills Node-RED, and removes its folder.
-func (r *nodeRED) end() error {
-	if r.Process != nil {
-		r.Kill()
-	}
-	return os.RemoveAll(r.data)
+	return startProgram(t, program, settings)
 }
 
 // startProgram runs a Node-RED of another version.
@@ -144,35 +86,25 @@ func startProgram(t *testing.T, program platformtest.Program, settings string) *
 func startNodeRED(t *testing.T, program platformtest.Program, scheme string, transport http.RoundTripper, settings string) *nodeRED {
 	t.Helper()
 	platformtest.Require(t, "nodered")
-	r := &nodeRED{data: t.TempDir()}
-	r.Process = platformtest.StartProcess(t, r.command(t, program, scheme, transport, settings))
-	r.started(t)
-	return r
-}
-
-// command writes the settings, and returns how Node-RED is started with them.
-func (r *nodeRED) command(
-	t *testing.T, program platformtest.Program, scheme string, transport http.RoundTripper, settings string,
-) platformtest.Command {
-	t.Helper()
 	dir := program.Install(t)
 	_, env := program.NodeJS(t)
-	port := platformtest.FreePort(t)
+	port, data := platformtest.FreePort(t), t.TempDir()
 	file := fmt.Sprintf(`module.exports = {
 	uiHost: "127.0.0.1", uiPort: %d, credentialSecret: "of the test", flowFile: "flows.json",
 	telemetry: { enabled: false, updateNotification: false }, logging: { console: { level: "info" } },
 	%s
 }
 `, port, settings)
-	if err := os.WriteFile(filepath.Join(r.data, "settings.js"), []byte(file), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(data, "settings.js"), []byte(file), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r.url = fmt.Sprintf("%s://127.0.0.1:%d", scheme, port)
-	return platformtest.Command{
-		Args: []string{filepath.Join(dir, "node_modules", ".bin", "node-red"), "--userDir", r.data,
-			"--settings", filepath.Join(r.data, "settings.js")},
-		Dir: r.data, Ready: r.url + "/settings", Transport: transport, Env: append(env, "NO_UPDATE_NOTIFIER=1"),
-	}
+	url := fmt.Sprintf("%s://127.0.0.1:%d", scheme, port)
+	r := &nodeRED{url: url, data: data, Process: platformtest.StartProcess(t, platformtest.Command{
+		Args: []string{filepath.Join(dir, "node_modules", ".bin", "node-red"), "--userDir", data, "--settings", filepath.Join(data, "settings.js")},
+		Dir:  data, Ready: url + "/settings", Transport: transport, Env: append(env, "NO_UPDATE_NOTIFIER=1"),
+	})}
+	r.started(t)
+	return r
 }
 
 // request sends a request as another user of Node-RED does.
