@@ -52,6 +52,9 @@ func (s score) row(tool string) string {
 // docs/diagnostics.md to it. Renew it with
 // SEGUE_UPDATE=1 go test ./compiler -run TestBesideCue.
 func TestBesideCue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs cue over the whole corpus")
+	}
 	cue := installCue(t)
 	var names []string
 	err := filepath.WalkDir(corpusDir, func(name string, _ fs.DirEntry, err error) error {

@@ -65,6 +65,9 @@ func fixAll(t *testing.T, dir, target string) (diagnostic.List, int) {
 
 // Fixes repair the whole corpus as far as that is certain, without a new mistake.
 func TestFixesOfTheCorpus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it checks the whole corpus several times")
+	}
 	fixed := map[string]int{}
 	err := filepath.WalkDir(corpusDir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(name) != ".txtar" {

@@ -51,10 +51,14 @@ func TestPlainAgainstCUE(t *testing.T) {
 	}
 	t.Logf("seed %d", seed)
 	total := plainTally{reasons: map[string]int{}}
-	for batch := uint64(0); total.automations < *plainCount; batch++ {
+	count := *plainCount
+	if testing.Short() {
+		count /= 4
+	}
+	for batch := uint64(0); total.automations < count; batch++ {
 		g := &plainGenerator{Rand: rand.New(rand.NewPCG(seed, batch))}
 		files := plainProject()
-		for i := 0; i < plainBatch && total.automations+g.automations < *plainCount; i++ {
+		for i := 0; i < plainBatch && total.automations+g.automations < count; i++ {
 			maps.Copy(files, g.pkg(fmt.Sprintf("p%d", i)))
 		}
 		total.automations += g.automations

@@ -132,6 +132,9 @@ func TestKeptResultsAreTheSame(t *testing.T) {
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 0))
 	most, edits := 16, 4
+	if testing.Short() {
+		most = 4
+	}
 	if n, err := strconv.Atoi(os.Getenv("SEGUE_TEST_EDITS")); err == nil {
 		most, edits = 1000, n
 	}

@@ -119,6 +119,9 @@ func allFiles(t *testing.T, dir string) []string {
 // Packages that explode in every way that we know of end at their limits, each as a
 // finding, and all others are compiled and tested.
 func TestWhatExplodesHurtsNobodyElse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a while, and more than its limits with the race detector")
+	}
 	t.Parallel()
 	dir := explodingProject(t)
 	before := allFiles(t, dir)
@@ -189,6 +192,9 @@ func TestWhatExplodesHurtsNobodyElse(t *testing.T) {
 
 // A tracking plan of many events with many properties is no explosion.
 func TestALargeTrackingPlanIsNotGivenUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a while, and more than its limits with the race detector")
+	}
 	t.Parallel()
 	const events = 366
 	dir := t.TempDir()
