@@ -155,16 +155,17 @@ func (c *compilation) childChunk(ctx context.Context, shared []byte, dirs []stri
 		dir := dirs[item]
 		var over *limits.Overrun
 		var packages []evaluate.Package
-		switch {
-		case errors.As(err, &over):
+		if errors.As(err, &over) {
 			packages = []evaluate.Package{{Dir: dir, Found: evaluate.Findings{givenUp(dir, over, c.firstFile(dir))}}}
-		case err == nil:
+		} else if err == nil {
 			err = json.Unmarshal(result, &packages)
-			fallthrough
-		default:
-			if err != nil && failure == nil {
+		}
+		if err != nil && over == nil {
+			// There is no result, and nothing that could be kept as one.
+			if failure == nil {
 				failure = fmt.Errorf("%s: %w", dir, err)
 			}
+			return
 		}
 		results <- func() { done(dir, packages) }
 	})

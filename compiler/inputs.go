@@ -20,6 +20,7 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/credential"
 	"github.com/seguehq/segue/compiler/evaluate"
+	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
@@ -260,7 +261,7 @@ func (in *inputs) readFile(name string) fileInput {
 		switch {
 		case own:
 			f.imports = append(f.imports, dir)
-		case isStandard(plain), strings.HasPrefix(plain, schema.ModulePath+"/"):
+		case resolve.IsStandard(plain), strings.HasPrefix(plain, schema.ModulePath+"/"):
 		default:
 			f.outside = true
 		}
@@ -280,12 +281,6 @@ func (in *inputs) readFile(name string) fileInput {
 		f.data = append(f.data, names...)
 	}
 	return f
-}
-
-// isStandard reports whether an import path is one of CUE's standard library.
-func isStandard(name string) bool {
-	first, _, _ := strings.Cut(name, "/")
-	return !strings.Contains(first, ".")
 }
 
 // hashOthers hashes the packages that are kept in cue.mod, but for the schema. What

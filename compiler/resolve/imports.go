@@ -61,7 +61,7 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 	if clean && !strings.HasPrefix(plain, ".") && r.importable(plain) {
 		return true
 	}
-	if clean && !isStandard(plain) && r.Loader.Disk.Modules.Failure() != nil {
+	if clean && !IsStandard(plain) && r.Loader.Disk.Modules.Failure() != nil {
 		return false // of which the module file has the finding
 	}
 	d := r.report("unknown-import", spec.Path, "there is no package "+spec.Path.Value+" to import", "")
@@ -381,7 +381,7 @@ func (e *Reader) importable(name string) bool {
 	if rest, ok := strings.CutPrefix(name, schema.ModulePath+"/"); ok {
 		return slices.Contains(schema.Packages(), rest)
 	}
-	if isStandard(name) {
+	if IsStandard(name) {
 		return len(standardFields(name)) > 0
 	}
 	return e.loadImport(name) == nil
@@ -393,7 +393,7 @@ func (e *Reader) packageFields(pkg ast.ImportPath) []string {
 	if rest, ok := strings.CutPrefix(name, schema.ModulePath+"/"); ok {
 		return schemaNames()[rest]
 	}
-	if isStandard(name) {
+	if IsStandard(name) {
 		return standardFields(name)
 	}
 	dir, ok := e.ProjectDirs()[name]
@@ -441,8 +441,8 @@ var schemaNames = sync.OnceValue(func() map[string][]string {
 var standardPackages = []string{"crypto/sha256", "encoding/base64", "encoding/hex", "encoding/json", "encoding/yaml",
 	"list", "math", "net", "path", "regexp", "strconv", "strings", "struct", "text/template", "time", "uuid"}
 
-// isStandard reports whether an import path is one of CUE's standard library.
-func isStandard(name string) bool {
+// IsStandard reports whether an import path is one of CUE's standard library.
+func IsStandard(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
 	return !strings.Contains(first, ".")
 }
