@@ -386,6 +386,22 @@ func TestFoldersThatAreLeftOut(t *testing.T) {
 	}
 }
 
+// A folder has all its packages each time, also beside a file with tests of a package
+// that is not there: CUE stops at that one, in the order of a map.
+func TestTestsOfNoPackage(t *testing.T) {
+	dir := newProject(t, map[string]string{
+		"growth/a.cue":      identify("growth", "a"),
+		"growth/b.cue":      "package more\n",
+		"growth/a_test.cue": "package other\n",
+	})
+	for range 30 {
+		result := compileDir(t, compiler.Options{Dir: dir, EvaluateAll: true})
+		if got := keys(result); !slices.Equal(got, []string{"growth/a"}) || len(result.Diagnostics) != 1 || result.Diagnostics[0].Code != "no-package" {
+			t.Fatalf("automations %q; findings\n%s", got, show(result.Diagnostics))
+		}
+	}
+}
+
 // A file with automations that gets a name by which it is not read would have them
 // deleted.
 func TestFilesThatAreNotRead(t *testing.T) {

@@ -431,7 +431,12 @@ func (l *Loader) Packages(dirs []string, parse parseFunc) []*build.Instance {
 			return ClauseOnly(f), nil
 		}
 		return f, nil
-	}, func(cfg *load.Config) { cfg.Package, cfg.Tests = "*", l.Tests })
+	}, func(cfg *load.Config) {
+		cfg.Package, cfg.Tests = "*", l.Tests
+		// Without it CUE stops at a package that has no files but those for tests, and
+		// leaves out those of the folder that it has not come to, in the order of a map.
+		cfg.DataFiles = true
+	})
 }
 
 // ClauseOnly returns a file with no more than the package clause of another.
