@@ -107,6 +107,10 @@ func startNodeRED(t *testing.T, program platformtest.Program, scheme string, tra
 	return r
 }
 
+// caller gives up on an endpoint from which no answer comes: a flow that was stopped on
+// the way leaves the request open for ever.
+var caller = &http.Client{Timeout: 2 * time.Minute}
+
 // request sends a request as another user of Node-RED does.
 func (r *nodeRED) request(t testing.TB, method, path string, header map[string]string, body any) (int, []byte) {
 	t.Helper()
@@ -127,7 +131,7 @@ func (r *nodeRED) request(t testing.TB, method, path string, header map[string]s
 	if r.token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.token)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := caller.Do(req)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
@@ -153,13 +157,10 @@ func (r *nodeRED) flows(t testing.TB) []json.RawMessage {
 // deploy writes the configuration as the editor does.
 func (r *nodeRED) deploy(t testing.TB, flows any, how string) {
 	t.Helper()
-	before := strings.Count(r.Log(), deployedLine)
 	status, b := r.request(t, "POST", "/flows", map[string]string{"Node-RED-Deployment-Type": how}, flows)
 	if status != 204 {
 		t.Fatalf("POST /flows: %d: %s", status, b)
 	}
-	// Its answer can be here before its log.
-	r.await(t, "does not log a deploy", func(log string) bool { return strings.Count(log, deployedLine) > before })
 	r.settle(t)
 }
 

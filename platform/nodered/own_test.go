@@ -530,7 +530,7 @@ func (r *nodeRED) post(t testing.TB, path, media string, body []byte) (int, stri
 	if strings.Contains(media, "gzip") {
 		req.Header.Set("Content-Encoding", "gzip")
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := caller.Do(req)
 	if err != nil {
 		t.Fatalf("POST %s: %v", path, err)
 	}

@@ -1,7 +1,6 @@
 package platformtest
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -197,7 +197,7 @@ func run(ctx context.Context, dir string, env []string, name string, args ...str
 		return fmt.Errorf("%s %s took too long", name, args[0])
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s: %v\n%s", name, args[0], err, lastLines(out, 40))
+		return fmt.Errorf("%s %s: %v\n%s", name, args[0], err, lastLines(string(out), 40))
 	}
 	return nil
 }
@@ -346,7 +346,7 @@ type Process struct {
 	t       testing.TB // that uses it
 	command Command
 	cmd     *exec.Cmd
-	log     *processLog
+	log     *os.File      // what it has printed
 	ended   chan struct{} // closed when the process has ended
 }
 
@@ -355,7 +355,7 @@ type Process struct {
 // the end of what the program has printed is shown.
 func StartProcess(t testing.TB, c Command) *Process {
 	t.Helper()
-	p := newProcess(c)
+	p := newProcess(t, c)
 	p.Use(t)
 	t.Cleanup(p.Kill)
 	p.Start()
@@ -366,17 +366,18 @@ func StartProcess(t testing.TB, c Command) *Process {
 // it. It goes on until somebody kills it.
 func StartShared(t testing.TB, c Command) *Process {
 	t.Helper()
-	p := newProcess(c)
+	p := newProcess(t, c)
 	p.Use(t)
 	p.Start()
 	return p
 }
 
-func newProcess(c Command) *Process {
+func newProcess(t testing.TB, c Command) *Process {
+	t.Helper()
 	if c.Timeout <= 0 {
 		c.Timeout = 2 * time.Minute
 	}
-	return &Process{command: c, log: &processLog{}}
+	return &Process{command: c, log: openLog(t)}
 }
 
 // Use gives the program to a test, until another one uses it. If that test fails, the
@@ -385,7 +386,7 @@ func (p *Process) Use(t testing.TB) {
 	p.t = t
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of what %s has printed:\n%s", p.command.Args[0], lastLines(p.log.bytes(), 80))
+			t.Logf("the end of what %s has printed:\n%s", p.command.Args[0], lastLines(p.Log(), 80))
 		}
 	})
 }
@@ -397,8 +398,6 @@ func (p *Process) Start() {
 	p.cmd = exec.Command(p.command.Args[0], p.command.Args[1:]...)
 	p.cmd.Dir, p.cmd.Env = p.command.Dir, append(os.Environ(), p.command.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	// A grandchild that keeps the pipe open must not hold Wait up.
-	p.cmd.WaitDelay = 5 * time.Second
 	ownGroup(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatalf("start %s: %v", p.command.Args[0], err)
@@ -411,7 +410,7 @@ func (p *Process) Start() {
 	}(p.cmd)
 	if err := p.ready(); err != nil {
 		p.Kill()
-		p.t.Fatalf("%s did not get ready at %s: %v\n%s", p.command.Args[0], p.command.Ready, err, lastLines(p.log.bytes(), 80))
+		p.t.Fatalf("%s did not get ready at %s: %v\n%s", p.command.Args[0], p.command.Ready, err, lastLines(p.Log(), 80))
 	}
 }
 
@@ -457,28 +456,28 @@ func (p *Process) Kill() {
 }
 
 // Log returns what the program has printed up to now.
-func (p *Process) Log() string { return string(p.log.bytes()) }
-
-// A processLog keeps what a program prints.
-type processLog struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+func (p *Process) Log() string {
+	b, err := io.ReadAll(io.NewSectionReader(p.log, 0, math.MaxInt64))
+	if err != nil {
+		p.t.Errorf("the log of %s: %v", p.command.Args[0], err)
+	}
+	return string(b)
 }
 
-func (l *processLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *processLog) bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.buf.Bytes())
+// openLog makes the file that a program prints to. The program writes it itself: what it
+// has printed before it gives an answer is there once the answer is.
+func openLog(t testing.TB) *os.File {
+	t.Helper()
+	f, err := os.CreateTemp("", "segue-test-log-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(f.Name()) // it lives as long as it is open, but on Windows, which keeps it
+	return f
 }
 
 // lastLines returns the end of a text.
-func lastLines(b []byte, n int) string {
-	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+func lastLines(s string, n int) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
