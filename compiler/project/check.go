@@ -21,6 +21,7 @@ import (
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/limits"
+	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -203,12 +204,12 @@ func typeOfSample(sample any) automation.ValueType {
 	return automation.StringValue
 }
 
-// packageClause reports segue.cue with a package clause.
-func checkPackageClause(p *explain.Package) {
+// checkPackageClause reports segue.cue with a package clause.
+func checkPackageClause(p *resolve.Opened) (found diagnostic.List) {
 	for _, s := range p.Index.Sources {
 		for _, d := range s.Syntax.Decls {
 			if clause, ok := d.(*ast.Package); ok {
-				p.Found = append(p.Found, finding.Diagnose("project-package", diagnostic.Diagnostic{File: s.Name,
+				found = append(found, finding.Diagnose("project-package", diagnostic.Diagnostic{File: s.Name,
 					Range: p.Index.NodeRange(clause),
 					Message: config.ProjectFile + " has a package clause, which would make it a part of the package " +
 						clause.Name.Name + " beside it",
@@ -216,6 +217,7 @@ func checkPackageClause(p *explain.Package) {
 			}
 		}
 	}
+	return found
 }
 
 var languageVersion = regexp.MustCompile(`\bversion:[ \t]*("[^"\n]*")`)
