@@ -171,16 +171,18 @@ func checkSample(c *check.Checker, v any, at finding.Path) {
 		return
 	}
 	at = at.With("sample")
-	kind := map[any]shape.Kind{
-		string(automation.StringValue): shape.Text, string(automation.NumberValue): shape.Number,
-		string(automation.BooleanValue): shape.Boolean, string(automation.TimeValue): shape.Time,
-	}[entry["type"]]
+	given, typed := entry["type"]
+	name, _ := given.(string)
+	kind := map[automation.ValueType]shape.Kind{
+		automation.StringValue: shape.Text, automation.NumberValue: shape.Number,
+		automation.BooleanValue: shape.Boolean, automation.TimeValue: shape.Time,
+	}[automation.ValueType(name)]
 	switch sample.(type) {
 	case string, json.Number, bool:
 	default:
 		return // its shape says so
 	}
-	if _, typed := entry["type"]; !typed || entry["type"] == string(automation.StringValue) {
+	if !typed || given == string(automation.StringValue) {
 		if want := typeOfSample(sample); want != automation.StringValue {
 			w := c.Report("wrong-type", at, finding.AtValue, "%s is %s, and the placeholder's values are texts", at,
 				shape.Describe(sample))
