@@ -89,7 +89,7 @@ func (r *TestRun) test(v cue.Value, m *check.Message, a *automation.Automation) 
 // conclude checks the samples of the automations of a package, and finds the places
 // of what tests and samples have shown.
 func (e *Evaluation) conclude(out *Package, all []*tested, samples *sampleSchema) error {
-	var files *resolve.Package // opened once something has to be found
+	var files *resolve.Opened // opened once something has to be found
 	for _, t := range all {
 		if e.Tests.Only == nil {
 			problems, err := samples.check(e.Loader.Disk, t)

@@ -158,7 +158,7 @@ func depends(name string, _ []string) wording {
 }
 
 // translate says in the domain's words what a CUE error means.
-func (p *Package) translate(e cueerrors.Error, at finding.Path) wording {
+func (p *Evaluated) translate(e cueerrors.Error, at finding.Path) wording {
 	format, raw := e.Msg()
 	args := make([]string, max(2, len(raw)))
 	for i, a := range raw {
@@ -196,7 +196,7 @@ func boundWords(bound string) string {
 
 // refine makes a finding out of what CUE says better with what the files show:
 // the block that lacks a field, the names that were meant, the declaration.
-func (p *Package) refine(f *finding.Finding, e cueerrors.Error, places []token.Pos) (related []diagnostic.Related) {
+func (p *Evaluated) refine(f *finding.Finding, e cueerrors.Error, places []token.Pos) (related []diagnostic.Related) {
 	switch f.Code {
 	case "missing-field":
 		if len(f.At) > 1 {
@@ -233,7 +233,7 @@ func (p *Package) refine(f *finding.Finding, e cueerrors.Error, places []token.P
 }
 
 // misspeltField finds the selector that leads nowhere, and what was meant.
-func (p *Package) misspeltField(f *finding.Finding, places []token.Pos) {
+func (p *Evaluated) misspeltField(f *finding.Finding, places []token.Pos) {
 	for _, pos := range places {
 		src := p.Index.SourceOf(pos)
 		ast.Walk(src.Syntax, func(n ast.Node) bool {

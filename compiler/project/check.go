@@ -21,6 +21,7 @@ import (
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/limits"
+	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -170,16 +171,18 @@ func checkSample(c *check.Checker, v any, at finding.Path) {
 		return
 	}
 	at = at.With("sample")
-	kind := map[any]shape.Kind{
-		string(automation.StringValue): shape.Text, string(automation.NumberValue): shape.Number,
-		string(automation.BooleanValue): shape.Boolean, string(automation.TimeValue): shape.Time,
-	}[entry["type"]]
+	given, typed := entry["type"]
+	name, _ := given.(string)
+	kind := map[automation.ValueType]shape.Kind{
+		automation.StringValue: shape.Text, automation.NumberValue: shape.Number,
+		automation.BooleanValue: shape.Boolean, automation.TimeValue: shape.Time,
+	}[automation.ValueType(name)]
 	switch sample.(type) {
 	case string, json.Number, bool:
 	default:
 		return // its shape says so
 	}
-	if _, typed := entry["type"]; !typed || entry["type"] == string(automation.StringValue) {
+	if !typed || given == string(automation.StringValue) {
 		if want := typeOfSample(sample); want != automation.StringValue {
 			w := c.Report("wrong-type", at, finding.AtValue, "%s is %s, and the placeholder's values are texts", at,
 				shape.Describe(sample))
@@ -203,12 +206,12 @@ func typeOfSample(sample any) automation.ValueType {
 	return automation.StringValue
 }
 
-// packageClause reports segue.cue with a package clause.
-func checkPackageClause(p *explain.Package) {
+// checkPackageClause reports segue.cue with a package clause.
+func checkPackageClause(p *resolve.Opened) (found diagnostic.List) {
 	for _, s := range p.Index.Sources {
 		for _, d := range s.Syntax.Decls {
 			if clause, ok := d.(*ast.Package); ok {
-				p.Found = append(p.Found, finding.Diagnose("project-package", diagnostic.Diagnostic{File: s.Name,
+				found = append(found, finding.Diagnose("project-package", diagnostic.Diagnostic{File: s.Name,
 					Range: p.Index.NodeRange(clause),
 					Message: config.ProjectFile + " has a package clause, which would make it a part of the package " +
 						clause.Name.Name + " beside it",
@@ -216,6 +219,7 @@ func checkPackageClause(p *explain.Package) {
 			}
 		}
 	}
+	return found
 }
 
 var languageVersion = regexp.MustCompile(`\bversion:[ \t]*("[^"\n]*")`)
