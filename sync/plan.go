@@ -55,6 +55,9 @@ type PlanOptions struct {
 	// NoSecrets makes a plan without the values of secrets: whether one would be
 	// rotated stays unknown.
 	NoSecrets bool
+	// Only restricts the plan to some automations. What it leaves out stays as it is,
+	// and no secret is deleted.
+	Only Selection
 	// Calls says how the platform is read.
 	Calls
 }
@@ -93,6 +96,11 @@ type Plan struct {
 	// Orphaned lists the keys that the code does not have any more and that
 	// are left alone, as [PlanOptions.KeepOrphans] demands.
 	Orphaned []string `json:"orphaned,omitempty"`
+	// Only are the patterns that the plan is restricted to, none for a plan of the
+	// whole project, and LeftOut is how many automations of the project that are on
+	// the platform it leaves as they are.
+	Only    []string `json:"only,omitempty"`
+	LeftOut int      `json:"leftOut,omitempty"`
 	// Blocks says why the plan must not be applied; it is empty if it may be.
 	Blocks []Block `json:"blocks,omitempty"`
 }
@@ -240,6 +248,7 @@ func (p *Plan) Count(a Action) int {
 // names them. A plan with [Plan.Blocks] is returned like any other: it can be
 // shown but not applied.
 func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*Plan, error) {
+	in = in.Selected(opts.Only)
 	if opts.NoSecrets {
 		in.Secrets = in.unknownSecrets()
 	}
@@ -265,12 +274,16 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 		return nil, err
 	}
 	plan.Product, plan.Warnings = seen.Product, seen.Warnings
+	own, err := plan.restrict(opts.Only, in, seen.own)
+	if err != nil {
+		return nil, err
+	}
 
 	m := planning{Plan: plan, in: in, opts: opts, others: seen.Others, claimed: map[string]bool{}}
 	var orphans []Stored
-	for _, key := range slices.Sorted(maps.Keys(union(desired, seen.own))) {
+	for _, key := range slices.Sorted(maps.Keys(union(desired, own))) {
 		a, wanted := desired[key]
-		copies := seen.own[key]
+		copies := own[key]
 		switch {
 		case len(copies) == 0:
 			err = m.create(a)
@@ -288,10 +301,13 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 			return nil, err
 		}
 	}
-	m.pair(desired, seen.own)
+	m.pair(desired, own)
 	m.mention()
 	plan.Secrets = secretChanges(in, seen.secrets, orphans, opts.ReplaceSecrets)
 	plan.Secrets = append(plan.Secrets, formerSecrets(in.Former, seen.formerSecrets, orphans)...)
+	if !opts.Only.All() {
+		plan.Secrets = withoutDeletes(plan.Secrets)
+	}
 	plan.Blocks = append(blocks(plan, seen.own, opts), m.renamed(seen.own)...)
 	return plan, nil
 }

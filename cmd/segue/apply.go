@@ -21,14 +21,18 @@ stop the rest, and the next apply makes the changes that are left. Ctrl-C finish
 the requests that are under way and reports. A second apply of the project waits
 for the first, where the target can tell that one is at work.
 
+Patterns restrict it to some folders of the project, and --only to some automations
+by their keys. All others stay as they are, and no secret is deleted.
+
 EXAMPLES:
    segue apply
+   segue apply ./growth/...
    segue apply --auto-approve
    segue apply --target local --auto-approve --parallelism 4`
 
 func applyCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "apply", Usage: "make a target match the project", Description: applyHelp,
+		Name: "apply", Usage: "make a target match the project", Description: applyHelp, ArgsUsage: "[PATTERN...]",
 		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
@@ -41,9 +45,6 @@ func applyCommand(t *terminal) *cli.Command {
 }
 
 func (t *terminal) apply(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
 		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
 	}

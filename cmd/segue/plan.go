@@ -20,15 +20,21 @@ Without the values of secrets, plan shows all but whether one of them would be
 rotated: with --no-secrets, and also where none of the automations' secrets is in
 the environment. A pull request from a fork has none.
 
+Patterns restrict the plan to some folders of the project, and --only to some
+automations by their keys. All others stay as they are, in the code and on the
+target, and no secret is deleted.
+
 EXAMPLES:
    segue plan
+   segue plan ./growth/...
+   segue plan --only growth/account-activated
    segue plan --target local --detailed-exitcode
    segue plan --format json
    segue plan --no-secrets`
 
 func planCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "plan", Usage: "print what apply would change", Description: planHelp,
+		Name: "plan", Usage: "print what apply would change", Description: planHelp, ArgsUsage: "[PATTERN...]",
 		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
 			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
@@ -36,9 +42,6 @@ func planCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
 			format := c.String("format")
 			if err := oneOfFormats(format, "text", "json"); err != nil {
 				return err

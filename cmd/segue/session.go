@@ -27,6 +27,8 @@ type session struct {
 	platform connection
 	// noSecrets says that the values of secrets are not at hand, and why.
 	noSecrets string
+	// only are the automations that the command is about.
+	only sync.Selection
 }
 
 // open compiles the project, finds the secrets and connects to the target. The
@@ -49,11 +51,18 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 	if err != nil {
 		return nil, err
 	}
-	result, err := t.compile(c.Context, name)
+	only, err := sync.NewSelection(c.Args().Slice(), c.StringSlice("only"))
 	if err != nil {
 		return nil, err
 	}
-	uses := sync.SecretUses(result.Document.Automations)
+	result, err := t.compile(c.Context, name, c.Args().Slice()...)
+	if err != nil {
+		return nil, err
+	}
+	desired := sync.Desired{
+		Project: project.Name, Target: name, Automations: result.Document.Automations, Former: project.Moved.Project,
+	}.Selected(only)
+	uses := sync.SecretUses(desired.Automations)
 	noSecrets := ""
 	switch {
 	case c.Bool("no-secrets"):
@@ -72,12 +81,8 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 	if err != nil {
 		return nil, err
 	}
-	return &session{
-		desired: sync.Desired{
-			Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets, Former: project.Moved.Project,
-		},
-		target: target, platform: platform, noSecrets: noSecrets,
-	}, nil
+	desired.Secrets = secrets
+	return &session{desired: desired, target: target, platform: platform, noSecrets: noSecrets, only: only}, nil
 }
 
 // target reads the project file and picks a target.
@@ -116,6 +121,8 @@ func planFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "allow-mass-delete", Usage: "allow a plan that deletes all automations, or more than half of ten or more"},
 		&cli.BoolFlag{Name: "second-project", Usage: "allow the first apply of a project beside another one that has the same keys on the target"},
 		&cli.BoolFlag{Name: "adopt", Usage: "take over the one on the target that holds the endpoint of an automation to be created, or the only copy of it"},
+		&cli.StringSliceFlag{Name: "only", Usage: "leave all but the automations whose keys match `PATTERN` as they are, such as growth/* or growth/...; " +
+			"may be given several times"},
 		&cli.StringSliceFlag{Name: "replace", Usage: "write the automation with this `KEY` again, changed or not; may be given several times"},
 		&cli.BoolFlag{Name: "replace-secrets", Usage: "store every secret again, changed or not"},
 	}
@@ -132,6 +139,7 @@ func planOptions(c *cli.Context) sync.PlanOptions {
 // plan compares the project with the target.
 func (s *session) plan(ctx context.Context, options sync.PlanOptions) (*sync.Plan, error) {
 	options.Calls, options.KeepOrphans, options.NoSecrets = s.calls(), !s.target.Prune, s.noSecrets != ""
+	options.Only = s.only
 	if options.Tries == 0 {
 		options.Tries = planTries
 	}

@@ -23,6 +23,10 @@ func (t *terminal) showPlan(p *sync.Plan) {
 	if p.Product != "" {
 		t.printf("%s\n", t.faint(fmt.Sprintf("%s is %s.", diagnostic.Printable(p.Target), diagnostic.Printable(p.Product))))
 	}
+	if len(p.Only) > 0 {
+		t.printf("%s\n", t.faint(fmt.Sprintf("Only %s; left as they are on %s: %s.", diagnostic.Printable(strings.Join(p.Only, ", ")),
+			diagnostic.Printable(p.Target), diagnostic.Plural(p.LeftOut, "automation"))))
+	}
 	for _, key := range p.Orphaned {
 		t.printf("%s is gone from the code and stays on %s, which does not prune.\n", diagnostic.Printable(key), diagnostic.Printable(p.Target))
 	}
