@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -51,19 +48,14 @@ func planCommand(t *terminal) *cli.Command {
 				return err
 			}
 			defer s.platform.Close()
-			plan, err := s.plan(c.Context, planOptions(c))
+			plan, err := s.plan(c.Context)
 			if err != nil {
 				return err
 			}
 			if format == "json" {
-				var b bytes.Buffer
-				e := json.NewEncoder(&b)
-				e.SetEscapeHTML(false)
-				e.SetIndent("", "  ")
-				if err := e.Encode(plan); err != nil {
+				if err := t.printJSON(plan); err != nil {
 					return err
 				}
-				t.printf("%s", diagnostic.EscapeJSON(b.Bytes()))
 			} else {
 				t.showPlan(plan)
 				if plan.SecretsUnknown {
