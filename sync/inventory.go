@@ -54,11 +54,18 @@ func Inventory(ctx context.Context, p Platform, in Desired, only Selection, call
 	if err != nil {
 		return nil, err
 	}
+	if err := in.Moves.circle(); err != nil {
+		return nil, err
+	}
 	seen, err := survey(ctx, p, in, nil, calls.withDefaults())
 	if err != nil {
 		return nil, err
 	}
-	own, err := (&Plan{Target: in.Target}).restrict(only, in, seen.own)
+	moved, err := in.Moves.apply(seen.own, desired, only, in.Target)
+	if err != nil {
+		moved = seen.own // a plan says what is wrong; this says what is there
+	}
+	own, err := (&Plan{Target: in.Target}).restrict(only, in, moved)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +85,7 @@ func Inventory(ctx context.Context, p Platform, in Desired, only Selection, call
 				e.Reason = Duplicate
 			case !wanted:
 				e.Reason = Removed
-			case s.Marker.Project != in.Project:
+			case s.Marker.Project != in.Project || s.Marker.Key != key:
 				e.Reason = Moved
 			default:
 				e.Reason = updateReason(want.Hash(), s)

@@ -109,7 +109,7 @@ func (t *terminal) openEmpty(c *cli.Context) (*session, error) {
 		return nil, err
 	}
 	return &session{
-		desired: sync.Desired{Project: project.Name, Target: name, Former: project.Moved.Project},
+		desired: sync.Desired{Project: project.Name, Target: name, Former: project.Moved.Project()},
 		target:  target, platform: platform,
 	}, nil
 }

@@ -65,7 +65,7 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 		return nil, err
 	}
 	desired := sync.Desired{
-		Project: project.Name, Target: name, Automations: result.Document.Automations, Former: project.Moved.Project,
+		Project: project.Name, Target: name, Automations: result.Document.Automations, Former: project.Moved.Project(), Moves: project.Moved.Keys(), Elsewhere: result.Elsewhere,
 	}.Selected(only)
 	uses := sync.SecretUses(desired.Automations)
 	noSecrets := ""
