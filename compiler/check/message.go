@@ -40,6 +40,8 @@ type Message struct {
 	Sources map[string]config.Source
 	// Sourceless says that the message needs a source, and the project has none.
 	Sourceless bool
+	// Targets are the names of the project's targets.
+	Targets []string
 	// Plan is the project's tracking plan, nil if it has none.
 	Plan *config.TrackingPlan
 
@@ -112,6 +114,7 @@ var checks = []func(*Message) findings{
 	(*Message).checkSize,         // of the payload
 	(*Message).checkPlan,         // says nothing of values that have an error
 	(*Message).checkEventName,    // of a track call
+	(*Message).checkOnly,         // the names of targets
 	(*Message).checkPersonalData, // says nothing of values that have a finding
 	(*Message).checkSource,       // learns the source, and the URL that it gives
 	(*Message).checkURL,          // that the author gave

@@ -325,7 +325,7 @@ func (e *Evaluation) message(value any, dir, name string) *check.Message {
 	return &check.Message{
 		Checker: check.Checker{Catalog: e.Project.Catalog, Gaps: e.Project.Gaps},
 		Decoded: value, Key: finding.KeyOf(dir, name), At: finding.Path{"automations", name},
-		Sources: e.Project.SourcesOf(e.Target),
-		Plan:    e.Project.Plan, Triggers: e.Project.Triggers,
+		Sources: e.Project.SourcesOf(e.Target), Targets: finding.SortedKeys(e.Project.Targets),
+		Plan: e.Project.Plan, Triggers: e.Project.Triggers,
 	}
 }

@@ -58,11 +58,7 @@ func checkProject(c *check.Checker, raw, described map[string]any) {
 	if name, ok := raw["defaultTarget"].(string); ok {
 		refer(name, targets, "target", finding.Path{"defaultTarget"}, finding.AtValue)
 	}
-	if former, ok := object(raw, "moved")["project"].(string); ok && former == raw["project"] {
-		w := c.Report("invalid-value", finding.Path{"moved", "project"}, finding.AtValue,
-			"%q is the project's name now, not a former one", former)
-		w.Help = "write the name that the project had before, or leave it out"
-	}
+	checkMoved(c, raw)
 	for _, name := range finding.SortedKeys(sources) {
 		checkBase(c, sources[name], "endpoint", finding.Path{"sources", name})
 	}
