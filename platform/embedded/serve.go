@@ -30,6 +30,7 @@ type ServeOptions struct {
 	// be reached there.
 	Ready    func(addr string)
 	Delivery DeliveryOptions
+	Limits   Limits
 }
 
 // ErrNoToken is the cause of Serve's refusal to let others than this machine
@@ -61,6 +62,8 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	store.limits = o.Limits.withDefaults()
+	store.metrics.ofProcess()
 	d := newDispatcher(store, o.Delivery, logger)
 	defer d.Close()
 
@@ -85,6 +88,8 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 	d.Start()
+	j := startJanitor(store, logger)
+	defer j.Close()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	if o.Ready != nil {
