@@ -66,6 +66,17 @@ func (p *Platform) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery,
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit
 	}
+	var all []Delivery
+	err := p.EachDelivery(ctx, q, func(d Delivery) { all = append(all, d) })
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// EachDelivery calls a function with each delivery, newest first, reading them page by
+// page. A Limit of 0 is none.
+func (p *Platform) EachDelivery(ctx context.Context, q DeliveryQuery, each func(Delivery)) error {
 	query := url.Values{}
 	for name, value := range map[string]string{"project": q.Project, "key": q.Key, "occurrence": q.Occurrence, "status": string(q.Status)} {
 		if value != "" {
@@ -75,9 +86,12 @@ func (p *Platform) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery,
 	if !q.Since.IsZero() {
 		query.Set("since", q.Since.UTC().Format(time.RFC3339Nano))
 	}
-	var all []Delivery
-	for {
-		query.Set("limit", fmt.Sprint(min(pageLimit, q.Limit-len(all))))
+	for seen := 0; ; {
+		size := pageLimit
+		if q.Limit > 0 {
+			size = min(size, q.Limit-seen)
+		}
+		query.Set("limit", fmt.Sprint(size))
 		var page deliveryPage
 		err := p.retry(ctx, func() error {
 			page = deliveryPage{}
@@ -85,14 +99,17 @@ func (p *Platform) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery,
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		all = append(all, page.Deliveries...)
-		if page.NextCursor == "" || len(all) >= q.Limit {
-			return all, nil
+		for _, d := range page.Deliveries {
+			each(d)
+		}
+		seen += len(page.Deliveries)
+		if page.NextCursor == "" || q.Limit > 0 && seen >= q.Limit {
+			return nil
 		}
 		if page.NextCursor == query.Get("cursor") {
-			return nil, p.strange("the list of deliveries does not end")
+			return p.strange("the list of deliveries does not end")
 		}
 		query.Set("cursor", page.NextCursor)
 	}
