@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -20,15 +17,21 @@ Without the values of secrets, plan shows all but whether one of them would be
 rotated: with --no-secrets, and also where none of the automations' secrets is in
 the environment. A pull request from a fork has none.
 
+Patterns restrict the plan to some folders of the project, and --only to some
+automations by their keys. All others stay as they are, in the code and on the
+target, and no secret is deleted.
+
 EXAMPLES:
    segue plan
+   segue plan ./growth/...
+   segue plan --only growth/account-activated
    segue plan --target local --detailed-exitcode
    segue plan --format json
    segue plan --no-secrets`
 
 func planCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "plan", Usage: "print what apply would change", Description: planHelp,
+		Name: "plan", Usage: "print what apply would change", Description: planHelp, ArgsUsage: "[PATTERN...]",
 		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
 			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
@@ -36,9 +39,6 @@ func planCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
 			format := c.String("format")
 			if err := oneOfFormats(format, "text", "json"); err != nil {
 				return err
@@ -48,19 +48,14 @@ func planCommand(t *terminal) *cli.Command {
 				return err
 			}
 			defer s.platform.Close()
-			plan, err := s.plan(c.Context, planOptions(c))
+			plan, err := s.plan(c.Context)
 			if err != nil {
 				return err
 			}
 			if format == "json" {
-				var b bytes.Buffer
-				e := json.NewEncoder(&b)
-				e.SetEscapeHTML(false)
-				e.SetIndent("", "  ")
-				if err := e.Encode(plan); err != nil {
+				if err := t.printJSON(plan); err != nil {
 					return err
 				}
-				t.printf("%s", diagnostic.EscapeJSON(b.Bytes()))
 			} else {
 				t.showPlan(plan)
 				if plan.SecretsUnknown {

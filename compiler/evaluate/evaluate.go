@@ -335,6 +335,6 @@ func (e *Evaluation) message(value any, dir, name string) message.Unchecked {
 	return message.Unchecked{
 		Decoded: value, Key: finding.KeyOf(dir, name), At: finding.Path{"automations", name},
 		Catalog: e.Project.Catalog, Gaps: e.Project.Gaps, Sources: e.Project.SourcesOf(e.Target),
-		Plan: e.Project.Plan, Triggers: e.Project.Triggers,
+		Targets: finding.SortedKeys(e.Project.Targets), Plan: e.Project.Plan, Triggers: e.Project.Triggers,
 	}
 }

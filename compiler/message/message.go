@@ -38,6 +38,8 @@ type Unchecked struct {
 	Triggers config.TriggerNames
 	// Sources are those of the project as the target sees them.
 	Sources map[string]config.Source
+	// Targets are the names of the project's targets.
+	Targets []string
 	// Plan is the project's tracking plan, nil if it has none.
 	Plan *config.TrackingPlan
 	// Gaps is what is not known of the project, nil if all is.
@@ -87,6 +89,7 @@ var checks = []func(*Checked) findings{
 	(*Checked).checkSize,         // of the payload
 	(*Checked).checkPlan,         // says nothing of values that have an error
 	(*Checked).checkEventName,    // of a track call
+	(*Checked).checkOnly,         // the names of targets
 	(*Checked).checkPersonalData, // says nothing of values that have a finding
 	(*Checked).checkSource,       // learns the source, and the URL that it gives
 	(*Checked).checkURL,          // that the author gave

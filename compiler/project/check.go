@@ -35,12 +35,7 @@ func checkProject(raw, described map[string]any) (found []finding.Finding) {
 	if name, ok := raw["defaultTarget"].(string); ok {
 		found = append(found, checkName(name, targets, "target", finding.Path{"defaultTarget"}, finding.AtValue)...)
 	}
-	if former, ok := objectIn(raw, "moved")["project"].(string); ok && former == raw["project"] {
-		w := finding.Newf("invalid-value", finding.Path{"moved", "project"}, finding.AtValue,
-			"%q is the project's name now, not a former one", former)
-		w.Help = "write the name that the project had before, or leave it out"
-		found = append(found, w)
-	}
+	found = append(found, checkMoved(raw)...)
 	for _, name := range finding.SortedKeys(sources) {
 		found = append(found, checkBase(sources[name], "endpoint", finding.Path{"sources", name})...)
 	}
