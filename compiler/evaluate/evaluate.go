@@ -16,10 +16,10 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -46,7 +46,8 @@ func matching(dirs, patterns []string) ([]string, error) {
 			}
 		}
 		if len(out) == n {
-			return nil, fmt.Errorf("no package matches %q; a pattern is a folder of the project, such as growth, or ./growth/... with those below", pattern)
+			return nil, fmt.Errorf("no package matches %q; a pattern is a folder of the project, such as growth, "+
+				"or ./growth/... with those below", pattern)
 		}
 	}
 	slices.Sort(out)
@@ -74,7 +75,9 @@ type Evaluation struct {
 }
 
 // New prepares the evaluation of the packages that patterns name.
-func New(disk *workspace.Disk, settings *config.Project, target string, patterns []string, tests *TestRun) (*Evaluation, error) {
+func New(
+	disk *workspace.Disk, settings *config.Project, target string, patterns []string, tests *TestRun,
+) (*Evaluation, error) {
 	loader := workspace.NewLoader(disk, schema.Files())
 	loader.Tests = tests != nil
 	all, err := loader.PackageDirs()
@@ -100,7 +103,9 @@ func (e *Evaluation) Explainer() *resolve.Reader {
 
 // Chunk evaluates the packages of some folders in a context of their own. each is
 // called for every folder, with a function that evaluates it.
-func (e *Evaluation) Chunk(ctx context.Context, dirs []string, each func(i int, f func() ([]Package, error)) error) error {
+func (e *Evaluation) Chunk(
+	ctx context.Context, dirs []string, each func(i int, f func() ([]Package, error)) error,
+) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -135,7 +140,9 @@ func (e *Evaluation) Chunk(ctx context.Context, dirs []string, each func(i int, 
 }
 
 // folder evaluates what was loaded of a folder.
-func (e *Evaluation) folder(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (Package, error) {
+func (e *Evaluation) folder(
+	ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema,
+) (Package, error) {
 	dir := e.Loader.Relative(inst.Dir)
 	p := Package{Dir: dir}
 	var found diagnostic.List
@@ -180,7 +187,7 @@ type candidate struct {
 	pkg      string
 	found    []finding.Finding // of the checks
 	failure  error             // of CUE
-	facts    check.Facts       // if it is emitted
+	facts    message.Facts     // if it is emitted
 	position token.Pos
 	bytes    bool // there may be bytes in it
 	// sourceless says that it needs a source, and the project has none.
@@ -189,7 +196,9 @@ type candidate struct {
 
 // pkg evaluates one package. The quick way is for packages without findings;
 // the others are explained.
-func (e *Evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (Package, error) {
+func (e *Evaluation) pkg(
+	ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema,
+) (Package, error) {
 	failure := files.Failure(inst)
 	dir := e.Loader.Relative(inst.Dir)
 	out := Package{Dir: dir, Name: inst.PkgName}
@@ -235,7 +244,8 @@ func (e *Evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 					return out, err
 				}
 				if a != nil {
-					out.Automations = append(out.Automations, Compiled{Automation: *a, Name: name, Place: placeOf(e.Loader, c.position), Facts: c.facts})
+					out.Automations = append(out.Automations, Compiled{Automation: *a, Name: name,
+						Place: placeOf(e.Loader, c.position), Facts: c.facts})
 				}
 				if t != nil {
 					tested = append(tested, t)
@@ -273,7 +283,8 @@ func (e *Evaluation) misspeltAutomations(inst *build.Instance) Findings {
 					Help:    "write automations: without " + field.Constraint.String()}))
 				continue
 			}
-			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || finding.Nearest(label, []string{"automations"}) == "" {
+			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") ||
+				finding.Nearest(label, []string{"automations"}) == "" {
 				continue
 			}
 			out = append(out, finding.Diagnose("unknown-field", diagnostic.Diagnostic{File: e.Loader.Relative(f.Filename),
@@ -299,8 +310,7 @@ func (e *Evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 	if c.bytes {
 		raw = withBytes(v, raw)
 	}
-	m := e.message(raw, dir, name)
-	m.Check(true)
+	m := e.message(raw, dir, name).Check(true)
 	c.found = m.Found
 	for i := range c.found {
 		f := &c.found[i]
@@ -321,11 +331,10 @@ func (e *Evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 }
 
 // message prepares an automation for its checks.
-func (e *Evaluation) message(value any, dir, name string) *check.Message {
-	return &check.Message{
-		Checker: check.Checker{Catalog: e.Project.Catalog, Gaps: e.Project.Gaps},
+func (e *Evaluation) message(value any, dir, name string) message.Unchecked {
+	return message.Unchecked{
 		Decoded: value, Key: finding.KeyOf(dir, name), At: finding.Path{"automations", name},
-		Sources: e.Project.SourcesOf(e.Target), Targets: finding.SortedKeys(e.Project.Targets),
-		Plan: e.Project.Plan, Triggers: e.Project.Triggers,
+		Catalog: e.Project.Catalog, Gaps: e.Project.Gaps, Sources: e.Project.SourcesOf(e.Target),
+		Targets: finding.SortedKeys(e.Project.Targets), Plan: e.Project.Plan, Triggers: e.Project.Triggers,
 	}
 }

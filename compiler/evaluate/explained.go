@@ -85,9 +85,8 @@ func (e *Evaluation) explainAutomations(p *explain.Evaluated, known map[string]c
 		if raw.Value == (shape.Broken{}) {
 			return raw.Found
 		}
-		c := &check.Checker{}
-		c.WrongType(raw.Value, &shape.Shape{Kind: shape.Struct}, at)
-		return append(raw.Found, p.Index.PlaceAll(c.Found, "", automations.Pos())...)
+		w := check.Rules{}.WrongType(raw.Value, &shape.Shape{Kind: shape.Struct}, at)
+		return append(raw.Found, p.Index.Place(w, automations.Pos()))
 	}
 	found := p.OpenAutomations()
 	h := p.Heritage()
@@ -114,16 +113,16 @@ func (e *Evaluation) explainAutomation(p *explain.Evaluated, v cue.Value, name s
 	raw := p.Raw(v, at, false)
 	m := e.message(raw.Value, p.Dir, name)
 	m.Undetermined, m.Partial = p.Undetermined(at), raw.Partial
-	m.Check(false)
-	for i := range m.Found {
-		f := &m.Found[i]
+	checked := m.Check(false).Found
+	for i := range checked {
+		f := &checked[i]
 		f.Position = raw.Positions[f.At.String()]
 		if inner := v.LookupPath(source.Selectors(f.At[len(at):])); inner.Exists() {
 			f.Origin = source.OriginOf(inner)
 		}
 	}
 	// An argument without its # is not a field of an automation either.
-	checked := slices.DeleteFunc(m.Found, func(f finding.Finding) bool {
+	checked = slices.DeleteFunc(checked, func(f finding.Finding) bool {
 		return f.Code == "unknown-field" && slices.ContainsFunc(raw.Found, func(d diagnostic.Diagnostic) bool {
 			return d.Code == f.Code && d.Path == f.At.String()
 		})
@@ -165,11 +164,11 @@ func (e *Evaluation) explainDefinitions(p *explain.Evaluated) (found diagnostic.
 		raw := p.Raw(v, at, true)
 		m := e.message(raw.Value, p.Dir, name)
 		m.At, m.Partial = at, raw.Partial
-		m.CheckDraft()
-		for i := range m.Found {
-			m.Found[i].Position = raw.Positions[m.Found[i].At.String()]
+		checked := m.CheckDraft()
+		for i := range checked {
+			checked[i].Position = raw.Positions[checked[i].At.String()]
 		}
-		found = append(append(found, raw.Found...), p.Index.PlaceAll(m.Found, "", v.Pos())...)
+		found = append(append(found, raw.Found...), p.Index.PlaceAll(checked, "", v.Pos())...)
 	}
 	return found
 }

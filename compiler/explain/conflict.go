@@ -106,7 +106,7 @@ func (p *Evaluated) mustBe(f *finding.Finding, args []any, given mention) {
 		return
 	}
 	f.Recode("invalid-value")
-	f.Message = fmt.Sprintf("%s must be %s, got %s", f.At.Name(), want, got)
+	f.Message = fmt.Sprintf("%s must be %s, got %s", f.At.Subject(), want, got)
 	f.Help = "write " + want + ", or remove the field"
 	if plain := strings.Trim(want, `"`); finding.Nearest(strings.Trim(got, `"`), []string{plain}) != "" {
 		f.Suggestion, f.Help = plain, finding.DidYouMean(want)

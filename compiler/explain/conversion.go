@@ -5,8 +5,8 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
 
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
@@ -145,7 +145,7 @@ func (c *Conversion) structure(v cue.Value, at finding.Path) (any, diagnostic.Li
 	var found diagnostic.List
 	for fields.Next() {
 		s := fields.Selector()
-		if check.IsExpectation(at.With(s.Unquoted())) {
+		if message.IsExpectation(at.With(s.Unquoted())) {
 			m[s.Unquoted()] = shape.Broken{}
 		} else if s.IsString() && s.ConstraintType() == 0 {
 			value, more := c.Value(fields.Value(), at.With(s.Unquoted()))

@@ -189,13 +189,13 @@ func (p *Evaluated) alternatives(options []string, list []cueerrors.Error, at fi
 		}
 	}
 	f := finding.New("invalid-value", at, finding.AtValue,
-		at.Name()+" is none of the values that are allowed here", "write one of those")
+		at.Subject()+" is none of the values that are allowed here", "write one of those")
 	if given != "" && len(allowed) > 0 {
 		for i, a := range allowed {
 			allowed[i] = valueWords(a)
 		}
 		slices.Sort(allowed)
-		f.Message = fmt.Sprintf("%s must be %s, got %s", at.Name(), finding.OneOf(slices.Compact(allowed)), given)
+		f.Message = fmt.Sprintf("%s must be %s, got %s", at.Subject(), finding.OneOf(slices.Compact(allowed)), given)
 		if near := finding.Nearest(given, allowed); near != "" {
 			f.Suggestion, f.Help = strings.Trim(near, `"`), finding.DidYouMean(near)
 			if strings.HasPrefix(near, `"`) {

@@ -38,7 +38,7 @@ func (c *Conversion) refersToItself(v cue.Value, at finding.Path) (found diagnos
 			c.circular[value] = whole
 		}
 		f := finding.New("cycle", at, finding.AtValue,
-			at.Name()+" refers to itself", "break the circle: let one of the values in it stand for itself")
+			at.Subject()+" refers to itself", "break the circle: let one of the values in it stand for itself")
 		var fix *diagnostic.Fix
 		placeholder := automation.Reference{Name: id.Name}.String()
 		if around, ok := c.Index.Interpolated(id); ok && resolve.RefersTo(id, s.Field) {

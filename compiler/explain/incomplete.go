@@ -66,16 +66,16 @@ func (p *Evaluated) waits(at finding.Path) bool {
 
 // incomplete reports a value that says what it may be but not what it is.
 func (c *Conversion) incomplete(v cue.Value, at finding.Path) diagnostic.List {
-	f := finding.New("missing-value", at, finding.AtValue, at.Name()+" has no value: "+typeName(v)+" is needed",
+	f := finding.New("missing-value", at, finding.AtValue, at.Subject()+" has no value: "+typeName(v)+" is needed",
 		"give it a value")
 	if options := alternativesOf(v); len(options) > 0 {
-		f.Message, f.Help = at.Name()+" has no value: it may be "+finding.OneOf(options), "choose one of them"
+		f.Message, f.Help = at.Subject()+" has no value: it may be "+finding.OneOf(options), "choose one of them"
 	}
 	sites := c.Index.Sites(at)
 	for _, s := range sites {
 		if option := markedDefault(s.Value); option != nil && c.Index.SourceOf(s.Value.Pos()) != nil {
 			text := c.Index.SourceOf(option.Pos()).Covered(c.Index.NodeRange(option))
-			f.Message = at.Name() + " has two defaults, this one and that of the schema, so that neither counts"
+			f.Message = at.Subject() + " has two defaults, this one and that of the schema, so that neither counts"
 			f.Help = "write " + finding.Selector(at[len(at)-1].(string)).String() + ": " + text
 			f.Position, f.Exact = s.Value.Pos(), true
 			return diagnostic.List{c.Index.Place(f, s.Value.Pos())}
@@ -105,7 +105,7 @@ func typeWithoutQuotes(f *finding.Finding, sites []source.Site) {
 	for _, s := range sites {
 		if id, ok := s.Value.(*ast.Ident); ok && source.Predeclared(id.Name) {
 			f.Recode("wrong-type")
-			f.Message = f.At.Name() + " must be a text, got " + id.Name + " without quotes"
+			f.Message = f.At.Subject() + " must be a text, got " + id.Name + " without quotes"
 			f.Suggestion = strconv.Quote(strings.TrimPrefix(id.Name, "__"))
 			if id.Name == "bool" {
 				f.Suggestion = `"boolean"`
@@ -177,7 +177,7 @@ func (c *Conversion) missingArgument(
 		f.Message = "the definition has no argument " + near
 		f.Recode("unknown-field")
 		f.Repair = &finding.Repair{How: finding.RenameField, Text: id.Name}
-	} else if bare != "" && !slices.ContainsFunc(finding.SortedKeys(check.CallShapes()),
+	} else if bare != "" && !slices.ContainsFunc(finding.SortedKeys(shape.Calls()),
 		func(call string) bool { return check.AutomationField(call, bare) }) {
 		f.At, f.Suggestion, f.Help = whole.With(bare), id.Name, finding.DidYouMean(id.Name)
 		f.Message = "an automation has no field " + strconv.Quote(bare)

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -143,7 +142,7 @@ var translations = []struct {
 	}},
 	{"incompatible ", func(name string, args []string) wording {
 		return wording{code: "conflicting-values",
-			message: fmt.Sprintf("%s must be %s and %s, which nothing can be", cmp.Or(name, "the value"),
+			message: fmt.Sprintf("%s must be %s and %s, which nothing can be", name,
 				boundWords(args[0]), boundWords(args[1])), help: "correct one of them", byPosition: true}
 	}},
 	{"reference", func(_ string, args []string) wording {
@@ -167,7 +166,7 @@ func (p *Evaluated) translate(e cueerrors.Error, at finding.Path) wording {
 	for _, t := range translations {
 		if part, anywhere := strings.CutPrefix(t.format, "…"); anywhere && strings.Contains(format, part) ||
 			strings.HasPrefix(format, t.format) {
-			return t.word(at.Name(), args)
+			return t.word(at.Subject(), args)
 		}
 	}
 	return wording{code: "cue", message: Shown(source.PlainMessage(e)), help: "correct it; cue vet says more",

@@ -42,17 +42,17 @@ func readPlatforms(p *explain.Evaluated, accepted bool) (out descriptions) {
 	conversion := p.Convert(false)
 	raw, found := platformOutline(conversion, v, at)
 	out.found = found
-	c := &check.Checker{}
-	c.Value(raw, &shape.Shape{Kind: shape.Struct, Rest: shape.Of("platform.#Platform")}, at)
+	checked := check.Rules{}.Value(raw, &shape.Shape{Kind: shape.Struct, Rest: shape.Of("platform.#Platform")}, at)
 	out.outline, _ = raw.(map[string]any)
 	for _, name := range finding.SortedKeys(out.outline) {
 		if slices.Contains(config.PlatformKinds, name) {
-			w := c.Report("invalid-value", at.With(name), finding.AtLabel,
+			w := finding.Newf("invalid-value", at.With(name), finding.AtLabel,
 				"%s is a platform that segue knows by itself: it can't be described", name)
 			w.Help = "give the description another name"
+			checked = append(checked, w)
 		}
 	}
-	for _, f := range c.Found {
+	for _, f := range checked {
 		out.found = append(out.found, placeDescribed(p, f, conversion.Positions[f.At.String()]))
 	}
 	if out.found.HasErrors() || !accepted {
@@ -356,40 +356,43 @@ func automationPart(e ast.Expr) *shape.Shape {
 }
 
 // checkPlatform checks the platform of a target, and what the target has for it.
-func checkPlatform(c *check.Checker, target, described map[string]any, at finding.Path) {
+func checkPlatform(target, described map[string]any, at finding.Path) (found []finding.Finding) {
 	kind, ok := target["platform"].(string)
 	if !ok || strings.TrimSpace(kind) == "" {
-		return // its shape says so
+		return nil // its shape says so
 	}
 	description, own := described[kind].(map[string]any)
 	if !own && !slices.Contains(config.PlatformKinds, kind) {
 		known := append(finding.SortedKeys(described), config.PlatformKinds...)
-		w := c.Report("unknown-platform", at.With("platform"), finding.AtValue, "there is no platform %q", kind)
+		w := finding.Newf("unknown-platform", at.With("platform"), finding.AtValue, "there is no platform %q", kind)
 		w.Help = "segue knows " + finding.OneOf(known) + "; describe another one under platforms"
 		if near := finding.Nearest(kind, known); near != "" {
 			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(strconv.Quote(near)), finding.Quoted(near)
 		}
-		return
+		return []finding.Finding{w}
 	}
 	has := func(field string) bool { _, ok := target[field]; return ok }
 	misplaced := func(field, help string) {
 		if has(field) {
-			w := c.Report("unknown-field", at.With(field), finding.AtLabel,
+			w := finding.Newf("unknown-field", at.With(field), finding.AtLabel,
 				"a target on the platform %s has no field %q", kind, field)
 			w.Help = help
+			found = append(found, w)
 		}
 	}
 	conflict := func(one, other, help string) {
-		w := c.Report("conflicting-fields", at, finding.AtLabel, "%s has %s and %s: it takes only one of them", at,
+		w := finding.Newf("conflicting-fields", at, finding.AtLabel, "%s has %s and %s: it takes only one of them", at,
 			one, other)
 		w.Help = help
+		found = append(found, w)
 	}
 	missing := func(field, help string) {
 		if misspelt(target, field) {
 			return // it is there, under another name, which is a finding already
 		}
-		w := c.Report("missing-field", at, finding.AtLabel, "%s is missing", at.With(field))
+		w := finding.Newf("missing-field", at, finding.AtLabel, "%s is missing", at.With(field))
 		w.Help = help
+		found = append(found, w)
 	}
 	// The user and the password are one mistake where neither is wanted.
 	user := "username"
@@ -405,7 +408,7 @@ func checkPlatform(c *check.Checker, target, described map[string]any, at findin
 		case has("url") && !has("token") && !has(user):
 			missing("token", "add token: secret: NAME, the secret that holds the platform's bearer token")
 		}
-		return
+		return found
 	}
 	misplaced("data", "remove it: only the embedded platform runs within segue")
 	if !has("url") {
@@ -419,7 +422,8 @@ func checkPlatform(c *check.Checker, target, described map[string]any, at findin
 	case config.NodeRED:
 		// It is the one that logs in.
 	default:
-		misplaced(user, "its credential is called token or apiKey; a user name for it stands in the description, as auth: basic: NAME")
+		misplaced(user, "its credential is called token or apiKey; a user name for it stands in the description, "+
+			"as auth: basic: NAME")
 	}
 	switch {
 	case has("token") && has("apiKey"):
@@ -438,8 +442,10 @@ func checkPlatform(c *check.Checker, target, described map[string]any, at findin
 	case kind == config.NodeRED && has("password") && !has("username"):
 		missing("username", "add username: the name of the user whose password it is")
 	case own && !free && !has("token") && !has("apiKey") && !has(user):
-		missing("token", "add token: secret: NAME, or apiKey: secret: NAME; a platform without either has auth: none: true in its description")
+		missing("token", "add token: secret: NAME, or apiKey: secret: NAME; "+
+			"a platform without either has auth: none: true in its description")
 	}
+	return found
 }
 
 // misspelt reports whether a target has a field that is probably meant to be

@@ -38,7 +38,9 @@ const defaultData = ".segue/platform.db"
 // told of it, so that its packages can be checked; nil if that is nothing. The guard,
 // unless it is nil, is asked before the file is evaluated: it returns a finding if that
 // is not to be done.
-func Open(ctx context.Context, disk *workspace.Disk, guard func() (*diagnostic.Diagnostic, error)) (*config.Project, diagnostic.List, error) {
+func Open(
+	ctx context.Context, disk *workspace.Disk, guard func() (*diagnostic.Diagnostic, error),
+) (*config.Project, diagnostic.List, error) {
 	if !disk.Exists(config.ProjectFile) {
 		if _, err := disk.Root.Lstat(config.ProjectFile); !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, err
@@ -207,10 +209,9 @@ func explainProject(
 	parts = openParts{plan: plan, platforms: described.platforms, raw: raw}
 	found = slices.Concat(p.Found, clause, given.Found, planFound, described.found)
 	if raw != nil {
-		c := &check.Checker{Partial: given.Partial}
-		c.Value(raw, shape.Of("project.#Project"), nil)
-		checkProject(c, raw, described.outline)
-		found = append(found, p.Index.PlaceAll(finding.WithoutEchoes(c.Found), "", token.NoPos)...)
+		checked := check.Rules{Partial: given.Partial}.Value(raw, shape.Of("project.#Project"), nil)
+		checked = finding.WithoutEchoes(append(checked, checkProject(raw, described.outline)...))
+		found = append(found, p.Index.PlaceAll(checked, "", token.NoPos)...)
 	}
 	if failure != nil && !found.HasErrors() {
 		found = append(found, p.Errors(failure)...)

@@ -99,9 +99,8 @@ func readTrackingPlan(p *explain.Evaluated) (*config.TrackingPlan, diagnostic.Li
 	r.plan.Judge = r.judge
 	at := finding.Path{explain.PlanField}
 	outline, found := planOutline(p.Convert(false), v, at)
-	c := &check.Checker{}
-	c.Value(outline, shape.Of("project.#TrackingPlan"), at)
-	r.found = append(found, p.Index.PlaceAll(c.Found, "", token.NoPos)...)
+	checked := check.Rules{}.Value(outline, shape.Of("project.#TrackingPlan"), at)
+	r.found = append(found, p.Index.PlaceAll(checked, "", token.NoPos)...)
 	if r.found.HasErrors() {
 		return nil, r.found
 	}

@@ -114,7 +114,9 @@ func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
 	label, _ := source.FieldLabel(f)
 	r.refused = true
 	if !r.IsProjectFile && finding.Nearest(label, []string{"automations"}) != "" {
-		d := r.report("unknown-field", f.Label, "the field "+label+" has the name of an import, and automations stand under automations", finding.DidYouMean("automations"))
+		d := r.report("unknown-field", f.Label,
+			"the field "+label+" has the name of an import, and automations stand under automations",
+			finding.DidYouMean("automations"))
 		d.Suggestion = "automations"
 		if _, plain := f.Label.(*ast.Ident); plain {
 			r.fix(d, f.Label, "automations")

@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"encoding/json"
@@ -81,7 +81,7 @@ func KindOf(v any) JSONKind {
 }
 
 // Facts collects what an automation without errors is compared by.
-func (m *Message) Facts() Facts {
+func (m *Checked) Facts() Facts {
 	f := Facts{Targets: m.only(), Call: m.Call, Pending: m.pending}
 	block := MessageBlock(m.Call)
 	if block == "" {

@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"slices"
@@ -7,7 +7,7 @@ import (
 )
 
 // only returns the targets that the automation is for, nil for all.
-func (m *Message) only() []string {
+func (m *Checked) only() []string {
 	only, _ := m.Raw["only"].(map[string]any)
 	list, _ := only["targets"].([]any)
 	var names []string
@@ -20,13 +20,13 @@ func (m *Message) only() []string {
 }
 
 // checkOnly finds targets that segue.cue does not have.
-func (m *Message) checkOnly() findings {
-	var found findings
+func (m *Checked) checkOnly() (found findings) {
 	for i, name := range m.only() {
 		if name == "" || slices.Contains(m.Targets, name) || m.Gaps != nil {
 			continue
 		}
-		w := report("unknown-target", m.At.With("only", "targets", i), finding.AtValue, "segue.cue has no target %q", name)
+		at := m.At.With("only", "targets", i)
+		w := finding.Newf("unknown-target", at, finding.AtValue, "segue.cue has no target %q", name)
 		w.Help = "add it under targets"
 		if near := finding.Nearest(name, m.Targets); near != "" {
 			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near), finding.Quoted(near)
