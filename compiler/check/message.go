@@ -3,7 +3,6 @@ package check
 import (
 	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -87,20 +86,6 @@ func withoutPayload(s *shape.Shape) *shape.Shape {
 	open.Fields["payload"] = &payload
 	return &open
 }
-
-// EventShapes are the shapes of the semantic events by the name of the event.
-var EventShapes = sync.OnceValue(func() map[string]*shape.Shape {
-	out := map[string]*shape.Shape{}
-	for name, s := range shape.All() {
-		if !strings.HasPrefix(name, "segment.") || s.Kind != shape.Struct {
-			continue
-		}
-		if event, ok := s.Fields["event"]; ok && len(event.Shape.Consts) == 1 {
-			out[event.Shape.Consts[0]] = s
-		}
-	}
-	return out
-})
 
 // checks are those of an automation whose call is known, in their order. Each gets the
 // automation with all that those before it have learnt and found, and returns its
@@ -271,11 +256,11 @@ func (m *Message) checkFields() (found findings) {
 	return append(found, m.rules(false).structure(raw, s, m.At)...)
 }
 
-var keyPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
+var keyPattern = finding.Pattern(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
 
 // checkKey checks that the key can stand in a URL and in a file's name.
 func (m *Message) checkKey() findings {
-	if keyPattern.MatchString(m.Key) {
+	if keyPattern().MatchString(m.Key) {
 		return nil
 	}
 	w := report("invalid-key", m.At, finding.AtLabel, "%q can't be the key of an automation", m.Key)
@@ -304,7 +289,7 @@ func (m *Message) checkPayload() findings {
 	at, s := m.At.With("payload"), CallShapes()[m.Call][1]
 	fields, _ := m.payload.(map[string]any)
 	event, _ := fields["event"].(string)
-	semantic := EventShapes()[event]
+	semantic := shape.OfEvent(event)
 	switch {
 	case m.Call != "track" || semantic == nil:
 		return m.rules(true).value(m.payload, s, at)
