@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -230,19 +228,6 @@ func (t *terminal) showDelivery(c *cli.Context) error {
 		t.printf("\n")
 		t.showRequest(d.Request.Method, d.Request.URL, d.Request.Headers, nil, []byte(d.Request.Body))
 	}
-	return nil
-}
-
-// printJSON prints a value for programs.
-func (t *terminal) printJSON(v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return err
-	}
-	t.printf("%s", diagnostic.EscapeJSON(b.Bytes()))
 	return nil
 }
 

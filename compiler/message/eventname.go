@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"fmt"
@@ -10,12 +10,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/schema"
 )
 
 // checkEventName warns of a track event whose name does not follow the naming that
 // Segment advises: a noun and a verb in the past, in Title Case. A name that may
 // be fine is left alone, and so is one that the tracking plan has.
-func (m *Message) checkEventName() findings {
+func (m *Checked) checkEventName() findings {
 	payload, _ := m.payload.(map[string]any)
 	name, ok := payload["event"].(string)
 	if m.Call != "track" || !ok || strings.ContainsAny(name, "{}") {
@@ -30,7 +31,7 @@ func (m *Message) checkEventName() findings {
 	if problem == "" {
 		return nil
 	}
-	w := report("event-name", m.At.With("payload", "event"), finding.AtValue, "the event %q %s", name, problem)
+	w := finding.Newf("event-name", m.At.With("payload", "event"), finding.AtValue, "the event %q %s", name, problem)
 	w.Suggestion = better
 	w.Help = `name it by a noun and a verb in the past, as in "Order Completed"`
 	if better != "" {
@@ -55,13 +56,13 @@ func JudgeEvent(name string) (problem, better string) {
 	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII && unicode.IsLetter(r) }) {
 		return "", "" // not English
 	}
-	words := splitWords(name)
+	words := finding.Words(name)
 	lower := make([]string, len(words))
 	for i, w := range words {
 		lower[i] = strings.ToLower(w)
 	}
 	past := slices.ContainsFunc(lower, isPast)
-	title := inTitleCase(name, words, past || len(words) > 1 && pastOf[lower[0]] != "")
+	title := inTitleCase(name, words, past || len(words) > 1 && pastOf()[lower[0]] != "")
 	verb := ""
 	if !past && len(words) > 1 {
 		verb, better = toPast(words, lower)
@@ -85,40 +86,11 @@ func JudgeEvent(name string) (problem, better string) {
 // semanticEvents are the names of Segment's semantic events by their plain form.
 var semanticEvents = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
-	for name := range EventShapes() {
+	for name := range schema.Events() {
 		out[finding.PlainName(name)] = name
 	}
 	return out
 })
-
-// splitWords takes a name apart, whichever way its words are joined: orderPaid,
-// order_paid, "Order Paid". Signs are left out.
-func splitWords(name string) []string {
-	var words []string
-	var word []rune
-	end := func() {
-		if len(word) > 0 {
-			words = append(words, string(word))
-			word = nil
-		}
-	}
-	runes := []rune(name)
-	for i, r := range runes {
-		switch {
-		case !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\'' && r != '’':
-			end()
-			continue
-		case unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || unicode.IsDigit(runes[i-1])):
-			end() // orderPaid
-		case unicode.IsUpper(r) && i > 0 && unicode.IsUpper(runes[i-1]) && i+1 < len(runes) &&
-			unicode.IsLower(runes[i+1]):
-			end() // URLOpened
-		}
-		word = append(word, r)
-	}
-	end()
-	return words
-}
 
 // inTitleCase reports whether a name can pass as Title Case. verbal says that it
 // reads as a name of an event, so that words that are run together are that, and
@@ -191,7 +163,7 @@ func titleCase(words []string) string {
 // certain. No word of the name is in the past.
 func toPast(words, lower []string) (verb, better string) {
 	last := len(words) - 1
-	past, isVerb := pastOf[lower[0]]
+	past, isVerb := pastOf()[lower[0]]
 	switch {
 	case isVerb && (slices.Contains(outcomes, lower[last]) || strings.HasSuffix(lower[last], "ing")):
 		return "", "" // Import Error
@@ -204,7 +176,7 @@ func toPast(words, lower []string) (verb, better string) {
 	case isVerb:
 		return words[0], ""
 	case slices.Contains(onlyVerbs, lower[last]):
-		return words[last], titleCase(append(slices.Clone(words[:last]), pastOf[lower[last]]))
+		return words[last], titleCase(append(slices.Clone(words[:last]), pastOf()[lower[last]]))
 	}
 	return "", ""
 }
@@ -223,7 +195,7 @@ var onlyVerbs = []string{"activate", "add", "approve", "assign", "cancel", "comp
 	"unlock", "unsubscribe", "verify"}
 
 // pastOf is the past participle of the verbs that names of events begin with.
-var pastOf = func() map[string]string {
+var pastOf = sync.OnceValue(func() map[string]string {
 	out := map[string]string{
 		"begin": "begun", "ban": "banned", "book": "booked", "build": "built", "buy": "bought",
 		"cancel": "cancelled", "choose": "chosen", "drag": "dragged", "drop": "dropped", "forget": "forgotten",
@@ -260,14 +232,14 @@ var pastOf = func() map[string]string {
 	}
 	out["show"] = "shown"
 	return out
-}()
+})
 
 // isPast reports whether a word in lower case may be a verb in the past.
 func isPast(word string) bool {
-	if irregularPast[word] {
+	if irregularPast()[word] {
 		return true
 	}
-	return len(word) > 3 && strings.HasSuffix(word, "ed") && !notPast[word]
+	return len(word) > 3 && strings.HasSuffix(word, "ed") && !notPast()[word]
 }
 
 // notPast end in ed and are no verbs in the past.
@@ -288,10 +260,13 @@ var irregularPast = wordSet(`arisen arose ate awoke awoken beaten became become 
 	undertaken undid undone unread unseen unsent upheld upset went won woken wore worn wound woven withdrawn
 	withdrew withheld written wrote`)
 
-func wordSet(words string) map[string]bool {
-	out := map[string]bool{}
-	for _, w := range strings.Fields(words) {
-		out[w] = true
-	}
-	return out
+// wordSet makes a set of words when it is first asked for.
+func wordSet(words string) func() map[string]bool {
+	return sync.OnceValue(func() map[string]bool {
+		out := map[string]bool{}
+		for _, w := range strings.Fields(words) {
+			out[w] = true
+		}
+		return out
+	})
 }

@@ -1,8 +1,7 @@
-package check
+package message
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -15,7 +14,7 @@ import (
 // checkPersonalData warns of personal data among the properties of a track event: it
 // belongs into the traits of an identify call, where it is sent once and can be
 // found and deleted. What the spec of a semantic event asks for is fine.
-func (m *Message) checkPersonalData() findings {
+func (m *Checked) checkPersonalData() findings {
 	payload, _ := m.payload.(map[string]any)
 	properties, ok := payload["properties"].(map[string]any)
 	if !ok || m.Call != "track" {
@@ -23,7 +22,7 @@ func (m *Message) checkPersonalData() findings {
 	}
 	var spec *shape.Shape
 	event, _ := payload["event"].(string)
-	if s := EventShapes()[event]; s != nil {
+	if s := shape.OfEvent(event); s != nil {
 		if f := s.Fields["properties"]; f != nil {
 			spec = f.Shape
 		}
@@ -120,7 +119,7 @@ func (p *personalCheck) report(kind string, at finding.Path, spot finding.Spot, 
 	if kind == anyName {
 		kind = personName
 	}
-	w := report("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(),
+	w := finding.Newf("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(),
 		kind)
 	w.Help = "send it as a trait of an identify call; the userId ties the event to the user"
 	w.Part, w.Offset = part, offset
@@ -138,10 +137,10 @@ const (
 
 // personalKind says what personal data a field holds, by its name; "" for none.
 func personalKind(name string) string {
-	if !personalWord.MatchString(name) {
+	if !personalWord().MatchString(name) {
 		return ""
 	}
-	words := splitWords(name)
+	words := finding.Words(name)
 	if len(words) == 0 {
 		return ""
 	}
@@ -170,7 +169,7 @@ func personalKind(name string) string {
 }
 
 // personalWord is in all names that can be personal.
-var personalWord = regexp.MustCompile(`(?i)mail|phone|number|name`)
+var personalWord = finding.Pattern(`(?i)mail|phone|number|name`)
 
 // whoseName are the words before "name" that make it the name of a person.
 var whoseName = []string{"first", "last", "full", "given", "family", "middle", "sur", "user", "person", "customer",
@@ -194,7 +193,7 @@ func (p *personalCheck) mayBePersonal(name string) bool {
 	return known && entry.Type == automation.StringValue && !slices.Contains(impersonal, name)
 }
 
-var addressPattern = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`)
+var addressPattern = finding.Pattern(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`)
 
 // roles are mailboxes that belong to no person.
 var roles = []string{"noreply", "donotreply", "support", "info", "hello", "help", "sales", "billing", "admin", "team",
@@ -204,7 +203,7 @@ var roles = []string{"noreply", "donotreply", "support", "info", "hello", "help"
 // personalAddress returns the email address of a person in a text, "" if there
 // is none.
 func personalAddress(v string) string {
-	for _, address := range addressPattern.FindAllString(v, -1) {
+	for _, address := range addressPattern().FindAllString(v, -1) {
 		mailbox, _, _ := strings.Cut(address, "@")
 		mailbox, _, _ = strings.Cut(mailbox, "+")
 		if !slices.Contains(roles, finding.PlainName(mailbox)) {
