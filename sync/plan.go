@@ -276,7 +276,7 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 	}
 	for _, key := range opts.Replace {
 		if _, ok := desired[key]; !ok {
-			return nil, fmt.Errorf("there is no automation with the key %s to replace", key)
+			return nil, &NoMatchError{Pattern: key, Target: in.Target, Replace: true}
 		}
 	}
 	plan := &Plan{

@@ -89,12 +89,21 @@ func (s Selection) Unmatched(keys []string) string {
 	return ""
 }
 
-// A NoMatchError says that a pattern of a selection matches no automation, in the
-// code or on the target.
-type NoMatchError struct{ Pattern, Target string }
+// A NoMatchError says that a plan was asked for automations which the target does not
+// have.
+type NoMatchError struct {
+	// Pattern matches no automation, in the code or on the target. It is a key that the
+	// code does not have if Replace is set.
+	Pattern, Target string
+	// Replace says that it is one of [PlanOptions.Replace].
+	Replace bool
+}
 
 // Error names the pattern and the target.
 func (e *NoMatchError) Error() string {
+	if e.Replace {
+		return fmt.Sprintf("there is no automation with the key %s to replace", e.Pattern)
+	}
 	return fmt.Sprintf("no automation in the code or on %s matches %q; nothing was changed", e.Target, e.Pattern)
 }
 

@@ -24,6 +24,10 @@ for the first, where the target can tell that one is at work.
 Patterns restrict it to some folders of the project, and --only to some automations
 by their keys. All others stay as they are, and no secret is deleted.
 
+With several targets, --target a,b or --all-targets, all plans are shown first, and
+then applied one after the other, or several at a time. One that fails does not stop
+the rest, unless --stop-on-failure is given.
+
 EXAMPLES:
    segue apply
    segue apply ./growth/...
@@ -33,9 +37,7 @@ EXAMPLES:
 func applyCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
 		Name: "apply", Usage: "make a target match the project", Description: applyHelp, ArgsUsage: "[PATTERN...]",
-		Flags: slices.Concat([]cli.Flag{
-			targetFlag(),
-		}, applyFlags(), planFlags(), trustFlags()),
+		Flags:  slices.Concat(targetsFlags(), applyFlags(), planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error { return t.apply(c) },
 	})
 }
@@ -44,29 +46,25 @@ func (t *terminal) apply(c *cli.Context) error {
 	if err := checkParallelism(c); err != nil {
 		return err
 	}
-	s, err := t.open(c, toWrite)
+	names, several, err := t.targetNames(c)
+	switch {
+	case err != nil:
+		return err
+	case several:
+		return t.applyTargets(c, names)
+	}
+	s, err := t.open(c, names[0], toWrite)
 	if err != nil {
 		return err
 	}
 	defer s.platform.Close()
-	s.approve = func(plan *sync.Plan) error {
-		if c.Bool("auto-approve") {
-			return nil
-		}
-		return t.approve(c.Context, plan.Target)
-	}
 	plan, err := s.plan(c.Context)
 	if err != nil {
 		return err
 	}
 	t.showPlan(plan)
-	switch {
-	case len(plan.Blocks) > 0:
-		return &sync.BlockedError{Blocks: plan.Blocks}
-	case plan.Empty() && len(plan.Altered) > 0:
-		return fmt.Errorf("%s stored as the code says; see above for what to write instead", notAre(len(plan.Altered)))
-	case plan.Empty():
-		return nil
+	if err := cannotApply(plan); err != nil || plan.Empty() {
+		return err
 	}
 	if err := t.carryOut(c, s, plan); err != nil {
 		return err
@@ -76,6 +74,17 @@ func (t *terminal) apply(c *cli.Context) error {
 	}
 	if example := fireExample(s.desired.Automations, c.String("target")); example != nil {
 		t.printf("\nTry next, to see the messages that a trigger would send:\n  %s\n", t.command(example...))
+	}
+	return nil
+}
+
+// cannotApply is why a plan is not applied, nil if there is no reason.
+func cannotApply(plan *sync.Plan) error {
+	if err := blocked(plan); err != nil {
+		return err
+	}
+	if plan.Empty() && len(plan.Altered) > 0 {
+		return fmt.Errorf("%s stored as the code says; see above for what to write instead", notAre(len(plan.Altered)))
 	}
 	return nil
 }
@@ -100,6 +109,12 @@ func checkParallelism(c *cli.Context) error {
 
 // carryOut has a plan that was shown approved, applies it and shows the result.
 func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan) error {
+	if s.approve == nil {
+		s.approve = func(plan *sync.Plan) error { return t.approve(c.Context, plan.Target) }
+	}
+	if c.Bool("auto-approve") {
+		s.approve = func(*sync.Plan) error { return nil }
+	}
 	if err := s.approve(plan); err != nil {
 		return err
 	}

@@ -48,12 +48,7 @@ func (t *terminal) destroy(c *cli.Context) error {
 	defer s.platform.Close()
 	s.options.AllowMassDelete = true
 	s.target.Prune = true
-	s.approve = func(plan *sync.Plan) error {
-		if c.Bool("auto-approve") {
-			return nil
-		}
-		return t.approveDestroy(c.Context, plan)
-	}
+	s.approve = func(plan *sync.Plan) error { return t.approveDestroy(c.Context, plan) }
 	plan, err := s.plan(c.Context)
 	if err != nil {
 		return err

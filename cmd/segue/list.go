@@ -35,7 +35,7 @@ func listCommand(t *terminal) *cli.Command {
 			if err := oneOfFormats(c.String("format"), "text", "json"); err != nil {
 				return err
 			}
-			s, err := t.open(c, toLook)
+			s, err := t.open(c, c.String("target"), toLook)
 			if err != nil {
 				return err
 			}

@@ -31,15 +31,15 @@ type session struct {
 	only sync.Selection
 	// options say how plans are made.
 	options sync.PlanOptions
-	// approve asks whether a plan is to be applied, unless the command line says so;
-	// nil for a command that applies none.
+	// approve asks whether a plan is to be applied, unless the command line says so; nil
+	// for the question that apply asks.
 	approve func(*sync.Plan) error
 }
 
-// open compiles the project, finds the secrets and connects to the target. The
-// platform must be closed.
-func (t *terminal) open(c *cli.Context, use connectionUse) (*session, error) {
-	s, err := t.connectTarget(c, use)
+// open compiles the project, finds the secrets and connects to a target, "" for the
+// default one. The platform must be closed.
+func (t *terminal) open(c *cli.Context, target string, use connectionUse) (*session, error) {
+	s, err := t.connectTarget(c, target, use)
 	return s, beforeChanges(c.Context, err)
 }
 
@@ -51,8 +51,8 @@ func beforeChanges(ctx context.Context, err error) error {
 	return err
 }
 
-func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, error) {
-	project, name, target, err := t.target(c.Context, c.String("target"))
+func (t *terminal) connectTarget(c *cli.Context, named string, use connectionUse) (*session, error) {
+	project, name, target, err := t.target(c.Context, named)
 	if err != nil {
 		return nil, err
 	}

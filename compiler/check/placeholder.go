@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/finding"
@@ -49,7 +50,7 @@ func (by Rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 		found = append(found, w)
 		ref, lone = spaced, true
 	}
-	if m := castOutside.FindStringSubmatchIndex(v); m != nil && len(malformed) == 0 && castOf(v[m[4]:m[5]]) != "" {
+	if m := castOutside().FindStringSubmatchIndex(v); m != nil && len(malformed) == 0 && castOf(v[m[4]:m[5]]) != "" {
 		whole := t.References()[0]
 		if s.Kind != shape.Text {
 			whole.Cast = automation.Cast(castOf(v[m[4]:m[5]]))
@@ -79,7 +80,7 @@ func (by Rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 }
 
 // castOutside is a placeholder with a cast behind it.
-var castOutside = regexp.MustCompile(`^[ \t]*(\{\{[^{}|]*\}\})[ \t]*\|[ \t]*([A-Za-z]+)[ \t]*$`)
+var castOutside = finding.Pattern(`^[ \t]*(\{\{[^{}|]*\}\})[ \t]*\|[ \t]*([A-Za-z]+)[ \t]*$`)
 
 // malformed makes the finding about a placeholder that is not written as one.
 func (by Rules) malformed(e automation.SyntaxError, p finding.Path) finding.Finding {
@@ -294,7 +295,7 @@ func (by Rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 
 // foreignForms are how others write a placeholder. Each has the name as its only
 // group.
-var foreignForms = func() []*regexp.Regexp {
+var foreignForms = sync.OnceValue(func() []*regexp.Regexp {
 	const name = `[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*`
 	var out []*regexp.Regexp
 	for _, form := range []string{
@@ -310,11 +311,11 @@ var foreignForms = func() []*regexp.Regexp {
 		out = append(out, regexp.MustCompile(form))
 	}
 	return out
-}()
+})
 
 // strayDollar is a placeholder as a shell or GitHub would write it. In front of a
 // number it may be the sign of a currency.
-var strayDollar = regexp.MustCompile(`^\$\{\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}\}$`)
+var strayDollar = finding.Pattern(`^\$\{\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}\}$`)
 
 // nonNumber reports whether a placeholder is known and no number.
 func (by Rules) nonNumber(name string) bool {
@@ -345,15 +346,16 @@ func (by Rules) foreign(v string, p finding.Path) (found findings, any bool) {
 			Shared: true}
 		found = append(found, w)
 	}
-	for i := len(foreignForms) - 1; i >= 0; i-- {
-		for _, m := range foreignForms[i].FindAllStringSubmatchIndex(v, -1) {
+	forms := foreignForms()
+	for i := len(forms) - 1; i >= 0; i-- {
+		for _, m := range forms[i].FindAllStringSubmatchIndex(v, -1) {
 			doubled := i == 0 && (v[m[0]] == '{' && m[0] > 0 && v[m[0]-1] == '{' || m[1] < len(v) && v[m[1]] == '}')
 			if !doubled {
 				say(m)
 			}
 		}
 	}
-	if m := strayDollar.FindStringSubmatchIndex(v); m != nil && by.nonNumber(v[m[2]:m[3]]) {
+	if m := strayDollar().FindStringSubmatchIndex(v); m != nil && by.nonNumber(v[m[2]:m[3]]) {
 		if say(m); len(found) > 0 {
 			found[len(found)-1].Message = "the $ in " + v + " would be sent as it stands"
 		}

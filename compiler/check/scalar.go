@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,10 +117,10 @@ func rewritten(v any, s *shape.Shape) (suggestion, help string) {
 	return "", ""
 }
 
-var numberText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+var numberText = finding.Pattern(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 // IsNumber reports whether a string is a number as JSON writes it.
-func IsNumber(s string) bool { return numberText.MatchString(s) }
+func IsNumber(s string) bool { return numberText().MatchString(s) }
 
 // bounds checks a whole number against the bounds of its shape.
 func (by Rules) bounds(n json.Number, s *shape.Shape, p finding.Path) findings {

@@ -115,19 +115,6 @@ func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 	return problems
 }
 
-// eventDefinitions are the names of the definitions of semantic events, by event.
-var eventDefinitions = sync.OnceValue(func() map[string]string {
-	out := map[string]string{}
-	for event, s := range shape.Events() {
-		for name, other := range shape.All() {
-			if s == other {
-				out[event] = strings.TrimPrefix(name, "segment.")
-			}
-		}
-	}
-	return out
-})
-
 // definitions are those of the schema that the message has to satisfy: that of
 // its call and, if the automation is right by it, that of the semantic event.
 func (t *tested) definitions(body any) []string {
@@ -135,7 +122,8 @@ func (t *tested) definitions(body any) []string {
 	out := []string{"#" + strings.ToUpper(call[:1]) + call[1:]}
 	fields, _ := body.(map[string]any)
 	event, _ := fields["event"].(string)
-	def, ok := eventDefinitions()[event]
+	name, ok := schema.Events()[event]
+	def := strings.TrimPrefix(name, "segment.")
 	if !ok || call != "track" {
 		return out
 	}

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seguehq/segue/compiler/finding"
-	"github.com/seguehq/segue/compiler/shape"
+	"github.com/seguehq/segue/schema"
 )
 
 // checkEventName warns of a track event whose name does not follow the naming that
@@ -62,7 +62,7 @@ func JudgeEvent(name string) (problem, better string) {
 		lower[i] = strings.ToLower(w)
 	}
 	past := slices.ContainsFunc(lower, isPast)
-	title := inTitleCase(name, words, past || len(words) > 1 && pastOf[lower[0]] != "")
+	title := inTitleCase(name, words, past || len(words) > 1 && pastOf()[lower[0]] != "")
 	verb := ""
 	if !past && len(words) > 1 {
 		verb, better = toPast(words, lower)
@@ -86,7 +86,7 @@ func JudgeEvent(name string) (problem, better string) {
 // semanticEvents are the names of Segment's semantic events by their plain form.
 var semanticEvents = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
-	for name := range shape.Events() {
+	for name := range schema.Events() {
 		out[finding.PlainName(name)] = name
 	}
 	return out
@@ -163,7 +163,7 @@ func titleCase(words []string) string {
 // certain. No word of the name is in the past.
 func toPast(words, lower []string) (verb, better string) {
 	last := len(words) - 1
-	past, isVerb := pastOf[lower[0]]
+	past, isVerb := pastOf()[lower[0]]
 	switch {
 	case isVerb && (slices.Contains(outcomes, lower[last]) || strings.HasSuffix(lower[last], "ing")):
 		return "", "" // Import Error
@@ -176,7 +176,7 @@ func toPast(words, lower []string) (verb, better string) {
 	case isVerb:
 		return words[0], ""
 	case slices.Contains(onlyVerbs, lower[last]):
-		return words[last], titleCase(append(slices.Clone(words[:last]), pastOf[lower[last]]))
+		return words[last], titleCase(append(slices.Clone(words[:last]), pastOf()[lower[last]]))
 	}
 	return "", ""
 }
@@ -195,7 +195,7 @@ var onlyVerbs = []string{"activate", "add", "approve", "assign", "cancel", "comp
 	"unlock", "unsubscribe", "verify"}
 
 // pastOf is the past participle of the verbs that names of events begin with.
-var pastOf = func() map[string]string {
+var pastOf = sync.OnceValue(func() map[string]string {
 	out := map[string]string{
 		"begin": "begun", "ban": "banned", "book": "booked", "build": "built", "buy": "bought",
 		"cancel": "cancelled", "choose": "chosen", "drag": "dragged", "drop": "dropped", "forget": "forgotten",
@@ -232,14 +232,14 @@ var pastOf = func() map[string]string {
 	}
 	out["show"] = "shown"
 	return out
-}()
+})
 
 // isPast reports whether a word in lower case may be a verb in the past.
 func isPast(word string) bool {
-	if irregularPast[word] {
+	if irregularPast()[word] {
 		return true
 	}
-	return len(word) > 3 && strings.HasSuffix(word, "ed") && !notPast[word]
+	return len(word) > 3 && strings.HasSuffix(word, "ed") && !notPast()[word]
 }
 
 // notPast end in ed and are no verbs in the past.
@@ -260,10 +260,13 @@ var irregularPast = wordSet(`arisen arose ate awoke awoken beaten became become 
 	undertaken undid undone unread unseen unsent upheld upset went won woken wore worn wound woven withdrawn
 	withdrew withheld written wrote`)
 
-func wordSet(words string) map[string]bool {
-	out := map[string]bool{}
-	for _, w := range strings.Fields(words) {
-		out[w] = true
-	}
-	return out
+// wordSet makes a set of words when it is first asked for.
+func wordSet(words string) func() map[string]bool {
+	return sync.OnceValue(func() map[string]bool {
+		out := map[string]bool{}
+		for _, w := range strings.Fields(words) {
+			out[w] = true
+		}
+		return out
+	})
 }

@@ -2,7 +2,6 @@ package message
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -256,11 +255,11 @@ func (m *Checked) checkFields() (found findings) {
 	return append(found, m.rules(false).Struct(raw, s, m.At)...)
 }
 
-var keyPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
+var keyPattern = finding.Pattern(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
 
 // checkKey checks that the key can stand in a URL and in a file's name.
 func (m *Checked) checkKey() findings {
-	if keyPattern.MatchString(m.Key) {
+	if keyPattern().MatchString(m.Key) {
 		return nil
 	}
 	w := finding.Newf("invalid-key", m.At, finding.AtLabel, "%q can't be the key of an automation", m.Key)
@@ -289,7 +288,7 @@ func (m *Checked) checkPayload() findings {
 	at, s := m.At.With("payload"), shape.Calls()[m.Call].Payload
 	fields, _ := m.payload.(map[string]any)
 	event, _ := fields["event"].(string)
-	semantic := shape.Events()[event]
+	semantic := shape.OfEvent(event)
 	switch {
 	case m.Call != "track" || semantic == nil:
 		return m.rules(true).Value(m.payload, s, at)

@@ -2,7 +2,6 @@ package message
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -23,7 +22,7 @@ func (m *Checked) checkPersonalData() findings {
 	}
 	var spec *shape.Shape
 	event, _ := payload["event"].(string)
-	if s := shape.Events()[event]; s != nil {
+	if s := shape.OfEvent(event); s != nil {
 		if f := s.Fields["properties"]; f != nil {
 			spec = f.Shape
 		}
@@ -138,7 +137,7 @@ const (
 
 // personalKind says what personal data a field holds, by its name; "" for none.
 func personalKind(name string) string {
-	if !personalWord.MatchString(name) {
+	if !personalWord().MatchString(name) {
 		return ""
 	}
 	words := finding.Words(name)
@@ -170,7 +169,7 @@ func personalKind(name string) string {
 }
 
 // personalWord is in all names that can be personal.
-var personalWord = regexp.MustCompile(`(?i)mail|phone|number|name`)
+var personalWord = finding.Pattern(`(?i)mail|phone|number|name`)
 
 // whoseName are the words before "name" that make it the name of a person.
 var whoseName = []string{"first", "last", "full", "given", "family", "middle", "sur", "user", "person", "customer",
@@ -194,7 +193,7 @@ func (p *personalCheck) mayBePersonal(name string) bool {
 	return known && entry.Type == automation.StringValue && !slices.Contains(impersonal, name)
 }
 
-var addressPattern = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`)
+var addressPattern = finding.Pattern(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}`)
 
 // roles are mailboxes that belong to no person.
 var roles = []string{"noreply", "donotreply", "support", "info", "hello", "help", "sales", "billing", "admin", "team",
@@ -204,7 +203,7 @@ var roles = []string{"noreply", "donotreply", "support", "info", "hello", "help"
 // personalAddress returns the email address of a person in a text, "" if there
 // is none.
 func personalAddress(v string) string {
-	for _, address := range addressPattern.FindAllString(v, -1) {
+	for _, address := range addressPattern().FindAllString(v, -1) {
 		mailbox, _, _ := strings.Cut(address, "@")
 		mailbox, _, _ = strings.Cut(mailbox, "+")
 		if !slices.Contains(roles, finding.PlainName(mailbox)) {

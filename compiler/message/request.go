@@ -25,13 +25,13 @@ func (m *Checked) checkURL() findings {
 		return nil
 	}
 	at := m.At.With("url")
-	if in := credential.TemplatePattern.FindStringIndex(origin(given)); in != nil {
+	if in := credential.TemplatePattern().FindStringIndex(origin(given)); in != nil {
 		w := finding.Newf("misplaced-placeholder", at, finding.AtValue, "a placeholder can't stand in the host of a URL")
 		w.In(given, in[0], in[1]-in[0])
 		w.Help = "write the host; placeholders can stand in the path and the query"
 		return findings{w}
 	}
-	u := automation.AbsoluteURL(credential.TemplatePattern.ReplaceAllString(given, "x"))
+	u := automation.AbsoluteURL(credential.TemplatePattern().ReplaceAllString(given, "x"))
 	switch {
 	case u == nil:
 		w := finding.Newf("invalid-url", at, finding.AtValue, "%s is not an absolute http or https URL: %q", at.Name(), given)
@@ -242,7 +242,7 @@ func (m *Checked) header(canonical string, v any, at finding.Path) (h automation
 			w.Confidential, w.Help = true, headerHelp(canonical)
 			return h, findings{w}, false
 		case slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(canonical, word) }) &&
-			v != "" && !credential.TemplatePattern.MatchString(v):
+			v != "" && !credential.TemplatePattern().MatchString(v):
 			w := finding.Newf("secret-in-code", at, finding.AtValue, "the header %s seems to hold a secret in the code",
 				canonical)
 			w.Otherwise()

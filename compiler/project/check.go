@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strings"
 	"time"
 
@@ -115,7 +114,7 @@ func checkBase(of any, field string, at finding.Path) []finding.Finding {
 	m, _ := of.(map[string]any)
 	v, ok := m[field].(string)
 	if !ok || !shape.Of("project.#Target").Fields["url"].Shape.Pattern.MatchString(v) ||
-		credential.TemplatePattern.MatchString(v) {
+		credential.TemplatePattern().MatchString(v) {
 		return nil // its shape says so
 	}
 	at = at.With(field)
@@ -241,7 +240,7 @@ func checkPackageClause(p *resolve.Opened) (found diagnostic.List) {
 	return found
 }
 
-var languageVersion = regexp.MustCompile(`\bversion:[ \t]*("[^"\n]*")`)
+var languageVersion = finding.Pattern(`\bversion:[ \t]*("[^"\n]*")`)
 
 // moduleFinding says what is wrong with the module file, nil if it is right or
 // there is none.
@@ -273,7 +272,7 @@ func moduleFinding(disk *workspace.Disk) *diagnostic.Diagnostic {
 		return &d
 	}
 	if list := cueerrors.Errors(err); len(list) > 0 {
-		if at := languageVersion.FindSubmatchIndex(content); at != nil &&
+		if at := languageVersion().FindSubmatchIndex(content); at != nil &&
 			strings.Contains(source.PlainMessage(list[0]), "language version") {
 			d.Range = source.ContentRange(content, at[2], at[3])
 		}

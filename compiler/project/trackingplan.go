@@ -3,7 +3,6 @@ package project
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -243,7 +242,7 @@ func constraintText(v cue.Value, kinds cue.Kind) string {
 	if kinds&(cue.StructKind|cue.ListKind) != 0 {
 		return ""
 	}
-	text := uintPattern.ReplaceAllString(strings.Join(strings.Fields(fmt.Sprint(v)), " "), ">=0")
+	text := uintPattern().ReplaceAllString(strings.Join(strings.Fields(fmt.Sprint(v)), " "), ">=0")
 	if len(text) > most {
 		return ""
 	}
@@ -251,7 +250,7 @@ func constraintText(v cue.Value, kinds cue.Kind) string {
 }
 
 // uintPattern is how CUE prints a whole number that is not negative.
-var uintPattern = regexp.MustCompile(`\buint\b`)
+var uintPattern = finding.Pattern(`\buint\b`)
 
 // readAlternatives reads a disjunction of types and texts.
 func readAlternatives(p *config.PlanValue, args []cue.Value) {
