@@ -131,6 +131,17 @@ type Other struct {
 	Endpoint string
 }
 
+// An Endpointer is a [Platform] on which each automation has an endpoint of its own,
+// where a request sets it off.
+type Endpointer interface {
+	Platform
+
+	// Endpoint returns the method and the URL of an automation's endpoint, as in
+	// "POST https://n8n.example.com/webhook/segue/growth/welcome". It asks nobody. What
+	// is not known of the URL is left out.
+	Endpoint(project, key string) string
+}
+
 // A Locker is a [Platform] that can hold a lease: whoever has it is the only one
 // who applies to a project.
 type Locker interface {
@@ -215,6 +226,9 @@ type Stored struct {
 	// Revision changes with every write of the automation on the platform, by
 	// whomever.
 	Revision string
+	// Changed is when it was last written on the platform, by whomever; the zero time
+	// where the platform does not tell.
+	Changed time.Time
 	// Marker says who manages the automation and what was last applied.
 	Marker Marker
 	// Automation is the content that is there now, in canonical terms and

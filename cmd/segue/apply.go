@@ -21,19 +21,29 @@ stop the rest, and the next apply makes the changes that are left. Ctrl-C finish
 the requests that are under way and reports. A second apply of the project waits
 for the first, where the target can tell that one is at work.
 
+With a FILE that segue plan --out has written, apply makes just the changes of that
+plan, or none: it refuses a plan that is stale, was edited, or is of another project or
+target than the one in the current folder. It needs neither the project nor CUE, only
+the secrets. The file says itself where secrets come from and where they are sent. So
+with --auto-approve, apply takes it only in the folder of the project, whose segue.cue
+says the same, or with the --digest of the plan that was reviewed.
+
 EXAMPLES:
    segue apply
    segue apply --auto-approve
-   segue apply --target local --auto-approve --parallelism 4`
+   segue apply --target local --auto-approve --parallelism 4
+   segue apply plan.json
+   segue apply plan.json --auto-approve --digest sha256:9f86d081884c7d65...`
 
 func applyCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "apply", Usage: "make a target match the project", Description: applyHelp,
+		Name: "apply", Usage: "make a target match the project", Description: applyHelp, ArgsUsage: "[FILE]",
 		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
 			&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
 			&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore one that somebody else holds"},
+			&cli.StringFlag{Name: "digest", Usage: "with a FILE: carry out only the plan that has this `DIGEST`"},
 			&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error { return t.apply(c) },
@@ -41,11 +51,16 @@ func applyCommand(t *terminal) *cli.Command {
 }
 
 func (t *terminal) apply(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
 		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
+	}
+	switch {
+	case c.NArg() > 1:
+		return fmt.Errorf("name one plan file, not %d; see segue apply --help", c.NArg())
+	case c.NArg() == 1:
+		return t.applyFile(c)
+	case c.IsSet("digest"):
+		return errors.New("--digest is for a plan file; name the file that segue plan --out has written")
 	}
 	s, err := t.open(c, toWrite)
 	if err != nil {
@@ -70,16 +85,38 @@ func (t *terminal) apply(c *cli.Context) error {
 			return err
 		}
 	}
+	again := func() (*sync.Plan, error) { return t.planAgain(c, s, plan) }
+	if c.Bool("no-lock") {
+		again = nil
+	}
+	if applied, err := t.carryOut(c, s, plan, again); err != nil || !applied {
+		return err
+	}
+	if s.target.Platform != config.Embedded {
+		return nil
+	}
+	if example := fireExample(s.desired.Automations, c.String("target")); example != nil {
+		t.printf("\nTry next, to see the messages that a trigger would send:\n  %s\n", t.command(example...))
+	}
+	return nil
+}
+
+// carryOut makes the changes of a plan, under the project's lease unless there is to be
+// none. Again, if not nil, looks once the lease is held whether the plan still holds, and
+// returns the one to carry out, nil for none; then nothing is applied.
+func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan, again func() (*sync.Plan, error)) (applied bool, err error) {
 	ctx := c.Context
 	if !c.Bool("no-lock") {
 		held, release, err := t.lease(c, s)
 		if err != nil {
-			return err
+			return false, err
 		}
 		defer release()
 		ctx = held
-		if plan, err = t.planAgain(c, s, plan); err != nil || plan == nil {
-			return err
+	}
+	if again != nil {
+		if plan, err = again(); err != nil || plan == nil {
+			return false, err
 		}
 	}
 	t.printf("\n")
@@ -90,19 +127,13 @@ func (t *terminal) apply(c *cli.Context) error {
 	})
 	progress.done()
 	if result == nil {
-		return err
+		return false, err
 	}
 	t.showResult(result)
 	if err != nil {
-		return errors.New(failures(result))
+		return true, errors.New(failures(result))
 	}
-	if s.target.Platform != config.Embedded {
-		return nil
-	}
-	if example := fireExample(s.desired.Automations, c.String("target")); example != nil {
-		t.printf("\nTry next, to see the messages that a trigger would send:\n  %s\n", t.command(example...))
-	}
-	return nil
+	return true, nil
 }
 
 // approve asks whether to go on.

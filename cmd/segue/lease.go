@@ -77,7 +77,7 @@ func (t *terminal) planAgain(c *cli.Context, s *session, approved *sync.Plan) (*
 	if _, ok := s.platform.(sync.Locker); !ok {
 		return approved, nil
 	}
-	err := sync.Verify(c.Context, s.platform, approved, s.calls())
+	err := sync.Verify(c.Context, s.platform, approved, s.desired.Secrets, s.calls())
 	var stale *sync.StaleError
 	if !errors.As(err, &stale) {
 		return approved, beforeChanges(c.Context, err)

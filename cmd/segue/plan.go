@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -20,11 +21,17 @@ Without the values of secrets, plan shows all but whether one of them would be
 rotated: with --no-secrets, and also where none of the automations' secrets is in
 the environment. A pull request from a fork has none.
 
+With --out, the plan is written to a file as well: every change with its content and
+the revision that it starts from, how the target is reached, and a digest. segue apply
+FILE makes these changes and no others, elsewhere and later, or refuses. The file holds
+no values of secrets.
+
 EXAMPLES:
    segue plan
    segue plan --target local --detailed-exitcode
    segue plan --format json
-   segue plan --no-secrets`
+   segue plan --no-secrets
+   segue plan --out plan.json`
 
 func planCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
@@ -33,6 +40,7 @@ func planCommand(t *terminal) *cli.Command {
 			targetFlag(),
 			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "end with status 2 if there are changes"},
+			&cli.StringFlag{Name: "out", Usage: "write the plan to `FILE` as well, for segue apply FILE"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
@@ -42,6 +50,9 @@ func planCommand(t *terminal) *cli.Command {
 			format := c.String("format")
 			if err := oneOfFormats(format, "text", "json"); err != nil {
 				return err
+			}
+			if c.IsSet("out") && c.Bool("no-secrets") {
+				return errors.New("a plan without the values of secrets can't be applied: whether one would be rotated is not known; leave --out or --no-secrets away")
 			}
 			s, err := t.open(c, toRead)
 			if err != nil {
@@ -70,6 +81,13 @@ func planCommand(t *terminal) *cli.Command {
 			switch {
 			case len(plan.Blocks) > 0:
 				return &sync.BlockedError{Blocks: plan.Blocks}
+			}
+			if c.String("out") != "" {
+				if err := t.writePlanFile(c, s, plan, t.notesBeside(format)); err != nil {
+					return err
+				}
+			}
+			switch {
 			case c.Bool("detailed-exitcode") && !plan.Empty():
 				return statusError(statusChanges)
 			}

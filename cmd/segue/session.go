@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/seguehq/segue/compiler"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
@@ -22,11 +23,14 @@ func targetFlag() cli.Flag {
 
 // A session is a compiled project and the target that is to match it.
 type session struct {
+	project  *config.Project
 	desired  sync.Desired
 	target   config.Target
 	platform connection
 	// noSecrets says that the values of secrets are not at hand, and why.
 	noSecrets string
+	// places tells where the code has what a plan is about, nil for what is not known.
+	places func(key string, path ...any) *sync.Place
 }
 
 // open compiles the project, finds the secrets and connects to the target. The
@@ -58,7 +62,7 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 	switch {
 	case c.Bool("no-secrets"):
 		noSecrets = "No secrets were looked up"
-	case use == toRead && noneGiven(project, uses):
+	case use == toRead && c.String("out") == "" && noneGiven(project, uses):
 		noSecrets = "No secrets were given, and apply needs them: " + strings.Join(slices.Sorted(maps.Keys(usesOf(uses))), ", ")
 	}
 	if noSecrets != "" {
@@ -73,11 +77,27 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 		return nil, err
 	}
 	return &session{
+		project: project, places: t.placesOf(c.Context, result),
 		desired: sync.Desired{
 			Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets, Former: project.Moved.Project,
 		},
 		target: target, platform: platform, noSecrets: noSecrets,
 	}, nil
+}
+
+// placesOf finds the lines of a project's files, nil if they can't be read.
+func (t *terminal) placesOf(ctx context.Context, result *compiler.Result) func(key string, path ...any) *sync.Place {
+	places, err := t.project().Places(ctx, result)
+	if err != nil {
+		return nil
+	}
+	return func(key string, path ...any) *sync.Place {
+		file, line, ok := places.Of(key, path...)
+		if !ok {
+			return nil
+		}
+		return &sync.Place{File: file, Line: line}
+	}
 }
 
 // target reads the project file and picks a target.
@@ -132,6 +152,7 @@ func planOptions(c *cli.Context) sync.PlanOptions {
 // plan compares the project with the target.
 func (s *session) plan(ctx context.Context, options sync.PlanOptions) (*sync.Plan, error) {
 	options.Calls, options.KeepOrphans, options.NoSecrets = s.calls(), !s.target.Prune, s.noSecrets != ""
+	options.Place = s.places
 	if options.Tries == 0 {
 		options.Tries = planTries
 	}

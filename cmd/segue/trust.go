@@ -38,11 +38,20 @@ func trustFlags() []cli.Flag {
 // secrets looks up the secrets that are used. What of the machine the project
 // asks for and may not have is an error, before anything is run or sent.
 func (t *terminal) secrets(c *cli.Context, project *config.Project, uses []sync.SecretUse) (map[string]automation.Secret, error) {
+	return t.secretsOf(c, project, uses, trust.Asks)
+}
+
+// asking tells what the sources of secrets need a person's word for: [trust.Asks], or
+// [trust.AsksFrom].
+type asking func(dir string, sources map[string]automation.SecretSource, names []string) ([]trust.Ask, error)
+
+// secretsOf is secrets with another rule for what has to be asked.
+func (t *terminal) secretsOf(c *cli.Context, project *config.Project, uses []sync.SecretUse, asks asking) (map[string]automation.Secret, error) {
 	if err := refuseMachineVariables(project, uses, c.StringSlice("allow-env")); err != nil {
 		return nil, err
 	}
 	if !c.Bool("trust-exec") {
-		if err := t.askForTrust(c.Context, project, uses); err != nil {
+		if err := t.askForTrust(c.Context, project, uses, asks); err != nil {
 			return nil, err
 		}
 	}
@@ -118,9 +127,9 @@ func refuseMachineVariables(project *config.Project, uses []sync.SecretUse, allo
 // askForTrust asks the person at the terminal about each command, and each file
 // outside of the project, that nobody has allowed yet. Where there is no
 // terminal, the first such is an error.
-func (t *terminal) askForTrust(ctx context.Context, project *config.Project, uses []sync.SecretUse) error {
+func (t *terminal) askForTrust(ctx context.Context, project *config.Project, uses []sync.SecretUse, asking asking) error {
 	where := usesOf(uses)
-	asks, err := trust.Asks(project.Dir, project.Secrets, slices.Sorted(maps.Keys(where)))
+	asks, err := asking(project.Dir, project.Secrets, slices.Sorted(maps.Keys(where)))
 	if err != nil {
 		return fmt.Errorf("can't tell what the project asks for: %w", cause(err))
 	}

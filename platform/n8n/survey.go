@@ -91,6 +91,12 @@ func (p *Platform) title(w *workflow) string {
 	return fmt.Sprintf("workflow %q (%s)", p.printable(w.Name), p.printable(w.ID))
 }
 
+// Endpoint implements [sync.Endpointer]. An n8n whose WEBHOOK_URL is another than the
+// target's url answers there.
+func (p *Platform) Endpoint(project, key string) string {
+	return "POST " + p.base + "/webhook/" + webhookPath(project, key)
+}
+
 // paths returns where the workflow takes a POST, below n8n's /webhook/, by the
 // version that is in effect if there is one.
 func (w *workflow) paths() []string {
