@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"bytes"
 	"context"
 
 	"cuelang.org/go/cue/token"
@@ -17,6 +18,7 @@ type Places struct {
 	reader     *resolve.Reader
 	automation map[string]*evaluate.Compiled
 	packages   map[*evaluate.Package]*resolve.Package // nil for one that can't be read
+	contents   map[string][]byte
 }
 
 // Places returns the places of the automations in a result of [Session.Compile]. It reads
@@ -32,7 +34,8 @@ func (s *Session) Places(ctx context.Context, of *Result) (*Places, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Places{evaluation: e, reader: e.Explainer(), automation: map[string]*evaluate.Compiled{}, packages: map[*evaluate.Package]*resolve.Package{}}
+	p := &Places{evaluation: e, reader: e.Explainer(), automation: map[string]*evaluate.Compiled{},
+		packages: map[*evaluate.Package]*resolve.Package{}, contents: map[string][]byte{}}
 	for i := range of.packages {
 		pkg := &of.packages[i]
 		for j := range pkg.Automations {
@@ -53,6 +56,10 @@ func (p *Places) Of(key string, path ...any) (file string, line int, ok bool) {
 	one, ok := p.automation[key]
 	if !ok {
 		return "", 0, false
+	}
+	if len(path) == 0 && one.Place.File != "" {
+		line, ok := p.line(one.Place.File, one.Place.Offset)
+		return one.Place.File, line, ok
 	}
 	pkg, read := p.packages[one.Of]
 	if !read {
@@ -77,6 +84,19 @@ func (p *Places) Of(key string, path ...any) (file string, line int, ok bool) {
 		return "", 0, false
 	}
 	return d.File, d.Range.Start.Line, true
+}
+
+// line is the line of an offset in a file.
+func (p *Places) line(file string, offset int) (int, bool) {
+	content, read := p.contents[file]
+	if !read {
+		content, _ = p.evaluation.Disk.Read(file) // nil then
+		p.contents[file] = content
+	}
+	if offset > len(content) {
+		return 0, false
+	}
+	return 1 + bytes.Count(content[:offset], []byte("\n")), true
 }
 
 // written is where an author writes what the canonical JSON has at a path.

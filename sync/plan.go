@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seguehq/segue/automation"
 )
@@ -162,8 +163,8 @@ type Change struct {
 	Name string `json:"name"`
 	// Content is the desired automation, nil for one that is deleted.
 	Content *automation.Automation `json:"content,omitempty"`
-	// Endpoint is where a request sets the automation off, as an [Endpointer] tells; "" on
-	// other platforms.
+	// Endpoint is the URL that sets the automation off, as an [Addresser] tells; "" where
+	// that is not known, or there is none.
 	Endpoint string `json:"endpoint,omitempty"`
 	// Place is where the code has the automation, nil where that is not known.
 	Place *Place `json:"place,omitempty"`
@@ -220,6 +221,9 @@ type Base struct {
 	// Content is what is stored, as canonical JSON in which secrets are hidden as in a
 	// [Difference]; nil where it can't be read.
 	Content json.RawMessage `json:"content,omitempty"`
+	// Changed is when it was last written on the platform, as RFC 3339 in UTC, "" where the
+	// platform does not tell.
+	Changed string `json:"changed,omitempty"`
 	// Kind is "" for an automation that is the project's own.
 	Kind OtherKind `json:"kind,omitempty"`
 	// Project and Key are those of the marker where they are not the change's own.
@@ -292,9 +296,7 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 	plan.Product, plan.Warnings = seen.Product, seen.Warnings
 
 	m := planning{Plan: plan, in: in, opts: opts, others: seen.Others, claimed: map[string]bool{}}
-	if e, ok := p.(Endpointer); ok {
-		m.endpoint = func(key string) string { return e.Endpoint(in.Project, key) }
-	}
+	m.addresser, _ = p.(Addresser)
 	var orphans []Stored
 	for _, key := range slices.Sorted(maps.Keys(union(desired, seen.own))) {
 		a, wanted := desired[key]
@@ -393,6 +395,9 @@ func preferred(copies []Stored, project string) []Stored {
 // baseOf returns what a change has to know of a stored automation.
 func (m *planning) baseOf(s Stored, key string, kind OtherKind) *Base {
 	b := &Base{ID: s.ID, Revision: s.Revision, Hash: s.Marker.Hash, Kind: kind, Content: shownContent(s.Automation, m.in.Secrets)}
+	if !s.Changed.IsZero() {
+		b.Changed = s.Changed.UTC().Format(time.RFC3339)
+	}
 	if s.Marker.Project != m.in.Project {
 		b.Project = s.Marker.Project
 	}

@@ -114,7 +114,8 @@ func ReadPlanFile(b []byte) (*PlanFile, error) {
 	case !strings.HasPrefix(head.Format, planFileFamily):
 		return nil, errors.New("is not a plan file; segue plan --out writes one")
 	case head.Format != PlanFileFormat:
-		return nil, fmt.Errorf("has the format %q, and this segue knows %q only: apply it with the segue that wrote it, or plan again", head.Format, PlanFileFormat)
+		return nil, fmt.Errorf("has the format %q, and this segue knows %q only: apply it with the segue that wrote it, or plan again",
+			head.Format, PlanFileFormat)
 	}
 	var f PlanFile
 	d := json.NewDecoder(bytes.NewReader(b))

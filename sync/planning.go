@@ -81,8 +81,8 @@ type planning struct {
 	others []Other
 	// claimed are the IDs of others that the plan takes over.
 	claimed map[string]bool
-	// endpoint gives the endpoint of a key, nil on a platform that has none.
-	endpoint func(key string) string
+	// addresser gives the endpoints of automations, nil on a platform that has none.
+	addresser Addresser
 }
 
 // complete adds to each change what is known without the platform.
@@ -96,8 +96,8 @@ func (m *planning) complete(desired map[string]automation.Automation) {
 				c.Place = m.opts.Place(c.Key)
 			}
 		}
-		if m.endpoint != nil {
-			c.Endpoint = m.endpoint(c.Key)
+		if m.addresser != nil {
+			c.Endpoint = m.addresser.Address(m.in.Project, c.Key)
 		}
 	}
 }

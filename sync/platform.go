@@ -131,17 +131,6 @@ type Other struct {
 	Endpoint string
 }
 
-// An Endpointer is a [Platform] on which each automation has an endpoint of its own,
-// where a request sets it off.
-type Endpointer interface {
-	Platform
-
-	// Endpoint returns the method and the URL of an automation's endpoint, as in
-	// "POST https://n8n.example.com/webhook/segue/growth/welcome". It asks nobody. What
-	// is not known of the URL is left out.
-	Endpoint(project, key string) string
-}
-
 // A Locker is a [Platform] that can hold a lease: whoever has it is the only one
 // who applies to a project.
 type Locker interface {

@@ -12,6 +12,7 @@ import (
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/review"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -32,8 +33,8 @@ EXAMPLES:
    segue apply
    segue apply --auto-approve
    segue apply --target local --auto-approve --parallelism 4
-   segue apply plan.json
-   segue apply plan.json --auto-approve --digest sha256:9f86d081884c7d65...`
+   segue plan --out plan.json
+   segue apply plan.json --auto-approve`
 
 func applyCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
@@ -43,11 +44,36 @@ func applyCommand(t *terminal) *cli.Command {
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
 			&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
 			&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore one that somebody else holds"},
+			fullFlag(t),
+			&cli.StringFlag{Name: "format", Value: "text",
+				Usage: "print the outcome as `FORMAT`: text, or json, with the plan on the standard error"},
 			&cli.StringFlag{Name: "digest", Usage: "with a FILE: carry out only the plan that has this `DIGEST`"},
 			&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
 		}, planFlags(), trustFlags()),
-		Action: func(c *cli.Context) error { return t.apply(c) },
+		Action: func(c *cli.Context) error {
+			format := c.String("format")
+			if err := oneOfFormats(format, "text", "json"); err != nil {
+				return err
+			}
+			if format == "json" {
+				return t.applyForPrograms(c)
+			}
+			return t.apply(c)
+		},
 	})
+}
+
+// applyForPrograms applies, with the result as JSON on the standard output and all else on
+// the standard error. There is no result where nothing was tried.
+func (t *terminal) applyForPrograms(c *cli.Context) error {
+	out := t.stdout
+	t.stdout = &output{to: t.stderr, mask: t.mask}
+	err := t.apply(c)
+	t.stdout = out
+	if t.result == nil {
+		return err
+	}
+	return errors.Join(err, review.JSON(t.stdout, t.result))
 }
 
 func (t *terminal) apply(c *cli.Context) error {
@@ -76,8 +102,9 @@ func (t *terminal) apply(c *cli.Context) error {
 	case len(plan.Blocks) > 0:
 		return &sync.BlockedError{Blocks: plan.Blocks}
 	case plan.Empty() && len(plan.Altered) > 0:
-		return fmt.Errorf("%s stored as the code says; see above for what to write instead", notAre(len(plan.Altered)))
+		return fmt.Errorf("%s stored as the code says; see above for what to write instead", review.NotAre(len(plan.Altered)))
 	case plan.Empty():
+		t.result = plan.NothingDone()
 		return nil
 	}
 	if !c.Bool("auto-approve") {
@@ -129,6 +156,7 @@ func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan, again f
 	if result == nil {
 		return false, err
 	}
+	t.result = result
 	t.showResult(result)
 	if err != nil {
 		return true, errors.New(failures(result))

@@ -87,6 +87,7 @@ func (t *terminal) planAgain(c *cli.Context, s *session, approved *sync.Plan) (*
 	case err != nil:
 		return nil, err
 	case plan.Empty():
+		t.result = plan.NothingDone()
 		t.printf("\nSomebody else has applied this in the meantime.\n")
 		return nil, nil
 	case len(plan.Blocks) > 0:

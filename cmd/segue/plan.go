@@ -1,14 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/review"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -26,12 +26,80 @@ the revision that it starts from, how the target is reached, and a digest. segue
 FILE makes these changes and no others, elsewhere and later, or refuses. The file holds
 no values of secrets.
 
+With --refresh-only, plan shows how the target differs from what segue has left there,
+whatever the code has changed since: what somebody has edited, and in which fields; what
+is missing; what carries the project's marker, or that of its former name, and is not in
+the code. With --detailed-exitcode, a nightly job ends with 2 if there is any.
+
+On text, long values are folded unless --full is given. json is for programs, by the
+schema docs/schema/plan-v1.json. markdown is for a comment on a pull request: it never
+gets longer than GitHub takes, and says what it leaves out. html is one page with a
+search and filters, which needs no network.
+
 EXAMPLES:
    segue plan
    segue plan --target local --detailed-exitcode
+   segue plan --refresh-only --detailed-exitcode
+   segue plan --full
    segue plan --format json
+   segue plan --format markdown > comment.md
+   segue plan --format html > plan.html
    segue plan --no-secrets
    segue plan --out plan.json`
+
+// drift prints how the target differs from what segue has left there.
+func (t *terminal) drift(c *cli.Context, format string) error {
+	if c.IsSet("out") {
+		return errors.New("--refresh-only shows what is there, which is nothing to apply; leave --out away")
+	}
+	if err := oneOfFormats(format, "text", "json"); err != nil {
+		return fmt.Errorf("with --refresh-only, %w", err)
+	}
+	s, err := t.open(c, toRead)
+	if err != nil {
+		return err
+	}
+	defer s.platform.Close()
+	plan, err := s.plan(c.Context, planOptions(c))
+	if err != nil {
+		return err
+	}
+	drift := plan.Drift()
+	if format == "json" {
+		err = review.JSON(t.stdout, drift)
+	} else {
+		err = review.Drift(t.stdout, drift, t.textOptions())
+	}
+	if drift.SecretsUnknown {
+		fmt.Fprintf(t.notesBeside(format), "%s. Whether the stored ones are others is not known.\n", s.noSecrets)
+	}
+	if err == nil && c.Bool("detailed-exitcode") && !drift.Empty() {
+		return statusError(statusChanges)
+	}
+	return err
+}
+
+// planFormats are the formats that a plan is printed in.
+var planFormats = []string{"text", "json", "markdown", "html"}
+
+// writePlan prints a plan in one of the planFormats.
+func (t *terminal) writePlan(plan *sync.Plan, format string) error {
+	switch format {
+	case "json":
+		return review.JSON(t.stdout, plan)
+	case "markdown":
+		return review.Markdown(t.stdout, plan)
+	case "html":
+		return review.HTML(t.stdout, plan)
+	}
+	t.showPlan(plan)
+	return nil
+}
+
+// fullFlag shows all of a plan.
+func fullFlag(t *terminal) cli.Flag {
+	return &cli.BoolFlag{Name: "full", Usage: "show long values whole", Destination: &t.full}
+}
 
 func planCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
@@ -39,20 +107,26 @@ func planCommand(t *terminal) *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
 			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
+			fullFlag(t),
+			&cli.BoolFlag{Name: "refresh-only", Usage: "show only how the target differs from what segue has left there"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "end with status 2 if there are changes"},
 			&cli.StringFlag{Name: "out", Usage: "write the plan to `FILE` as well, for segue apply FILE"},
-			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: " + strings.Join(planFormats, ", ")},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
 			}
 			format := c.String("format")
-			if err := oneOfFormats(format, "text", "json"); err != nil {
+			if err := oneOfFormats(format, planFormats...); err != nil {
 				return err
 			}
 			if c.IsSet("out") && c.Bool("no-secrets") {
-				return errors.New("a plan without the values of secrets can't be applied: whether one would be rotated is not known; leave --out or --no-secrets away")
+				return errors.New("a plan without the values of secrets can't be applied: whether one would be rotated is not known; " +
+					"leave --out or --no-secrets away")
+			}
+			if c.Bool("refresh-only") {
+				return t.drift(c, format)
 			}
 			s, err := t.open(c, toRead)
 			if err != nil {
@@ -63,20 +137,11 @@ func planCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				var b bytes.Buffer
-				e := json.NewEncoder(&b)
-				e.SetEscapeHTML(false)
-				e.SetIndent("", "  ")
-				if err := e.Encode(plan); err != nil {
-					return err
-				}
-				t.printf("%s", diagnostic.EscapeJSON(b.Bytes()))
-			} else {
-				t.showPlan(plan)
-				if plan.SecretsUnknown {
-					t.printf("%s. Whether one would be rotated is not known.\n", s.noSecrets)
-				}
+			if err := t.writePlan(plan, format); err != nil {
+				return err
+			}
+			if plan.SecretsUnknown {
+				fmt.Fprintf(t.notesBeside(format), "%s. Whether one would be rotated is not known.\n", s.noSecrets)
 			}
 			switch {
 			case len(plan.Blocks) > 0:

@@ -44,7 +44,8 @@ func (t *terminal) writePlanFile(c *cli.Context, s *session, plan *sync.Plan, no
 	if s.project.Platforms[s.target.Platform] != nil {
 		var err error
 		if r.Files, err = t.project().ProjectFiles(c.Context); err != nil {
-			return fmt.Errorf("the plan can't be written to a file, which has to hold the description of the platform %s: %w", s.target.Platform, err)
+			return fmt.Errorf("the plan can't be written to a file, which has to hold the description of the platform %s: %w",
+				s.target.Platform, err)
 		}
 	}
 	b, err := encodeReach(r)
@@ -126,6 +127,7 @@ func (t *terminal) applyFile(c *cli.Context) error {
 	case len(plan.Blocks) > 0:
 		return &sync.BlockedError{Blocks: plan.Blocks}
 	case plan.Empty():
+		t.result = plan.NothingDone()
 		return nil
 	}
 	if err := t.decide(c, p); err != nil {
@@ -215,7 +217,8 @@ func (t *terminal) compareWithProject(ctx context.Context, p *planned) error {
 		return fmt.Errorf("%s is a plan for the target %s, and the project in this folder has no such target", p.name, plan.Target)
 	}
 	if field := differentField(here, p.Target); field != "" {
-		return fmt.Errorf("%s is a plan for another target: the target %s has another %s in segue.cue by now; plan again", p.name, plan.Target, field)
+		return fmt.Errorf("%s is a plan for another target: the target %s has another %s in segue.cue by now; plan again",
+			p.name, plan.Target, field)
 	}
 	for _, name := range p.secretNames() {
 		if !reflect.DeepEqual(project.Secrets[name], p.file.Secrets[name]) {
@@ -225,7 +228,8 @@ func (t *terminal) compareWithProject(ctx context.Context, p *planned) error {
 	if project.Platforms[p.Target.Platform] != nil {
 		files, err := t.project().ProjectFiles(ctx)
 		if err != nil || !maps.Equal(files, p.Files) {
-			return fmt.Errorf("%s was made with another description of the platform %s than the project has by now; plan again", p.name, p.Target.Platform)
+			return fmt.Errorf("%s was made with another description of the platform %s than the project has by now; plan again",
+				p.name, p.Target.Platform)
 		}
 	}
 	p.project, p.own = project, true
@@ -294,8 +298,9 @@ func (t *terminal) decide(c *cli.Context, p *planned) error {
 	if !needs || p.own || c.String("digest") != "" {
 		return nil
 	}
-	return fmt.Errorf("%s says itself where secrets come from and where they go, and nobody has decided that it may. Nothing was looked up or sent. "+
-		"Apply it in the folder of the project %s, whose segue.cue has to say the same; or review it and name the plan that you have seen: --digest %s",
+	return fmt.Errorf("%s says itself where secrets come from and where they go, and nobody has decided that it may. "+
+		"Nothing was looked up or sent. Apply it in the folder of the project %s, whose segue.cue has to say the same; "+
+		"or review it and name the plan that you have seen: --digest %s",
 		p.name, p.file.Plan.Project, p.file.Digest)
 }
 
@@ -305,11 +310,11 @@ func (t *terminal) openPlanned(c *cli.Context, p *planned) (*session, error) {
 	if err := t.describedPlatform(c.Context, p); err != nil {
 		return nil, err
 	}
-	asks := trust.AsksFrom
+	how := asking{trust.AsksFrom, t.command("apply", c.Args().First())}
 	if p.own {
-		asks = trust.Asks
+		how.asks = trust.Asks
 	}
-	secrets, err := t.secretsOf(c, p.project, p.uses(), asks)
+	secrets, err := t.secretsOf(c, p.project, p.uses(), how)
 	if err != nil {
 		return nil, err
 	}
@@ -340,7 +345,8 @@ func (t *terminal) describedPlatform(ctx context.Context, p *planned) error {
 	case err != nil:
 		return err
 	case project == nil && len(findings) > 0:
-		return fmt.Errorf("%s describes the platform %s in a way that this segue can't work with: %s; plan again", p.name, p.Target.Platform, findings[0].Message)
+		return fmt.Errorf("%s describes the platform %s in a way that this segue can't work with: %s; plan again",
+			p.name, p.Target.Platform, findings[0].Message)
 	case project == nil || project.Platforms[p.Target.Platform] == nil:
 		return errors.New(p.name + " does not describe the platform " + p.Target.Platform)
 	}

@@ -61,6 +61,7 @@ func TestScript(t *testing.T) {
 			"repeat": repeatCommand,
 			"fill":   fillCommand,
 			"take":   takeCommand,
+			"valid":  validCommand(absolute(t, schemas)),
 
 			"start":     startCommand,
 			"await":     awaitCommand,
@@ -136,6 +137,15 @@ func statusCommand(ts *testscript.TestScript, neg bool, args []string) {
 func fillCommand(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 2, "fill template file")
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o666))
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	full, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return full
 }
 
 // takeCommand sets a variable to the first group of an expression that matches in a file:

@@ -34,6 +34,12 @@ func (p *Platform) Survey(ctx context.Context, project string, keys []string) (s
 	return sync.Survey{Product: product, Warnings: append(warnings, byHand...), Others: p.others(all, project, keys)}, nil
 }
 
+// Address implements [sync.Addresser]. n8n may be told to show another host for its
+// webhooks; they answer at its own address nevertheless.
+func (p *Platform) Address(project, key string) string {
+	return p.base + "/webhook/" + webhookPath(project, key)
+}
+
 // others returns the workflows that are not the project's own and concern it.
 func (p *Platform) others(all []workflow, project string, keys []string) []sync.Other {
 	atPath := map[string]string{}
@@ -89,12 +95,6 @@ func (p *Platform) others(all []workflow, project string, keys []string) []sync.
 // title is what people know a workflow by.
 func (p *Platform) title(w *workflow) string {
 	return fmt.Sprintf("workflow %q (%s)", p.printable(w.Name), p.printable(w.ID))
-}
-
-// Endpoint implements [sync.Endpointer]. An n8n whose WEBHOOK_URL is another than the
-// target's url answers there.
-func (p *Platform) Endpoint(project, key string) string {
-	return "POST " + p.base + "/webhook/" + webhookPath(project, key)
 }
 
 // paths returns where the workflow takes a POST, below n8n's /webhook/, by the

@@ -48,16 +48,6 @@ func (c *config) endpoints() endpoints {
 	return all
 }
 
-// Endpoint implements [sync.Endpointer]. Where the Admin API is below a path, what is in
-// front of the endpoint's path is not known: Node-RED has another setting for that.
-func (p *Platform) Endpoint(project, key string) string {
-	path := endpointPath(project, key)
-	if p.client.base.Path != "" {
-		return "POST " + path
-	}
-	return "POST " + p.client.base.String() + path
-}
-
 // active returns the endpoints that are switched on, whatever their method, with
 // their paths as Node-RED makes them out.
 func active(entries []entry) []entry {
