@@ -17,7 +17,7 @@ type Places struct {
 	evaluation *evaluate.Evaluation
 	reader     *resolve.Reader
 	automation map[string]*evaluate.Compiled
-	packages   map[*evaluate.Package]*resolve.Package // nil for one that can't be read
+	packages   map[*evaluate.Package]*resolve.Opened // nil for one that can't be read
 	contents   map[string][]byte
 }
 
@@ -35,7 +35,7 @@ func (s *Session) Places(ctx context.Context, of *Result) (*Places, error) {
 		return nil, err
 	}
 	p := &Places{evaluation: e, reader: e.Explainer(), automation: map[string]*evaluate.Compiled{},
-		packages: map[*evaluate.Package]*resolve.Package{}, contents: map[string][]byte{}}
+		packages: map[*evaluate.Package]*resolve.Opened{}, contents: map[string][]byte{}}
 	for i := range of.packages {
 		pkg := &of.packages[i]
 		for j := range pkg.Automations {

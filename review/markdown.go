@@ -64,6 +64,9 @@ func commentText(s string) string {
 func noticesOf(p *sync.Plan, o TextOptions) []string {
 	t := newText(o)
 	t.notices(p)
+	for _, r := range p.Renames {
+		t.warn(rename(r))
+	}
 	for _, b := range p.Blocks {
 		t.warn("apply refuses this plan: " + b.String())
 	}
@@ -209,6 +212,9 @@ func diffLines(c Change) []string {
 	}
 	for _, f := range c.Fields {
 		field(0, f)
+	}
+	if c.Moves != "" {
+		add("!", c.Moves)
 	}
 	return lines
 }

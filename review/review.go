@@ -35,6 +35,8 @@ type Change struct {
 	Short   string   `json:"short,omitempty"`
 	// Fields are those that an update changes.
 	Fields []Field `json:"fields,omitempty"`
+	// Moves says where its webhook moves, "" for nowhere.
+	Moves string `json:"moves,omitempty"`
 	// Refused says why apply will leave the change out, "" if it will not.
 	Refused string `json:"refused,omitempty"`
 }
@@ -57,6 +59,9 @@ func New(p *sync.Plan) *Review {
 func changeOf(c sync.Change) Change {
 	out := Change{Action: c.Action, Key: diagnostic.Printable(c.Key), Folder: diagnostic.Printable(path.Dir(c.Key)),
 		Reason: diagnostic.Printable(reason(c)), Place: placeText(c.Place), Fields: fieldsOf(c.Differences)}
+	if c.Address != nil {
+		out.Moves = diagnostic.Printable("its webhook moves: " + c.Address.Before + " → " + c.Address.After)
+	}
 	if c.Taken != nil {
 		out.Refused = diagnostic.Printable(taken(*c.Taken))
 	}

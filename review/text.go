@@ -45,12 +45,27 @@ func Text(w io.Writer, p *sync.Plan, o TextOptions) error {
 	for _, c := range r.Changes {
 		t.change(c, p.Count(sync.Create)+p.Count(sync.Delete) >= manyChanges)
 	}
+	for _, r := range p.Renames {
+		t.warn(rename(r))
+	}
 	for _, s := range p.Secrets {
 		t.head(s.Action, "secret "+diagnostic.Printable(s.Name), diagnostic.Printable(usedBy(s)))
 	}
 	fmt.Fprintf(&t.out, "\nPlan for %s: %s.\n", diagnostic.Printable(p.Target), summary(p))
 	if t.folded && !o.Full {
 		t.line(0, t.faint.Sprint("Some values are folded; --full shows all of them."))
+	}
+	return t.flush(w)
+}
+
+// Deletions writes a line for each automation and each secret that a plan deletes.
+func Deletions(w io.Writer, p *sync.Plan, o TextOptions) error {
+	t := newText(o)
+	for _, c := range p.Changes {
+		t.head(c.Action, diagnostic.Printable(c.Key), diagnostic.Printable(fmt.Sprintf("%q", c.Name)+baseText(c.Base)))
+	}
+	for _, s := range p.Secrets {
+		t.head(s.Action, "secret "+diagnostic.Printable(s.Name), "")
 	}
 	return t.flush(w)
 }
@@ -98,6 +113,9 @@ func (t *text) notices(p *sync.Plan) {
 	target := diagnostic.Printable(p.Target)
 	if p.Product != "" {
 		t.line(0, t.faint.Sprint(target+" is "+diagnostic.Printable(p.Product)+"."))
+	}
+	if only := restriction(p); only != "" {
+		t.line(0, t.faint.Sprint(diagnostic.Printable(only)))
 	}
 	for _, key := range p.Orphaned {
 		t.line(0, diagnostic.Printable(key)+" is gone from the code and stays on "+target+", which does not prune.")
@@ -172,6 +190,9 @@ func (t *text) change(c Change, many bool) {
 	t.payload(c, many)
 	for _, f := range c.Fields {
 		t.field(1, f)
+	}
+	if c.Moves != "" {
+		t.line(1, t.yellow.Sprint("!")+" "+c.Moves)
 	}
 }
 

@@ -3,6 +3,7 @@ package review
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
@@ -31,6 +32,9 @@ func reason(c sync.Change) string {
 	case sync.Adopted:
 		return "it is there already and taken over" + baseText(c.Base)
 	case sync.Moved:
+		if c.Base != nil && c.Base.Key != "" && c.Base.Project == "" {
+			return "it was " + c.Base.Key + " until now" + baseText(c.Base)
+		}
 		return "it is there under the project's former name and taken over" + baseText(c.Base)
 	case sync.Replaced:
 		return "as asked for"
@@ -65,6 +69,20 @@ func bystander(o sync.Bystander) string {
 		what += " and holds " + cmp.Or(o.Endpoint, "the place of "+o.Takes)
 	}
 	return what + "; it is left alone"
+}
+
+// rename says that an automation seems to have got another key.
+func rename(r sync.Rename) string {
+	return fmt.Sprintf("%s is gone and %s is new, with the same content. If only the name has changed, write `%s` into segue.cue: identifiers and history are kept",
+		r.From, r.To, r.Line())
+}
+
+// restriction says what a plan of a part of the project leaves as it is, "" for a whole one.
+func restriction(p *sync.Plan) string {
+	if len(p.Only) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Only %s; left as they are on %s: %s.", strings.Join(p.Only, ", "), p.Target, diagnostic.Plural(p.LeftOut, "automation"))
 }
 
 // taken says why a change will be refused.

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,14 +69,18 @@ func (b *Base) fits(project, former string, a Action) bool {
 	case b == nil:
 		return true
 	case b.Kind == "":
-		return b.Project == "" && b.Key == ""
+		return b.Project == ""
 	case b.Kind == Foreign:
-		return b.Project == former && former != "" && former != project && b.Key == ""
+		return b.Project == former && former != "" && former != project
 	case b.Kind == Copy, b.Kind == Unmarked:
 		return a == Update
 	}
 	return false
 }
+
+// takenOver reports whether what the change starts from does not carry the project and
+// the key yet.
+func (b *Base) takenOver() bool { return b.Kind != "" || b.Key != "" }
 
 // Verify compares a plan that was stored with what the platform holds now. It
 // returns a [*StaleError] if something that the plan touches is not as it was,
@@ -93,7 +98,7 @@ func Verify(ctx context.Context, p Platform, plan *Plan, secrets map[string]auto
 	actual := groupByKey(plan.Project, stored)
 	var reasons []string
 	for _, c := range plan.Changes {
-		if reason := c.stale(actual[c.Key], secrets); reason != "" {
+		if reason := c.stale(actual, secrets); reason != "" {
 			reasons = append(reasons, c.Key+" "+reason)
 		}
 	}
@@ -104,13 +109,18 @@ func Verify(ctx context.Context, p Platform, plan *Plan, secrets map[string]auto
 }
 
 // stale says why a change can't be made any more, "" if it can. The automations are
-// those that the project has of the key now.
-func (c Change) stale(now []Stored, secrets map[string]automation.Secret) string {
-	if c.Base == nil {
-		if len(now) > 0 {
-			return "is there by now" + atTime(now[0])
-		}
+// those that the project has now, by their keys.
+func (c Change) stale(actual map[string][]Stored, secrets map[string]automation.Secret) string {
+	movesKey := c.Base != nil && c.Base.Kind == "" && c.Base.Key != "" && c.Action == Update
+	switch there := actual[c.Key]; {
+	case (c.Base == nil || movesKey) && len(there) > 0:
+		return "is there by now" + atTime(there[0])
+	case c.Base == nil:
 		return ""
+	}
+	now := actual[c.Key]
+	if c.Base.Kind == "" {
+		now = actual[cmp.Or(c.Base.Key, c.Key)]
 	}
 	i := slices.IndexFunc(now, func(s Stored) bool { return s.ID == c.Base.ID })
 	switch {

@@ -22,15 +22,24 @@ stop the rest, and the next apply makes the changes that are left. Ctrl-C finish
 the requests that are under way and reports. A second apply of the project waits
 for the first, where the target can tell that one is at work.
 
-With a FILE that segue plan --out has written, apply makes just the changes of that
-plan, or none: it refuses a plan that is stale, was edited, or is of another project or
-target than the one in the current folder. It needs neither the project nor CUE, only
-the secrets. The file says itself where secrets come from and where they are sent. So
-with --auto-approve, apply takes it only in the folder of the project, whose segue.cue
-says the same, or with the --digest of the plan that was reviewed.
+Patterns restrict it to some folders of the project, and --only to some automations
+by their keys. All others stay as they are, and no secret is deleted.
+
+With several targets, --target a,b or --all-targets, all plans are shown first, and
+then applied one after the other, or several at a time. One that fails does not stop
+the rest, unless --stop-on-failure is given.
+
+With a FILE that segue plan --out has written, which is there or whose name ends in
+.json, apply makes just the changes of that plan, or none: it refuses a plan that is
+stale, was edited, or is of another project or target than the one in the current
+folder. It needs neither the project nor CUE, only the secrets. The file says itself
+where secrets come from and where they are sent. So with --auto-approve, apply takes it
+only in the folder of the project, whose segue.cue says the same, or with the --digest
+of the plan that was reviewed.
 
 EXAMPLES:
    segue apply
+   segue apply ./growth/...
    segue apply --auto-approve
    segue apply --target local --auto-approve --parallelism 4
    segue plan --out plan.json
@@ -38,17 +47,12 @@ EXAMPLES:
 
 func applyCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "apply", Usage: "make a target match the project", Description: applyHelp, ArgsUsage: "[FILE]",
-		Flags: slices.Concat([]cli.Flag{
-			targetFlag(),
-			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
-			&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
-			&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore one that somebody else holds"},
+		Name: "apply", Usage: "make a target match the project", Description: applyHelp, ArgsUsage: "[PATTERN...|FILE]",
+		Flags: slices.Concat(targetsFlags(), applyFlags(), []cli.Flag{
 			fullFlag(t),
 			&cli.StringFlag{Name: "format", Value: "text",
 				Usage: "print the outcome as `FORMAT`: text, or json, with the plan on the standard error"},
 			&cli.StringFlag{Name: "digest", Usage: "with a FILE: carry out only the plan that has this `DIGEST`"},
-			&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
 			format := c.String("format")
@@ -77,46 +81,42 @@ func (t *terminal) applyForPrograms(c *cli.Context) error {
 }
 
 func (t *terminal) apply(c *cli.Context) error {
-	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
-		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
+	if err := checkParallelism(c); err != nil {
+		return err
 	}
 	switch {
-	case c.NArg() > 1:
-		return fmt.Errorf("name one plan file, not %d; see segue apply --help", c.NArg())
-	case c.NArg() == 1:
+	case c.NArg() > 0 && namesPlanFile(c.Args().First()):
 		return t.applyFile(c)
 	case c.IsSet("digest"):
 		return errors.New("--digest is for a plan file; name the file that segue plan --out has written")
 	}
-	s, err := t.open(c, toWrite)
+	names, several, err := t.targetNames(c)
+	switch {
+	case err != nil:
+		return err
+	case several && c.String("format") != "text":
+		return fmt.Errorf("--format %s is for one target", c.String("format"))
+	case several:
+		return t.applyTargets(c, names)
+	}
+	s, err := t.open(c, names[0], toWrite)
 	if err != nil {
 		return err
 	}
 	defer s.platform.Close()
-	plan, err := s.plan(c.Context, planOptions(c))
+	plan, err := s.plan(c.Context)
 	if err != nil {
 		return err
 	}
 	t.showPlan(plan)
-	switch {
-	case len(plan.Blocks) > 0:
-		return &sync.BlockedError{Blocks: plan.Blocks}
-	case plan.Empty() && len(plan.Altered) > 0:
-		return fmt.Errorf("%s stored as the code says; see above for what to write instead", review.NotAre(len(plan.Altered)))
-	case plan.Empty():
+	if err := cannotApply(plan); err != nil {
+		return err
+	}
+	if plan.Empty() {
 		t.result = plan.NothingDone()
 		return nil
 	}
-	if !c.Bool("auto-approve") {
-		if err := t.approve(c.Context, plan.Target); err != nil {
-			return err
-		}
-	}
-	again := func() (*sync.Plan, error) { return t.planAgain(c, s, plan) }
-	if c.Bool("no-lock") {
-		again = nil
-	}
-	if applied, err := t.carryOut(c, s, plan, again); err != nil || !applied {
+	if err := t.carryOut(c, s, plan); err != nil {
 		return err
 	}
 	if s.target.Platform != config.Embedded {
@@ -128,22 +128,63 @@ func (t *terminal) apply(c *cli.Context) error {
 	return nil
 }
 
-// carryOut makes the changes of a plan, under the project's lease unless there is to be
-// none. Again, if not nil, looks once the lease is held whether the plan still holds, and
-// returns the one to carry out, nil for none; then nothing is applied.
-func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan, again func() (*sync.Plan, error)) (applied bool, err error) {
+// cannotApply is why a plan is not applied, nil if there is no reason.
+func cannotApply(plan *sync.Plan) error {
+	if err := blocked(plan); err != nil {
+		return err
+	}
+	if plan.Empty() && len(plan.Altered) > 0 {
+		return fmt.Errorf("%s stored as the code says; see above for what to write instead", review.NotAre(len(plan.Altered)))
+	}
+	return nil
+}
+
+// applyFlags are the flags of the commands that change a target.
+func applyFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
+		&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
+		&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore one that somebody else holds"},
+		&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
+	}
+}
+
+// checkParallelism checks the value of --parallelism.
+func checkParallelism(c *cli.Context) error {
+	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
+		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
+	}
+	return nil
+}
+
+// carryOut has a plan that was shown approved, applies it and shows the result.
+func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan) error {
+	if s.approve == nil {
+		s.approve = func(plan *sync.Plan) error { return t.approve(c.Context, plan.Target) }
+	}
+	if c.Bool("auto-approve") {
+		s.approve = func(*sync.Plan) error { return nil }
+	}
+	if err := s.approve(plan); err != nil {
+		return err
+	}
 	ctx := c.Context
 	if !c.Bool("no-lock") {
 		held, release, err := t.lease(c, s)
 		if err != nil {
-			return false, err
+			return err
 		}
 		defer release()
 		ctx = held
 	}
+	again := s.again
+	if again == nil && !c.Bool("no-lock") {
+		again = func(plan *sync.Plan) (*sync.Plan, error) { return t.planAgain(c, s, plan) }
+	}
 	if again != nil {
-		if plan, err = again(); err != nil || plan == nil {
-			return false, err
+		var err error
+		if plan, err = again(plan); err != nil || plan == nil {
+			return err
 		}
 	}
 	t.printf("\n")
@@ -154,14 +195,14 @@ func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan, again f
 	})
 	progress.done()
 	if result == nil {
-		return false, err
+		return err
 	}
 	t.result = result
 	t.showResult(result)
 	if err != nil {
-		return true, errors.New(failures(result))
+		return errors.New(failures(result))
 	}
-	return true, nil
+	return nil
 }
 
 // approve asks whether to go on.

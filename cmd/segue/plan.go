@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -21,6 +22,12 @@ Without the values of secrets, plan shows all but whether one of them would be
 rotated: with --no-secrets, and also where none of the automations' secrets is in
 the environment. A pull request from a fork has none.
 
+Patterns restrict the plan to some folders of the project, and --only to some
+automations by their keys. All others stay as they are, in the code and on the
+target, and no secret is deleted.
+
+With several targets, --target a,b or --all-targets, the plans come one after the
+other; one that fails does not stop the rest, unless --stop-on-failure is given.
 With --out, the plan is written to a file as well: every change with its content and
 the revision that it starts from, how the target is reached, and a digest. segue apply
 FILE makes these changes and no others, elsewhere and later, or refuses. The file holds
@@ -38,7 +45,10 @@ search and filters, which needs no network.
 
 EXAMPLES:
    segue plan
+   segue plan ./growth/...
+   segue plan --only growth/account-activated
    segue plan --target local --detailed-exitcode
+   segue plan --all-targets
    segue plan --refresh-only --detailed-exitcode
    segue plan --full
    segue plan --format json
@@ -48,19 +58,19 @@ EXAMPLES:
    segue plan --out plan.json`
 
 // drift prints how the target differs from what segue has left there.
-func (t *terminal) drift(c *cli.Context, format string) error {
+func (t *terminal) drift(c *cli.Context, target, format string) error {
 	if c.IsSet("out") {
 		return errors.New("--refresh-only shows what is there, which is nothing to apply; leave --out away")
 	}
 	if err := oneOfFormats(format, "text", "json"); err != nil {
 		return fmt.Errorf("with --refresh-only, %w", err)
 	}
-	s, err := t.open(c, toRead)
+	s, err := t.open(c, target, toRead)
 	if err != nil {
 		return err
 	}
 	defer s.platform.Close()
-	plan, err := s.plan(c.Context, planOptions(c))
+	plan, err := s.plan(c.Context)
 	if err != nil {
 		return err
 	}
@@ -103,9 +113,8 @@ func fullFlag(t *terminal) cli.Flag {
 
 func planCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "plan", Usage: "print what apply would change", Description: planHelp,
-		Flags: slices.Concat([]cli.Flag{
-			targetFlag(),
+		Name: "plan", Usage: "print what apply would change", Description: planHelp, ArgsUsage: "[PATTERN...]",
+		Flags: slices.Concat(targetsFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
 			fullFlag(t),
 			&cli.BoolFlag{Name: "refresh-only", Usage: "show only how the target differs from what segue has left there"},
@@ -114,49 +123,64 @@ func planCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: " + strings.Join(planFormats, ", ")},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
 			format := c.String("format")
 			if err := oneOfFormats(format, planFormats...); err != nil {
 				return err
 			}
-			if c.IsSet("out") && c.Bool("no-secrets") {
+			names, several, err := t.targetNames(c)
+			switch {
+			case err != nil:
+				return err
+			case several && (c.IsSet("out") || c.Bool("refresh-only")):
+				return errors.New("--out and --refresh-only are for one target")
+			case several:
+				return t.planTargets(c, names, format)
+			case c.IsSet("out") && c.Bool("no-secrets"):
 				return errors.New("a plan without the values of secrets can't be applied: whether one would be rotated is not known; " +
 					"leave --out or --no-secrets away")
+			case c.Bool("refresh-only"):
+				return t.drift(c, names[0], format)
 			}
-			if c.Bool("refresh-only") {
-				return t.drift(c, format)
-			}
-			s, err := t.open(c, toRead)
+			s, err := t.open(c, names[0], toRead)
 			if err != nil {
 				return err
 			}
 			defer s.platform.Close()
-			plan, err := s.plan(c.Context, planOptions(c))
+			plan, err := s.plan(c.Context)
 			if err != nil {
 				return err
 			}
 			if err := t.writePlan(plan, format); err != nil {
 				return err
 			}
-			if plan.SecretsUnknown {
-				fmt.Fprintf(t.notesBeside(format), "%s. Whether one would be rotated is not known.\n", s.noSecrets)
-			}
-			switch {
-			case len(plan.Blocks) > 0:
-				return &sync.BlockedError{Blocks: plan.Blocks}
+			showSecretsUnknown(t.notesBeside(format), s, plan)
+			if err := blocked(plan); err != nil {
+				return err
 			}
 			if c.String("out") != "" {
 				if err := t.writePlanFile(c, s, plan, t.notesBeside(format)); err != nil {
 					return err
 				}
 			}
-			switch {
-			case c.Bool("detailed-exitcode") && !plan.Empty():
+			if c.Bool("detailed-exitcode") && !plan.Empty() {
 				return statusError(statusChanges)
 			}
 			return nil
 		},
 	})
+}
+
+// blocked is the error of a plan that must not be applied, nil for any other.
+func blocked(plan *sync.Plan) error {
+	if len(plan.Blocks) == 0 {
+		return nil
+	}
+	return &sync.BlockedError{Blocks: plan.Blocks}
+}
+
+// showSecretsUnknown says what a plan lacks that was made without secrets.
+func showSecretsUnknown(w io.Writer, s *session, plan *sync.Plan) {
+	if plan.SecretsUnknown {
+		fmt.Fprintf(w, "%s. Whether one would be rotated is not known.\n", s.noSecrets)
+	}
 }

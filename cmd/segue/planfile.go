@@ -99,6 +99,16 @@ func withoutEmpty(fields map[string]any) map[string]any {
 	return out
 }
 
+// namesPlanFile reports whether an argument of apply is a plan file, and not a pattern for
+// folders: a file that is there, the standard input, or a name that ends in .json.
+func namesPlanFile(name string) bool {
+	if name == "-" || strings.EqualFold(path.Ext(name), ".json") {
+		return true
+	}
+	stat, err := os.Stat(name)
+	return err == nil && !stat.IsDir()
+}
+
 // A planned is a plan file that is to be applied.
 type planned struct {
 	name string // as messages have it
@@ -123,10 +133,10 @@ func (t *terminal) applyFile(c *cli.Context) error {
 	plan := p.file.Plan
 	t.showPlan(plan)
 	t.printf("%s\n", diagnostic.Printable(p.destination()))
-	switch {
-	case len(plan.Blocks) > 0:
-		return &sync.BlockedError{Blocks: plan.Blocks}
-	case plan.Empty():
+	if err := blocked(plan); err != nil {
+		return err
+	}
+	if plan.Empty() {
 		t.result = plan.NothingDone()
 		return nil
 	}
@@ -138,16 +148,19 @@ func (t *terminal) applyFile(c *cli.Context) error {
 		return beforeChanges(c.Context, err)
 	}
 	defer s.platform.Close()
-	_, err = t.carryOut(c, s, plan, func() (*sync.Plan, error) {
-		err := sync.Verify(c.Context, s.platform, plan, s.desired.Secrets, s.calls())
-		return plan, beforeChanges(c.Context, err)
-	})
-	return err
+	s.approve = func(*sync.Plan) error { return nil } // that is decided
+	s.again = func(plan *sync.Plan) (*sync.Plan, error) {
+		return plan, beforeChanges(c.Context, sync.Verify(c.Context, s.platform, plan, s.desired.Secrets, s.readCalls()))
+	}
+	return t.carryOut(c, s, plan)
 }
 
 // readPlanFile reads the file that the command line names.
 func (t *terminal) readPlanFile(c *cli.Context) (*planned, error) {
-	for _, f := range planFlags() {
+	if c.NArg() > 1 {
+		return nil, fmt.Errorf("name one plan file, not %d; see segue apply --help", c.NArg())
+	}
+	for _, f := range append(planFlags(), &cli.BoolFlag{Name: "all-targets"}) {
 		if name := f.Names()[0]; c.IsSet(name) {
 			return nil, fmt.Errorf("--%s is for making a plan, and the file holds one that is made; give it to segue plan --out", name)
 		}

@@ -29,14 +29,24 @@ type session struct {
 	platform connection
 	// noSecrets says that the values of secrets are not at hand, and why.
 	noSecrets string
+	// only are the automations that the command is about.
+	only sync.Selection
+	// options say how plans are made.
+	options sync.PlanOptions
+	// approve asks whether a plan is to be applied, unless the command line says so; nil
+	// for the question that apply asks.
+	approve func(*sync.Plan) error
+	// again looks once the lease is held whether a plan still holds, and returns the one to
+	// carry out, nil for none. If it is nil, a plan that does not hold is made again.
+	again func(*sync.Plan) (*sync.Plan, error)
 	// places tells where the code has what a plan is about, nil for what is not known.
 	places func(key string, path ...any) *sync.Place
 }
 
-// open compiles the project, finds the secrets and connects to the target. The
-// platform must be closed.
-func (t *terminal) open(c *cli.Context, use connectionUse) (*session, error) {
-	s, err := t.connectTarget(c, use)
+// open compiles the project, finds the secrets and connects to a target, "" for the
+// default one. The platform must be closed.
+func (t *terminal) open(c *cli.Context, target string, use connectionUse) (*session, error) {
+	s, err := t.connectTarget(c, target, use)
 	return s, beforeChanges(c.Context, err)
 }
 
@@ -48,19 +58,26 @@ func beforeChanges(ctx context.Context, err error) error {
 	return err
 }
 
-func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, error) {
-	project, name, target, err := t.target(c.Context, c.String("target"))
+func (t *terminal) connectTarget(c *cli.Context, named string, use connectionUse) (*session, error) {
+	project, name, target, err := t.target(c.Context, named)
 	if err != nil {
 		return nil, err
 	}
-	result, err := t.compile(c.Context, name)
+	only, err := sync.NewSelection(c.Args().Slice(), c.StringSlice("only"))
 	if err != nil {
 		return nil, err
 	}
-	uses := sync.SecretUses(result.Document.Automations)
+	result, err := t.compile(c.Context, name, c.Args().Slice()...)
+	if err != nil {
+		return nil, err
+	}
+	desired := sync.Desired{
+		Project: project.Name, Target: name, Automations: result.Document.Automations, Former: project.Moved.Project(), Moves: project.Moved.Keys(), Elsewhere: result.Elsewhere,
+	}.Selected(only)
+	uses := sync.SecretUses(desired.Automations)
 	noSecrets := ""
 	switch {
-	case c.Bool("no-secrets"):
+	case use == toLook || c.Bool("no-secrets"):
 		noSecrets = "No secrets were looked up"
 	case use == toRead && c.String("out") == "" && noneGiven(project, uses):
 		noSecrets = "No secrets were given, and apply needs them: " + strings.Join(slices.Sorted(maps.Keys(usesOf(uses))), ", ")
@@ -76,12 +93,10 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 	if err != nil {
 		return nil, err
 	}
+	desired.Secrets = secrets
 	return &session{
 		project: project, places: t.placesOf(c.Context, result),
-		desired: sync.Desired{
-			Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets, Former: project.Moved.Project,
-		},
-		target: target, platform: platform, noSecrets: noSecrets,
+		desired: desired, target: target, platform: platform, noSecrets: noSecrets, only: only, options: planOptions(c),
 	}, nil
 }
 
@@ -130,12 +145,19 @@ const (
 	localTries = 2
 )
 
+// onlyFlag picks automations by their keys.
+func onlyFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "only", Usage: "leave out all but the automations whose keys match `PATTERN`, such as growth/* or growth/...; " +
+		"may be given several times"}
+}
+
 // planFlags say what a plan may do.
 func planFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "allow-mass-delete", Usage: "allow a plan that deletes all automations, or more than half of ten or more"},
 		&cli.BoolFlag{Name: "second-project", Usage: "allow the first apply of a project beside another one that has the same keys on the target"},
 		&cli.BoolFlag{Name: "adopt", Usage: "take over the one on the target that holds the endpoint of an automation to be created, or the only copy of it"},
+		onlyFlag(),
 		&cli.StringSliceFlag{Name: "replace", Usage: "write the automation with this `KEY` again, changed or not; may be given several times"},
 		&cli.BoolFlag{Name: "replace-secrets", Usage: "store every secret again, changed or not"},
 	}
@@ -150,12 +172,10 @@ func planOptions(c *cli.Context) sync.PlanOptions {
 }
 
 // plan compares the project with the target.
-func (s *session) plan(ctx context.Context, options sync.PlanOptions) (*sync.Plan, error) {
-	options.Calls, options.KeepOrphans, options.NoSecrets = s.calls(), !s.target.Prune, s.noSecrets != ""
-	options.Place = s.places
-	if options.Tries == 0 {
-		options.Tries = planTries
-	}
+func (s *session) plan(ctx context.Context) (*sync.Plan, error) {
+	options := s.options
+	options.Calls, options.KeepOrphans, options.NoSecrets = s.readCalls(), !s.target.Prune, s.noSecrets != ""
+	options.Only, options.Place = s.only, s.places
 	plan, err := sync.MakePlan(ctx, s.platform, s.desired, options)
 	return plan, beforeChanges(ctx, err)
 }
@@ -165,6 +185,15 @@ func (s *session) calls() sync.Calls {
 	calls := sync.Calls{Timeout: time.Duration(s.target.Timeout)}
 	if s.target.URL == "" {
 		calls.Tries = localTries
+	}
+	return calls
+}
+
+// readCalls says how the target is to be called while somebody waits for a plan.
+func (s *session) readCalls() sync.Calls {
+	calls := s.calls()
+	if calls.Tries == 0 {
+		calls.Tries = planTries
 	}
 	return calls
 }

@@ -303,11 +303,11 @@ func (p *pkg) reference(n *node, e *ast.SelectorExpr) error {
 	from := p.imports[spec]
 	from.used = true
 	name := from.pkg + "." + sel.Name
-	if t := p.schema.definitions[name]; t != nil {
+	if t := p.schema.definition(name); t != nil {
 		n.types = append(n.types, t)
 		return nil
 	}
-	text, ok := p.schema.texts[name]
+	text, ok := p.schema.text(name)
 	if !ok || n.kind != noKind {
 		return notPlain(e.Pos(), "there is a reference to what the schema does not have as data")
 	}
