@@ -14,7 +14,7 @@ import (
 // A family is a package and those of the project that it makes use of. These are read
 // when something first asks for them.
 type family struct {
-	reader  *Reader
+	reader    *Reader
 	relatives map[string]*relative // that are imported, by folder and name; nil for what can't be read
 	// holes are in the place of what leads nowhere and was taken out, and mended in
 	// that of what leads nowhere and was certainly meant to be something else.
