@@ -60,8 +60,8 @@ type ClientOptions struct {
 // "http://127.0.0.1:8377". An empty token is for a platform that asks for none.
 // Nothing is sent yet.
 func NewClient(baseURL string, token automation.Secret, options ClientOptions) (*Platform, error) {
-	u, err := url.Parse(baseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	u := automation.AbsoluteURL(baseURL)
+	if u == nil {
 		return nil, errors.New("the platform's url is not an absolute http or https URL, such as http://127.0.0.1:8377")
 	}
 	if strings.ContainsFunc(token.Reveal(), unicode.IsControl) {
