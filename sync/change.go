@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seguehq/segue/automation"
@@ -327,9 +328,20 @@ func mayPass(err error) bool {
 }
 
 // unknown is the error of a write that failed and could not be looked up.
-func unknown(err, lookErr error) error {
-	return fmt.Errorf("%w; whether it took effect is unknown: %w", err, lookErr)
+func unknown(err, lookErr error) error { return unknownError{err, lookErr} }
+
+type unknownError struct{ write, look error }
+
+// Error says once what both have in common, as when the platform has gone away.
+func (e unknownError) Error() string {
+	if strings.HasPrefix(e.look.Error(), e.write.Error()) {
+		return "whether it took effect is unknown: " + e.look.Error()
+	}
+	return e.write.Error() + "; whether it took effect is unknown: " + e.look.Error()
 }
+
+// Unwrap returns the error of the write, and that of looking it up.
+func (e unknownError) Unwrap() []error { return []error{e.write, e.look} }
 
 // hasKind reports whether err is, or was made worse by, an [*Error] of the kind.
 func hasKind(err error, kind ErrorKind) bool {

@@ -278,3 +278,23 @@ func TestApplyMeetsSomebodyElse(t *testing.T) {
 		})
 	}
 }
+
+// A platform that is gone says so once.
+func TestUnknownSaysOnceWhatIsTheSame(t *testing.T) {
+	gone := &Error{Kind: Temporary, Message: "can't reach http://x: connection refused"}
+	for _, test := range []struct {
+		look error
+		want string
+	}{
+		{fmt.Errorf("%w (gave up after 4 tries)", gone), "whether it took effect is unknown: can't reach http://x: connection refused (gave up after 4 tries)"},
+		{errors.New("no list"), "can't reach http://x: connection refused; whether it took effect is unknown: no list"},
+	} {
+		err := unknown(gone, test.look)
+		if err.Error() != test.want {
+			t.Errorf("got %q, want %q", err, test.want)
+		}
+		if KindOf(err) != Temporary || !errors.Is(err, test.look) {
+			t.Errorf("%v: its causes are lost", err)
+		}
+	}
+}

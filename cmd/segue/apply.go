@@ -22,6 +22,11 @@ stop the rest, and the next apply makes the changes that are left. Ctrl-C finish
 the requests that are under way and reports. A second apply of the project waits
 for the first, where the target can tell that one is at work.
 
+A request that fails for a reason that may pass, such as a target that is away, is
+made up to 8 times with growing pauses (plan: 4 times), and not again once five
+minutes are over. Each may take the target's timeout, 30s unless it says otherwise,
+and the list of all automations ten times that.
+
 Patterns restrict it to some folders of the project, and --only to some automations
 by their keys. All others stay as they are, and no secret is deleted.
 

@@ -72,12 +72,13 @@ func (t *terminal) showResult(r *sync.Result) {
 // failures says what was not done: why, for each that failed, and how many
 // others were not started for which reason.
 func failures(r *sync.Result) string {
-	var failed, reasons []string
+	var reasons []string
+	var wrong []error
 	waiting := map[string]int{}
 	note := func(o sync.Outcome, err error) {
 		switch o {
 		case sync.Failed:
-			failed = append(failed, err.Error())
+			wrong = append(wrong, err)
 		case sync.NotStarted:
 			var change *sync.ChangeError
 			if errors.As(err, &change) {
@@ -103,6 +104,7 @@ func failures(r *sync.Result) string {
 	if n := len(r.Altered); n > 0 && n == r.CountOutcome(sync.Failed) && r.CountOutcome(sync.NotStarted) == 0 {
 		what = review.NotAre(n) + " stored as the code says; see above for what to write instead"
 	}
+	failed := byCause(wrong)
 	lines := []string{what}
 	lines = append(lines, failed[:min(most, len(failed))]...)
 	if len(failed) > most {
@@ -112,6 +114,27 @@ func failures(r *sync.Result) string {
 		lines = append(lines, fmt.Sprintf("%d %s", waiting[reason], reason))
 	}
 	return strings.Join(lines, "\n  ")
+}
+
+// byCause describes errors, those of changes that failed for the same reason as one.
+func byCause(errs []error) []string {
+	var lines []string
+	place, subjects := map[string]int{}, map[string][]string{}
+	for _, err := range errs {
+		cause, change := err.Error(), (*sync.ChangeError)(nil)
+		if errors.As(err, &change) {
+			cause = fmt.Sprintf("%s on %s: %v", change.Action, change.Target, change.Err)
+			subjects[cause] = append(subjects[cause], change.Subject)
+		}
+		at, known := place[cause]
+		if !known {
+			place[cause] = len(lines)
+			lines = append(lines, err.Error())
+		} else if n := len(subjects[cause]); n > 1 {
+			lines[at] = fmt.Sprintf("%d changes: %s (%s)", n, cause, sync.SomeOf(subjects[cause]))
+		}
+	}
+	return lines
 }
 
 // showRequest prints a request as it goes over the wire, but for secrets. value

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -42,5 +44,25 @@ func TestValuesThatLookAlike(t *testing.T) {
 				t.Errorf("shown:\n%s\nwant in it:\n%s", out.String(), test.want)
 			}
 		})
+	}
+}
+
+// A platform that goes away under many changes is one error, with a count.
+func TestFailuresOfOneCauseAreOne(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("can't reach http://127.0.0.1:1: connection refused")
+	r := &sync.Result{Target: "prod"}
+	for i := range 19 {
+		key := fmt.Sprintf("growth/%02d", i)
+		r.Changes = append(r.Changes, sync.ChangeResult{Key: key, Action: sync.Create, Outcome: sync.Failed,
+			Err: &sync.ChangeError{Subject: key, Action: sync.Create, Target: "prod", Err: gone}})
+	}
+	r.Changes = append(r.Changes, sync.ChangeResult{Key: "growth/odd", Action: sync.Update, Outcome: sync.Failed,
+		Err: &sync.ChangeError{Subject: "growth/odd", Action: sync.Update, Target: "prod", Err: errors.New("503: busy")}})
+	const want = `20 failed, 0 not started; apply again to take it from there
+  19 changes: create on prod: can't reach http://127.0.0.1:1: connection refused (growth/00, growth/01, growth/02 and 16 more)
+  growth/odd: update on prod: 503: busy`
+	if got := failures(r); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
