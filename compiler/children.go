@@ -98,7 +98,7 @@ func (c *child) do(work *limits.Work) error {
 			if aside := c.work.Disk.Findings(); len(aside) > 0 {
 				packages = append(packages, evaluate.Package{Dir: dirs[i], Found: evaluate.Findings(aside), Volatile: true})
 			}
-			return json.Marshal(packages)
+			return evaluate.Encode(packages)
 		})
 		return nil
 	})
@@ -148,7 +148,7 @@ func (c *compilation) inChildren(ctx context.Context, dirs []string, done func(d
 func (c *compilation) childChunk(ctx context.Context, shared []byte, dirs []string, results chan<- func(), done func(dir string, packages []evaluate.Package)) error {
 	task := limits.Task{Shared: shared}
 	for _, dir := range dirs {
-		task.Items = append(task.Items, limits.Item{Payload: []byte(dir), Limits: c.opts.Limits.Or(c.Project.EvaluationLimits()).Or(limits.For(c.Loader.Sizes[dir]))})
+		task.Items = append(task.Items, limits.Item{Payload: []byte(dir), Limits: c.opts.Limits.Or(c.Project.EvaluationLimits()).Or(limits.For(c.size(dir)))})
 	}
 	var failure error
 	err := c.opts.Children.Do(ctx, task, func(item int, result []byte, err error) {
@@ -158,7 +158,7 @@ func (c *compilation) childChunk(ctx context.Context, shared []byte, dirs []stri
 		if errors.As(err, &over) {
 			packages = []evaluate.Package{{Dir: dir, Found: evaluate.Findings{givenUp(dir, over, c.firstFile(dir))}}}
 		} else if err == nil {
-			err = json.Unmarshal(result, &packages)
+			packages, err = evaluate.Decode(result)
 		}
 		if err != nil && over == nil {
 			// There is no result, and nothing that could be kept as one.

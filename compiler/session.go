@@ -146,12 +146,13 @@ func (s *Session) touched(ctx context.Context, names []string) ([]string, error)
 	if err != nil || o.project == nil {
 		return nil, err
 	}
+	defer o.disk.Rest()
 	e, err := evaluate.New(o.disk, o.project, "", nil, nil)
 	if err != nil || slices.Contains(names, config.ProjectFile) {
 		return e.Dirs, err
 	}
 	in := newInputs(e)
-	return slices.DeleteFunc(e.Dirs, func(dir string) bool {
+	return slices.DeleteFunc(slices.Clone(e.Dirs), func(dir string) bool {
 		read, clear := in.closure(sha256.New(), []string{dir}, nil)
 		return clear && !slices.ContainsFunc(names, func(name string) bool {
 			return slices.Contains(read, path.Clean(name)) || path.Dir(path.Clean(name)) == dir
@@ -176,6 +177,8 @@ func (s *Session) compileAll(ctx context.Context, target string, patterns []stri
 	if err != nil {
 		return nil, err
 	}
+	o.disk.Remember(rememberedBytes)
+	defer o.disk.Rest()
 	result := &Result{Diagnostics: append(diagnostic.List(nil), o.findings...)}
 	if o.project == nil {
 		return result, nil
@@ -194,22 +197,34 @@ func (s *Session) compileAll(ctx context.Context, target string, patterns []stri
 			return nil, err
 		}
 	}
-	e, err := evaluate.New(o.disk, o.project, target, patterns, tests)
+	c, err := s.compilation(o, target, patterns, tests)
 	if err != nil {
 		return nil, err
 	}
-	if e.Loader.VendoredDiffers() {
+	if c.Loader.VendoredDiffers() {
 		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
 			Severity: diagnostic.Warning, Code: "schema-version", File: schema.VendorDir,
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
 			Help:    "run segue init to renew it"})
 	}
-	c := &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, kept: &s.kept, again: s.again}
 	if result.packages, err = c.run(ctx); err != nil {
 		return nil, err
 	}
 	return result, c.join(result, len(patterns) > 0)
 }
+
+// compilation prepares a run over the packages that patterns name.
+func (s *Session) compilation(o *opened, target string, patterns []string, tests *evaluate.TestRun) (*compilation, error) {
+	e, err := evaluate.New(o.disk, o.project, target, patterns, tests)
+	if err != nil {
+		return nil, err
+	}
+	return &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, kept: &s.kept, again: s.again,
+		inputs: sync.OnceValue(func() *inputs { return newInputs(e) })}, nil
+}
+
+// rememberedBytes is how much of the files is kept in memory while a project is compiled.
+const rememberedBytes = 8 << 20
 
 // workers is how many packages are evaluated at once.
 func (o Options) workers() int {

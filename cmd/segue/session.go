@@ -53,7 +53,11 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 	if err != nil {
 		return nil, err
 	}
-	uses := sync.SecretUses(result.Document.Automations)
+	automations, err := result.Document.Decode()
+	if err != nil {
+		return nil, err
+	}
+	uses := sync.SecretUses(automations)
 	noSecrets := ""
 	switch {
 	case c.Bool("no-secrets"):
@@ -74,7 +78,7 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 	}
 	return &session{
 		desired: sync.Desired{
-			Project: project.Name, Target: name, Automations: result.Document.Automations, Secrets: secrets, Former: project.Moved.Project,
+			Project: project.Name, Target: name, Automations: automations, Secrets: secrets, Former: project.Moved.Project,
 		},
 		target: target, platform: platform, noSecrets: noSecrets,
 	}, nil

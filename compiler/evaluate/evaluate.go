@@ -196,6 +196,8 @@ func (e *Evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 	out := Package{Dir: dir, Name: inst.PkgName}
 	var tested []*tested
 	var candidates []candidate
+	var emitted []automation.Automation
+	var of []Compiled
 	clean := failure == nil
 	if clean {
 		value := ctx.BuildInstance(inst)
@@ -236,7 +238,7 @@ func (e *Evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 					return out, err
 				}
 				if a != nil {
-					out.Automations = append(out.Automations, Compiled{Automation: *a, Name: name, Place: placeOf(e.Loader, c.position), Facts: c.facts})
+					emitted, of = append(emitted, *a), append(of, Compiled{Name: name, Place: placeOf(e.Loader, c.position), Facts: c.facts})
 				}
 				if t != nil {
 					tested = append(tested, t)
@@ -246,6 +248,9 @@ func (e *Evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 				candidates = append(candidates, c)
 			}
 		}
+	}
+	if err := out.add(emitted, of); err != nil {
+		return out, err
 	}
 	if !clean {
 		if err := e.explain(&out, failure, candidates); err != nil {
