@@ -11,9 +11,9 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -160,7 +160,7 @@ func (a *advisor) spellings() {
 		}
 		groups[plain].add(c.Facts.Event, c)
 	}
-	wellNamed := func(event string) bool { problem, _ := check.JudgeEvent(event); return problem == "" }
+	wellNamed := func(event string) bool { problem, _ := message.JudgeEvent(event); return problem == "" }
 	for _, plain := range order {
 		g := *groups[plain]
 		if len(g) < 2 {
@@ -194,22 +194,22 @@ func (f form) among() string {
 // types.
 func (a *advisor) types() {
 	seed := maphash.MakeSeed()
-	id := func(f *check.Facts, field string) uint64 {
+	id := func(f *message.Facts, field string) uint64 {
 		var h maphash.Hash
 		h.SetSeed(seed)
-		for _, s := range []string{f.Call, check.FactStep, f.Event, check.FactStep, field} {
+		for _, s := range []string{f.Call, message.FactStep, f.Event, message.FactStep, field} {
 			h.WriteString(s)
 		}
 		return h.Sum64()
 	}
 	// Nearly all have one type: a number for each is enough to see that.
-	kinds := map[uint64]check.JSONKind{}
+	kinds := map[uint64]message.JSONKind{}
 	for _, c := range a.all {
 		for _, f := range c.Facts.Fields {
 			kinds[id(&c.Facts, f.Name)] |= f.Kind
 		}
 	}
-	maps.DeleteFunc(kinds, func(_ uint64, k check.JSONKind) bool { return bits.OnesCount8(uint8(k)) < 2 })
+	maps.DeleteFunc(kinds, func(_ uint64, k message.JSONKind) bool { return bits.OnesCount8(uint8(k)) < 2 })
 	if len(kinds) == 0 {
 		return
 	}
@@ -226,7 +226,7 @@ func (a *advisor) types() {
 				groups[s] = &group{}
 				order = append(order, s)
 			}
-			groups[s].add(check.KindWords[f.Kind], c)
+			groups[s].add(message.KindWords[f.Kind], c)
 		}
 	}
 	for _, s := range order {
@@ -256,15 +256,15 @@ func (a *advisor) types() {
 // field returns the path, below the automation, of the first field of a name and
 // type.
 func fieldOf(c *evaluate.Compiled, name, kind string) finding.Path {
-	block := check.MessageBlock(c.Facts.Call)
+	block := message.MessageBlock(c.Facts.Call)
 	found := finding.Path{"payload", block}
 	var payload map[string]any
 	decoded, err := c.Automation.Decode()
 	if err != nil || source.UnmarshalNumber(decoded.Action.Payload, &payload) != nil {
 		return found
 	}
-	check.EachField(payload[block], func(n string, v any, at finding.Path) bool {
-		if n != name || kind != "" && check.KindWords[check.KindOf(v)] != kind {
+	message.EachField(payload[block], func(n string, v any, at finding.Path) bool {
+		if n != name || kind != "" && message.KindWords[message.KindOf(v)] != kind {
 			return true
 		}
 		found = found.With(at...)
@@ -325,7 +325,7 @@ func namedField(c *evaluate.Compiled, plain, name string) finding.Path {
 }
 
 // lastStep is the name of a field by itself.
-func lastStep(name string) string { return name[strings.LastIndex(name, check.FactStep)+1:] }
+func lastStep(name string) string { return name[strings.LastIndex(name, message.FactStep)+1:] }
 
 // plainCase is what a name has in camelCase and in snake_case alike.
 func plainCase(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
@@ -379,7 +379,7 @@ func (a *advisor) unused() {
 			if slices.Contains(a.silenced[c], code) {
 				continue
 			}
-			a.remarks = append(a.remarks, remark{about: c, Finding: check.UnusedAllow(pathOf(c, finding.Path{"allow", code}))})
+			a.remarks = append(a.remarks, remark{about: c, Finding: message.UnusedAllow(pathOf(c, finding.Path{"allow", code}))})
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 var slug = regexp.MustCompile(`^[a-z]+(-[a-z]+)*-?$`)
 
 // firstIsCode are the functions that get a code as their first argument.
-var firstIsCode = []string{"Report", "report", "Diagnose", "New", "Recode"}
+var firstIsCode = []string{"report", "Diagnose", "New", "Newf", "Recode"}
 
 // nameOf is the last name of an expression, "" if it has none.
 func nameOf(e ast.Expr) string {

@@ -155,6 +155,10 @@ func (c *compilation) join(result *Result, partial bool) error {
 			}
 			claimed[one.Automation.Key] = one
 			all = append(all, one)
+			if only := one.Facts.Targets; c.Target != "" && only != nil && !slices.Contains(only, c.Target) {
+				result.Elsewhere = append(result.Elsewhere, one.Automation.Key)
+				continue
+			}
 			result.Document.Automations = append(result.Document.Automations, one.Automation)
 		}
 	}

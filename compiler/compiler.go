@@ -71,6 +71,8 @@ type Result struct {
 	Project *config.Project
 	// Document holds the automations that have no errors, in order of their keys.
 	Document automation.Document
+	// Elsewhere are the keys of the automations that are for other targets alone.
+	Elsewhere []string
 	// Diagnostics are all findings, in file order.
 	Diagnostics diagnostic.List
 	packages    []evaluate.Package

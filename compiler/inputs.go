@@ -21,6 +21,7 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/credential"
 	"github.com/seguehq/segue/compiler/evaluate"
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -122,9 +123,10 @@ func (c *compilation) facts() ([]byte, error) {
 	return json.Marshal(struct {
 		Catalog  map[string]placeholder
 		Sources  map[string]config.Source
+		Targets  []string
 		Triggers config.TriggerNames
 		Tests    string
-	}{catalog, c.Project.SourcesOf(c.Target), c.Project.Triggers, tests})
+	}{catalog, c.Project.SourcesOf(c.Target), finding.SortedKeys(c.Project.Targets), c.Project.Triggers, tests})
 }
 
 // key returns the key of a folder's results, false if there is none.

@@ -40,6 +40,8 @@ type opened struct {
 	disk     *workspace.Disk
 	project  *config.Project // nil if nothing can be told of it
 	findings diagnostic.List
+	// told are those of the disk's findings that are among findings.
+	told map[string]bool
 }
 
 // NewSession returns a session on the project in opts.Dir. Nothing is read yet.
@@ -115,6 +117,7 @@ func (s *Session) open(ctx context.Context) (*opened, error) {
 	if o.project, o.findings, err = project.Open(ctx, disk, guard); err != nil {
 		return nil, err
 	}
+	o.told = disk.Told()
 	s.opened = o
 	return o, nil
 }
@@ -177,6 +180,7 @@ func (s *Session) compileAll(ctx context.Context, target string, patterns []stri
 	if err != nil {
 		return nil, err
 	}
+	o.disk.TellAgain(o.told)
 	o.disk.Remember(rememberedBytes)
 	defer o.disk.Rest()
 	result := &Result{Diagnostics: append(diagnostic.List(nil), o.findings...)}

@@ -24,7 +24,7 @@ func (r *run) put(ctx context.Context, t task, c Change, want automation.Automat
 	w := &write{run: r, task: t, want: want, hash: want.Hash()}
 	if c.Base != nil {
 		base := c.Base.stored(r.plan.Project, c.Key)
-		w.base, w.plannedID, w.takesOver, w.replaces = &base, base.ID, c.Base.Kind != "", c.Reason == Replaced
+		w.base, w.plannedID, w.takesOver, w.replaces = &base, base.ID, c.Base.takenOver(), c.Reason == Replaced
 	}
 	err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) })
 	return w.id, err
@@ -45,8 +45,8 @@ type write struct {
 	id string
 	// made goes into the marker: what the platform has made of it before.
 	made string
-	// takesOver is set where that is not the project's own yet, or its marker is this
-	// run's for another reason.
+	// takesOver is set where that does not carry the project and key yet, or its marker
+	// is this run's for another reason.
 	takesOver bool
 	// replaces is set where it is as wanted, and written again on demand.
 	replaces bool

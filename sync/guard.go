@@ -22,6 +22,9 @@ const (
 	// RenamedProject: the project has nothing on the platform, and another one has
 	// the keys that would be created.
 	RenamedProject BlockKind = "renamed-project"
+	// StrayMove: a former key is not on the platform, and what seems to be the
+	// automation would be deleted.
+	StrayMove BlockKind = "stray-move"
 )
 
 // massDeleteFrom is the number of stored automations from which on deleting

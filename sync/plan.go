@@ -31,6 +31,10 @@ type Desired struct {
 	// Former is the name that the project had before, "" for none. What carries it
 	// on the platform is taken over.
 	Former string
+	// Moves has the present keys of automations by their former ones.
+	Moves Moves
+	// Elsewhere are the keys that the code has for other targets alone.
+	Elsewhere []string
 }
 
 // PlanOptions says how a plan is made.
@@ -55,6 +59,9 @@ type PlanOptions struct {
 	// NoSecrets makes a plan without the values of secrets: whether one would be
 	// rotated stays unknown.
 	NoSecrets bool
+	// Only restricts the plan to some automations. What it leaves out stays as it is,
+	// and no secret is deleted.
+	Only Selection
 	// Calls says how the platform is read.
 	Calls
 }
@@ -93,6 +100,14 @@ type Plan struct {
 	// Orphaned lists the keys that the code does not have any more and that
 	// are left alone, as [PlanOptions.KeepOrphans] demands.
 	Orphaned []string `json:"orphaned,omitempty"`
+	// Renames are automations that seem to have got another key, and would keep their
+	// identifiers with a line in segue.cue.
+	Renames []Rename `json:"renames,omitempty"`
+	// Only are the patterns that the plan is restricted to, none for a plan of the
+	// whole project, and LeftOut is how many automations of the project that are on
+	// the platform it leaves as they are.
+	Only    []string `json:"only,omitempty"`
+	LeftOut int      `json:"leftOut,omitempty"`
 	// Blocks says why the plan must not be applied; it is empty if it may be.
 	Blocks []Block `json:"blocks,omitempty"`
 }
@@ -135,7 +150,8 @@ const (
 	Duplicate Reason = "duplicate"
 	// Adopted: it is on the platform and was not the project's own until now.
 	Adopted Reason = "adopted"
-	// Moved: it is on the platform under the project's former name.
+	// Moved: it is on the platform under the project's former name, or under a former
+	// key.
 	Moved Reason = "moved"
 	// Replaced: it is as wanted, and written again on demand.
 	Replaced Reason = "replaced"
@@ -158,6 +174,8 @@ type Change struct {
 	// for nobody. The platform would refuse the change, and [Apply] leaves it out
 	// and reports it as failed.
 	Taken *Bystander `json:"taken,omitempty"`
+	// Address is set where an update changes the URL of the automation's endpoint.
+	Address *AddressChange `json:"address,omitempty"`
 	// After is the key of a created automation that seems to take the place of this
 	// one, which is deleted: "" for none. Unless that was created, this one stays.
 	After string `json:"after,omitempty"`
@@ -240,6 +258,7 @@ func (p *Plan) Count(a Action) int {
 // names them. A plan with [Plan.Blocks] is returned like any other: it can be
 // shown but not applied.
 func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*Plan, error) {
+	in = in.Selected(opts.Only)
 	if opts.NoSecrets {
 		in.Secrets = in.unknownSecrets()
 	}
@@ -247,9 +266,17 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 	if err != nil {
 		return nil, err
 	}
+	if err := in.Moves.circle(); err != nil {
+		return nil, err
+	}
+	if opts.Only.All() {
+		if err := in.Moves.check(desired, in.Elsewhere); err != nil {
+			return nil, err
+		}
+	}
 	for _, key := range opts.Replace {
 		if _, ok := desired[key]; !ok {
-			return nil, fmt.Errorf("there is no automation with the key %s to replace", key)
+			return nil, &NoMatchError{Pattern: key, Target: in.Target, Replace: true}
 		}
 	}
 	plan := &Plan{
@@ -265,12 +292,20 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 		return nil, err
 	}
 	plan.Product, plan.Warnings = seen.Product, seen.Warnings
+	moved, err := in.Moves.apply(seen.own, desired, opts.Only, in.Target)
+	if err != nil {
+		return nil, err
+	}
+	own, err := plan.restrict(opts.Only, in, moved)
+	if err != nil {
+		return nil, err
+	}
 
 	m := planning{Plan: plan, in: in, opts: opts, others: seen.Others, claimed: map[string]bool{}}
 	var orphans []Stored
-	for _, key := range slices.Sorted(maps.Keys(union(desired, seen.own))) {
+	for _, key := range slices.Sorted(maps.Keys(union(desired, own))) {
 		a, wanted := desired[key]
-		copies := seen.own[key]
+		copies := own[key]
 		switch {
 		case len(copies) == 0:
 			err = m.create(a)
@@ -288,11 +323,18 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 			return nil, err
 		}
 	}
-	m.pair(desired, seen.own)
+	m.pair(desired, own)
 	m.mention()
+	plan.Renames = plan.renames(desired, own)
+	for i, c := range plan.Changes {
+		plan.Changes[i].Address = addressChange(p, in.Project, c)
+	}
 	plan.Secrets = secretChanges(in, seen.secrets, orphans, opts.ReplaceSecrets)
 	plan.Secrets = append(plan.Secrets, formerSecrets(in.Former, seen.formerSecrets, orphans)...)
-	plan.Blocks = append(blocks(plan, seen.own, opts), m.renamed(seen.own)...)
+	if !opts.Only.All() {
+		plan.Secrets = withoutDeletes(plan.Secrets)
+	}
+	plan.Blocks = slices.Concat(blocks(plan, seen.own, opts), m.renamed(seen.own), m.astray(seen.own, opts.Only))
 	return plan, nil
 }
 

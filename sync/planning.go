@@ -151,6 +151,8 @@ func (m *planning) keep(want automation.Automation, copies []Stored) error {
 	switch {
 	case kept.Marker.Project != m.in.Project:
 		reason, kind = Moved, Foreign
+	case kept.Marker.Key != want.Key:
+		reason = Moved
 	case reason == "" && slices.Contains(m.opts.Replace, want.Key):
 		reason = Replaced
 	}

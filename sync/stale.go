@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,14 +62,18 @@ func (b *Base) fits(project, former string, a Action) bool {
 	case b == nil:
 		return true
 	case b.Kind == "":
-		return b.Project == "" && b.Key == ""
+		return b.Project == ""
 	case b.Kind == Foreign:
-		return b.Project == former && former != "" && former != project && b.Key == ""
+		return b.Project == former && former != "" && former != project
 	case b.Kind == Copy, b.Kind == Unmarked:
 		return a == Update
 	}
 	return false
 }
+
+// takenOver reports whether what the change starts from does not carry the project and
+// the key yet.
+func (b *Base) takenOver() bool { return b.Kind != "" || b.Key != "" }
 
 // Verify compares a plan that was stored with what the platform holds now. It
 // returns a [*StaleError] if something that the plan touches is not as it was,
@@ -85,7 +90,8 @@ func Verify(ctx context.Context, p Platform, plan *Plan, calls Calls) error {
 	actual := groupByKey(plan.Project, stored)
 	var reasons []string
 	for _, c := range plan.Changes {
-		if c.Action == Create && len(actual[c.Key]) > 0 {
+		movesKey := c.Base != nil && c.Base.Kind == "" && c.Base.Key != ""
+		if (c.Action == Create || movesKey && c.Action == Update) && len(actual[c.Key]) > 0 {
 			reasons = append(reasons, c.Key+" is there by now")
 		}
 		isBase := func(s Stored) bool { return s.ID == c.Base.ID }
@@ -100,7 +106,7 @@ func Verify(ctx context.Context, p Platform, plan *Plan, calls Calls) error {
 			continue
 		}
 		reason := c.Key + " was deleted"
-		for _, s := range actual[c.Key] {
+		for _, s := range actual[cmp.Or(c.Base.Key, c.Key)] {
 			if s.ID == c.Base.ID {
 				reason = ""
 				if s.Revision != c.Base.Revision {

@@ -21,54 +21,102 @@ stop the rest, and the next apply makes the changes that are left. Ctrl-C finish
 the requests that are under way and reports. A second apply of the project waits
 for the first, where the target can tell that one is at work.
 
+Patterns restrict it to some folders of the project, and --only to some automations
+by their keys. All others stay as they are, and no secret is deleted.
+
+With several targets, --target a,b or --all-targets, all plans are shown first, and
+then applied one after the other, or several at a time. One that fails does not stop
+the rest, unless --stop-on-failure is given.
+
 EXAMPLES:
    segue apply
+   segue apply ./growth/...
    segue apply --auto-approve
    segue apply --target local --auto-approve --parallelism 4`
 
 func applyCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "apply", Usage: "make a target match the project", Description: applyHelp,
-		Flags: slices.Concat([]cli.Flag{
-			targetFlag(),
-			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
-			&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
-			&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore one that somebody else holds"},
-			&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
-		}, planFlags(), trustFlags()),
+		Name: "apply", Usage: "make a target match the project", Description: applyHelp, ArgsUsage: "[PATTERN...]",
+		Flags:  slices.Concat(targetsFlags(), applyFlags(), planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error { return t.apply(c) },
 	})
 }
 
 func (t *terminal) apply(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
+	if err := checkParallelism(c); err != nil {
 		return err
 	}
-	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
-		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
+	names, several, err := t.targetNames(c)
+	switch {
+	case err != nil:
+		return err
+	case several:
+		return t.applyTargets(c, names)
 	}
-	s, err := t.open(c, toWrite)
+	s, err := t.open(c, names[0], toWrite)
 	if err != nil {
 		return err
 	}
 	defer s.platform.Close()
-	plan, err := s.plan(c.Context, planOptions(c))
+	plan, err := s.plan(c.Context)
 	if err != nil {
 		return err
 	}
 	t.showPlan(plan)
-	switch {
-	case len(plan.Blocks) > 0:
-		return &sync.BlockedError{Blocks: plan.Blocks}
-	case plan.Empty() && len(plan.Altered) > 0:
-		return fmt.Errorf("%s stored as the code says; see above for what to write instead", notAre(len(plan.Altered)))
-	case plan.Empty():
+	if err := cannotApply(plan); err != nil || plan.Empty() {
+		return err
+	}
+	if err := t.carryOut(c, s, plan); err != nil {
+		return err
+	}
+	if s.target.Platform != config.Embedded {
 		return nil
 	}
-	if !c.Bool("auto-approve") {
-		if err := t.approve(c.Context, plan.Target); err != nil {
-			return err
-		}
+	if example := fireExample(s.desired.Automations, c.String("target")); example != nil {
+		t.printf("\nTry next, to see the messages that a trigger would send:\n  %s\n", t.command(example...))
+	}
+	return nil
+}
+
+// cannotApply is why a plan is not applied, nil if there is no reason.
+func cannotApply(plan *sync.Plan) error {
+	if err := blocked(plan); err != nil {
+		return err
+	}
+	if plan.Empty() && len(plan.Altered) > 0 {
+		return fmt.Errorf("%s stored as the code says; see above for what to write instead", notAre(len(plan.Altered)))
+	}
+	return nil
+}
+
+// applyFlags are the flags of the commands that change a target.
+func applyFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
+		&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
+		&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore one that somebody else holds"},
+		&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
+	}
+}
+
+// checkParallelism checks the value of --parallelism.
+func checkParallelism(c *cli.Context) error {
+	if n := c.Int("parallelism"); c.IsSet("parallelism") && (n < 1 || n > 64) {
+		return fmt.Errorf("--parallelism takes 1 to 64, got %d", n)
+	}
+	return nil
+}
+
+// carryOut has a plan that was shown approved, applies it and shows the result.
+func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan) error {
+	if s.approve == nil {
+		s.approve = func(plan *sync.Plan) error { return t.approve(c.Context, plan.Target) }
+	}
+	if c.Bool("auto-approve") {
+		s.approve = func(*sync.Plan) error { return nil }
+	}
+	if err := s.approve(plan); err != nil {
+		return err
 	}
 	ctx := c.Context
 	if !c.Bool("no-lock") {
@@ -95,12 +143,6 @@ func (t *terminal) apply(c *cli.Context) error {
 	t.showResult(result)
 	if err != nil {
 		return errors.New(failures(result))
-	}
-	if s.target.Platform != config.Embedded {
-		return nil
-	}
-	if example := fireExample(s.desired.Automations, c.String("target")); example != nil {
-		t.printf("\nTry next, to see the messages that a trigger would send:\n  %s\n", t.command(example...))
 	}
 	return nil
 }

@@ -76,10 +76,10 @@ func (t *terminal) writeDocument(ctx context.Context, d automation.Document, out
 	return writeFile(ctx, "", out, b.Bytes())
 }
 
-// compile compiles the project and shows the findings. The error is for the exit
-// status if there are errors among them.
-func (t *terminal) compile(ctx context.Context, target string) (*compiler.Result, error) {
-	result, err := t.project().Compile(ctx, target, nil)
+// compile compiles the project, or the folders that patterns name, and shows the
+// findings. The error is for the exit status if there are errors among them.
+func (t *terminal) compile(ctx context.Context, target string, patterns ...string) (*compiler.Result, error) {
+	result, err := t.project().Compile(ctx, target, patterns)
 	if err != nil {
 		return nil, t.projectError(err)
 	}

@@ -27,6 +27,7 @@ type connectionUse int
 
 const (
 	toRead connectionUse = iota
+	toLook               // toRead, without the values of the automations' secrets
 	toWrite
 )
 
@@ -85,7 +86,7 @@ func (t *terminal) connectEmbedded(ctx context.Context, project *config.Project,
 	if !filepath.IsAbs(data) {
 		data = filepath.Join(project.Dir, data)
 	}
-	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{NoCreate: use == toRead})
+	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{NoCreate: use != toWrite})
 }
 
 // platformCredential is the secret that shows the platform who segue is.

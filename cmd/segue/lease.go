@@ -20,12 +20,8 @@ const defaultLockTimeout = 5 * time.Minute
 // gives it up.
 func (t *terminal) lease(c *cli.Context, s *session) (held context.Context, release func(), err error) {
 	said := ""
-	calls := s.calls()
-	if calls.Tries == 0 {
-		calls.Tries = planTries // nothing has been changed yet
-	}
 	held, holding, err := sync.TakeLease(c.Context, s.platform, s.desired.Project, sync.LeaseOptions{
-		Holder: holder(os.Getenv), Wait: c.Duration("lock-timeout"), Calls: calls,
+		Holder: holder(os.Getenv), Wait: c.Duration("lock-timeout"), Calls: s.readCalls(), // nothing has been changed yet
 		Waiting: func(e *sync.HeldError) {
 			if e.Lease.ID != said { // once for each that is waited for
 				said = e.Lease.ID
@@ -82,7 +78,7 @@ func (t *terminal) planAgain(c *cli.Context, s *session, approved *sync.Plan) (*
 	if !errors.As(err, &stale) {
 		return approved, beforeChanges(c.Context, err)
 	}
-	plan, err := s.plan(c.Context, planOptions(c))
+	plan, err := s.plan(c.Context)
 	switch {
 	case err != nil:
 		return nil, err
@@ -94,10 +90,8 @@ func (t *terminal) planAgain(c *cli.Context, s *session, approved *sync.Plan) (*
 	}
 	t.printf("\n%s has changed since the plan was made. The plan is now:\n\n", plan.Target)
 	t.showPlan(plan)
-	if !c.Bool("auto-approve") {
-		if err := t.approve(c.Context, plan.Target); err != nil {
-			return nil, err
-		}
+	if err := s.approve(plan); err != nil {
+		return nil, err
 	}
 	return plan, nil
 }

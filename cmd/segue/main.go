@@ -118,7 +118,7 @@ func newApp(t *terminal) *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			initCommand(t), vetCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t),
+			initCommand(t), vetCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t), listCommand(t), destroyCommand(t),
 			platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), helpCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run reports errors itself
@@ -169,12 +169,22 @@ func (t *terminal) finish(err error) int {
 	case isStatus:
 		return int(status)
 	default:
-		red := color.New(color.FgRed, color.Bold)
-		t.paint(red, t.stderr)
-		for _, text := range errorTexts(err) {
-			fmt.Fprintf(t.stderr, "%s %s\n", red.Sprint("error:"), printableLines(text))
-		}
+		t.showError(err)
 		return statusFailed
+	}
+}
+
+// showError prints an error, unless it is one that has nothing to add to what was
+// printed.
+func (t *terminal) showError(err error) {
+	var status statusError
+	if errors.As(err, &status) {
+		return
+	}
+	red := color.New(color.FgRed, color.Bold)
+	t.paint(red, t.stderr)
+	for _, text := range errorTexts(err) {
+		fmt.Fprintf(t.stderr, "%s %s\n", red.Sprint("error:"), printableLines(text))
 	}
 }
 

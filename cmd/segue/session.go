@@ -27,12 +27,19 @@ type session struct {
 	platform connection
 	// noSecrets says that the values of secrets are not at hand, and why.
 	noSecrets string
+	// only are the automations that the command is about.
+	only sync.Selection
+	// options say how plans are made.
+	options sync.PlanOptions
+	// approve asks whether a plan is to be applied, unless the command line says so; nil
+	// for the question that apply asks.
+	approve func(*sync.Plan) error
 }
 
-// open compiles the project, finds the secrets and connects to the target. The
-// platform must be closed.
-func (t *terminal) open(c *cli.Context, use connectionUse) (*session, error) {
-	s, err := t.connectTarget(c, use)
+// open compiles the project, finds the secrets and connects to a target, "" for the
+// default one. The platform must be closed.
+func (t *terminal) open(c *cli.Context, target string, use connectionUse) (*session, error) {
+	s, err := t.connectTarget(c, target, use)
 	return s, beforeChanges(c.Context, err)
 }
 
@@ -44,12 +51,16 @@ func beforeChanges(ctx context.Context, err error) error {
 	return err
 }
 
-func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, error) {
-	project, name, target, err := t.target(c.Context, c.String("target"))
+func (t *terminal) connectTarget(c *cli.Context, named string, use connectionUse) (*session, error) {
+	project, name, target, err := t.target(c.Context, named)
 	if err != nil {
 		return nil, err
 	}
-	result, err := t.compile(c.Context, name)
+	only, err := sync.NewSelection(c.Args().Slice(), c.StringSlice("only"))
+	if err != nil {
+		return nil, err
+	}
+	result, err := t.compile(c.Context, name, c.Args().Slice()...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +68,13 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 	if err != nil {
 		return nil, err
 	}
-	uses := sync.SecretUses(automations)
+	desired := sync.Desired{
+		Project: project.Name, Target: name, Automations: automations, Former: project.Moved.Project(), Moves: project.Moved.Keys(), Elsewhere: result.Elsewhere,
+	}.Selected(only)
+	uses := sync.SecretUses(desired.Automations)
 	noSecrets := ""
 	switch {
-	case c.Bool("no-secrets"):
+	case use == toLook || c.Bool("no-secrets"):
 		noSecrets = "No secrets were looked up"
 	case use == toRead && noneGiven(project, uses):
 		noSecrets = "No secrets were given, and apply needs them: " + strings.Join(slices.Sorted(maps.Keys(usesOf(uses))), ", ")
@@ -76,12 +90,8 @@ func (t *terminal) connectTarget(c *cli.Context, use connectionUse) (*session, e
 	if err != nil {
 		return nil, err
 	}
-	return &session{
-		desired: sync.Desired{
-			Project: project.Name, Target: name, Automations: automations, Secrets: secrets, Former: project.Moved.Project,
-		},
-		target: target, platform: platform, noSecrets: noSecrets,
-	}, nil
+	desired.Secrets = secrets
+	return &session{desired: desired, target: target, platform: platform, noSecrets: noSecrets, only: only, options: planOptions(c)}, nil
 }
 
 // target reads the project file and picks a target.
@@ -114,12 +124,19 @@ const (
 	localTries = 2
 )
 
+// onlyFlag picks automations by their keys.
+func onlyFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "only", Usage: "leave out all but the automations whose keys match `PATTERN`, such as growth/* or growth/...; " +
+		"may be given several times"}
+}
+
 // planFlags say what a plan may do.
 func planFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "allow-mass-delete", Usage: "allow a plan that deletes all automations, or more than half of ten or more"},
 		&cli.BoolFlag{Name: "second-project", Usage: "allow the first apply of a project beside another one that has the same keys on the target"},
 		&cli.BoolFlag{Name: "adopt", Usage: "take over the one on the target that holds the endpoint of an automation to be created, or the only copy of it"},
+		onlyFlag(),
 		&cli.StringSliceFlag{Name: "replace", Usage: "write the automation with this `KEY` again, changed or not; may be given several times"},
 		&cli.BoolFlag{Name: "replace-secrets", Usage: "store every secret again, changed or not"},
 	}
@@ -134,11 +151,10 @@ func planOptions(c *cli.Context) sync.PlanOptions {
 }
 
 // plan compares the project with the target.
-func (s *session) plan(ctx context.Context, options sync.PlanOptions) (*sync.Plan, error) {
-	options.Calls, options.KeepOrphans, options.NoSecrets = s.calls(), !s.target.Prune, s.noSecrets != ""
-	if options.Tries == 0 {
-		options.Tries = planTries
-	}
+func (s *session) plan(ctx context.Context) (*sync.Plan, error) {
+	options := s.options
+	options.Calls, options.KeepOrphans, options.NoSecrets = s.readCalls(), !s.target.Prune, s.noSecrets != ""
+	options.Only = s.only
 	plan, err := sync.MakePlan(ctx, s.platform, s.desired, options)
 	return plan, beforeChanges(ctx, err)
 }
@@ -148,6 +164,15 @@ func (s *session) calls() sync.Calls {
 	calls := sync.Calls{Timeout: time.Duration(s.target.Timeout)}
 	if s.target.URL == "" {
 		calls.Tries = localTries
+	}
+	return calls
+}
+
+// readCalls says how the target is to be called while somebody waits for a plan.
+func (s *session) readCalls() sync.Calls {
+	calls := s.calls()
+	if calls.Tries == 0 {
+		calls.Tries = planTries
 	}
 	return calls
 }

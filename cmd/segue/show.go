@@ -23,6 +23,10 @@ func (t *terminal) showPlan(p *sync.Plan) {
 	if p.Product != "" {
 		t.printf("%s\n", t.faint(fmt.Sprintf("%s is %s.", diagnostic.Printable(p.Target), diagnostic.Printable(p.Product))))
 	}
+	if len(p.Only) > 0 {
+		t.printf("%s\n", t.faint(fmt.Sprintf("Only %s; left as they are on %s: %s.", diagnostic.Printable(strings.Join(p.Only, ", ")),
+			diagnostic.Printable(p.Target), diagnostic.Plural(p.LeftOut, "automation"))))
+	}
 	for _, key := range p.Orphaned {
 		t.printf("%s is gone from the code and stays on %s, which does not prune.\n", diagnostic.Printable(key), diagnostic.Printable(p.Target))
 	}
@@ -48,6 +52,13 @@ func (t *terminal) showPlan(p *sync.Plan) {
 			t.printf("    %s %s\n", t.refusal(), diagnostic.Printable(takenText(*c.Taken)))
 		}
 		t.showDifferences(c.Differences)
+		if c.Address != nil {
+			t.printf("    %s its webhook moves: %s → %s\n", t.warning(), diagnostic.Printable(c.Address.Before), diagnostic.Printable(c.Address.After))
+		}
+	}
+	for _, r := range p.Renames {
+		t.printf("%s %s is gone and %s is new, with the same content. If only the name has changed, write `%s` into segue.cue: identifiers and history are kept.\n",
+			t.warning(), diagnostic.Printable(r.From), diagnostic.Printable(r.To), diagnostic.Printable(r.Line()))
 	}
 	for _, s := range p.Secrets {
 		t.showChange(s.Action, "secret "+diagnostic.Printable(s.Name), usedBy(s))
@@ -211,6 +222,9 @@ func reasonText(c sync.Change) string {
 	case sync.Adopted:
 		return "it is there already and taken over" + baseText(c.Base)
 	case sync.Moved:
+		if c.Base != nil && c.Base.Key != "" && c.Base.Project == "" {
+			return "it was " + c.Base.Key + " until now" + baseText(c.Base)
+		}
 		return "it is there under the project's former name and taken over" + baseText(c.Base)
 	case sync.Replaced:
 		return "as asked for"

@@ -75,10 +75,18 @@ func (p *Project) EvaluationLimits() limits.Limits {
 	return out
 }
 
-// Moved holds former names, under which things may still be on a platform.
-type Moved struct {
-	// Project is the project's former name, "" for none.
-	Project string `json:"project"`
+// Moved holds former names, under which things may still be on a platform: the
+// project's under "project", and present keys of automations by their former ones.
+type Moved map[string]string
+
+// Project is the project's former name, "" for none.
+func (m Moved) Project() string { return m["project"] }
+
+// Keys has the present keys of automations by their former ones.
+func (m Moved) Keys() map[string]string {
+	keys := maps.Clone(m)
+	delete(keys, "project")
+	return keys
 }
 
 // A Source is a Segment HTTP API source.

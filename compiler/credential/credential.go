@@ -87,9 +87,18 @@ var (
 	urlParameter = finding.Pattern(`[?&]([\pL\pN_.\[\]-]+)=([^&#\s"']+)`)
 	// headerValue is a credential as it stands in a header.
 	headerValue = finding.Pattern(`(?i)\b(?:bearer|basic)[ \t]+([0-9a-z_.~+/=-]{8,}…?)`)
-	// tokenForm is how well-known services write theirs: Stripe, GitHub, GitLab,
-	// Slack, AWS, Google and SendGrid; and a JSON Web Token.
-	tokenForm = finding.Pattern(`\b((?:sk|rk|whsec)_(?:(?:live|test)_)?[0-9A-Za-z]{8,}|gh[a-z]_[0-9A-Za-z]{16,}|github_pat_[0-9A-Za-z_]{16,}|glpat-[0-9A-Za-z_-]{12,}|xox[a-z]-[0-9A-Za-z-]{8,}|AKIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{30,}|SG\.[0-9A-Za-z_-]{16,}[0-9A-Za-z_.-]*|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]+)`)
+	// tokenForm is how well-known services write theirs.
+	tokenForm = finding.Pattern(`\b(` + strings.Join([]string{
+		`(?:sk|rk|whsec)_(?:(?:live|test)_)?[0-9A-Za-z]{8,}`, // Stripe
+		`gh[a-z]_[0-9A-Za-z]{16,}`,                           // GitHub
+		`github_pat_[0-9A-Za-z_]{16,}`,
+		`glpat-[0-9A-Za-z_-]{12,}`,              // GitLab
+		`xox[a-z]-[0-9A-Za-z-]{8,}`,             // Slack
+		`AKIA[0-9A-Z]{16}`,                      // AWS
+		`AIza[0-9A-Za-z_-]{30,}`,                // Google
+		`SG\.[0-9A-Za-z_-]{16,}[0-9A-Za-z_.-]*`, // SendGrid
+		`eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]+`, // a JSON Web Token
+	}, "|") + `)`)
 )
 
 // shortParameters are the names of parameters of a URL that hold credentials, too.

@@ -8,8 +8,8 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -54,7 +54,7 @@ type Compiled struct {
 	// Name is the automation's in its package.
 	Name  string
 	Place place
-	Facts check.Facts
+	Facts message.Facts
 	// Work tells what the automation sends, and when: the same for two that do the same.
 	// It is zero if the automation is switched off.
 	Work [16]byte

@@ -61,8 +61,8 @@ func (r *PlainReader) Pkg(dir string) (Package, error) {
 	out := Package{Dir: dir, Name: name}
 	emitted, of := make([]automation.Automation, len(automations)), make([]Compiled, len(automations))
 	for i, a := range automations {
-		m := e.message(a.Value, dir, a.Name)
-		if m.Check(true); len(m.Found) > 0 || m.Sourceless {
+		m := e.message(a.Value, dir, a.Name).Check(true)
+		if len(m.Found) > 0 || m.Sourceless {
 			return Package{}, fmt.Errorf("%s has findings, or no source", a.Name)
 		}
 		facts := m.Facts()

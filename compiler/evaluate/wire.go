@@ -7,8 +7,8 @@ import (
 	"math"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 )
 
 // Packages go from a child to its parent, and into the cache, in a form that is quick to
@@ -69,6 +69,13 @@ func (w *writer) string(s string) {
 	w.number(i)
 }
 
+func (w *writer) texts(all []string) {
+	w.number(len(all))
+	for _, s := range all {
+		w.string(s)
+	}
+}
+
 func (w *writer) bytes(b []byte) {
 	w.number(len(b))
 	w.out = append(w.out, b...)
@@ -93,6 +100,7 @@ func (w *writer) pkg(p *Package) error {
 		w.string(c.Name)
 		w.string(c.Place.File)
 		w.number(c.Place.Offset)
+		w.texts(c.Facts.Targets)
 		w.string(c.Facts.Call)
 		w.string(c.Facts.Event)
 		w.number(len(c.Facts.Fields))
@@ -100,10 +108,7 @@ func (w *writer) pkg(p *Package) error {
 			w.string(f.Name)
 			w.number(int(f.Kind))
 		}
-		w.number(len(c.Facts.Pending))
-		for _, code := range c.Facts.Pending {
-			w.string(code)
-		}
+		w.texts(c.Facts.Pending)
 		w.out = append(w.out, c.Work[:]...)
 	}
 	compressed, ends := automation.Pack(encoded)
@@ -200,6 +205,14 @@ func (r *reader) string() string {
 	return r.strings[i]
 }
 
+func (r *reader) texts() []string {
+	var all []string
+	for range r.count(1) {
+		all = append(all, r.string())
+	}
+	return all
+}
+
 func (r *reader) pkg(p *Package) {
 	p.Dir, p.Name = r.string(), r.string()
 	if others := r.bytes(); len(others) > 0 {
@@ -222,16 +235,15 @@ func (r *reader) pkg(p *Package) {
 		c.Name = r.string()
 		keys[i] = finding.KeyOf(p.Dir, c.Name)
 		c.Place = place{File: r.string(), Offset: r.number()}
+		c.Facts.Targets = r.texts()
 		c.Facts.Call, c.Facts.Event = r.string(), r.string()
 		if n := r.count(2); n > 0 {
-			c.Facts.Fields = make([]check.FieldFact, n)
+			c.Facts.Fields = make([]message.FieldFact, n)
 			for j := range c.Facts.Fields {
-				c.Facts.Fields[j] = check.FieldFact{Name: r.string(), Kind: check.JSONKind(r.number())}
+				c.Facts.Fields[j] = message.FieldFact{Name: r.string(), Kind: message.JSONKind(r.number())}
 			}
 		}
-		for range r.count(1) {
-			c.Facts.Pending = append(c.Facts.Pending, r.string())
-		}
+		c.Facts.Pending = r.texts()
 		if len(r.in) < len(c.Work) {
 			r.fail()
 			return

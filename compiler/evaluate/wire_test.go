@@ -2,13 +2,14 @@ package evaluate
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -22,8 +23,8 @@ func packages(t testing.TB) []Package {
 			Trigger: automation.Trigger{Kind: automation.Pattern, Name: "P"},
 			Action: automation.Request{Kind: automation.KindHTTPRequest, Method: "POST", URL: "https://example.com",
 				Payload: []byte(`{"userId":"{{userId}}"}`), Headers: map[string]automation.Header{"X": {Value: automation.Credential{Secret: "S"}}}}})
-		of = append(of, Compiled{Name: name, Place: place{File: "growth/a.cue", Offset: 300}, Facts: check.Facts{Call: "track", Event: "E " + name,
-			Fields: []check.FieldFact{{Name: "x" + check.FactStep + "y", Kind: check.KindOf("")}}, Pending: []string{"event-name"}}})
+		of = append(of, Compiled{Name: name, Place: place{File: "growth/a.cue", Offset: 300}, Facts: message.Facts{Targets: []string{"prod"}, Call: "track", Event: "E " + name,
+			Fields: []message.FieldFact{{Name: "x" + message.FactStep + "y", Kind: message.KindOf("")}}, Pending: []string{"event-name"}}})
 	}
 	full := Package{Dir: "growth", Name: "growth", Awaits: []string{"other"}, Unexplained: "no", Sourceless: true, Volatile: true,
 		Found:    Findings{{Code: "wrong-type", Severity: diagnostic.Error, Confidential: true}},
@@ -40,6 +41,14 @@ func packages(t testing.TB) []Package {
 }
 
 func TestPackagesComeBackAsTheyWere(t *testing.T) {
+	one := packages(t)[0]
+	for _, all := range []any{one, one.Automations[0].Facts} {
+		for v, i := reflect.ValueOf(all), 0; i < v.NumField(); i++ {
+			if v.Field(i).IsZero() {
+				t.Errorf("the test does without %s.%s", v.Type(), v.Type().Field(i).Name)
+			}
+		}
+	}
 	for n := range 4 {
 		want := packages(t)[:n]
 		b, err := Encode(want)

@@ -127,7 +127,8 @@ func (m *Complaint) number() {
 		m.say("a date stands between quotes", "write "+m.Suggestion)
 		return
 	}
-	m.say("this is no number: "+string(text), "write a number without leading zeros and without a unit; a text stands between quotes")
+	m.say("this is no number: "+string(text),
+		"write a number without leading zeros and without a unit; a text stands between quotes")
 }
 
 var (

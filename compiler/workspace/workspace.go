@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -69,7 +70,8 @@ func Open(ctx context.Context, dir string) (*Disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("can't open the project: %w", err)
 	}
-	return &Disk{Dir: dir, stage: filepath.Join(filepath.VolumeName(dir)+string(filepath.Separator), "segue-"+rand.Text()), Root: root, Modules: newRegistry(ctx),
+	stage := filepath.Join(filepath.VolumeName(dir)+string(filepath.Separator), "segue-"+rand.Text())
+	return &Disk{Dir: dir, stage: stage, Root: root, Modules: newRegistry(ctx),
 		aside: map[string]diagnostic.Diagnostic{}, told: map[string]bool{}}, nil
 }
 
@@ -98,7 +100,7 @@ type Refusal struct{ diagnostic.Diagnostic }
 func (r *Refusal) Error() string { return r.Message }
 
 func refuse(code, message, help string) *Refusal {
-	return &Refusal{diagnostic.Diagnostic{Severity: diagnostic.Error, Code: code, Message: message, Help: help}}
+	return &Refusal{finding.Diagnose(code, diagnostic.Diagnostic{Message: message, Help: help})}
 }
 
 // RefusalOf says why a file or folder can't be read.
@@ -163,7 +165,8 @@ func (w *Disk) follow(real string, rest []string) (string, fs.FileInfo, error) {
 			real, last = path.Dir(real), nil
 			continue
 		case slices.ContainsFunc(private, func(p string) bool { return strings.EqualFold(p, part) }):
-			return "", nil, refuse("outside-project", "this leads into "+part+", which is not read: it may hold credentials", "keep the file elsewhere in the project")
+			return "", nil, refuse("outside-project", "this leads into "+part+", which is not read: it may hold credentials",
+				"keep the file elsewhere in the project")
 		}
 		next := path.Join(real, part)
 		info, err := w.lstat(next)
@@ -387,8 +390,19 @@ func fit(info fs.FileInfo) error {
 }
 
 func tooLarge(size int64) *Refusal {
-	return refuse("file-too-large", fmt.Sprintf("the file has %d MB, and the largest that is read has %d MB", size>>20, maxFile>>20),
+	return refuse("file-too-large",
+		fmt.Sprintf("the file has %s, and the largest that is read has %s", megabytes(size), megabytes(maxFile)),
 		"split it, or remove it from the project")
+}
+
+// megabytes shows a size in bytes, rounded up to a tenth, so that what is above a limit
+// is shown as more.
+func megabytes(size int64) string {
+	tenths := (size*10 + 1<<20 - 1) >> 20
+	if tenths%10 == 0 {
+		return fmt.Sprintf("%d MB", tenths/10)
+	}
+	return fmt.Sprintf("%d.%d MB", tenths/10, tenths%10)
 }
 
 // Unfit reports whether a file can't be read, and why.
@@ -463,6 +477,21 @@ func (w *Disk) IsAside(name string) bool {
 	defer w.mu.Unlock()
 	_, aside := w.aside[name]
 	return aside
+}
+
+// Told returns the names of those whose findings were taken, for [Disk.TellAgain].
+func (w *Disk) Told() map[string]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.told)
+}
+
+// TellAgain goes back to where no findings were taken but those that [Disk.Told] has
+// given: each run on the disk is to have all of the others.
+func (w *Disk) TellAgain(told map[string]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = maps.Clone(told)
 }
 
 // Findings are those about what was put aside since they were last asked for, and

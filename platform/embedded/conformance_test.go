@@ -22,14 +22,21 @@ func TestConformance(t *testing.T) {
 			platformtest.Canvas:        "there is no canvas; saving an automation as it is counts as nothing",
 			platformtest.ListsTriggers: "it takes any name of a trigger",
 		},
-		New: func(t *testing.T) *platformtest.Bench {
-			token := automation.NewSecret(testToken)
-			base := served(t, ServeOptions{Data: dataFile(t), Token: token, Delivery: fast()})
-			client := must(NewClient(base, token, ClientOptions{}))(t)
-			t.Cleanup(func() { client.Close() })
-			return bench(client, base)
-		},
+		New: newBench,
 	})
+}
+
+func TestMoves(t *testing.T) {
+	platformtest.Require(t, "embedded")
+	platformtest.Moves(t, newBench(t))
+}
+
+func newBench(t *testing.T) *platformtest.Bench {
+	token := automation.NewSecret(testToken)
+	base := served(t, ServeOptions{Data: dataFile(t), Token: token, Delivery: fast()})
+	client := must(NewClient(base, token, ClientOptions{}))(t)
+	t.Cleanup(func() { client.Close() })
+	return bench(client, base)
 }
 
 // bench acts on a served platform as its other users do: through its API.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -92,6 +93,8 @@ type dispatcher struct {
 	stop    chan struct{}
 	running gosync.WaitGroup
 	once    struct{ start, stop gosync.Once }
+	// stuck is whether the data file could not be used the last time.
+	stuck atomic.Bool
 }
 
 func newDispatcher(store *Store, options DeliveryOptions, logger *slog.Logger) *dispatcher {
@@ -142,6 +145,7 @@ func (d *dispatcher) run() {
 		default:
 		}
 		next, err := d.claim(slots)
+		d.stuck.Store(err != nil)
 		if err != nil {
 			d.logger.Error("deliveries wait: the data file can't be used", "error", err)
 			next = time.Second
@@ -212,6 +216,7 @@ func (d *dispatcher) attempt(ctx context.Context, c claimedDelivery) {
 		o.due = o.due.Add(max(d.options.wait(made), min(after, longestRetryAfter)))
 	}
 	d.finish(ctx, c, &a, o)
+	d.store.metrics.attempted(a, o)
 	d.logger.Info("delivery attempted", "delivery", c.id, "attempt", c.attempts+1, "status", a.Status, "outcome", string(o.status), "error", a.Error)
 }
 

@@ -30,6 +30,10 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+func TestMoves(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) { platformtest.Moves(t, s.bench(t)) })
+}
+
 // bench acts on n8n as people do: through the API of the editor.
 func (s *server) bench(t *testing.T) *platformtest.Bench {
 	p := s.platform(Options{})

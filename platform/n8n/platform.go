@@ -96,9 +96,10 @@ type Platform struct {
 }
 
 var (
-	_ sync.Settler  = (*Platform)(nil)
-	_ sync.Surveyor = (*Platform)(nil)
-	_ sync.Locker   = (*Platform)(nil)
+	_ sync.Settler   = (*Platform)(nil)
+	_ sync.Surveyor  = (*Platform)(nil)
+	_ sync.Locker    = (*Platform)(nil)
+	_ sync.Addresser = (*Platform)(nil)
 )
 
 // New returns the n8n at an http or https URL, such as

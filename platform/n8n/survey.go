@@ -34,6 +34,12 @@ func (p *Platform) Survey(ctx context.Context, project string, keys []string) (s
 	return sync.Survey{Product: product, Warnings: append(warnings, byHand...), Others: p.others(all, project, keys)}, nil
 }
 
+// Address implements [sync.Addresser]. n8n may be told to show another host for its
+// webhooks; they answer at its own address nevertheless.
+func (p *Platform) Address(project, key string) string {
+	return p.base + "/webhook/" + webhookPath(project, key)
+}
+
 // others returns the workflows that are not the project's own and concern it.
 func (p *Platform) others(all []workflow, project string, keys []string) []sync.Other {
 	atPath := map[string]string{}

@@ -47,6 +47,9 @@ type client struct {
 	mu      gosync.Mutex
 	session automation.Secret // a token that was got for a user name
 	known   string            // the version, once it was found new enough
+	// nodeRoot is the path that endpoints are below, "" as long as that is not known and
+	// where there are none.
+	nodeRoot string
 }
 
 // A call is one request to the Admin API.
@@ -228,7 +231,10 @@ func (c *client) version(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var settings struct{ Version string }
+	var settings struct {
+		Version      string
+		HTTPNodeRoot any // false where there are no endpoints
+	}
 	if json.Unmarshal(a.body, &settings) != nil || settings.Version == "" {
 		return "", c.strange(a.body)
 	}
@@ -239,6 +245,7 @@ func (c *client) version(ctx context.Context) (string, error) {
 	}
 	c.mu.Lock()
 	c.known = known
+	c.nodeRoot, _ = settings.HTTPNodeRoot.(string)
 	c.mu.Unlock()
 	return known, nil
 }

@@ -364,6 +364,17 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+func TestMoves(t *testing.T) {
+	r := start(t, "")
+	platformtest.Moves(t, &platformtest.Bench{
+		Platform: r.platform(t),
+		Fire: func(t testing.TB, project string, a automation.Automation, values map[string]any) error {
+			t.Helper()
+			return r.fire(t, project, a.Key, values)
+		},
+	})
+}
+
 // version is the version of Node-RED that is installed.
 func version(t *testing.T) string {
 	t.Helper()

@@ -47,8 +47,9 @@ type Platform struct {
 }
 
 var (
-	_ sync.Batcher  = (*Platform)(nil)
-	_ sync.Surveyor = (*Platform)(nil)
+	_ sync.Batcher   = (*Platform)(nil)
+	_ sync.Surveyor  = (*Platform)(nil)
+	_ sync.Addresser = (*Platform)(nil)
 )
 
 // listedFor is how long Secrets may use what List has read.

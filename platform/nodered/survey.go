@@ -3,6 +3,7 @@ package nodered
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/seguehq/segue/automation"
@@ -26,6 +27,19 @@ func (p *Platform) Survey(ctx context.Context, project string, keys []string) (s
 	takes, warnings := c.taken(project, keys)
 	s.Others, s.Warnings = c.others(project, takes), append(s.Warnings, warnings...)
 	return s, nil
+}
+
+// Address implements [sync.Addresser]. It is below Node-RED's httpNodeRoot, which its
+// settings tell.
+func (p *Platform) Address(project, key string) string {
+	p.client.mu.Lock()
+	root := p.client.nodeRoot
+	p.client.mu.Unlock()
+	if root == "" {
+		return ""
+	}
+	at := url.URL{Scheme: p.client.base.Scheme, Host: p.client.base.Host, Path: strings.TrimRight(root, "/") + endpointPath(project, key)}
+	return at.String()
 }
 
 // taken returns the keys whose endpoints others hold, by the flow or subflow

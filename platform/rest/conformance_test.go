@@ -31,6 +31,11 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+func TestMoves(t *testing.T) {
+	server := startAcme(t)
+	platformtest.Moves(t, bench(server, client(t, described(t, worked(t)), server.URL, rest.Options{})))
+}
+
 func bench(server *acme, p sync.Platform) *platformtest.Bench {
 	return &platformtest.Bench{
 		Platform: p,

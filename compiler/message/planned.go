@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
@@ -16,22 +17,25 @@ import (
 // planBlocks are the parts of a message that a tracking plan speaks of, by call.
 var planBlocks = map[string]string{"track": "properties", "identify": "traits", "group": "traits"}
 
-// CheckPlan compares a message as it is sent, without placeholders, with the project's
-// tracking plan.
-func (m *Message) CheckPlan(payload any) { m.Found = append(m.Found, m.planned(payload, false)...) }
+// Sent compares a message as it is sent, without placeholders, with a tracking plan, nil
+// for none. at is the path of its automation.
+func Sent(plan *config.TrackingPlan, call string, payload any, at finding.Path) []finding.Finding {
+	m := &Checked{Unchecked: Unchecked{Plan: plan, At: at}, Call: call}
+	return m.planned(payload, false)
+}
 
 // checkPlan compares the message with the project's tracking plan.
-func (m *Message) checkPlan() findings { return m.planned(m.payload, true) }
+func (m *Checked) checkPlan() findings { return m.planned(m.payload, true) }
 
 // planned compares a message with the project's tracking plan. templates says that it
 // may hold placeholders.
-func (m *Message) planned(payload any, templates bool) findings {
+func (m *Checked) planned(payload any, templates bool) findings {
 	fields, ok := payload.(map[string]any)
 	block := planBlocks[m.Call]
 	if m.Plan == nil || !ok || block == "" {
 		return nil
 	}
-	c := planCheck{rules: m.rules(templates), plan: m.Plan, said: map[string]bool{}}
+	c := planCheck{Rules: m.rules(templates), plan: m.Plan, said: map[string]bool{}}
 	for _, f := range m.Found {
 		if finding.IsError(f) {
 			c.said[f.At.String()] = true
@@ -62,11 +66,11 @@ func (m *Message) planned(payload any, templates bool) findings {
 			lacks = append(lacks, name)
 		}
 	}
-	if len(lacks) == 0 || c.said[at.String()] || c.partial[at.String()] {
+	if len(lacks) == 0 || c.said[at.String()] || c.Partial[at.String()] {
 		return nil
 	}
-	w := report("missing-property", at, finding.AtLabel, "%s has no %s, and in the tracking plan %s", at.Name(), block,
-		required(lacks))
+	w := finding.Newf("missing-property", at, finding.AtLabel,
+		"%s has no %s, and in the tracking plan %s", at.Name(), block, required(lacks))
 	w.Help, w.Lacks = fmt.Sprintf("add %s: {%s: ...}", block, lacks[0]), []finding.Path{at.With(block)}
 	w.Related = related(p.Fields[lacks[0]])
 	return findings{w}
@@ -81,7 +85,7 @@ func required(names []string) string {
 
 // A planCheck compares one message with the tracking plan.
 type planCheck struct {
-	rules
+	check.Rules
 	plan *config.TrackingPlan
 	// said are the paths that have an error already: one mistake, one finding.
 	said map[string]bool
@@ -94,12 +98,12 @@ func (c planCheck) event(v any, at finding.Path) (p *config.PlanValue, found fin
 	if !isText || c.plan.AnyEvent || c.said[at.String()] {
 		return nil, nil, false
 	}
-	if t, _ := automation.ParseTemplate(name); c.templates && len(t.References()) > 0 {
+	if t, _ := automation.ParseTemplate(name); c.Templates && len(t.References()) > 0 {
 		// Not an error, for the values may well be planned events. But whoever
 		// keeps a plan relies on it to be complete, and so wants to know of a
 		// message that it does not cover. Without a plan there is no warning:
 		// checkPlan does not come here.
-		w := report("unchecked-event", at, finding.AtValue,
+		w := finding.Newf("unchecked-event", at, finding.AtValue,
 			"the tracking plan can't be checked: the name of the event is known only when it is sent")
 		w.Help = "write one automation for each event, with its name in the code"
 		return nil, findings{w}, false
@@ -107,7 +111,7 @@ func (c planCheck) event(v any, at finding.Path) (p *config.PlanValue, found fin
 	if p, ok = c.plan.Events[name]; ok {
 		return p, nil, true
 	}
-	w := report("unplanned-event", at, finding.AtValue, "the event %q is not in the tracking plan", name)
+	w := finding.Newf("unplanned-event", at, finding.AtValue, "the event %q is not in the tracking plan", name)
 	if near := config.Closest(name, c.plan.Events, nil); near != "" {
 		w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near), finding.Quoted(near)
 	} else if len(c.plan.Events) > 0 {
@@ -206,10 +210,10 @@ func (c planCheck) structure(m map[string]any, p *config.PlanValue, at finding.P
 	}
 	for _, k := range finding.SortedKeys(p.Fields) {
 		f := p.Fields[k]
-		if _, ok := m[k]; ok || !f.Required || meant[k] || c.partial[at.String()] {
+		if _, ok := m[k]; ok || !f.Required || meant[k] || c.Partial[at.String()] {
 			continue
 		}
-		w := report("missing-property", at, finding.AtLabel, "%s is missing, and the tracking plan requires it",
+		w := finding.Newf("missing-property", at, finding.AtLabel, "%s is missing, and the tracking plan requires it",
 			at.With(k).Name())
 		w.Help = "add " + k + ": " + f.String()
 		if f.Doc != "" {
@@ -223,8 +227,10 @@ func (c planCheck) structure(m map[string]any, p *config.PlanValue, at finding.P
 
 // unplanned makes the finding about a field that the plan does not have, and returns
 // the one that was probably meant.
-func (c planCheck) unplanned(k string, m map[string]any, p *config.PlanValue, at finding.Path) (w finding.Finding, meant string) {
-	w = report("unplanned-property", at, finding.AtLabel, "%s is not in the tracking plan", at.Name())
+func (c planCheck) unplanned(
+	k string, m map[string]any, p *config.PlanValue, at finding.Path,
+) (w finding.Finding, meant string) {
+	w = finding.Newf("unplanned-property", at, finding.AtLabel, "%s is not in the tracking plan", at.Name())
 	w.Related = related(p)
 	switch near := config.Closest(k, p.Fields, m); {
 	case near != "":
@@ -245,7 +251,7 @@ func (c planCheck) unplanned(k string, m map[string]any, p *config.PlanValue, at
 // type only: a lone one may become any text that is asked for.
 func (c planCheck) plannedText(v string, p *config.PlanValue, at finding.Path) findings {
 	t, err := automation.ParseTemplate(v)
-	if !c.templates || err == nil && len(t.References()) == 0 {
+	if !c.Templates || err == nil && len(t.References()) == 0 {
 		if p.Kinds&config.StringKind == 0 || p.Texts != nil && p.Exact && !slices.Contains(p.Texts, v) {
 			return findings{wrong(v, p, at)}
 		}
@@ -281,14 +287,16 @@ func canBecome(t automation.Template, s string) bool {
 
 // wrongPlaceholder reports a placeholder whose value is of another type than is
 // planned.
-func (c planCheck) wrongPlaceholder(v string, ref automation.Reference, lone bool, kind config.Kinds, p *config.PlanValue, at finding.Path) finding.Finding {
+func (c planCheck) wrongPlaceholder(
+	v string, ref automation.Reference, lone bool, kind config.Kinds, p *config.PlanValue, at finding.Path,
+) finding.Finding {
 	if !lone {
 		return wrong(v, p, at)
 	}
-	entry := c.catalog[ref.Name]
-	w := report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, and {{%s}} is sent as %s",
+	entry := c.Catalog[ref.Name]
+	w := finding.Newf("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, and {{%s}} is sent as %s",
 		at.Name(), p, ref.Name, config.KindName(kind))
-	partOf(&w, v, ref.Offset, ref.Length)
+	w.In(v, ref.Offset, ref.Length)
 	w.Related = related(p)
 	better := ref
 	want := automation.StringValue
@@ -310,7 +318,7 @@ func (c planCheck) wrongPlaceholder(v string, ref automation.Reference, lone boo
 		return w
 	}
 	w.Help = "write " + p.String()
-	if near := c.ofType(want); near != "" && want != automation.StringValue {
+	if near := c.OfType(want); near != "" && want != automation.StringValue {
 		w.Help = "use " + near + " with a cast, or write " + p.String()
 	}
 	return w
@@ -318,7 +326,7 @@ func (c planCheck) wrongPlaceholder(v string, ref automation.Reference, lone boo
 
 // wrong reports a value that is not what is planned.
 func wrong(v any, p *config.PlanValue, at finding.Path) finding.Finding {
-	w := report("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, got %s", at.Name(), p,
+	w := finding.Newf("planned-type", at, finding.AtValue, "%s must be %s in the tracking plan, got %s", at.Name(), p,
 		shape.Describe(v))
 	w.Related = related(p)
 	w.Help = "write " + p.String() + ", or change the plan"
@@ -330,7 +338,7 @@ func wrong(v any, p *config.PlanValue, at finding.Path) finding.Finding {
 	if s, ok := v.(string); ok {
 		if near := finding.Nearest(s, p.Texts); near != "" {
 			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near), finding.Quoted(near)
-		} else if p.Kinds&(config.NumberKind|config.StringKind) == config.NumberKind && isNumber(s) {
+		} else if p.Kinds&(config.NumberKind|config.StringKind) == config.NumberKind && check.IsNumber(s) {
 			w.Suggestion, w.Help, w.Repair = s, "write "+s+" without quotes",
 				&finding.Repair{How: finding.ReplaceLiteral, Text: s}
 		}
@@ -350,7 +358,7 @@ func (c planCheck) cueText(v any) (text string, known bool) {
 	switch v := v.(type) {
 	case string:
 		t, err := automation.ParseTemplate(v)
-		if !c.templates || err == nil && len(t.References()) == 0 {
+		if !c.Templates || err == nil && len(t.References()) == 0 {
 			break
 		}
 		switch ref, lone := t.Lone(); {

@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"slices"
@@ -8,17 +8,18 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// silence removes the warnings that the automation allows, and reports what it
-// allows in vain. What comes from comparing automations is not known yet: those
-// codes are kept in pending.
-func (m *Message) silence() {
-	allow, _ := m.Raw["allow"].(map[string]any)
+// silenced returns the findings without the warnings that the automation allows, and
+// with findings about what it allows in vain. What comes from comparing automations is
+// not known yet: those codes are pending.
+func (m *Checked) silenced() (found findings, pending []string) {
+	found = m.Found
 	allows := func(name string) (any bool) {
-		before := len(m.Found)
-		m.Found = slices.DeleteFunc(m.Found, func(f finding.Finding) bool {
-			return f.Code == name && f.Severity == diagnostic.Warning
+		left := slices.DeleteFunc(slices.Clone(found), func(f finding.Finding) bool {
+			return f.Code == name && !finding.IsError(f)
 		})
-		return len(m.Found) < before
+		any = len(left) < len(found)
+		found = left
+		return any
 	}
 	list, _ := m.Raw["allow"].([]any)
 	for _, name := range list {
@@ -26,28 +27,31 @@ func (m *Message) silence() {
 			allows(name) // there is a finding that says how to allow it
 		}
 	}
+	allow, _ := m.Raw["allow"].(map[string]any)
 	for _, name := range finding.SortedKeys(allow) {
 		at := m.At.With("allow", name)
 		code, known := finding.CodeOf(name)
 		if !known {
 			w := unknownCode(name, allow, at)
-			m.Found = append(m.Found, w)
+			found = append(found, w)
 			allows(w.Suggestion)
 			continue
 		}
-		switch isError := func(f finding.Finding) bool { return f.Code == name }; {
+		switch isThat := func(f finding.Finding) bool { return f.Code == name }; {
 		case allows(name):
-		case code.Severity == diagnostic.Error, slices.ContainsFunc(m.Found, isError):
-			w := m.Report("unused-allow", at, finding.AtLabel, "an error can't be silenced, and %s is one", name)
+		case code.Severity == diagnostic.Error, slices.ContainsFunc(found, isThat):
+			w := finding.Newf("unused-allow", at, finding.AtLabel,
+				"an error can't be silenced, and %s is one", name)
 			w.Help = "remove the line, and correct what is wrong"
-		case m.Failed(), m.Gaps != nil, m.Undetermined, len(m.Partial) > 0: // not everything could be checked
+			found = append(found, w)
+		case finding.AnyError(found), m.Gaps != nil, m.undetermined, len(m.Partial) > 0: // not everything could be checked
 		case code.Comparing:
-			m.pending = append(m.pending, name)
+			pending = append(pending, name)
 		default:
-			f := UnusedAllow(at)
-			m.Found = append(m.Found, f)
+			found = append(found, UnusedAllow(at))
 		}
 	}
+	return found, pending
 }
 
 // UnusedAllow says that an automation allows what it does not do.
@@ -60,7 +64,7 @@ func UnusedAllow(at finding.Path) finding.Finding {
 // unknownCode makes the finding about an automation that allows what is not the code
 // of a warning.
 func unknownCode(name string, allow map[string]any, at finding.Path) finding.Finding {
-	w := report("unknown-code", at, finding.AtLabel, "there is no warning called %q", name)
+	w := finding.Newf("unknown-code", at, finding.AtLabel, "there is no warning called %q", name)
 	var names []string
 	for _, c := range finding.Codes() {
 		if c.Severity == diagnostic.Warning && c.Name != "unused-allow" {

@@ -16,31 +16,9 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// Resolve finds imports and references that lead nowhere, and puts a hole in
-// their place so that the rest can be evaluated.
-func (p *Package) Resolve() {
-	scope := map[string]bool{}
-	for _, s := range p.Index.Sources {
-		if p.Patched[s.Syntax.Filename] == s.Syntax {
-			for name := range source.NewIndex([]*source.File{s}).Top {
-				scope[name] = true
-			}
-		}
-	}
-	for _, s := range p.Index.Sources {
-		if p.Patched[s.Syntax.Filename] == s.Syntax {
-			r := &resolver{Package: p, src: s, scope: scope, imported: map[string]*ast.ImportSpec{},
-				meant: map[string]bool{}, gone: map[ast.Node]bool{}, bare: map[ast.Node]bool{},
-				unresolved: map[*ast.Ident]bool{}, respelt: map[*ast.Ident]*ast.Ident{},
-				otherName: map[*ast.ImportSpec]int{}, added: map[string]*ast.ImportSpec{}}
-			r.file()
-		}
-	}
-}
-
 // A resolver goes through one file.
 type resolver struct {
-	*Package
+	*resolution
 	src        *source.File
 	scope      map[string]bool // what the package defines
 	imported   map[string]*ast.ImportSpec
@@ -50,12 +28,15 @@ type resolver struct {
 	unresolved map[*ast.Ident]bool
 	// added are imports that are missing, by name; a finding says so.
 	added map[string]*ast.ImportSpec
-	// otherName holds, counted from one, the finding about an import that is called
-	// by a name that it does not have here.
-	otherName map[*ast.ImportSpec]int
+	// otherName is the finding about an import that is called by a name that it does
+	// not have here.
+	otherName map[*ast.ImportSpec]*diagnostic.Diagnostic
 	// respelt are references to what was meant for certain, in the place of those
 	// that lead nowhere, so that what they are made for is checked too.
 	respelt map[*ast.Ident]*ast.Ident
+	// found are the findings about the file. More may be said in one, as long as
+	// the file is looked at.
+	found []*diagnostic.Diagnostic
 }
 
 func (r *resolver) file() {
@@ -111,11 +92,12 @@ func (r *resolver) file() {
 			})
 		}
 	}
-	r.Patched[s.Syntax.Filename] = r.withoutLost()
-	r.loosen(r.Patched[s.Syntax.Filename])
+	rest := r.withoutLost()
+	r.loosen(rest)
+	r.patched[s.Syntax.Filename] = rest
 }
 
-// report adds a finding about a part of the file.
+// report adds a finding about a part of the file, in which more can be said.
 func (r *resolver) report(code string, n ast.Node, message, help string) *diagnostic.Diagnostic {
 	at := source.PathAt(r.src.Syntax, n.Pos())
 	d := finding.Diagnose(code, diagnostic.Diagnostic{
@@ -123,16 +105,18 @@ func (r *resolver) report(code string, n ast.Node, message, help string) *diagno
 	if len(at) > 1 && at[0] == "automations" {
 		d.Key = path.Join(r.Dir, at[1].(string))
 	}
-	r.Found = append(r.Found, d)
-	return &r.Found[len(r.Found)-1]
+	r.found = append(r.found, &d)
+	return &d
 }
 
 // nameClash reports a field that has the name of an import: CUE refuses the file.
 func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
 	label, _ := source.FieldLabel(f)
-	r.Refused = true
+	r.refused = true
 	if !r.IsProjectFile && finding.Nearest(label, []string{"automations"}) != "" {
-		d := r.report("unknown-field", f.Label, "the field "+label+" has the name of an import, and automations stand under automations", finding.DidYouMean("automations"))
+		d := r.report("unknown-field", f.Label,
+			"the field "+label+" has the name of an import, and automations stand under automations",
+			finding.DidYouMean("automations"))
 		d.Suggestion = "automations"
 		if _, plain := f.Label.(*ast.Ident); plain {
 			r.fix(d, f.Label, "automations")
@@ -155,7 +139,7 @@ func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
 // hole makes what stands in the place of an expression that leads nowhere.
 func (r *resolver) hole(n ast.Node) ast.Expr {
 	id := &ast.Ident{NamePos: n.Pos(), Name: "_"}
-	r.holes[id] = true
+	r.family.holes[id] = true
 	return id
 }
 
@@ -194,7 +178,7 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 		}
 		if right := r.respelt[x]; right != nil {
 			n.X, x = right, right
-			r.Mended[right] = true
+			r.family.mended[right] = true
 		}
 		if r.gone[x.Node] || r.unresolved[x] {
 			c.Replace(r.hole(n))
@@ -206,7 +190,7 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 			length := n.Sel.End().Offset() - n.Sel.Pos().Offset()
 			n.Sel = &ast.Ident{NamePos: n.Sel.Pos(), Name: near}
 			r.Index.Written[n.Sel] = length
-			r.Mended[n] = true
+			r.family.mended[n] = true
 		default:
 			c.Replace(r.hole(n))
 			return false
@@ -220,7 +204,7 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 		switch right := r.respelt[n]; {
 		case right != nil:
 			c.Replace(right)
-			r.Mended[right] = true
+			r.family.mended[right] = true
 		case r.unresolved[n] || r.gone[n.Node]:
 			c.Replace(r.hole(n))
 		}
@@ -232,12 +216,12 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 
 // widen makes a hole of an expression that can't do without one within it.
 func (r *resolver) widen(c astutil.Cursor) bool {
-	lost := func(n ast.Node) bool { return n != nil && r.holes[n] }
+	lost := func(n ast.Node) bool { return n != nil && r.family.holes[n] }
 	widened := false
 	switch n := c.Node().(type) {
 	case *ast.Field:
 		if lost(n.Label) {
-			r.holes[n] = true
+			r.family.holes[n] = true
 			c.Delete()
 		}
 	case *ast.CallExpr:
@@ -274,80 +258,19 @@ func (r *resolver) widen(c astutil.Cursor) bool {
 func (r *resolver) lostClause(c ast.Clause) bool {
 	switch c := c.(type) {
 	case *ast.ForClause:
-		return r.holes[c.Source]
+		return r.family.holes[c.Source]
 	case *ast.IfClause:
-		return r.holes[c.Condition]
+		return r.family.holes[c.Condition]
 	}
 	return false
-}
-
-// Damaged reports whether something was taken out of the files or altered, so that a value
-// that is open may be no mistake of its own.
-func (p *Package) Damaged() bool { return p.Unparsed || p.altered || len(p.Torn)+len(p.holes) > 0 }
-
-// Partial reports whether a struct may have more fields than can be seen, for
-// what it is made of has a hole.
-func (p *Package) Partial(at finding.Path) bool {
-	if !p.Damaged() {
-		return false
-	}
-	sites := p.Index.Sites(at)
-	return len(sites) == 0 || p.Unparsed || p.tornAutomation(at) ||
-		slices.ContainsFunc(sites, func(s source.Site) bool { return p.hasHole(s.Value, 0) })
-}
-
-// tornAutomation reports whether a part of an automation may have been taken out
-// of the files: its name stands there.
-func (p *Package) tornAutomation(at finding.Path) bool {
-	if len(p.Torn) == 0 || len(at) < 2 || at[0] != "automations" {
-		return false
-	}
-	name, _ := at[1].(string)
-	return p.tornWord(name)
-}
-
-// hasHole reports whether one of the parts that make up a value is a hole.
-func (p *Package) hasHole(e ast.Expr, depth int) bool {
-	if depth > source.MaxDepth {
-		return false
-	}
-	switch e := e.(type) {
-	case *ast.Ident:
-		return p.holes[e] || slices.ContainsFunc(p.Index.Definitions(e),
-			func(def ast.Expr) bool { return p.hasHole(def, depth+1) })
-	case *ast.ParenExpr:
-		return p.hasHole(e.X, depth)
-	case *ast.BinaryExpr:
-		return p.hasHole(e.X, depth) || p.hasHole(e.Y, depth)
-	case *ast.StructLit:
-		return p.holes[e] || slices.ContainsFunc(e.Elts, func(d ast.Decl) bool {
-			embed, ok := d.(*ast.EmbedDecl)
-			return ok && p.hasHole(embed.Expr, depth)
-		})
-	}
-	return false
-}
-
-// Undetermined reports whether what an automation is can't be told, because a
-// reference in it, or in what it may be made of, leads nowhere.
-func (p *Package) Undetermined(at finding.Path) bool {
-	if !p.Damaged() {
-		return false
-	}
-	sites := p.Index.Sites(at)
-	return len(sites) == 0 || p.tornAutomation(at) || slices.ContainsFunc(sites, func(s source.Site) bool {
-		_, plain := s.Value.(*ast.StructLit)
-		return !plain || p.hasHole(s.Value, 0)
-	})
 }
 
 // unknownReference reports an identifier that nothing defines. It returns the
 // import that was meant, if that can be told.
 func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.ImportSpec {
 	for name, spec := range r.imported {
-		if first := r.otherName[spec]; first > 0 &&
+		if d := r.otherName[spec]; d != nil &&
 			path.Base(ast.ParseImportPath(source.ImportPath(spec)).Path) == id.Name {
-			d := &r.Found[first-1]
 			at := r.Index.NodeRange(id)
 			d.Related = append(d.Related, diagnostic.Related{Message: "and here", File: r.src.Name, Range: at})
 			if d.Fix != nil {
@@ -359,7 +282,7 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 	d := r.report("unknown-reference", id, "nothing here is called "+id.Name, "")
 	for name, spec := range r.imported {
 		if path.Base(ast.ParseImportPath(source.ImportPath(spec)).Path) == id.Name {
-			r.otherName[spec] = len(r.Found)
+			r.otherName[spec] = d
 			d.Message, d.Suggestion = "the import "+spec.Path.Value+" is called "+name+" here, not "+id.Name, name
 			d.Help = finding.DidYouMean(name)
 			r.fix(d, id, name)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -43,44 +42,35 @@ func NewReader(disk *workspace.Disk, catalog automation.Catalog, dirs []string) 
 	})}
 }
 
-// A Package is a package, or a single file, as its files say: parsed, with the places
-// of its values, and without what leads nowhere.
-type Package struct {
+// An Opened package is a package, or a single file, as its files say: parsed, with the
+// places of its values. What does not parse is taken out.
+type Opened struct {
 	*Reader
 	Dir, Name     string
 	IsProjectFile bool // it is the project file
 	Index         *source.Index
-	Patched       map[string]*ast.File // by absolute name: what can be evaluated
 	// Unparsed says that a file of the package does not parse.
 	Unparsed bool
 	// Torn are the parts that were taken out of files because they do not parse.
 	Torn []tear
-	// altered says that an operator was put right, for which there is a finding.
-	altered bool
-	// Refused says that CUE does not take a file at all, for which there is a
-	// finding.
-	Refused bool
-	// Awaits are the folders of packages that are imported and can't be used: that
-	// is explained there.
-	Awaits []string
-	// holes stand where something was taken out that leads nowhere, here or in a
-	// package that is imported.
-	holes map[ast.Node]bool
-	// Mended stands in the place of what leads nowhere and was certainly meant to be
-	// that, here or in a package that is imported.
-	Mended map[ast.Node]bool
-	// Imported are the project's packages that this one makes use of, by folder
-	// and name.
-	Imported map[string]*Package
-	Found    diagnostic.List
+	// Found are the findings about what does not parse.
+	Found diagnostic.List
+
+	parsed map[string]*ast.File // by absolute name: what can be evaluated
+	family *family
 }
 
 // Open reads the files of a package: those in its folder, or the named ones, and
-// those of the same package in the folders above. Files that do not parse, and
-// references and imports that lead nowhere, become findings.
-func (e *Reader) Open(dir, pkg string, files []string) (*Package, error) {
-	p := &Package{Reader: e, Dir: dir, Name: pkg, IsProjectFile: files != nil, Patched: map[string]*ast.File{},
-		holes: map[ast.Node]bool{}, Mended: map[ast.Node]bool{}, Imported: map[string]*Package{}}
+// those of the same package in the folders above. Files that do not parse become
+// findings.
+func (e *Reader) Open(dir, pkg string, files []string) (*Opened, error) {
+	return e.open(dir, pkg, files, &family{reader: e, members: map[string]*member{},
+		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}})
+}
+
+// open is Open for a package of a family.
+func (e *Reader) open(dir, pkg string, files []string, of *family) (*Opened, error) {
+	p := &Opened{Reader: e, Dir: dir, Name: pkg, IsProjectFile: files != nil, parsed: map[string]*ast.File{}, family: of}
 	var sources []*source.File
 	folder := path.Clean(dir)
 	for {
@@ -97,7 +87,7 @@ func (e *Reader) Open(dir, pkg string, files []string) (*Package, error) {
 				return nil, err
 			}
 			if broken != nil {
-				p.Patched[s.Syntax.Filename] = workspace.ClauseOnly(s.Syntax)
+				p.parsed[s.Syntax.Filename] = workspace.ClauseOnly(s.Syntax)
 			}
 			if files == nil && s.Syntax.PackageName() != pkg {
 				// What does not parse may be of any package.
@@ -107,12 +97,12 @@ func (e *Reader) Open(dir, pkg string, files []string) (*Package, error) {
 			if broken != nil {
 				if rest := p.syntaxErrors(s, broken); rest != nil {
 					s.Syntax = rest
-					p.Patched[rest.Filename] = rest
+					p.parsed[rest.Filename] = rest
 				} else {
 					p.Unparsed = true
 				}
 			} else {
-				p.Patched[s.Syntax.Filename] = s.Syntax
+				p.parsed[s.Syntax.Filename] = s.Syntax
 			}
 			sources = append(sources, s)
 		}
@@ -122,7 +112,7 @@ func (e *Reader) Open(dir, pkg string, files []string) (*Package, error) {
 		folder = path.Dir(folder)
 	}
 	p.Index = source.NewIndex(sources)
-	p.Index.Elsewhere, p.Index.ImportedIndex = p.elsewhere, p.ImportedIndex
+	p.Index.Elsewhere, p.Index.ImportedIndex = of.file, of.index
 	return p, nil
 }
 
@@ -156,14 +146,15 @@ func (e *Reader) Unnamed(folder string) (diagnostic.List, error) {
 	if err != nil {
 		return nil, err
 	}
+	found := slices.Clone(p.Found)
 	for _, s := range p.Index.Sources {
 		aside := e.Loader.Disk.IsAside(s.Name)
 		torn := slices.ContainsFunc(p.Torn, func(t tear) bool { return t.file == s.Syntax.Filename })
-		if !aside && !torn && p.Patched[s.Syntax.Filename] == s.Syntax && path.Dir(s.Name) == path.Clean(folder) {
-			p.Found = append(p.Found, workspace.NoPackage(s.Name, s.Syntax))
+		if !aside && !torn && p.parsed[s.Syntax.Filename] == s.Syntax && path.Dir(s.Name) == path.Clean(folder) {
+			found = append(found, workspace.NoPackage(s.Name, s.Syntax))
 		}
 	}
-	return p.Found, nil
+	return found, nil
 }
 
 // SourceFiles lists the files of a folder that belong to a package.
@@ -200,71 +191,4 @@ func (e *Reader) Read(name string) (*source.File, error, error) {
 	}
 	syntax.Filename = filename
 	return &source.File{Name: name, Syntax: syntax, Content: content}, broken, nil
-}
-
-// elsewhere reads a file of another package of the project, where values come
-// from that a package imports. It returns nil if there is none.
-func (p *Package) elsewhere(filename string) *source.File {
-	if o := p.Owner(filename); o != nil {
-		for _, s := range o.Index.Sources {
-			if s.Syntax.Filename == filename {
-				return s
-			}
-		}
-	}
-	return nil
-}
-
-// Owner returns the project's package that a file belongs to, with what leads
-// nowhere taken out; nil if it is no file of the project, or can't be read.
-func (p *Package) Owner(filename string) *Package {
-	name := p.Loader.Relative(filename)
-	if !filepath.IsLocal(filepath.FromSlash(name)) || p.Loader.IsSchema(filename) {
-		return nil
-	}
-	content, err := p.Loader.Read(name)
-	if err != nil {
-		return nil
-	}
-	clause, err := parser.ParseFile(filename, content, parser.PackageClauseOnly)
-	if err != nil {
-		return nil
-	}
-	dir, pkg := path.Dir(name), clause.PackageName()
-	id := dir + ":" + pkg
-	o, ok := p.Imported[id]
-	if !ok {
-		if o, err = p.Open(dir, pkg, nil); err == nil {
-			o.Imported, o.holes, o.Mended = p.Imported, p.holes, p.Mended
-			p.Imported[id] = o
-			o.Resolve()
-		} else {
-			o = nil
-			p.Imported[id] = nil
-		}
-	}
-	return o
-}
-
-// ImportedIndex returns the index of a package of the project, or of one that is
-// kept in cue.mod; nil for any other.
-func (p *Package) ImportedIndex(spec *ast.ImportSpec) *source.Index {
-	name := ast.ParseImportPath(source.ImportPath(spec))
-	plain := name.Unqualified().String()
-	dirs := []string{"cue.mod/pkg/" + plain, "cue.mod/gen/" + plain, "cue.mod/usr/" + plain}
-	if dir, ok := p.ProjectDirs()[plain]; ok {
-		dirs = []string{dir}
-	}
-	for _, dir := range dirs {
-		files, err := p.SourceFiles(dir)
-		if err != nil {
-			continue
-		}
-		for _, file := range files {
-			if o := p.Owner(p.Loader.Full(path.Join(dir, file))); o != nil && o.Name == name.Qualifier {
-				return o.Index
-			}
-		}
-	}
-	return nil
 }

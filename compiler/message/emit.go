@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 )
 
 // Emit makes the automation. It is called when nothing is wrong with it.
-func (m *Message) Emit() (*automation.Automation, error) {
+func (m *Checked) Emit() (*automation.Automation, error) {
 	text := func(k string) string { s, _ := m.Raw[k].(string); return s }
 	flag := func(k string) bool { b, _ := m.Raw[k].(bool); return b }
 	a := &automation.Automation{
@@ -42,7 +42,7 @@ func (m *Message) Emit() (*automation.Automation, error) {
 
 // limits returns what the project declares of the placeholders that a request
 // uses, nil for nothing.
-func (m *Message) limits(r automation.Request) map[string]automation.PlaceholderLimit {
+func (m *Checked) limits(r automation.Request) map[string]automation.PlaceholderLimit {
 	var limits map[string]automation.PlaceholderLimit
 	for _, name := range r.PlaceholderNames() {
 		if entry := m.Catalog[name]; entry.Declared {

@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"encoding/json"
@@ -8,11 +8,14 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// Facts are what an automation is compared by with the others of its project. The
-// advice that comes of it is given at the end of a run.
+// Facts are what is known of an automation beside what is emitted: what it is compared
+// by with the others of its project, which gives advice at the end of a run, and the
+// targets that it is for.
 type Facts struct {
-	Call  string
-	Event string // of a track call; "" if it is known only when it is sent
+	// Targets are the names of the targets that it is for, nil for all.
+	Targets []string
+	Call    string
+	Event   string // of a track call; "" if it is known only when it is sent
 	// Fields are the traits, or the properties of a track call with a known event.
 	Fields []FieldFact
 	// Pending are codes that the automation allows and that nothing has made use
@@ -78,8 +81,8 @@ func KindOf(v any) JSONKind {
 }
 
 // Facts collects what an automation without errors is compared by.
-func (m *Message) Facts() Facts {
-	f := Facts{Call: m.Call, Pending: m.pending}
+func (m *Checked) Facts() Facts {
+	f := Facts{Targets: m.only(), Call: m.Call, Pending: m.pending}
 	block := MessageBlock(m.Call)
 	if block == "" {
 		return f

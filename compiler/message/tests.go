@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"fmt"
@@ -26,19 +26,19 @@ var testFields = []string{"values", "expectError", "expectURL"}
 
 // checkTests checks an automation's tests, but for what they expect. Their texts
 // are data: a value may hold braces.
-func (m *Message) checkTests(v any, f *shape.Field) (found findings) {
+func (m *Checked) checkTests(v any, f *shape.Field) (found findings) {
 	at := m.At.With("tests")
 	if tests, ok := v.(map[string]any); ok {
 		for _, field := range append([]string{"expect"}, testFields...) {
 			if _, named := tests[field]; named {
-				w := report("missing-field", at, finding.AtLabel, "a test needs a name: tests has the fields of one")
+				w := finding.Newf("missing-field", at, finding.AtLabel, "a test needs a name: tests has the fields of one")
 				w.Help = `write tests: "what it shows": {...}`
 				return findings{w}
 			}
 		}
 	}
 	if f != nil {
-		found = m.rules(false).value(withoutPlaceholders(v), f.Shape, at)
+		found = m.rules(false).Value(withoutPlaceholders(v), f.Shape, at)
 	}
 	tests, _ := v.(map[string]any)
 	for _, name := range finding.SortedKeys(tests) {
@@ -52,21 +52,21 @@ func (m *Message) checkTests(v any, f *shape.Field) (found findings) {
 }
 
 // testValue checks the name of a placeholder that a test has a value for.
-func (m *Message) testValue(name string, at finding.Path) findings {
+func (m *Checked) testValue(name string, at finding.Path) findings {
 	entry, ok := m.Catalog[name]
 	switch {
 	case !ok && m.Gaps.MayDefine(name):
 	case !ok:
-		w := report("unknown-placeholder", at, finding.AtLabel, "there is no placeholder %q", name)
-		if near := finding.Nearest(name, m.rules(false).names()); near != "" {
+		w := finding.Newf("unknown-placeholder", at, finding.AtLabel, "there is no placeholder %q", name)
+		if near := finding.Nearest(name, m.rules(false).Names()); near != "" {
 			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near),
 				&finding.Repair{How: finding.RenameField, Text: near}
 		} else {
-			w.Help = "the placeholders are " + finding.OneOf(m.rules(false).names())
+			w.Help = "the placeholders are " + finding.OneOf(m.rules(false).Names())
 		}
 		return findings{w}
 	case m.Trigger != "" && !entry.ProvidedBy(m.Trigger):
-		w := report("placeholder-not-provided", at, finding.AtLabel,
+		w := finding.Newf("placeholder-not-provided", at, finding.AtLabel,
 			"a %s does not provide {{%s}}, so that a test can't have a value for it", m.Trigger, name)
 		w.Help = "remove it from the values"
 		return findings{w}

@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 // checkEventName warns of a track event whose name does not follow the naming that
 // Segment advises: a noun and a verb in the past, in Title Case. A name that may
 // be fine is left alone, and so is one that the tracking plan has.
-func (m *Message) checkEventName() findings {
+func (m *Checked) checkEventName() findings {
 	payload, _ := m.payload.(map[string]any)
 	name, ok := payload["event"].(string)
 	if m.Call != "track" || !ok || strings.ContainsAny(name, "{}") {
@@ -31,7 +31,7 @@ func (m *Message) checkEventName() findings {
 	if problem == "" {
 		return nil
 	}
-	w := report("event-name", m.At.With("payload", "event"), finding.AtValue, "the event %q %s", name, problem)
+	w := finding.Newf("event-name", m.At.With("payload", "event"), finding.AtValue, "the event %q %s", name, problem)
 	w.Suggestion = better
 	w.Help = `name it by a noun and a verb in the past, as in "Order Completed"`
 	if better != "" {
@@ -56,7 +56,7 @@ func JudgeEvent(name string) (problem, better string) {
 	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII && unicode.IsLetter(r) }) {
 		return "", "" // not English
 	}
-	words := splitWords(name)
+	words := finding.Words(name)
 	lower := make([]string, len(words))
 	for i, w := range words {
 		lower[i] = strings.ToLower(w)
@@ -91,35 +91,6 @@ var semanticEvents = sync.OnceValue(func() map[string]string {
 	}
 	return out
 })
-
-// splitWords takes a name apart, whichever way its words are joined: orderPaid,
-// order_paid, "Order Paid". Signs are left out.
-func splitWords(name string) []string {
-	var words []string
-	var word []rune
-	end := func() {
-		if len(word) > 0 {
-			words = append(words, string(word))
-			word = nil
-		}
-	}
-	runes := []rune(name)
-	for i, r := range runes {
-		switch {
-		case !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\'' && r != '’':
-			end()
-			continue
-		case unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || unicode.IsDigit(runes[i-1])):
-			end() // orderPaid
-		case unicode.IsUpper(r) && i > 0 && unicode.IsUpper(runes[i-1]) && i+1 < len(runes) &&
-			unicode.IsLower(runes[i+1]):
-			end() // URLOpened
-		}
-		word = append(word, r)
-	}
-	end()
-	return words
-}
 
 // inTitleCase reports whether a name can pass as Title Case. verbal says that it
 // reads as a name of an event, so that words that are run together are that, and

@@ -2,7 +2,6 @@ package check
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,88 +12,48 @@ import (
 	"github.com/seguehq/segue/compiler/shape"
 )
 
-// A Checker compares values with their shapes, and collects everything that is wrong
-// with them.
-type Checker struct {
-	// Catalog has the placeholders that may stand in a value.
-	Catalog automation.Catalog
-	// Trigger is the kind of trigger that fills in the placeholders, "" if the
-	// trigger is itself wrong.
-	Trigger automation.TriggerKind
-	// Templates says that placeholders may stand in the strings.
-	Templates bool
-	// Gaps is what is not known of the project, nil if all is.
-	Gaps *config.Gaps
-	// Partial holds the paths of structs that may have more fields than the
-	// value shows.
-	Partial map[string]bool
-	// Found are the findings, in the order in which they were made.
-	Found []finding.Finding
-}
-
-// Report adds a finding, whose severity is that of its code. It returns the finding as
-// it was added, so that more can be said in it: until the next one is added.
-func (c *Checker) Report(code string, p finding.Path, at finding.Spot, format string, args ...any) *finding.Finding {
-	c.Found = append(c.Found, report(code, p, at, format, args...))
-	return &c.Found[len(c.Found)-1]
-}
-
-// Value checks v, which is decoded JSON (numbers as json.Number), or one of the values
-// of the package shape for what could not be decoded.
-func (c *Checker) Value(v any, s *shape.Shape, p finding.Path) {
-	c.Found = append(c.Found, c.rules(c.Templates).value(v, s, p)...)
-}
-
-// WrongType reports a value that is not of the type of a shape.
-func (c *Checker) WrongType(v any, s *shape.Shape, p finding.Path) {
-	c.Found = append(c.Found, c.rules(c.Templates).wrongType(v, s, p))
-}
-
-// rules are those of the checker, for a value that may or may not hold placeholders.
-func (c *Checker) rules(templates bool) rules {
-	return rules{catalog: c.Catalog, trigger: c.Trigger, gaps: c.Gaps, partial: c.Partial, templates: templates}
-}
-
 // findings are those of one check.
 type findings = []finding.Finding
 
-// report makes a finding, whose severity is that of its code.
-func report(code string, p finding.Path, at finding.Spot, format string, args ...any) finding.Finding {
-	return finding.New(code, p, at, fmt.Sprintf(format, args...), "")
-}
-
-// rules are what a value is held against beside its shape. They do not change: the
-// findings of a value are a function of the rules, the value, its shape and its path.
-type rules struct {
-	catalog automation.Catalog
-	trigger automation.TriggerKind // "" if it is not known
-	gaps    *config.Gaps
-	partial map[string]bool
-	// templates says that placeholders may stand in the strings.
-	templates bool
-	// draft says that the value is a definition's, which automations complete:
+// Rules are what a value is held against beside its shape. They do not change: the
+// findings about a value are a function of the rules, the value, its shape and its path.
+type Rules struct {
+	// Catalog has the placeholders that may be in a value.
+	Catalog automation.Catalog
+	// Trigger is the kind of trigger that fills in the placeholders, "" if it is not
+	// known.
+	Trigger automation.TriggerKind
+	// Gaps is what is not known of the project, nil if all is.
+	Gaps *config.Gaps
+	// Partial holds the paths of structs that may have more fields than the value
+	// shows.
+	Partial map[string]bool
+	// Templates says that placeholders may be in the strings.
+	Templates bool
+	// Draft says that the value is a definition's, which automations complete:
 	// nothing is missing in it.
-	draft bool
+	Draft bool
 }
 
-// value checks a value and all that is in it.
-func (by rules) value(v any, s *shape.Shape, p finding.Path) findings {
+// Value checks a value and all that is in it: decoded JSON (numbers as json.Number), or
+// one of the values of the package shape for what could not be decoded.
+func (by Rules) Value(v any, s *shape.Shape, p finding.Path) findings {
 	switch v.(type) {
 	case shape.Broken:
 		return nil
 	case shape.Unset:
-		w := report("missing-value", p, finding.AtValue, "%s has no value: %s is needed", p.Name(), s)
+		w := finding.Newf("missing-value", p, finding.AtValue, "%s has no value: %s is needed", p.Name(), s)
 		w.Help = "give it a value"
 		return findings{w}
 	}
 	switch s.Kind {
 	case shape.Any:
-		return by.any(v, p)
+		return by.Any(v, p)
 	case shape.Union:
 		return by.union(v, s, p)
 	case shape.Struct:
 		if m, ok := v.(map[string]any); ok {
-			return by.structure(m, s, p)
+			return by.Struct(m, s, p)
 		}
 	case shape.List:
 		if l, ok := v.([]any); ok {
@@ -103,45 +62,46 @@ func (by rules) value(v any, s *shape.Shape, p finding.Path) findings {
 	default:
 		return by.scalar(v, s, p)
 	}
-	return findings{by.wrongType(v, s, p)}
+	return findings{by.WrongType(v, s, p)}
 }
 
-func (by rules) list(l []any, s *shape.Shape, p finding.Path) findings {
+func (by Rules) list(l []any, s *shape.Shape, p finding.Path) findings {
 	if s.NonEmptyList && len(l) == 0 {
-		w := report("empty-value", p, finding.AtValue, "%s must not be empty", p.Name())
+		w := finding.Newf("empty-value", p, finding.AtValue, "%s must not be empty", p.Name())
 		w.Help = "give it at least one element"
 		return findings{w}
 	}
 	var found findings
 	for i, e := range l {
-		found = append(found, by.value(e, s.Elem, p.With(i))...)
+		found = append(found, by.Value(e, s.Elem, p.With(i))...)
 	}
 	return found
 }
 
-// any checks a value that the spec leaves open: only its placeholders.
-func (by rules) any(v any, p finding.Path) (found findings) {
+// Any checks a value that the spec leaves open: only its placeholders.
+func (by Rules) Any(v any, p finding.Path) (found findings) {
 	switch v := v.(type) {
 	case string:
 		return by.text(v, &shape.Shape{Kind: shape.Any}, p)
 	case json.Number:
 		return by.number(v, p)
 	case shape.Bytes:
-		return findings{by.wrongType(v, &shape.Shape{Kind: shape.Text}, p)}
+		return findings{by.WrongType(v, &shape.Shape{Kind: shape.Text}, p)}
 	case []any:
 		for i, e := range v {
-			found = append(found, by.any(e, p.With(i))...)
+			found = append(found, by.Any(e, p.With(i))...)
 		}
 	case map[string]any:
 		for _, k := range finding.SortedKeys(v) {
 			found = append(found, by.fieldName(k, p.With(k))...)
-			found = append(found, by.any(v[k], p.With(k))...)
+			found = append(found, by.Any(v[k], p.With(k))...)
 		}
 	}
 	return found
 }
 
-func (by rules) structure(m map[string]any, s *shape.Shape, p finding.Path) findings {
+// Struct checks a struct and all that is in it.
+func (by Rules) Struct(m map[string]any, s *shape.Shape, p finding.Path) findings {
 	meant := map[string]bool{} // fields that a misspelt one stands for
 	var found findings
 	var unknown, strays []stray
@@ -152,18 +112,18 @@ func (by rules) structure(m map[string]any, s *shape.Shape, p finding.Path) find
 		switch {
 		case ok:
 			if f.SetBySegment {
-				w := report("set-by-segment", at, finding.AtLabel,
+				w := finding.Newf("set-by-segment", at, finding.AtLabel,
 					"%s is set by Segment itself: what is sent here is overwritten", at.Name())
 				w.Help = "remove the field"
 				found = append(found, w)
 			}
-			found = append(found, by.value(m[k], f.Shape, at)...)
+			found = append(found, by.Value(m[k], f.Shape, at)...)
 		case s.Rest != nil:
 			found = append(found, by.fieldName(k, at)...)
-			found = append(found, by.value(m[k], s.Rest, at)...)
+			found = append(found, by.Value(m[k], s.Rest, at)...)
 		case s.Open:
 			found = append(found, by.fieldName(k, at)...)
-			found = append(found, by.any(m[k], at)...)
+			found = append(found, by.Any(m[k], at)...)
 		default:
 			w, near := by.unknownField(k, m, s, at)
 			meant[near] = true
@@ -172,20 +132,20 @@ func (by rules) structure(m map[string]any, s *shape.Shape, p finding.Path) find
 				strays = append(strays, stray{k, len(found)})
 			}
 			found = append(found, w)
-			if !by.templates {
+			if !by.Templates {
 				continue
 			}
 			if f, ok := s.Fields[near]; ok && w.Repair != nil {
-				found = append(found, by.value(m[k], f.Shape, at)...)
+				found = append(found, by.Value(m[k], f.Shape, at)...)
 			} else {
-				found = append(found, by.any(m[k], at)...)
+				found = append(found, by.Any(m[k], at)...)
 			}
 		}
 	}
 	if len(unknown) > 1 && !s.AnyKnown(m) {
 		found = kindAsField(found, unknown, m, s)
 	}
-	if by.draft || by.partial[p.String()] || len(meant) > 0 && !s.AnyKnown(m) {
+	if by.Draft || by.Partial[p.String()] || len(meant) > 0 && !s.AnyKnown(m) {
 		return found // what is missing is probably what the unknown fields stand for
 	}
 	var missing []string
@@ -198,7 +158,7 @@ func (by rules) structure(m map[string]any, s *shape.Shape, p finding.Path) find
 		missing = nil
 	}
 	for _, k := range missing {
-		w := report("missing-field", p, finding.AtLabel, "%s is missing", p.With(k).Name())
+		w := finding.Newf("missing-field", p, finding.AtLabel, "%s is missing", p.With(k).Name())
 		w.Help, w.Lacks = "add "+k+": "+shape.FirstSentence(s.Fields[k]), []finding.Path{p.With(k)}
 		found = append(found, w)
 	}
@@ -283,7 +243,7 @@ func countFields(m map[string]any, s *shape.Shape, count shape.Count, meant map[
 	where := p.Name()
 	switch {
 	case len(has) == 0:
-		w := report("missing-field", p, finding.AtLabel, "%s needs %s", where, finding.OneOf(count.Fields))
+		w := finding.Newf("missing-field", p, finding.AtLabel, "%s needs %s", where, finding.OneOf(count.Fields))
 		var each []string
 		for _, k := range count.Fields {
 			each = append(each, k+": "+shape.FirstSentence(s.Fields[k]))
@@ -292,7 +252,7 @@ func countFields(m map[string]any, s *shape.Shape, count shape.Count, meant map[
 		w.Help = "add " + strings.Join(each, "; or ")
 		return findings{w}
 	case count.Exactly && len(has) > 1:
-		w := report("conflicting-fields", p, finding.AtLabel, "%s has %s: it takes only one of them", where,
+		w := finding.Newf("conflicting-fields", p, finding.AtLabel, "%s has %s: it takes only one of them", where,
 			strings.Join(has, " and "))
 		w.Help = "keep one of " + finding.OneOf(count.Fields)
 		return findings{w}
@@ -302,8 +262,8 @@ func countFields(m map[string]any, s *shape.Shape, count shape.Count, meant map[
 
 // union accepts what one of the alternatives accepts; else it reports what is
 // wrong with the alternative that the value comes nearest to.
-func (by rules) union(v any, s *shape.Shape, p finding.Path) findings {
-	if text, ok := v.(string); ok && by.templates {
+func (by Rules) union(v any, s *shape.Shape, p finding.Path) findings {
+	if text, ok := v.(string); ok && by.Templates {
 		if t, err := automation.ParseTemplate(text); err == nil {
 			if spaced, blanks := t.BlanksAround(); blanks {
 				found := by.union(spaced.String(), s, p)
@@ -317,7 +277,7 @@ func (by rules) union(v any, s *shape.Shape, p finding.Path) findings {
 	var best findings
 	fits := false
 	for _, alt := range s.Alts {
-		found := by.value(v, alt, p)
+		found := by.Value(v, alt, p)
 		if !finding.AnyError(found) {
 			return found
 		}
@@ -331,12 +291,12 @@ func (by rules) union(v any, s *shape.Shape, p finding.Path) findings {
 	either := eitherStruct(s.Alts)
 	m, ok := v.(map[string]any)
 	if !ok || either == nil {
-		return findings{by.wrongType(v, s, p)}
+		return findings{by.WrongType(v, s, p)}
 	}
-	if found := by.structure(m, either, p); len(found) > 0 {
+	if found := by.Struct(m, either, p); len(found) > 0 {
 		return found
 	}
-	w := report("missing-field", p, finding.AtLabel, "%s needs %s", p.Name(),
+	w := finding.Newf("missing-field", p, finding.AtLabel, "%s needs %s", p.Name(),
 		finding.OneOf(finding.SortedKeys(either.Fields)))
 	w.Help = "add one of them"
 	return findings{w}

@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"encoding/json"
@@ -14,7 +14,7 @@ import (
 // checkPersonalData warns of personal data among the properties of a track event: it
 // belongs into the traits of an identify call, where it is sent once and can be
 // found and deleted. What the spec of a semantic event asks for is fine.
-func (m *Message) checkPersonalData() findings {
+func (m *Checked) checkPersonalData() findings {
 	payload, _ := m.payload.(map[string]any)
 	properties, ok := payload["properties"].(map[string]any)
 	if !ok || m.Call != "track" {
@@ -119,7 +119,7 @@ func (p *personalCheck) report(kind string, at finding.Path, spot finding.Spot, 
 	if kind == anyName {
 		kind = personName
 	}
-	w := report("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(),
+	w := finding.Newf("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(),
 		kind)
 	w.Help = "send it as a trait of an identify call; the userId ties the event to the user"
 	w.Part, w.Offset = part, offset
@@ -140,7 +140,7 @@ func personalKind(name string) string {
 	if !personalWord().MatchString(name) {
 		return ""
 	}
-	words := splitWords(name)
+	words := finding.Words(name)
 	if len(words) == 0 {
 		return ""
 	}

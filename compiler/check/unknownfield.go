@@ -9,8 +9,10 @@ import (
 
 // unknownField makes the finding about a field that the shape does not have, and
 // returns the field that was probably meant, "" if that can't be told.
-func (by rules) unknownField(k string, m map[string]any, s *shape.Shape, at finding.Path) (w finding.Finding, meant string) {
-	w = report("unknown-field", at, finding.AtLabel, "%s has no field %q", StructName(at[:len(at)-1]), k)
+func (by Rules) unknownField(
+	k string, m map[string]any, s *shape.Shape, at finding.Path,
+) (w finding.Finding, meant string) {
+	w = finding.Newf("unknown-field", at, finding.AtLabel, "%s has no field %q", StructName(at[:len(at)-1]), k)
 	around := at[:len(at)-1]
 	if near := finding.Nearest(k, s.Free(m)); near != "" {
 		w.Suggestion, w.Help, w.Meant = near, finding.DidYouMean(near), around.With(near)
@@ -66,7 +68,7 @@ func StructName(p finding.Path) string {
 // AutomationField reports whether an automation of a call has a field that its
 // payload does not have.
 func AutomationField(call, k string) bool {
-	_, ok := CallShapes()[call][0].Fields[k]
+	_, ok := shape.Calls()[call].Automation.Fields[k]
 	return ok
 }
 
@@ -82,7 +84,7 @@ func callsWith(k string) []string {
 }
 
 // fieldName checks the name of a field that the author chose.
-func (by rules) fieldName(k string, at finding.Path) findings {
+func (by Rules) fieldName(k string, at finding.Path) findings {
 	if !strings.Contains(k, "{{") {
 		return nil
 	}
@@ -90,7 +92,7 @@ func (by rules) fieldName(k string, at finding.Path) findings {
 	if len(at) > 1 && at[len(at)-2] == "headers" {
 		of = "a header"
 	}
-	w := report("misplaced-placeholder", at, finding.AtLabel,
+	w := finding.Newf("misplaced-placeholder", at, finding.AtLabel,
 		"a placeholder can't stand in the name of %s: it would be sent as it is", of)
 	w.Help = "give the field a fixed name and put the placeholder into the value"
 	return findings{w}

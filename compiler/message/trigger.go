@@ -1,4 +1,4 @@
-package check
+package message
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 
 // checkTrigger learns the kind of trigger, and checks its name. What is wrong with the
 // trigger otherwise is found by its shape.
-func (m *Message) checkTrigger() findings {
+func (m *Checked) checkTrigger() findings {
 	t, _ := m.Raw["trigger"].(map[string]any)
 	_, pattern := t["pattern"].(string)
 	_, journey := t["journey"].(string)
@@ -26,7 +26,7 @@ func (m *Message) checkTrigger() findings {
 	for _, kind := range []automation.TriggerKind{automation.Pattern, automation.Journey} {
 		name, ok := t[string(kind)].(string)
 		if trimmed := strings.TrimSpace(name); ok && trimmed != name && trimmed != "" {
-			w := report("stray-blanks", m.At.With("trigger", string(kind)), finding.AtValue,
+			w := finding.Newf("stray-blanks", m.At.With("trigger", string(kind)), finding.AtValue,
 				"the name of the %s has blanks around it: %q", kind, name)
 			w.Suggestion, w.Help, w.Repair = trimmed, fmt.Sprintf("write %q", trimmed), finding.Quoted(trimmed)
 			return findings{w}
@@ -36,7 +36,7 @@ func (m *Message) checkTrigger() findings {
 }
 
 // knownTrigger checks that the platform has a trigger of that name.
-func (m *Message) knownTrigger(t map[string]any) findings {
+func (m *Checked) knownTrigger(t map[string]any) findings {
 	if m.Triggers == nil || m.Trigger == "" {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (m *Message) knownTrigger(t map[string]any) findings {
 	if name == "" || slices.Contains(m.Triggers[kind], name) {
 		return nil
 	}
-	w := report("unknown-trigger", m.At.With("trigger", string(kind)), finding.AtValue, "the platform has no %s %q",
+	w := finding.Newf("unknown-trigger", m.At.With("trigger", string(kind)), finding.AtValue, "the platform has no %s %q",
 		kind, name)
 	other := automation.Pattern
 	if kind == automation.Pattern {

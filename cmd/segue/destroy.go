@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/sync"
+)
+
+const destroyHelp = `Destroy deletes all automations and secrets of the project from a target. It prints
+what goes, and asks for the project's name. What is not the project's own stays, and
+so does everything while one of its automations is protected. It reads segue.cue
+alone: the code may have errors, or have no automations any more.
+
+EXAMPLES:
+   segue destroy --auto-approve
+   segue destroy --target local --auto-approve`
+
+func destroyCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name: "destroy", Usage: "delete all of the project from a target", Description: destroyHelp,
+		Flags: slices.Concat([]cli.Flag{targetFlag()}, applyFlags(), trustFlags()),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			if err := checkParallelism(c); err != nil {
+				return err
+			}
+			return t.destroy(c)
+		},
+	}
+}
+
+func (t *terminal) destroy(c *cli.Context) error {
+	s, err := t.openEmpty(c)
+	if err != nil {
+		return beforeChanges(c.Context, err)
+	}
+	defer s.platform.Close()
+	s.options.AllowMassDelete = true
+	s.target.Prune = true
+	s.approve = func(plan *sync.Plan) error { return t.approveDestroy(c.Context, plan) }
+	plan, err := s.plan(c.Context)
+	if err != nil {
+		return err
+	}
+	if plan.Empty() {
+		t.printf("Nothing to delete: %s has nothing of the project %s.\n", diagnostic.Printable(plan.Target), plan.Project)
+		return nil
+	}
+	t.showDestroy(plan)
+	for i := range plan.Blocks {
+		if plan.Blocks[i].Kind == sync.Protected {
+			plan.Blocks[i].Remedy = "write `protect: false`, and apply that first"
+		}
+	}
+	if len(plan.Blocks) > 0 {
+		return &sync.BlockedError{Blocks: plan.Blocks}
+	}
+	return t.carryOut(c, s, plan)
+}
+
+// showDestroy prints what goes.
+func (t *terminal) showDestroy(plan *sync.Plan) {
+	for _, c := range plan.Changes {
+		t.showChange(c.Action, diagnostic.Printable(c.Key), diagnostic.Printable(fmt.Sprintf("%q", c.Name)+baseText(c.Base)))
+	}
+	for _, s := range plan.Secrets {
+		t.showChange(s.Action, "secret "+diagnostic.Printable(s.Name), "")
+	}
+	t.printf("\nThis deletes %s%s of the project %s from %s.\n", diagnostic.Plural(len(plan.Changes), "automation"),
+		and(len(plan.Secrets), "secret"), plan.Project, diagnostic.Printable(plan.Target))
+}
+
+// and counts what else there is, if there is any.
+func and(n int, noun string) string {
+	if n == 0 {
+		return ""
+	}
+	return " and " + diagnostic.Plural(n, noun)
+}
+
+// openEmpty connects to a target for which the code wants nothing.
+func (t *terminal) openEmpty(c *cli.Context) (*session, error) {
+	project, name, target, err := t.target(c.Context, c.String("target"))
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := t.secrets(c, project, credentialUse(name, target))
+	if err != nil {
+		return nil, err
+	}
+	platform, err := t.connect(c.Context, project, name, target, secrets, toWrite)
+	if err != nil {
+		return nil, err
+	}
+	return &session{
+		desired: sync.Desired{Project: project.Name, Target: name, Former: project.Moved.Project()},
+		target:  target, platform: platform,
+	}, nil
+}
+
+// approveDestroy asks for the project's name.
+func (t *terminal) approveDestroy(ctx context.Context, plan *sync.Plan) error {
+	if !interactive(t.stdin) {
+		return errors.New("destroy asks before it deletes anything, and there is no terminal to ask on; use --auto-approve")
+	}
+	fmt.Fprintf(t.stderr, "Type the project's name, %s, to go on: ", plan.Project)
+	answer, err := interruptible(ctx, func() (string, error) { return bufio.NewReader(t.stdin).ReadString('\n') })
+	if err != nil && err != io.EOF {
+		fmt.Fprintln(t.stderr)
+		return err
+	}
+	if strings.TrimSpace(answer) != plan.Project {
+		return errors.New("that is not the project's name; nothing was changed")
+	}
+	return nil
+}
