@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"cmp"
-	"fmt"
 	"hash/maphash"
 	"maps"
 	"math/bits"
@@ -71,7 +70,9 @@ func (c *compilation) compare(all []*evaluate.Compiled, found diagnostic.List, p
 			respelt[d.Key] = true
 		}
 	}
-	found = slices.DeleteFunc(found, func(d diagnostic.Diagnostic) bool { return d.Code == "event-name" && respelt[d.Key] })
+	found = slices.DeleteFunc(found, func(d diagnostic.Diagnostic) bool {
+		return d.Code == "event-name" && respelt[d.Key]
+	})
 	return onceEach(append(found, advice...)), nil
 }
 
@@ -245,9 +246,12 @@ func (a *advisor) types() {
 				if s.event != "" {
 					where = "of the same event in "
 				}
-				w := a.remark(c, "property-type", at, finding.AtValue, right.users[0], fieldOf(right.users[0], s.field, right.name), "here it is "+right.name,
+				other := right.users[0]
+				w := a.remark(c, "property-type", at, finding.AtValue, other, fieldOf(other, s.field, right.name),
+					"here it is "+right.name,
 					"%s is %s here, and %s %s%s", at, f.name, right.name, where, right.among())
-				w.Help = "send one type only: a warehouse or destination goes by the type that it saw first, and loses what has the other"
+				w.Help = "send one type only: a warehouse or destination goes by the type that it saw first, " +
+					"and loses what has the other"
 			}
 		}
 	}
@@ -306,7 +310,8 @@ func (a *advisor) cases() {
 					continue // it sends both, and so knows what it does
 				}
 				at, other := namedField(c, plain, f.name), right.users[0]
-				w := a.remark(c, "mixed-case", at, finding.AtLabel, other, namedField(other, plain, right.name), "the other spelling",
+				w := a.remark(c, "mixed-case", at, finding.AtLabel, other, namedField(other, plain, right.name),
+					"the other spelling",
 					"the trait %s is called %s in %s", f.name, right.name, right.among())
 				w.Suggestion, w.Help = right.name, "write "+right.name+" everywhere: for Segment these are two traits"
 			}
@@ -331,25 +336,28 @@ func lastStep(name string) string { return name[strings.LastIndex(name, message.
 func plainCase(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
 func isCamel(name string) bool {
-	return strings.ContainsFunc(name, unicode.IsUpper) && !strings.ContainsAny(name, "_- .") && unicode.IsLower([]rune(name)[0])
+	return strings.ContainsFunc(name, unicode.IsUpper) && !strings.ContainsAny(name, "_- .") &&
+		unicode.IsLower([]rune(name)[0])
 }
 
 func isSnake(name string) bool {
-	return strings.Contains(strings.Trim(name, "_"), "_") && name == strings.ToLower(name) && !strings.ContainsAny(name, "- .")
+	return strings.Contains(strings.Trim(name, "_"), "_") && name == strings.ToLower(name) &&
+		!strings.ContainsAny(name, "- .")
 }
 
 // remark adds a warning about the value at a path below an automation, and what
 // is there in the other one. The message's first argument may be that path.
-func (a *advisor) remark(c *evaluate.Compiled, code string, at finding.Path, spot finding.Spot, other *evaluate.Compiled, otherAt finding.Path, related, format string, args ...any) *remark {
+func (a *advisor) remark(
+	c *evaluate.Compiled, code string, at finding.Path, spot finding.Spot,
+	other *evaluate.Compiled, otherAt finding.Path, related, format string, args ...any,
+) *remark {
 	for i, arg := range args {
 		if p, ok := arg.(finding.Path); ok {
 			args[i] = p.String()
 		}
 	}
 	a.remarks = append(a.remarks, remark{
-		Finding: finding.Finding{At: pathOf(c, at), Spot: spot, Diagnostic: diagnostic.Diagnostic{
-			Severity: diagnostic.Warning, Code: code, Message: fmt.Sprintf(format, args...)}},
-		about: c, other: other,
+		Finding: finding.Newf(code, pathOf(c, at), spot, format, args...), about: c, other: other,
 		related: finding.Finding{At: pathOf(other, otherAt), Spot: spot, Diagnostic: diagnostic.Diagnostic{Message: related}},
 	})
 	return &a.remarks[len(a.remarks)-1]

@@ -14,6 +14,7 @@ import (
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/evaluate"
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
@@ -165,7 +166,9 @@ func (s *Session) touched(ctx context.Context, names []string) ([]string, error)
 
 // compile compiles the project and, unless tests is nil, runs its tests. When ctx is
 // done, what could not be had is not a finding.
-func (s *Session) compile(ctx context.Context, target string, patterns []string, tests *evaluate.TestRun) (*Result, error) {
+func (s *Session) compile(
+	ctx context.Context, target string, patterns []string, tests *evaluate.TestRun,
+) (*Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	result, err := s.compileAll(ctx, target, patterns, tests)
@@ -175,7 +178,9 @@ func (s *Session) compile(ctx context.Context, target string, patterns []string,
 	return result, err
 }
 
-func (s *Session) compileAll(ctx context.Context, target string, patterns []string, tests *evaluate.TestRun) (*Result, error) {
+func (s *Session) compileAll(
+	ctx context.Context, target string, patterns []string, tests *evaluate.TestRun,
+) (*Result, error) {
 	o, err := s.open(ctx)
 	if err != nil {
 		return nil, err
@@ -206,10 +211,10 @@ func (s *Session) compileAll(ctx context.Context, target string, patterns []stri
 		return nil, err
 	}
 	if c.Loader.VendoredDiffers() {
-		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
-			Severity: diagnostic.Warning, Code: "schema-version", File: schema.VendorDir,
+		d := finding.Diagnose("schema-version", diagnostic.Diagnostic{File: schema.VendorDir,
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
 			Help:    "run segue init to renew it"})
+		result.Diagnostics = append(result.Diagnostics, d)
 	}
 	if result.packages, err = c.run(ctx); err != nil {
 		return nil, err

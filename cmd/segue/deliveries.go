@@ -270,14 +270,15 @@ func (t *terminal) retryDeliveries(c *cli.Context) error {
 	}
 	var sent, problems []string
 	for _, id := range ids {
-		if err = retryPatiently(c.Context, platform, id, c.Bool("render")); isOfOne(err) {
-			problems, err = append(problems, err.Error()), nil
+		if err = retryPatiently(c.Context, platform, id, c.Bool("render")); err == nil {
+			sent = append(sent, id)
 			continue
 		}
-		if err != nil {
+		problem := ofOne(err)
+		if problem == "" {
 			break
 		}
-		sent = append(sent, id)
+		problems, err = append(problems, problem), nil
 	}
 	for _, id := range sent {
 		d, err := platform.Await(c.Context, id)
@@ -293,7 +294,7 @@ func (t *terminal) retryDeliveries(c *cli.Context) error {
 		return fmt.Errorf("%d of %d deliveries were tried again: %w", len(sent), len(ids), err)
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%s not delivered:\n  %s", diagnostic.Plural(len(problems), "message"), strings.Join(problems, "\n  "))
+		return fmt.Errorf("%d of %d did not succeed:\n  %s", len(problems), len(ids), strings.Join(problems, "\n  "))
 	}
 	return nil
 }
@@ -314,11 +315,15 @@ func retryPatiently(ctx context.Context, platform *embedded.Platform, id string,
 	}
 }
 
-// isOfOne reports whether an error is about one delivery, so that the next may do.
-func isOfOne(err error) bool {
+// ofOne is the message of an error that is about one delivery, so that the next may
+// do; "" for any other error.
+func ofOne(err error) string {
 	var refused *sync.Error
-	return errors.As(err, &refused) &&
-		slices.Contains([]int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity}, refused.Status)
+	if errors.As(err, &refused) &&
+		slices.Contains([]int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity}, refused.Status) {
+		return refused.Message
+	}
+	return ""
 }
 
 func (t *terminal) discardDeliveries(c *cli.Context) error {
@@ -349,15 +354,16 @@ func (t *terminal) discardDeliveries(c *cli.Context) error {
 	}
 	var problems []string
 	for _, id := range ids {
-		if err := platform.Discard(c.Context, id); isOfOne(err) {
-			problems = append(problems, err.Error())
+		err := platform.Discard(c.Context, id)
+		if problem := ofOne(err); problem != "" {
+			problems = append(problems, problem)
 		} else if err != nil {
 			return err
 		}
 	}
 	t.printf("Discarded %d.\n", len(ids)-len(problems))
 	if len(problems) > 0 {
-		return fmt.Errorf("%d not discarded:\n  %s", len(problems), strings.Join(problems, "\n  "))
+		return fmt.Errorf("%d of %d not discarded:\n  %s", len(problems), len(ids), strings.Join(problems, "\n  "))
 	}
 	return nil
 }

@@ -48,7 +48,8 @@ func (e *Evaluation) outside(inst *build.Instance, value cue.Value, out *Package
 			d.Help = fmt.Sprintf("write automations: %s: ...; let a template for others be a definition, such as #Base",
 				finding.Selector(name))
 		case near != "":
-			d.Code, d.Suggestion, d.Help = "unknown-field", near, finding.DidYouMean(near)
+			d = finding.Diagnose("unknown-field", d)
+			d.Suggestion, d.Help = near, finding.DidYouMean(near)
 			d.Message = fmt.Sprintf(elsewhere, name)
 			d.Fix = finding.Rewrite(d.File, d.Range, near, near)
 		default:

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/credential"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
@@ -32,7 +31,7 @@ func (m *Checked) checkURL() findings {
 		w.Help = "write the host; placeholders can stand in the path and the query"
 		return findings{w}
 	}
-	u := check.AbsoluteURL(credential.TemplatePattern().ReplaceAllString(given, "x"))
+	u := automation.AbsoluteURL(credential.TemplatePattern().ReplaceAllString(given, "x"))
 	switch {
 	case u == nil:
 		w := finding.Newf("invalid-url", at, finding.AtValue, "%s is not an absolute http or https URL: %q", at.Name(), given)

@@ -450,7 +450,8 @@ func (t *typ) add(label string, f *fieldTyp) {
 		t.fields[label] = f
 		return
 	}
-	both := &fieldTyp{typ: &typ{kind: all, parts: []*typ{old.typ, f.typ}}, required: old.required || f.required, fill: old.fill}
+	both := &fieldTyp{typ: &typ{kind: all, parts: []*typ{old.typ, f.typ}},
+		required: old.required || f.required, fill: old.fill}
 	if both.fill == nil {
 		both.fill = f.fill
 	} else if f.fill != nil && !both.fill.same(f.fill) {
@@ -478,7 +479,10 @@ func (r *reader) call(e *ast.CallExpr) *typ {
 			}
 		case from == "time" && name == "Format" && lit.Kind == token.STRING:
 			if layout, ok := unquote(lit.Value); ok {
-				return &typ{kind: predicate, holds: func(s string) bool { ok, err := cuetime.Format(s, layout); return ok && err == nil }}
+				return &typ{kind: predicate, holds: func(s string) bool {
+					ok, err := cuetime.Format(s, layout)
+					return ok && err == nil
+				}}
 			}
 		}
 	case *ast.Ident:

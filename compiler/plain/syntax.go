@@ -165,7 +165,8 @@ func (p *pkg) importSpec(spec *ast.ImportSpec, paths map[string]bool) error {
 	if !ok {
 		return notPlain(spec.Pos(), "a package is imported that is not one of the schema")
 	}
-	if spec.Name != nil && !plainIdent(spec.Name.Name) || spec.Name != nil && spec.Name.Name == "automations" || paths[path] {
+	if spec.Name != nil && !plainIdent(spec.Name.Name) || spec.Name != nil && spec.Name.Name == "automations" ||
+		paths[path] {
 		return notPlain(spec.Pos(), "an import is written in another way")
 	}
 	paths[path] = true

@@ -119,7 +119,7 @@ func checkBase(of any, field string, at finding.Path) []finding.Finding {
 	}
 	at = at.With(field)
 	var w finding.Finding
-	u := check.AbsoluteURL(v)
+	u := automation.AbsoluteURL(v)
 	switch {
 	case u == nil:
 		w = finding.Newf("invalid-url", at, finding.AtValue, "%s is not an absolute http or https URL: %q", at, v)

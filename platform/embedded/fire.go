@@ -64,7 +64,9 @@ func (o DeliveryOptions) withDefaults() DeliveryOptions {
 	def(&o.FirstWait, time.Second)
 	def(&o.LongestWait, time.Minute)
 	if o.Transport == nil {
-		o.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.MaxIdleConnsPerHost = o.Parallel // else most attempts would have to connect anew
+		o.Transport = t
 	}
 	return o
 }

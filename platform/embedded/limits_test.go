@@ -3,10 +3,14 @@ package embedded
 import (
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -298,5 +302,68 @@ func TestCountsOfAnOlderFile(t *testing.T) {
 	db.Close()
 	if got, want := requireCounts(t, openStore(t, path)), (map[DeliveryStatus]int{Pending: 1, Failed: 2, Delivered: 0}); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// BenchmarkAMillionDeliveries measures the data file that holds as many: its size, how
+// long it takes to open it and to read a page of it, and to remove all of it.
+func BenchmarkAMillionDeliveries(b *testing.B) {
+	const n = 1_000_000
+	for b.Loop() {
+		path := filepath.Join(b.TempDir(), "platform.db")
+		s := must(Open(b.Context(), path))(b)
+		addRows(b, s, n, Delivered, time.Hour, `{"method":"POST","url":"https://api.segment.io/v1/track","headers":`+
+			`{"Accept":"application/json","Authorization":{"basic":{"password":"","username":{"secret":"SEGMENT_WRITE_KEY"}}},`+
+			`"Content-Type":"application/json"},"body":"{\"event\":\"Account Activated\",\"properties\":`+
+			`{\"name\":\"Ann Example\",\"plan\":\"team\"},\"userId\":\"u1234567\"}"}`)
+		s.Close()
+		b.ReportMetric(float64(must(os.Stat(path))(b).Size())/1e6, "MB")
+
+		start := time.Now()
+		s = must(Open(b.Context(), path))(b)
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/open")
+		for name, q := range map[string]DeliveryQuery{"newest": {}, "failed": {Status: Failed}, "pending": {Status: Pending}, "key": {Project: "growth", Key: "growth/a"}} {
+			start = time.Now()
+			q.Limit = 50
+			must2(s.deliveries(b.Context(), deliveryFilter{DeliveryQuery: q}))(b)
+			b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/"+name)
+		}
+		s.limits.Keep = time.Minute
+		start = time.Now()
+		must(s.clean(b.Context()))(b)
+		b.ReportMetric(time.Since(start).Seconds(), "s/clean")
+		s.Close()
+		b.ReportMetric(float64(must(os.Stat(path))(b).Size())/1e6, "MB/cleaned")
+	}
+}
+
+// BenchmarkStartWithABacklog measures how long a platform takes to its first message,
+// if its file has 100,000 that were not sent.
+func BenchmarkStartWithABacklog(b *testing.B) {
+	for b.Loop() {
+		reached := make(chan struct{}, 100)
+		target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			reached <- struct{}{}
+			<-r.Context().Done()
+		}))
+		path := filepath.Join(b.TempDir(), "platform.db")
+		s := must(Open(b.Context(), path))(b)
+		addRows(b, s, 100_000, Pending, time.Hour, requestTo(target.URL))
+		s.Close()
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		s = must(Open(b.Context(), path))(b)
+		d := newDispatcher(s, fast(), slog.New(slog.DiscardHandler))
+		d.Start()
+		<-reached
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/first")
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/1e6, "MB/first")
+		target.CloseClientConnections()
+		d.Close()
+		target.Close()
+		s.Close()
 	}
 }

@@ -113,6 +113,7 @@ CREATE TABLE leases (
 -- When a delivery is to be looked at next is one number, and the first is found at once.
 DROP INDEX deliveries_due;
 CREATE INDEX deliveries_next ON deliveries (max(due_at, claimed_until)) WHERE status = 'pending';
+CREATE INDEX deliveries_pending ON deliveries (id) WHERE status = 'pending';
 CREATE INDEX deliveries_failed ON deliveries (id) WHERE status = 'failed';
 CREATE INDEX deliveries_delivered ON deliveries (finished_at) WHERE status = 'delivered';
 CREATE INDEX deliveries_created ON deliveries (created_at);

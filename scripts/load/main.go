@@ -17,6 +17,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -29,12 +30,16 @@ func main() {
 	backlog := flag.Int("backlog", 20_000, "leave `N` deliveries to a platform that is killed")
 	seconds := flag.Int("seconds", 10, "let each number of writers write for `N` seconds")
 	flag.Parse()
-	if err := run(*deliveries, *backlog, time.Duration(*seconds)*time.Second); err != nil {
+	// Ctrl-C ends the platform, too.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, *deliveries, *backlog, time.Duration(*seconds)*time.Second)
+	stop()
+	if err != nil {
 		log.Fatal("load: ", err)
 	}
 }
 
-func run(deliveries, backlog int, each time.Duration) error {
+func run(ctx context.Context, deliveries, backlog int, each time.Duration) error {
 	dir, err := os.MkdirTemp("", "segue-load-")
 	if err != nil {
 		return err
@@ -47,7 +52,6 @@ func run(deliveries, backlog int, each time.Duration) error {
 	bench.endpoint = startEndpoint()
 	defer bench.endpoint.close()
 	fmt.Printf("%s\n\n", machine())
-	ctx := context.Background()
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return bench.throughput(ctx, each) },
 		func(ctx context.Context) error { return bench.size(ctx, deliveries) },

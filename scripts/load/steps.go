@@ -96,10 +96,14 @@ func (b *bench) throughput(ctx context.Context, each time.Duration) error {
 	if err := b.prepare(ctx, p); err != nil {
 		return err
 	}
-	fmt.Println("| writers at once | taken a second | taken and delivered a second | of bare requests | half of the answers within | 99 of 100 within |")
-	fmt.Println("| --- | --- | --- | --- | --- | --- |")
+	fmt.Println("| writers at once | taken a second | taken and delivered a second | of bare requests | processor time each | half of the answers within | 99 of 100 within |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- |")
 	for _, writers := range []int{1, 4, 16, 64} {
 		bare := b.bare(writers, each/4)
+		before, err := p.metric("process_cpu_seconds_total", "")
+		if err != nil {
+			return err
+		}
 		start := time.Now()
 		w, err := b.write(ctx, p, writers, 0, each)
 		if err != nil {
@@ -109,11 +113,15 @@ func (b *bench) throughput(ctx context.Context, each time.Duration) error {
 			return err
 		}
 		all := time.Since(start)
+		used, err := p.metric("process_cpu_seconds_total", "")
+		if err != nil {
+			return err
+		}
 		if lost, doubled := b.endpoint.missing(w.ids); lost+doubled > 0 {
 			return fmt.Errorf("%d messages were lost and %d came twice", lost, doubled)
 		}
 		n := float64(len(w.ids))
-		fmt.Printf("| %d | %.0f | %.0f | 1/%.0f | %s | %s |\n", writers, n/w.elapsed.Seconds(), n/all.Seconds(), bare/(n/all.Seconds()),
+		fmt.Printf("| %d | %.0f | %.0f | 1/%.0f | %.1f ms | %s | %s |\n", writers, n/w.elapsed.Seconds(), n/all.Seconds(), bare/(n/all.Seconds()), (used-before)/n*1000,
 			w.took[len(w.took)/2].Round(100*time.Microsecond), w.took[len(w.took)*99/100].Round(100*time.Microsecond))
 	}
 	fmt.Println()
@@ -130,9 +138,13 @@ func (b *bench) size(ctx context.Context, deliveries int) error {
 	if err != nil {
 		return err
 	}
-	if more := deliveries - int(have); more > 0 {
-		if _, err := b.write(ctx, p, 16, more, 0); err != nil {
+	const part = 100_000
+	for done := int(have); done < deliveries; done = min(deliveries, done+part) {
+		if _, err := b.write(ctx, p, 16, min(part, deliveries-done), 0); err != nil {
 			return err
+		}
+		if stat, err := os.Stat(b.data); err == nil {
+			fmt.Fprintf(os.Stderr, "%d deliveries, %.0f MB\n", min(deliveries, done+part), float64(stat.Size())/1e6)
 		}
 	}
 	if err := p.drained(); err != nil {

@@ -32,3 +32,28 @@ func TestReadableOnTheWay(t *testing.T) {
 		}
 	}
 }
+
+func TestAbsoluteURL(t *testing.T) {
+	for raw, want := range map[string]bool{
+		"https://example.com":        true,
+		"http://127.0.0.1:8377/v1?a": true,
+		"https://[::1]:65535":        true,
+		"https://u:p@example.com/":   true,
+		"":                           false,
+		"example.com":                false,
+		"/v1":                        false,
+		"ftp://example.com":          false,
+		"https://":                   false,
+		"https://:8377":              false,
+		"https://example.com:0":      false,
+		"https://example.com:65536":  false,
+		"https://example.com/a b":    false,
+		"https://example.com/\ta":    false,
+		"https://exa mple.com":       false,
+		"https:example.com":          false,
+	} {
+		if got := AbsoluteURL(raw) != nil; got != want {
+			t.Errorf("%q: got %v, want %v", raw, got, want)
+		}
+	}
+}
