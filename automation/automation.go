@@ -28,7 +28,7 @@ type Document struct {
 	// Project is the project's name, as segue.cue gives it.
 	Project string
 	// Automations is sorted by key; a key appears once.
-	Automations []Automation
+	Automations []Encoded
 }
 
 // An Automation sends a request when its trigger happens.

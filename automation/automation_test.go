@@ -41,7 +41,11 @@ func TestCanonical(t *testing.T) {
 	if diff := cmp.Diff(exampleCanonical, string(got)); diff != "" {
 		t.Errorf("automation (-want +got):\n%s", diff)
 	}
-	doc, err := Document{Project: "growth", Automations: []Automation{example}}.Canonical()
+	encoded, err := Encode([]Automation{example})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := Document{Project: "growth", Automations: encoded}.Canonical()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,13 +79,14 @@ func (d Document) write(w io.Writer, l documentLayout) error {
 		text []byte
 		err  error
 	}
-	encode := func(automations []Automation, first bool) block {
+	encode := func(automations []Encoded, first bool) block {
 		var out bytes.Buffer
+		var r bundleReader
 		for i, a := range automations {
 			if i > 0 || !first {
 				out.WriteString(l.between)
 			}
-			b, err := a.Canonical()
+			b, err := r.canonical(a)
 			if err == nil {
 				err = l.automation(&out, b)
 			}
@@ -140,8 +141,9 @@ func (d *Document) UnmarshalJSON(b []byte) error {
 	if doc.APIVersion != APIVersion {
 		return fmt.Errorf("apiVersion is %q, want %q", doc.APIVersion, APIVersion)
 	}
-	*d = Document{Project: doc.Project, Automations: doc.Automations}
-	return nil
+	automations, err := Encode(doc.Automations)
+	*d = Document{Project: doc.Project, Automations: automations}
+	return err
 }
 
 // Indent lays out canonical JSON for people: two blanks a level and a newline

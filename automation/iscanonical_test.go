@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/gowebpki/jcs"
@@ -44,13 +45,17 @@ func TestIsCanonical(t *testing.T) {
 func TestDocumentIsWrittenInParts(t *testing.T) {
 	for _, n := range []int{0, 1, 2, blockSize, blockSize + 1, 3*blockSize + 7} {
 		d := Document{Project: "a<b"}
+		automations := []Automation{}
 		for i := range n {
-			d.Automations = append(d.Automations, Automation{Key: fmt.Sprintf("team/%06d", i), Name: "<é\u2028>", Trigger: Trigger{Kind: Pattern, Name: "P & Q"},
+			automations = append(automations, Automation{Key: fmt.Sprintf("team/%06d", i), Name: "<é\u2028>", Trigger: Trigger{Kind: Pattern, Name: "P & Q"},
 				Action: Request{Kind: KindHTTPRequest, Method: "POST", URL: "https://example.com/?a&b", Payload: []byte(`{"a": 1.50, "b":[]}`), Headers: map[string]Header{"X": {}}}})
 		}
-		automations := d.Automations
-		if automations == nil {
-			automations = []Automation{}
+		for of := range slices.Chunk(automations, 10) {
+			encoded, err := Encode(of)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Automations = append(d.Automations, encoded...)
 		}
 		want, err := canonical(documentJSON{APIVersion: APIVersion, Automations: automations, Project: d.Project})
 		if err != nil {

@@ -197,6 +197,9 @@ func (m *Mask) hide(text string, limit int, tellingOnly bool) (_ string, found b
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
+	if len(m.forms) == 0 {
+		return text[:limit], false
+	}
 	var b strings.Builder
 	kept := 0 // up to here, text is in b or hidden
 	for i := 0; i < limit; {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/message"
@@ -23,6 +22,8 @@ type advisor struct {
 	compilation *compilation
 	all         []*evaluate.Compiled // in file order
 	remarks     []remark
+	// silenced are the codes that automations allow and that would have been remarked.
+	silenced map[*evaluate.Compiled][]string
 }
 
 // A remark is a finding about an automation that has to do with another one.
@@ -95,36 +96,20 @@ func onceEach(found diagnostic.List) diagnostic.List {
 
 // duplicates finds automations that do the same as one before them.
 func (a *advisor) duplicates() {
-	seed := maphash.MakeSeed()
-	first := map[uint64][]*evaluate.Compiled{}
+	first := map[[16]byte]*evaluate.Compiled{}
 	for _, c := range a.all {
-		if !c.Automation.Enabled {
+		if c.Work == ([16]byte{}) {
 			continue
 		}
-		r := c.Automation.Action
-		var h maphash.Hash
-		h.SetSeed(seed)
-		for _, s := range []string{string(c.Automation.Trigger.Kind), c.Automation.Trigger.Name, r.Method, r.URL} {
-			h.WriteString(s)
-			h.WriteByte(0)
-		}
-		h.Write(r.Payload)
-		sum := h.Sum64()
-		i := slices.IndexFunc(first[sum], func(o *evaluate.Compiled) bool { return sameWork(c.Automation, o.Automation) })
-		if i < 0 {
-			first[sum] = append(first[sum], c)
+		other := first[c.Work]
+		if other == nil {
+			first[c.Work] = c
 			continue
 		}
-		a.remark(c, "duplicate-automation", nil, finding.AtLabel, first[sum][i], nil, "the other one",
-			"the automation does the same as %s: the same request at the same trigger", first[sum][i].Automation.Key).Help =
+		a.remark(c, "duplicate-automation", nil, finding.AtLabel, other, nil, "the other one",
+			"the automation does the same as %s: the same request at the same trigger", other.Automation.Key).Help =
 			"remove one of them, or switch it off with enabled: false; else everything is sent twice"
 	}
-}
-
-// sameWork reports whether two automations send the same at the same time.
-func sameWork(a, b automation.Automation) bool {
-	return a.Trigger == b.Trigger && a.Action.Method == b.Action.Method && a.Action.URL == b.Action.URL &&
-		string(a.Action.Payload) == string(b.Action.Payload) && maps.Equal(a.Action.Headers, b.Action.Headers)
 }
 
 // A form is one of the ways to write the same thing, and who writes it so.
@@ -278,7 +263,8 @@ func fieldOf(c *evaluate.Compiled, name, kind string) finding.Path {
 	block := message.MessageBlock(c.Facts.Call)
 	found := finding.Path{"payload", block}
 	var payload map[string]any
-	if err := source.UnmarshalNumber(c.Automation.Action.Payload, &payload); err != nil {
+	decoded, err := c.Automation.Decode()
+	if err != nil || source.UnmarshalNumber(decoded.Action.Payload, &payload) != nil {
 		return found
 	}
 	message.EachField(payload[block], func(n string, v any, at finding.Path) bool {
@@ -384,23 +370,23 @@ func pathOf(c *evaluate.Compiled, at finding.Path) finding.Path {
 
 // silence removes what the automations allow.
 func (a *advisor) silence() {
-	used := map[*evaluate.Compiled][]string{}
+	a.silenced = map[*evaluate.Compiled][]string{}
 	a.remarks = slices.DeleteFunc(a.remarks, func(r remark) bool {
 		if !slices.Contains(r.about.Facts.Pending, r.Code) {
 			return false
 		}
-		used[r.about] = append(used[r.about], r.Code)
+		a.silenced[r.about] = append(a.silenced[r.about], r.Code)
 		return true
 	})
-	for c, codes := range used {
-		c.Facts.Pending = slices.DeleteFunc(c.Facts.Pending, func(code string) bool { return slices.Contains(codes, code) })
-	}
 }
 
 // unused reports what the automations allow in vain.
 func (a *advisor) unused() {
 	for _, c := range a.all {
 		for _, code := range c.Facts.Pending {
+			if slices.Contains(a.silenced[c], code) {
+				continue
+			}
 			a.remarks = append(a.remarks, remark{about: c, Finding: message.UnusedAllow(pathOf(c, finding.Path{"allow", code}))})
 		}
 	}

@@ -99,7 +99,7 @@ func (c *child) do(work *limits.Work) error {
 			if aside := c.work.Disk.Findings(); len(aside) > 0 {
 				packages = append(packages, evaluate.Package{Dir: dirs[i], Found: evaluate.Findings(aside), Volatile: true})
 			}
-			return json.Marshal(packages)
+			return evaluate.Encode(packages)
 		})
 		return nil
 	})
@@ -154,7 +154,7 @@ func (c *compilation) childChunk(
 ) error {
 	task := limits.Task{Shared: shared}
 	for _, dir := range dirs {
-		most := c.opts.Limits.Or(c.Project.EvaluationLimits()).Or(limits.For(c.Loader.Sizes[dir]))
+		most := c.opts.Limits.Or(c.Project.EvaluationLimits()).Or(limits.For(c.size(dir)))
 		task.Items = append(task.Items, limits.Item{Payload: []byte(dir), Limits: most})
 	}
 	var failure error
@@ -165,7 +165,7 @@ func (c *compilation) childChunk(
 		if errors.As(err, &over) {
 			packages = []evaluate.Package{{Dir: dir, Found: evaluate.Findings{givenUp(dir, over, c.firstFile(dir))}}}
 		} else if err == nil {
-			err = json.Unmarshal(result, &packages)
+			packages, err = evaluate.Decode(result)
 		}
 		if err != nil && over == nil {
 			// There is no result, and nothing that could be kept as one.

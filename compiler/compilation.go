@@ -29,7 +29,12 @@ type compilation struct {
 	kept     *kept
 	// again says that the session will compile again.
 	again bool
+	// inputs are what the results depend on.
+	inputs func() *inputs
 }
+
+// size is how many bytes the evaluation of a folder's packages reads of the project.
+func (c *compilation) size(dir string) int64 { return max(c.inputs().size(dir), c.Loader.Sizes[dir]) }
 
 // run evaluates the packages in the folders. The result is in the order of the
 // folders, whichever is done first.
@@ -159,7 +164,7 @@ func (c *compilation) join(result *Result, partial bool) error {
 			result.Document.Automations = append(result.Document.Automations, one.Automation)
 		}
 	}
-	slices.SortFunc(result.Document.Automations, func(a, b automation.Automation) int {
+	slices.SortFunc(result.Document.Automations, func(a, b automation.Encoded) int {
 		return strings.Compare(a.Key, b.Key)
 	})
 	if result.Diagnostics, err = c.compare(all, result.Diagnostics, partial); err != nil {

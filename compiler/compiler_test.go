@@ -102,7 +102,11 @@ func TestQuickstartIsTheIntegrationGuide(t *testing.T) {
 	if got := keys(result); !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
 		t.Fatalf("automations %q", got)
 	}
-	for _, a := range result.Document.Automations {
+	automations, err := result.Document.Decode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range automations {
 		var got, wanted any
 		if err := json.Unmarshal(a.Action.Payload, &got); err != nil {
 			t.Fatal(err)

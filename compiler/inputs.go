@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"hash"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -38,7 +39,8 @@ import (
 // An inputs tells what the results of folders depend on. Its methods may be called
 // from several goroutines.
 type inputs struct {
-	disk *workspace.Disk
+	disk    *workspace.Disk
+	entries func(dir string) ([]fs.DirEntry, error)
 	// common is the hash of what all folders depend on.
 	common cache.Key
 	// folders are those of the project's packages by import path.
@@ -46,6 +48,7 @@ type inputs struct {
 
 	mu    sync.Mutex
 	files map[string]fileInput
+	lists map[string]func() ([]string, error) // the files of folders
 	// others is the hash of the packages that are kept in cue.mod.
 	others func() (cache.Key, bool)
 }
@@ -53,6 +56,7 @@ type inputs struct {
 // A fileInput is what one file depends on.
 type fileInput struct {
 	hash    cache.Key
+	size    int
 	pkg     string
 	imports []string // of the project, as folders
 	outside bool     // something is imported that is kept in cue.mod, or elsewhere
@@ -63,7 +67,8 @@ type fileInput struct {
 
 // newInputs prepares to tell what the results of an evaluation depend on.
 func newInputs(e *evaluate.Evaluation) *inputs {
-	in := &inputs{disk: e.Disk, folders: e.Loader.ProjectDirs(), files: map[string]fileInput{}}
+	in := &inputs{disk: e.Disk, entries: e.Loader.Entries, folders: e.Loader.ProjectDirs(), files: map[string]fileInput{},
+		lists: map[string]func() ([]string, error){}}
 	in.others = sync.OnceValues(in.hashOthers)
 	return in
 }
@@ -73,13 +78,13 @@ func (c *compilation) keys() (*inputs, bool) {
 	if c.opts.Version == "" || c.Project.Gaps != nil {
 		return nil, false
 	}
-	in := newInputs(c.Evaluation)
+	in := c.inputs()
 	facts, err := c.facts()
 	if err != nil {
 		return nil, false
 	}
 	h := sha256.New()
-	put(h, "segue/package/v1", c.opts.Version, schema.Version(), string(facts))
+	put(h, "segue/package/v2", c.opts.Version, schema.Version(), string(facts))
 	for _, name := range []string{workspace.ModuleFileName, workspace.LocalModuleFileName} {
 		content, err := c.Disk.Read(name)
 		if err != nil && c.Disk.Exists(name) {
@@ -211,9 +216,40 @@ func (in *inputs) closure(h hash.Hash, dirs, names []string) (read []string, cle
 	return read, ok
 }
 
-// filesOf lists the CUE files of a folder, but for segue.cue.
+// size is how many bytes the files have that a folder's packages depend on, as far as
+// that can be told: its own, those of the packages of the project that they import, and
+// what these embed.
+func (in *inputs) size(dir string) int64 {
+	read, _ := in.closure(sha256.New(), []string{dir}, nil)
+	slices.Sort(read)
+	var size int64
+	for _, name := range slices.Compact(read) {
+		in.mu.Lock()
+		f, known := in.files[name]
+		in.mu.Unlock()
+		if known {
+			size += int64(f.size)
+		} else if info, err := in.disk.Stat(name); err == nil {
+			size += info.Size()
+		}
+	}
+	return size
+}
+
+// filesOf lists the CUE files of a folder, but for segue.cue. Each folder is read once.
 func (in *inputs) filesOf(dir string) ([]string, error) {
-	entries, err := in.disk.ReadDir(dir)
+	in.mu.Lock()
+	list := in.lists[dir]
+	if list == nil {
+		list = sync.OnceValues(func() ([]string, error) { return in.readFolder(dir) })
+		in.lists[dir] = list
+	}
+	in.mu.Unlock()
+	return list()
+}
+
+func (in *inputs) readFolder(dir string) ([]string, error) {
+	entries, err := in.entries(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +282,7 @@ func (in *inputs) readFile(name string) fileInput {
 	if err != nil {
 		return fileInput{unclear: true}
 	}
-	f := fileInput{hash: sha256.Sum256(content)}
+	f := fileInput{hash: sha256.Sum256(content), size: len(content)}
 	mode := parser.ImportsOnly
 	embeds := bytes.Contains(content, []byte("@embed"))
 	if embeds {

@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -80,8 +79,8 @@ func (c *compilation) recall(
 		}
 	}
 	c.opts.Cache.GetAll(ctx, ask, func(i int, value []byte) {
-		var packages []evaluate.Package
-		if json.Unmarshal(value, &packages) != nil {
+		packages, err := evaluate.Decode(value)
+		if err != nil {
 			return // of another version, whatever its key says
 		}
 		c.kept.put(ask[i], packages)
@@ -96,7 +95,7 @@ func (c *compilation) keep(ctx context.Context, key cache.Key, packages []evalua
 	if c.opts.Cache == nil {
 		return
 	}
-	if value, err := json.Marshal(packages); err == nil {
+	if value, err := evaluate.Encode(packages); err == nil {
 		c.opts.Cache.Put(ctx, key, value)
 	}
 }

@@ -164,7 +164,7 @@ func comparePlain(t *testing.T, dir string) (map[string]error, diagnostic.List) 
 	byKey := func(r *Result) map[string]string {
 		out := map[string]string{}
 		for _, a := range r.Document.Automations {
-			b, err := json.Marshal(a)
+			b, err := a.Canonical()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -41,6 +41,8 @@ type opened struct {
 	disk     *workspace.Disk
 	project  *config.Project // nil if nothing can be told of it
 	findings diagnostic.List
+	// told are those of the disk's findings that are among findings.
+	told map[string]bool
 }
 
 // NewSession returns a session on the project in opts.Dir. Nothing is read yet.
@@ -116,6 +118,7 @@ func (s *Session) open(ctx context.Context) (*opened, error) {
 	if o.project, o.findings, err = project.Open(ctx, disk, guard); err != nil {
 		return nil, err
 	}
+	o.told = disk.Told()
 	s.opened = o
 	return o, nil
 }
@@ -147,12 +150,13 @@ func (s *Session) touched(ctx context.Context, names []string) ([]string, error)
 	if err != nil || o.project == nil {
 		return nil, err
 	}
+	defer o.disk.Rest()
 	e, err := evaluate.New(o.disk, o.project, "", nil, nil)
 	if err != nil || slices.Contains(names, config.ProjectFile) {
 		return e.Dirs, err
 	}
 	in := newInputs(e)
-	return slices.DeleteFunc(e.Dirs, func(dir string) bool {
+	return slices.DeleteFunc(slices.Clone(e.Dirs), func(dir string) bool {
 		read, clear := in.closure(sha256.New(), []string{dir}, nil)
 		return clear && !slices.ContainsFunc(names, func(name string) bool {
 			return slices.Contains(read, path.Clean(name)) || path.Dir(path.Clean(name)) == dir
@@ -181,6 +185,9 @@ func (s *Session) compileAll(
 	if err != nil {
 		return nil, err
 	}
+	o.disk.TellAgain(o.told)
+	o.disk.Remember(rememberedBytes)
+	defer o.disk.Rest()
 	result := &Result{Diagnostics: append(diagnostic.List(nil), o.findings...)}
 	if o.project == nil {
 		return result, nil
@@ -199,22 +206,34 @@ func (s *Session) compileAll(
 			return nil, err
 		}
 	}
-	e, err := evaluate.New(o.disk, o.project, target, patterns, tests)
+	c, err := s.compilation(o, target, patterns, tests)
 	if err != nil {
 		return nil, err
 	}
-	if e.Loader.VendoredDiffers() {
+	if c.Loader.VendoredDiffers() {
 		d := finding.Diagnose("schema-version", diagnostic.Diagnostic{File: schema.VendorDir,
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
 			Help:    "run segue init to renew it"})
 		result.Diagnostics = append(result.Diagnostics, d)
 	}
-	c := &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, kept: &s.kept, again: s.again}
 	if result.packages, err = c.run(ctx); err != nil {
 		return nil, err
 	}
 	return result, c.join(result, len(patterns) > 0)
 }
+
+// compilation prepares a run over the packages that patterns name.
+func (s *Session) compilation(o *opened, target string, patterns []string, tests *evaluate.TestRun) (*compilation, error) {
+	e, err := evaluate.New(o.disk, o.project, target, patterns, tests)
+	if err != nil {
+		return nil, err
+	}
+	return &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, kept: &s.kept, again: s.again,
+		inputs: sync.OnceValue(func() *inputs { return newInputs(e) })}, nil
+}
+
+// rememberedBytes is how much of the files is kept in memory while a project is compiled.
+const rememberedBytes = 8 << 20
 
 // workers is how many packages are evaluated at once.
 func (o Options) workers() int {

@@ -130,6 +130,10 @@ func TestWorkspaceIsConfinedMeanwhile(t *testing.T) {
 	if err := os.Symlink("../outside", disk.Dir+"/growth"); err != nil {
 		t.Fatal(err)
 	}
+	if got, err := disk.Read("growth/a.cue"); err == nil && string(got) != "a" {
+		t.Errorf("read %q while the folder was open", got)
+	}
+	disk.Rest()
 	if got, err := disk.Read("growth/a.cue"); err == nil {
 		t.Errorf("read %q", got)
 	}

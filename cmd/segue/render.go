@@ -78,7 +78,7 @@ func find(result *compiler.Result, key string) (automation.Automation, error) {
 	var keys []string
 	for _, a := range result.Document.Automations {
 		if a.Key == key {
-			return a, nil
+			return a.Decode()
 		}
 		keys = append(keys, a.Key)
 	}

@@ -71,8 +71,12 @@ func (t *terminal) connectTarget(c *cli.Context, named string, use connectionUse
 	if err != nil {
 		return nil, err
 	}
+	automations, err := result.Document.Decode()
+	if err != nil {
+		return nil, err
+	}
 	desired := sync.Desired{
-		Project: project.Name, Target: name, Automations: result.Document.Automations, Former: project.Moved.Project(), Moves: project.Moved.Keys(), Elsewhere: result.Elsewhere,
+		Project: project.Name, Target: name, Automations: automations, Former: project.Moved.Project(), Moves: project.Moved.Keys(), Elsewhere: result.Elsewhere,
 	}.Selected(only)
 	uses := sync.SecretUses(desired.Automations)
 	noSecrets := ""

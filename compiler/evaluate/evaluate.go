@@ -15,6 +15,7 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
@@ -188,8 +189,9 @@ type candidate struct {
 	failure  error             // of CUE
 	// sourceless says that it needs a source, and the project has none.
 	sourceless bool
-	compiled   *Compiled // nil if something is wrong with it
-	tested     *tested   // nil if it is not tested
+	emitted    *automation.Automation // nil if something is wrong with it
+	compiled   Compiled               // its place and facts, if it is emitted
+	tested     *tested                // nil if it is not tested
 }
 
 // pkg evaluates one package. The quick way is for packages without findings;
@@ -200,6 +202,8 @@ func (e *Evaluation) pkg(
 	out := Package{Dir: e.Loader.Relative(inst.Dir), Name: inst.PkgName}
 	failure := files.Failure(inst)
 	var candidates []candidate
+	var emitted []automation.Automation
+	var of []Compiled
 	clean := failure == nil
 	if clean {
 		value := ctx.BuildInstance(inst)
@@ -223,14 +227,18 @@ func (e *Evaluation) pkg(
 	}
 	var tests []*tested
 	for _, c := range candidates {
-		if c.compiled != nil {
-			out.Automations = append(out.Automations, *c.compiled)
+		if c.emitted != nil {
+			emitted = append(emitted, *c.emitted)
+			of = append(of, c.compiled)
 		}
 		if c.tested != nil {
 			tests = append(tests, c.tested)
 		}
 		out.Sourceless = out.Sourceless || c.sourceless
 		clean = clean && c.failure == nil && len(c.found) == 0
+	}
+	if err := out.add(emitted, of); err != nil {
+		return out, err
 	}
 	if !clean {
 		if err := e.explain(&out, failure, candidates); err != nil {
@@ -340,7 +348,7 @@ func (e *Evaluation) candidate(v cue.Value, dir, name string, bytes bool) (c can
 	if err != nil {
 		return c, err
 	}
-	c.compiled = &Compiled{Automation: *a, Name: name, Place: placeOf(e.Loader, c.position), Facts: facts}
+	c.emitted, c.compiled = a, Compiled{Name: name, Place: placeOf(e.Loader, c.position), Facts: facts}
 	if e.Tests != nil {
 		c.tested = e.Tests.test(v, m, a)
 	}

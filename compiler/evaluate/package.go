@@ -1,40 +1,43 @@
 package evaluate
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
 // A Package is what the evaluation of one package gives: a value, of which nothing of CUE
-// is a part, that is written as JSON from one process to another and into the cache.
+// is a part. It goes from one process to another and into the cache: see [Encode].
 type Package struct {
 	// Dir is the folder, relative to the project, and Name the package's name.
-	Dir  string `json:"dir"`
-	Name string `json:"name"`
+	Dir  string
+	Name string
 	// Automations are those without errors, in the order of the files.
-	Automations []Compiled `json:"automations,omitempty"`
+	Automations []Compiled
 	// Found are the findings.
-	Found Findings `json:"found,omitempty"`
+	Found Findings
 	// Withheld are the findings of a package that CUE refuses and that has no error of
 	// its own. They hold unless a package in one of the folders in Awaits has one.
-	Withheld Findings `json:"withheld,omitempty"`
-	Awaits   []string `json:"awaits,omitempty"`
+	Withheld Findings
+	Awaits   []string
 	// Unexplained is what CUE says of a package of which nothing else can be told: it
 	// fails the compilation. "" for nothing.
-	Unexplained string `json:"unexplained,omitempty"`
+	Unexplained string
 	// Sourceless says that an automation needs a source, and the project has none.
-	Sourceless bool `json:"sourceless,omitempty"`
+	Sourceless bool
 	// Volatile says that the result depends on more than the package's files, those of
 	// the packages that it imports, and segue.cue.
-	Volatile bool `json:"volatile,omitempty"`
+	Volatile bool
 	// Tests are what came of the tests of each automation without errors.
-	Tests []AutomationTests `json:"tests,omitempty"`
+	Tests []AutomationTests
 }
 
 // An AutomationTests is the tests of one automation and what came of them, the
@@ -47,19 +50,58 @@ type AutomationTests struct {
 
 // A Compiled automation still knows where it comes from.
 type Compiled struct {
-	Automation automation.Automation `json:"automation"`
+	Automation automation.Encoded
 	// Name is the automation's in its package.
-	Name  string        `json:"name"`
-	Place place         `json:"place"`
-	Facts message.Facts `json:"facts"`
+	Name  string
+	Place place
+	Facts message.Facts
+	// Work tells what the automation sends, and when: the same for two that do the same.
+	// It is zero if the automation is switched off.
+	Work [16]byte
 	// Of is the package, once it is among others.
-	Of *Package `json:"-"`
+	Of *Package
+}
+
+// add adds automations, each of which has its place and facts in of.
+func (p *Package) add(all []automation.Automation, of []Compiled) error {
+	encoded, err := automation.Encode(all)
+	if err != nil {
+		return err
+	}
+	for i := range of {
+		of[i].Automation, of[i].Work = encoded[i], workOf(&all[i])
+	}
+	p.Automations = append(p.Automations, of...)
+	return nil
+}
+
+// workOf is [Compiled.Work].
+func workOf(a *automation.Automation) (work [16]byte) {
+	if !a.Enabled {
+		return work
+	}
+	h := sha256.New()
+	put := func(texts ...string) {
+		for _, text := range texts {
+			fmt.Fprintf(h, "%d %s", len(text), text)
+		}
+	}
+	put(string(a.Trigger.Kind), a.Trigger.Name, a.Action.Method, a.Action.URL, string(a.Action.Payload))
+	for _, name := range finding.SortedKeys(a.Action.Headers) {
+		v := a.Action.Headers[name]
+		put(name, string(v.Scheme))
+		for _, c := range []automation.Credential{v.Value, v.Username, v.Password} {
+			put(c.Text, c.Secret)
+		}
+	}
+	copy(work[:], h.Sum(nil))
+	return work
 }
 
 // A place is where something starts in a file. Offset counts bytes.
 type place struct {
-	File   string `json:"file,omitempty"`
-	Offset int    `json:"offset,omitempty"`
+	File   string
+	Offset int
 }
 
 // placeOf is where a position of CUE's is, the zero place for none.

@@ -10,6 +10,7 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/parser"
 
+	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/plain"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -57,21 +58,21 @@ func (r *PlainReader) Pkg(dir string) (Package, error) {
 	if err != nil {
 		return Package{}, err
 	}
-	out := Package{Dir: dir, Name: name, Automations: make([]Compiled, 0, len(automations))}
-	for _, a := range automations {
+	out := Package{Dir: dir, Name: name}
+	emitted, of := make([]automation.Automation, len(automations)), make([]Compiled, len(automations))
+	for i, a := range automations {
 		m := e.message(a.Value, dir, a.Name).Check(true)
 		if len(m.Found) > 0 || m.Sourceless {
 			return Package{}, fmt.Errorf("%s has findings, or no source", a.Name)
 		}
 		facts := m.Facts()
-		emitted, err := m.Emit()
+		one, err := m.Emit()
 		if err != nil {
 			return Package{}, err
 		}
-		out.Automations = append(out.Automations, Compiled{Automation: *emitted, Name: a.Name,
-			Place: placeOf(e.Loader, a.Pos), Facts: facts})
+		emitted[i], of[i] = *one, Compiled{Name: a.Name, Place: placeOf(e.Loader, a.Pos), Facts: facts}
 	}
-	return out, nil
+	return out, out.add(emitted, of)
 }
 
 // Files parses the files of the package in a folder.

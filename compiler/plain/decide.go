@@ -156,13 +156,25 @@ func (t *typ) refuses(n *node) bool {
 }
 
 func decideList(n *node, flat []*typ) (any, bool) {
-	elems := make([]*typ, 0, len(flat))
+	elems, first := make([]*typ, 0, len(flat)), make([]*typ, 0, len(flat))
 	for _, t := range flat {
 		elems = append(elems, t.elem)
+		if t.first == nil {
+			first = append(first, t.elem)
+			continue
+		}
+		if len(n.list) == 0 {
+			return nil, false
+		}
+		first = append(first, t.first)
 	}
 	out := make([]any, len(n.list))
 	for i, e := range n.list {
-		v, ok := decide(e, elems)
+		types := elems
+		if i == 0 {
+			types = first
+		}
+		v, ok := decide(e, types)
 		if !ok {
 			return nil, false
 		}

@@ -88,6 +88,7 @@ func TestSchemaIsRead(t *testing.T) {
 			visit(path+"."+label, f.typ)
 		}
 		visit(path+"[]", v.elem)
+		visit(path+"[0]", v.first)
 		visit(path+".*", v.rest)
 	}
 	for name, d := range schema.Declarations() {
@@ -120,6 +121,7 @@ automations: trial: automation.#Track & {
 	}
 	payload: properties: seats: 0x10
 	headers: Authorization: basic: username: "ada"
+	only: targets: ["prod"]
 	tests: one: {values: userId: "u", expect: userId: "u"}
 }
 `))
@@ -131,6 +133,7 @@ automations: trial: automation.#Track & {
 		"trigger": map[string]any{"pattern": "Trial started"},
 		"payload": map[string]any{"userId": "{{userId}}", "event": "Trial Started",
 			"properties": map[string]any{"trial_plan_name": "team", "seats": json.Number("16")}},
+		"only":    map[string]any{"targets": []any{"prod"}},
 		"headers": map[string]any{"Authorization": map[string]any{"basic": map[string]any{"username": "ada", "password": ""}}},
 		"tests":   map[string]any{"one": map[string]any{"values": map[string]any{"userId": "u"}}},
 	}
@@ -165,6 +168,9 @@ func TestLeftToCUE(t *testing.T) {
 		{`name: "A"`, `name: "A", if true {enabled: true}`},
 		{`name: "A"`, `name: "A", {enabled: true}`},
 		{`name: "A"`, `name: "A", call: "group"`},
+		{`name: "A"`, `name: "A", only: targets: []`},
+		{`name: "A"`, `name: "A", only: targets: [""]`},
+		{`name: "A"`, `name: "A", only: targets: ["a", ""]`},
 		{`name: "A"`, `name: "A", [string]: _`},
 		{`name: "A"`, `name: "A", ("x"): 1`},
 		{`name: "A"`, `name: "A", X=enabled: true`},

@@ -83,7 +83,7 @@ const (
 	bounds                   // of an int
 	all                      // a & b
 	either                   // a | b
-	listOf                   // [...a]
+	listOf                   // [...a], [b, ...a]
 	structOf                 // {...}
 	count                    // matchN(1, [{a!: _, ...}, {b!: _, ...}])
 )
@@ -102,6 +102,7 @@ type typ struct {
 	to     int64
 	preset *node // of either: the default, nil if there is none
 	elem   *typ  // of listOf
+	first  *typ  // of listOf: the first element, which has to be there; nil if it need not
 
 	// fields, rest and open are of structOf. rest is what every field has to be, nil
 	// if there is no pattern; open allows fields that are not among fields.
@@ -169,9 +170,13 @@ func (r *reader) expr(pkg string, e ast.Expr) *typ {
 	case *ast.StructLit:
 		return r.structure(pkg, e)
 	case *ast.ListLit:
-		if len(e.Elts) == 1 {
-			if dots, ok := e.Elts[0].(*ast.Ellipsis); ok && dots.Type != nil {
-				return &typ{kind: listOf, elem: r.expr(pkg, dots.Type)}
+		if n := len(e.Elts); n == 1 || n == 2 {
+			if dots, ok := e.Elts[n-1].(*ast.Ellipsis); ok && dots.Type != nil {
+				t := &typ{kind: listOf, elem: r.expr(pkg, dots.Type)}
+				if n == 2 {
+					t.first = r.expr(pkg, e.Elts[0])
+				}
+				return t
 			}
 		}
 	case *ast.CallExpr:

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
@@ -55,11 +55,10 @@ func (l *Loader) ProjectDirs() map[string]string {
 	if err != nil {
 		return nil
 	}
-	module, err := cuecontext.New().CompileBytes(content).LookupPath(finding.FieldPath("module")).String()
-	if err != nil {
+	module, ok := moduleName(content)
+	if !ok {
 		return nil
 	}
-	module, _, _ = strings.Cut(module, "@")
 	dirs, err := l.PackageDirs()
 	if err != nil {
 		return nil
@@ -69,6 +68,35 @@ func (l *Loader) ProjectDirs() map[string]string {
 		out[path.Join(module, dir)] = dir
 	}
 	return out
+}
+
+// moduleName returns the name in a module file, without a version.
+func moduleName(content []byte) (string, bool) {
+	f, err := parser.ParseFile(ModuleFileName, content)
+	if err != nil {
+		return "", false
+	}
+	var given []ast.Expr
+	for _, d := range f.Decls {
+		if field, ok := d.(*ast.Field); ok {
+			if label, ok := source.FieldLabel(field); ok && label == "module" {
+				given = append(given, field.Value)
+			}
+		}
+	}
+	name := ""
+	if len(given) == 1 {
+		if lit, ok := given[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			name, _ = literal.Unquote(lit.Value)
+		}
+	}
+	if name == "" { // it takes CUE to know, which takes a while to start
+		if name, err = cuecontext.New().BuildFile(f).LookupPath(finding.FieldPath("module")).String(); err != nil {
+			return "", false
+		}
+	}
+	name, _, _ = strings.Cut(name, "@")
+	return name, true
 }
 
 // moduleFile and localModuleFile are the files of the CUE module.
@@ -90,14 +118,24 @@ type Loader struct {
 	// Alters says that CUE gets files that are not as they are on the disk, and may
 	// import something else.
 	Alters bool
-	// Sizes are the bytes in the files of the folders that packageDirs lists.
+	// Sizes are the bytes in the files of the folders that PackageDirs lists.
 	Sizes map[string]int64
+	// PackageDirs lists the folders of the project that hold CUE files, with slashes,
+	// "." for the project's own. It follows what cue does with "./...": names that
+	// start with "." or "_", cue.mod, and folders that are a project or a module of
+	// their own are left out. What may hold automations and is not read is put aside.
+	// The disk is read once. The caller must not change the list.
+	PackageDirs func() ([]string, error)
+	// entries are those of the folders that were gone through.
+	entries map[string][]fs.DirEntry
 }
 
 // NewLoader returns a loader for the project in a workspace that uses the schema
 // in files.
 func NewLoader(disk *Disk, files map[string][]byte) *Loader {
-	return &Loader{Disk: disk, root: disk.stage, schema: files, Sizes: map[string]int64{}}
+	l := &Loader{Disk: disk, root: disk.stage, schema: files, Sizes: map[string]int64{}, entries: map[string][]fs.DirEntry{}}
+	l.PackageDirs = sync.OnceValues(l.packageDirs)
+	return l
 }
 
 // ModuleFile returns the content of cue.mod/module.cue for a project.
@@ -146,11 +184,8 @@ func (l *Loader) Relative(filename string) string {
 	return filename
 }
 
-// PackageDirs lists the folders of the project that hold CUE files, with slashes,
-// "." for the project's own. It follows what cue does with "./...": names that
-// start with "." or "_", cue.mod, and folders that are a project or a module of
-// their own are left out. What may hold automations and is not read is put aside.
-func (l *Loader) PackageDirs() ([]string, error) {
+// packageDirs is [Loader.PackageDirs].
+func (l *Loader) packageDirs() ([]string, error) {
 	entries, err := l.Disk.ReadDir(".")
 	if err != nil {
 		return nil, fmt.Errorf("can't read the project's folder: %w", err)
@@ -166,14 +201,16 @@ func (l *Loader) PackageDirs() ([]string, error) {
 
 // list adds a folder to those that hold CUE files, and those below it.
 func (l *Loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
+	l.entries[dir] = entries
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
 		switch {
 		case ignoredName(e.Name()) || e.Name() == "cue.mod":
 		case e.IsDir():
-			if own := l.separate(name); own != "" {
+			below, err := l.Disk.ReadDir(name)
+			if own := l.separate(name, below, err); own != "" {
 				l.nested(name, own)
-			} else if below, err := l.Disk.ReadDir(name); err != nil {
+			} else if err != nil {
 				l.Disk.putAside(name, UnreadableFolder(name, err))
 			} else {
 				l.list(name, below, dirs)
@@ -205,11 +242,22 @@ func (l *Loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
 	}
 }
 
+// Entries lists a folder, as [Disk.ReadDir] does, from what PackageDirs has seen.
+func (l *Loader) Entries(dir string) ([]fs.DirEntry, error) {
+	if _, err := l.PackageDirs(); err != nil {
+		return nil, err
+	}
+	if entries, ok := l.entries[dir]; ok {
+		return entries, nil
+	}
+	return l.Disk.ReadDir(dir)
+}
+
 // unused puts a file aside that declares automations and has a name by which they
 // are not read: they would be deleted if the file had another name before.
 func (l *Loader) unused(name, why string) {
 	content, err := l.Disk.Read(name)
-	if err != nil || !declaresAutomations.Match(content) || IsTestFile(name) && !hasTrigger(content) {
+	if err != nil || !declaresAutomations().Match(content) || IsTestFile(name) && !hasTrigger(content) {
 		return
 	}
 	l.Disk.putAside(name, finding.Diagnose("file-name", diagnostic.Diagnostic{File: name,
@@ -249,11 +297,8 @@ func (l *Loader) listFile(dir, name string, dirs *[]string) {
 			Help: "rename it: use letters, digits, '-', '_' and '.'"}))
 		return
 	}
-	if !l.Disk.setAside(name) {
-		if info, err := l.Disk.Stat(name); err == nil {
-			l.Sizes[dir] += info.Size()
-		}
-	}
+	size, _ := l.Disk.sizeOrAside(name)
+	l.Sizes[dir] += size
 	if len(*dirs) == 0 || (*dirs)[len(*dirs)-1] != dir {
 		*dirs = append(*dirs, dir)
 	}
@@ -336,10 +381,12 @@ func UnreadableFolder(name string, err error) diagnostic.Diagnostic {
 }
 
 // separate returns what makes a folder a project or a CUE module of its own, ""
-// if nothing does.
-func (l *Loader) separate(dir string) string {
+// if nothing does. The entries are those of the folder, unless it can't be listed.
+func (l *Loader) separate(dir string, entries []fs.DirEntry, err error) string {
 	for _, name := range []string{config.ProjectFile, "cue.mod"} {
-		if l.Disk.Exists(path.Join(dir, name)) {
+		// Some file systems take names for the same that differ in case.
+		like := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.EqualFold(e.Name(), name) })
+		if (like || err != nil) && l.Disk.Exists(path.Join(dir, name)) {
 			return name
 		}
 	}
@@ -377,13 +424,13 @@ func (l *Loader) holdsAutomations(dir string) bool {
 			return l.holdsAutomations(name)
 		case IsSource(e.Name()):
 			content, err := l.Disk.Read(name)
-			return err != nil || declaresAutomations.Match(content)
+			return err != nil || declaresAutomations().Match(content)
 		}
 		return false
 	})
 }
 
-var declaresAutomations = regexp.MustCompile(`(?m)^[ \t]*automations[ \t]*:`)
+var declaresAutomations = finding.Pattern(`(?m)^[ \t]*automations[ \t]*:`)
 
 func ignoredName(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")

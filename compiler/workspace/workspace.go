@@ -1,18 +1,21 @@
 package workspace
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/seguehq/segue/compiler/finding"
@@ -39,7 +42,12 @@ type Disk struct {
 	// whose name nobody can guess.
 	stage string
 	// Root confines the opening of files, whatever happens to links meanwhile.
-	Root *os.Root
+	Root    *os.Root
+	handles handles
+	// contents are those of files that are remembered, by name, and remembers is how many
+	// bytes more may be.
+	contents  sync.Map // of string to []byte
+	remembers atomic.Int64
 	// Modules is where packages of other modules come from.
 	Modules *registry
 	// followed are the folders that a path leads to when links in it are followed.
@@ -115,24 +123,36 @@ var private = []string{".git", ".segue"}
 // resolve follows the links in a name. The result has none, and is in the
 // workspace.
 func (w *Disk) resolve(name string) (string, error) {
+	real, _, err := w.resolveInfo(name)
+	return real, err
+}
+
+// resolveInfo also says what is there.
+func (w *Disk) resolveInfo(name string) (string, fs.FileInfo, error) {
 	name = path.Clean(name)
 	if name == "." {
-		return ".", nil
+		info, err := w.lstat(".")
+		return ".", info, err
 	}
 	real, ok := w.followed.Load(path.Dir(name))
 	if !ok {
 		parent, err := w.resolve(path.Dir(name))
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		w.followed.Store(path.Dir(name), parent)
 		real = parent
 	}
-	return w.follow(real.(string), []string{path.Base(name)})
+	end, info, err := w.follow(real.(string), []string{path.Base(name)})
+	if err == nil && info == nil { // it ends with a link to a folder above
+		info, err = w.lstat(end)
+	}
+	return end, info, err
 }
 
-// follow goes on from a folder without links.
-func (w *Disk) follow(real string, rest []string) (string, error) {
+// follow goes on from a folder without links. It says what is there if that was looked at.
+func (w *Disk) follow(real string, rest []string) (string, fs.FileInfo, error) {
+	var last fs.FileInfo
 	for links := 0; len(rest) > 0; {
 		part := rest[0]
 		rest = rest[1:]
@@ -140,40 +160,40 @@ func (w *Disk) follow(real string, rest []string) (string, error) {
 		case part == "" || part == ".":
 			continue
 		case part == ".." && real == ".":
-			return "", outside()
+			return "", nil, outside()
 		case part == "..":
-			real = path.Dir(real)
+			real, last = path.Dir(real), nil
 			continue
 		case slices.ContainsFunc(private, func(p string) bool { return strings.EqualFold(p, part) }):
-			return "", refuse("outside-project", "this leads into "+part+", which is not read: it may hold credentials",
+			return "", nil, refuse("outside-project", "this leads into "+part+", which is not read: it may hold credentials",
 				"keep the file elsewhere in the project")
 		}
 		next := path.Join(real, part)
-		info, err := w.Root.Lstat(filepath.FromSlash(next))
+		info, err := w.lstat(next)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if info.Mode()&fs.ModeSymlink == 0 {
-			real = next
+			real, last = next, info
 			continue
 		}
 		if links++; links > mostLinks {
-			return "", refuse("unreadable-file", "this is a link that leads in a circle", "remove the link, or correct it")
+			return "", nil, refuse("unreadable-file", "this is a link that leads in a circle", "remove the link, or correct it")
 		}
-		target, err := w.Root.Readlink(filepath.FromSlash(next))
+		target, err := w.readlink(next)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if !filepath.IsAbs(target) && !leavesFolder(real, filepath.ToSlash(target)) {
 			rest = append(strings.Split(filepath.ToSlash(target), "/"), rest...)
 			continue
 		}
 		// It may lead out and in again.
-		if real, err = w.reenter(filepath.Join(w.Dir, filepath.FromSlash(next))); err != nil {
-			return "", err
+		if real, last, err = w.reenter(filepath.Join(w.Dir, filepath.FromSlash(next))); err != nil {
+			return "", nil, err
 		}
 	}
-	return real, nil
+	return real, last, nil
 }
 
 // leavesFolder reports whether a way from a folder goes above the top, if only to
@@ -197,17 +217,17 @@ func leavesFolder(from, target string) bool {
 	return false
 }
 
-// reenter returns the place in the workspace that a full path leads to.
-func (w *Disk) reenter(full string) (string, error) {
+// reenter returns the place in the workspace that a full path leads to, and what is there.
+func (w *Disk) reenter(full string) (string, fs.FileInfo, error) {
 	real, err := filepath.EvalSymlinks(full)
 	if err != nil {
-		return "", outside()
+		return "", nil, outside()
 	}
 	name, ok := w.name(real)
 	if !ok {
-		return "", outside()
+		return "", nil, outside()
 	}
-	return w.resolve(name) // which has no links
+	return w.resolveInfo(name) // which has no links
 }
 
 func outside() *Refusal {
@@ -232,11 +252,8 @@ func (w *Disk) Stat(name string) (fs.FileInfo, error) {
 	if text, ok := w.unsaved[path.Clean(name)]; ok {
 		return fileInfo{name: path.Base(name), size: int64(len(text))}, nil
 	}
-	real, err := w.resolve(name)
-	if err != nil {
-		return nil, err
-	}
-	return w.Root.Lstat(filepath.FromSlash(real))
+	_, info, err := w.resolveInfo(name)
+	return info, err
 }
 
 // Exists reports whether there is something by that name, whether or not it can
@@ -245,7 +262,7 @@ func (w *Disk) Exists(name string) bool {
 	if _, ok := w.unsaved[path.Clean(name)]; ok {
 		return true
 	}
-	_, err := w.Root.Lstat(filepath.FromSlash(path.Clean(name)))
+	_, err := w.lstat(path.Clean(name))
 	return err == nil
 }
 
@@ -284,18 +301,14 @@ func (w *Disk) withUnsaved(dir string, entries []fs.DirEntry, err error) ([]fs.D
 }
 
 func (w *Disk) readDir(name string) ([]fs.DirEntry, error) {
-	real, err := w.resolve(name)
-	if err != nil {
-		return nil, err
-	}
-	info, err := w.Root.Lstat(filepath.FromSlash(real))
+	real, info, err := w.resolveInfo(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
 		return nil, &fs.PathError{Op: "readdir", Path: w.full(name), Err: syscall.ENOTDIR}
 	}
-	f, err := w.Root.OpenFile(filepath.FromSlash(real), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := w.openReal(real)
 	if err != nil {
 		return nil, err
 	}
@@ -314,51 +327,55 @@ func (w *Disk) Read(name string) ([]byte, error) {
 		}
 		return text, nil
 	}
-	f, err := w.open(name)
+	if content, ok := w.contents.Load(path.Clean(name)); ok {
+		return content.([]byte), nil
+	}
+	f, size, err := w.open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(content) > maxFile {
-		err = tooLarge(int64(len(content))) // it has grown
+	return readOpen(f, size)
+}
+
+// readOpen reads a file that was opened and that has so many bytes.
+func readOpen(f *os.File, size int64) ([]byte, error) {
+	content := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	_, err := content.ReadFrom(io.LimitReader(f, maxFile+1))
+	if err == nil && content.Len() > maxFile {
+		err = tooLarge(int64(content.Len())) // it has grown
 	}
 	if err != nil {
 		return nil, err
 	}
-	return content, nil
+	return content.Bytes(), nil
 }
 
-// open opens a regular file that is not huge.
-func (w *Disk) open(name string) (*os.File, error) {
-	real, err := w.resolve(name)
+// open opens a regular file that is not huge, and says how many bytes it has.
+func (w *Disk) open(name string) (*os.File, int64, error) {
+	real, info, err := w.resolveInfo(name)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) && w.Exists(name) {
 			err = refuse("unreadable-file", "the file is a link to nothing", "remove the link, or correct it")
 		}
-		return nil, err
+		return nil, 0, err
 	}
 	// To open a device may do something.
-	info, err := w.Root.Lstat(filepath.FromSlash(real))
-	if err == nil {
-		err = fit(info)
+	if err := fit(info); err != nil {
+		return nil, 0, err
 	}
+	f, err := w.openReal(real)
 	if err != nil {
-		return nil, err
-	}
-	// Without waiting, lest a pipe has taken its place.
-	f, err := w.Root.OpenFile(filepath.FromSlash(real), os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if info, err = f.Stat(); err == nil {
 		err = fit(info)
 	}
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, 0, err
 	}
-	return f, nil
+	return f, info.Size(), nil
 }
 
 // fit says what is against reading a file, nil if nothing is.
@@ -390,15 +407,7 @@ func megabytes(size int64) string {
 
 // Unfit reports whether a file can't be read, and why.
 func (w *Disk) Unfit(name string) (diagnostic.Diagnostic, bool) {
-	var err error
-	if text, ok := w.unsaved[path.Clean(name)]; !ok {
-		var f *os.File
-		if f, err = w.open(name); err == nil {
-			f.Close()
-		}
-	} else if len(text) > maxFile {
-		err = tooLarge(int64(len(text)))
-	}
+	_, err := w.size(name)
 	if err == nil {
 		return diagnostic.Diagnostic{}, false
 	}
@@ -407,17 +416,51 @@ func (w *Disk) Unfit(name string) (diagnostic.Diagnostic, bool) {
 	return d, true
 }
 
+// size returns the number of bytes in a file, and an error if it can't be read.
+func (w *Disk) size(name string) (int64, error) {
+	if text, ok := w.unsaved[path.Clean(name)]; ok {
+		if len(text) > maxFile {
+			return 0, tooLarge(int64(len(text)))
+		}
+		return int64(len(text)), nil
+	}
+	f, size, err := w.open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if w.remembers.Add(-size) < 0 {
+		w.remembers.Add(size)
+		return size, nil
+	}
+	content, err := readOpen(f, size)
+	if err != nil {
+		return size, nil // whoever reads it finds out
+	}
+	w.contents.Store(path.Clean(name), content)
+	return int64(len(content)), nil
+}
+
 // setAside keeps a file out of all that follows, with a finding, if reading it
 // could do harm or is not possible.
 func (w *Disk) setAside(name string) bool {
+	_, aside := w.sizeOrAside(name)
+	return aside
+}
+
+// sizeOrAside also returns the number of bytes in a file that is not kept out.
+func (w *Disk) sizeOrAside(name string) (size int64, aside bool) {
 	if w.IsAside(name) {
-		return true
+		return 0, true
 	}
-	d, unfit := w.Unfit(name)
-	if unfit {
-		w.putAside(name, d)
+	size, err := w.size(name)
+	if err == nil {
+		return size, false
 	}
-	return unfit
+	d := RefusalOf(err).Diagnostic
+	d.File = name
+	w.putAside(name, d)
+	return 0, true
 }
 
 // putAside keeps a file or folder out with a finding, unless there is one.
@@ -434,6 +477,21 @@ func (w *Disk) IsAside(name string) bool {
 	defer w.mu.Unlock()
 	_, aside := w.aside[name]
 	return aside
+}
+
+// Told returns the names of those whose findings were taken, for [Disk.TellAgain].
+func (w *Disk) Told() map[string]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.told)
+}
+
+// TellAgain goes back to where no findings were taken but those that [Disk.Told] has
+// given: each run on the disk is to have all of the others.
+func (w *Disk) TellAgain(told map[string]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = maps.Clone(told)
 }
 
 // Findings are those about what was put aside since they were last asked for, and

@@ -165,5 +165,6 @@ func ReadFile(dir, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer disk.Root.Close()
+	defer disk.Rest()
 	return disk.Read(name)
 }

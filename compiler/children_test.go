@@ -1,0 +1,120 @@
+package compiler
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seguehq/segue/compiler/cache"
+	"github.com/seguehq/segue/compiler/limits"
+	"github.com/seguehq/segue/compiler/workspace"
+)
+
+// failingChild, in the environment, has this program be a child whose evaluations fail.
+const failingChild = "SEGUE_TEST_FAILING_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(failingChild) != "" {
+		limits.Serve("test", func(work *limits.Work) error {
+			for i := range work.Items {
+				work.Do(i, func() ([]byte, error) { return nil, errors.New("the disk is on fire") })
+			}
+			return nil
+		})
+	}
+	os.Exit(m.Run())
+}
+
+// evaluated is a package that CUE has to evaluate.
+const evaluated = `package growth
+
+import "github.com/seguehq/segue/schema/automation"
+
+_name: "A"
+automations: a: automation.#Identify & {
+	name: _name
+	trigger: pattern: "P"
+	payload: userId: "{{userId}}"
+}
+`
+
+func evaluatedProject(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	all := map[string]string{
+		"segue.cue":              "project: \"test\"\nsources: segment: writeKey: secret: \"SEGMENT_WRITE_KEY\"\n",
+		workspace.ModuleFileName: workspace.ModuleFile("test.example@v0"),
+		"growth/automations.cue": evaluated,
+	}
+	for name, content := range files {
+		all[name] = content
+	}
+	for name, content := range all {
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// An evaluation that fails says nothing of the package: nothing is kept of it, or the
+// next run would take the package for one without automations.
+func TestFailedEvaluationIsNotKept(t *testing.T) {
+	dir := evaluatedProject(t, nil)
+	pool := &limits.Pool{Version: "test", Size: 1, Command: func() *exec.Cmd {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), failingChild+"=1")
+		return cmd
+	}}
+	defer pool.Close()
+	c := cache.Open(cache.Config{Dir: t.TempDir()})
+	defer c.Close(context.Background())
+	opts := Options{Dir: dir, Version: "test", Cache: c, Children: pool}
+	session := NewSession(opts)
+	session.Again()
+	if _, err := session.Compile(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), "on fire") {
+		t.Fatalf("the error is %v", err)
+	}
+	if n := c.Counts().Stored; n != 0 {
+		t.Errorf("%d results were kept", n)
+	}
+	for _, s := range []*Session{session, NewSession(opts)} {
+		s.opts.Children = nil
+		result, err := s.Compile(t.Context(), "", nil)
+		if err != nil || len(result.Document.Automations) != 1 {
+			t.Errorf("afterwards there are %d automations, %v: %v", len(result.Document.Automations), result.Diagnostics, err)
+		}
+	}
+}
+
+// What an evaluation may take goes by all that it reads.
+func TestLimitsGoByAllFiles(t *testing.T) {
+	dir := evaluatedProject(t, map[string]string{
+		"growth/automations.cue": "@extern(embed)\n\n" + strings.Replace(evaluated, "\n_name: \"A\"", "\nimport \"test.example/shared\"\n\n_name: shared.name\n_data: _ @embed(file=data.json)", 1),
+		"growth/data.json":       `"` + strings.Repeat("x", 300_000) + `"`,
+		"shared/shared.cue":      "package shared\n\nname: \"A\"\n// " + strings.Repeat("x", 200_000) + "\n",
+	})
+	s := NewSession(Options{Dir: dir})
+	o, err := s.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.compilation(o, "", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.size("growth"); got < 500_000 || got > 510_000 {
+		t.Errorf("growth goes by %d bytes", got)
+	}
+	if got := c.size("shared"); got < 200_000 || got > 201_000 {
+		t.Errorf("shared goes by %d bytes", got)
+	}
+}
