@@ -223,13 +223,15 @@ func (s *Session) compileAll(
 }
 
 // compilation prepares a run over the packages that patterns name.
-func (s *Session) compilation(o *opened, target string, patterns []string, tests *evaluate.TestRun) (*compilation, error) {
+func (s *Session) compilation(
+	o *opened, target string, patterns []string, tests *evaluate.TestRun,
+) (*compilation, error) {
 	e, err := evaluate.New(o.disk, o.project, target, patterns, tests)
 	if err != nil {
 		return nil, err
 	}
-	return &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, kept: &s.kept, again: s.again,
-		inputs: sync.OnceValue(func() *inputs { return newInputs(e) })}, nil
+	return &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved,
+		kept: &s.kept, again: s.again, inputs: sync.OnceValue(func() *inputs { return newInputs(e) })}, nil
 }
 
 // rememberedBytes is how much of the files is kept in memory while a project is compiled.

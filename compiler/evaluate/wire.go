@@ -120,7 +120,8 @@ func (w *writer) pkg(p *Package) error {
 }
 
 func (r rest) empty() bool {
-	return r.Found == nil && r.Withheld == nil && r.Awaits == nil && r.Unexplained == "" && !r.Sourceless && !r.Volatile && r.Tests == nil
+	return r.Found == nil && r.Withheld == nil && r.Awaits == nil && r.Unexplained == "" &&
+		!r.Sourceless && !r.Volatile && r.Tests == nil
 }
 
 // errDamaged is the error of bytes that Encode has not made.

@@ -133,7 +133,8 @@ type Loader struct {
 // NewLoader returns a loader for the project in a workspace that uses the schema
 // in files.
 func NewLoader(disk *Disk, files map[string][]byte) *Loader {
-	l := &Loader{Disk: disk, root: disk.stage, schema: files, Sizes: map[string]int64{}, entries: map[string][]fs.DirEntry{}}
+	l := &Loader{Disk: disk, root: disk.stage, schema: files, Sizes: map[string]int64{},
+		entries: map[string][]fs.DirEntry{}}
 	l.PackageDirs = sync.OnceValues(l.packageDirs)
 	return l
 }
