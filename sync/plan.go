@@ -302,6 +302,9 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 	}
 
 	m := planning{Plan: plan, in: in, opts: opts, others: seen.Others, claimed: map[string]bool{}}
+	if err := m.readUnmanaged(ctx, p, opts.Calls); err != nil {
+		return nil, err
+	}
 	var orphans []Stored
 	for _, key := range slices.Sorted(maps.Keys(union(desired, own))) {
 		a, wanted := desired[key]

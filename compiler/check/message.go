@@ -481,10 +481,15 @@ func (m *Message) checkSource() (found findings) {
 	if m.source.Region == "" {
 		return found
 	}
-	base := regionURLs[m.source.Region]
-	if m.source.Endpoint != "" {
-		base = strings.TrimSuffix(m.source.Endpoint, "/")
-	}
-	m.url = base + "/" + m.Call
+	m.url = CallURL(m.source, m.Call)
 	return found
+}
+
+// CallURL is where a call goes that a source receives.
+func CallURL(s config.Source, call string) string {
+	base := regionURLs[s.Region]
+	if s.Endpoint != "" {
+		base = strings.TrimSuffix(s.Endpoint, "/")
+	}
+	return base + "/" + call
 }
