@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -82,9 +83,9 @@ func valueLength(v any) int {
 // The URLs of Segment's calls, as "Regional configuration" on the page of the HTTP
 // API has them, and the end of such a URL on another host.
 var (
-	segmentURL = regexp.MustCompile(`^[Hh][Tt][Tt][Pp][Ss]?://(?i:(?:[^/?#@]*@)?(?:api\.segment\.io|events\.eu1\.segmentapis\.com)\.?(?::[0-9]*)?)` +
+	segmentURL = pattern(`^[Hh][Tt][Tt][Pp][Ss]?://(?i:(?:[^/?#@]*@)?(?:api\.segment\.io|events\.eu1\.segmentapis\.com)\.?(?::[0-9]*)?)` +
 		`/v1/(identify|group|track|page|screen|alias)/?(?:[?#]|$)`)
-	proxyURL = regexp.MustCompile(`^[^?#]*/(identify|group|track|page|screen|alias)/?(?:[?#]|$)`)
+	proxyURL = pattern(`^[^?#]*/(identify|group|track|page|screen|alias)/?(?:[?#]|$)`)
 )
 
 // segmentCall returns the call of Segment's that a request makes, "" if it makes
@@ -93,14 +94,14 @@ var (
 // call. That is how the messages of a source with an endpoint of its own reach
 // the proxy that hands them on to Segment.
 func segmentCall(url string, headers map[string]Header) string {
-	if m := segmentURL.FindStringSubmatch(url); m != nil {
+	if m := segmentURL().FindStringSubmatch(url); m != nil {
 		return m[1]
 	}
 	h := headers["Authorization"]
 	if h.Scheme != Basic || h.Username == (Credential{}) || h.Password != (Credential{}) {
 		return ""
 	}
-	if m := proxyURL.FindStringSubmatch(url); m != nil {
+	if m := proxyURL().FindStringSubmatch(url); m != nil {
 		return m[1]
 	}
 	return ""
@@ -190,9 +191,9 @@ func shown(s string) string {
 // space for the T, and a month or day of one digit ("2015-2-02T00:30:08.276Z" is an
 // example on the page of the HTTP API).
 var (
-	isoDateTime = regexp.MustCompile(`^([0-9]{4}|[+-][0-9]{6})(?:-([0-9]{1,2})-([0-9]{1,2})|([0-9]{2})([0-9]{2})|-?([0-9]{3})|-?W([0-9]{2})-?([0-9]))` +
+	isoDateTime = pattern(`^([0-9]{4}|[+-][0-9]{6})(?:-([0-9]{1,2})-([0-9]{1,2})|([0-9]{2})([0-9]{2})|-?([0-9]{3})|-?W([0-9]{2})-?([0-9]))` +
 		`(?:[Tt ]([0-9]{2})(?::?([0-9]{2})(?::?([0-9]{2}))?)?(?:[.,]([0-9]+))?(?:[Zz]|[+-]([0-9]{2})(?::?([0-9]{2}))?)?)?$`)
-	isoLess = regexp.MustCompile(`^(?:[0-9]{4}|[+-][0-9]{6})(?:-([0-9]{2})|-?W([0-9]{2}))?$`)
+	isoLess = pattern(`^(?:[0-9]{4}|[+-][0-9]{6})(?:-([0-9]{2})|-?W([0-9]{2}))?$`)
 )
 
 // isISOTime reports whether a string may be a date, or a date and a time, as ISO
@@ -202,10 +203,10 @@ func isISOTime(s string) bool {
 		n, err := strconv.Atoi(text)
 		return text == "" || err == nil && n >= low && n <= high
 	}
-	if m := isoLess.FindStringSubmatch(s); m != nil {
+	if m := isoLess().FindStringSubmatch(s); m != nil {
 		return within(m[1], 1, 12) && within(m[2], 1, 53)
 	}
-	m := isoDateTime.FindStringSubmatch(s)
+	m := isoDateTime().FindStringSubmatch(s)
 	if m == nil {
 		return false
 	}
@@ -231,4 +232,9 @@ func leapDay(year int) int {
 		return 1
 	}
 	return 0
+}
+
+// pattern returns a regular expression that is compiled when it is first asked for.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

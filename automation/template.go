@@ -2,7 +2,6 @@ package automation
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 )
@@ -165,10 +164,10 @@ func (es SyntaxErrors) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+var namePattern = pattern(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 // ValidName reports whether a placeholder can have this name.
-func ValidName(name string) bool { return namePattern.MatchString(name) }
+func ValidName(name string) bool { return namePattern().MatchString(name) }
 
 // ParseTemplate reads a text that may hold placeholders: {{name}} or
 // {{name | cast}}, blanks inside the braces allowed. A single brace is text.

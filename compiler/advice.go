@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"cmp"
-	"fmt"
 	"hash/maphash"
 	"maps"
 	"math/bits"
@@ -12,9 +11,9 @@ import (
 	"unicode"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -70,7 +69,9 @@ func (c *compilation) compare(all []*evaluate.Compiled, found diagnostic.List, p
 			respelt[d.Key] = true
 		}
 	}
-	found = slices.DeleteFunc(found, func(d diagnostic.Diagnostic) bool { return d.Code == "event-name" && respelt[d.Key] })
+	found = slices.DeleteFunc(found, func(d diagnostic.Diagnostic) bool {
+		return d.Code == "event-name" && respelt[d.Key]
+	})
 	return onceEach(append(found, advice...)), nil
 }
 
@@ -175,7 +176,7 @@ func (a *advisor) spellings() {
 		}
 		groups[plain].add(c.Facts.Event, c)
 	}
-	wellNamed := func(event string) bool { problem, _ := check.JudgeEvent(event); return problem == "" }
+	wellNamed := func(event string) bool { problem, _ := message.JudgeEvent(event); return problem == "" }
 	for _, plain := range order {
 		g := *groups[plain]
 		if len(g) < 2 {
@@ -209,22 +210,22 @@ func (f form) among() string {
 // types.
 func (a *advisor) types() {
 	seed := maphash.MakeSeed()
-	id := func(f *check.Facts, field string) uint64 {
+	id := func(f *message.Facts, field string) uint64 {
 		var h maphash.Hash
 		h.SetSeed(seed)
-		for _, s := range []string{f.Call, check.FactStep, f.Event, check.FactStep, field} {
+		for _, s := range []string{f.Call, message.FactStep, f.Event, message.FactStep, field} {
 			h.WriteString(s)
 		}
 		return h.Sum64()
 	}
 	// Nearly all have one type: a number for each is enough to see that.
-	kinds := map[uint64]check.JSONKind{}
+	kinds := map[uint64]message.JSONKind{}
 	for _, c := range a.all {
 		for _, f := range c.Facts.Fields {
 			kinds[id(&c.Facts, f.Name)] |= f.Kind
 		}
 	}
-	maps.DeleteFunc(kinds, func(_ uint64, k check.JSONKind) bool { return bits.OnesCount8(uint8(k)) < 2 })
+	maps.DeleteFunc(kinds, func(_ uint64, k message.JSONKind) bool { return bits.OnesCount8(uint8(k)) < 2 })
 	if len(kinds) == 0 {
 		return
 	}
@@ -241,7 +242,7 @@ func (a *advisor) types() {
 				groups[s] = &group{}
 				order = append(order, s)
 			}
-			groups[s].add(check.KindWords[f.Kind], c)
+			groups[s].add(message.KindWords[f.Kind], c)
 		}
 	}
 	for _, s := range order {
@@ -260,9 +261,12 @@ func (a *advisor) types() {
 				if s.event != "" {
 					where = "of the same event in "
 				}
-				w := a.remark(c, "property-type", at, finding.AtValue, right.users[0], fieldOf(right.users[0], s.field, right.name), "here it is "+right.name,
+				other := right.users[0]
+				w := a.remark(c, "property-type", at, finding.AtValue, other, fieldOf(other, s.field, right.name),
+					"here it is "+right.name,
 					"%s is %s here, and %s %s%s", at, f.name, right.name, where, right.among())
-				w.Help = "send one type only: a warehouse or destination goes by the type that it saw first, and loses what has the other"
+				w.Help = "send one type only: a warehouse or destination goes by the type that it saw first, " +
+					"and loses what has the other"
 			}
 		}
 	}
@@ -271,14 +275,14 @@ func (a *advisor) types() {
 // field returns the path, below the automation, of the first field of a name and
 // type.
 func fieldOf(c *evaluate.Compiled, name, kind string) finding.Path {
-	block := check.MessageBlock(c.Facts.Call)
+	block := message.MessageBlock(c.Facts.Call)
 	found := finding.Path{"payload", block}
 	var payload map[string]any
 	if err := source.UnmarshalNumber(c.Automation.Action.Payload, &payload); err != nil {
 		return found
 	}
-	check.EachField(payload[block], func(n string, v any, at finding.Path) bool {
-		if n != name || kind != "" && check.KindWords[check.KindOf(v)] != kind {
+	message.EachField(payload[block], func(n string, v any, at finding.Path) bool {
+		if n != name || kind != "" && message.KindWords[message.KindOf(v)] != kind {
 			return true
 		}
 		found = found.With(at...)
@@ -320,7 +324,8 @@ func (a *advisor) cases() {
 					continue // it sends both, and so knows what it does
 				}
 				at, other := namedField(c, plain, f.name), right.users[0]
-				w := a.remark(c, "mixed-case", at, finding.AtLabel, other, namedField(other, plain, right.name), "the other spelling",
+				w := a.remark(c, "mixed-case", at, finding.AtLabel, other, namedField(other, plain, right.name),
+					"the other spelling",
 					"the trait %s is called %s in %s", f.name, right.name, right.among())
 				w.Suggestion, w.Help = right.name, "write "+right.name+" everywhere: for Segment these are two traits"
 			}
@@ -339,31 +344,34 @@ func namedField(c *evaluate.Compiled, plain, name string) finding.Path {
 }
 
 // lastStep is the name of a field by itself.
-func lastStep(name string) string { return name[strings.LastIndex(name, check.FactStep)+1:] }
+func lastStep(name string) string { return name[strings.LastIndex(name, message.FactStep)+1:] }
 
 // plainCase is what a name has in camelCase and in snake_case alike.
 func plainCase(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
 func isCamel(name string) bool {
-	return strings.ContainsFunc(name, unicode.IsUpper) && !strings.ContainsAny(name, "_- .") && unicode.IsLower([]rune(name)[0])
+	return strings.ContainsFunc(name, unicode.IsUpper) && !strings.ContainsAny(name, "_- .") &&
+		unicode.IsLower([]rune(name)[0])
 }
 
 func isSnake(name string) bool {
-	return strings.Contains(strings.Trim(name, "_"), "_") && name == strings.ToLower(name) && !strings.ContainsAny(name, "- .")
+	return strings.Contains(strings.Trim(name, "_"), "_") && name == strings.ToLower(name) &&
+		!strings.ContainsAny(name, "- .")
 }
 
 // remark adds a warning about the value at a path below an automation, and what
 // is there in the other one. The message's first argument may be that path.
-func (a *advisor) remark(c *evaluate.Compiled, code string, at finding.Path, spot finding.Spot, other *evaluate.Compiled, otherAt finding.Path, related, format string, args ...any) *remark {
+func (a *advisor) remark(
+	c *evaluate.Compiled, code string, at finding.Path, spot finding.Spot,
+	other *evaluate.Compiled, otherAt finding.Path, related, format string, args ...any,
+) *remark {
 	for i, arg := range args {
 		if p, ok := arg.(finding.Path); ok {
 			args[i] = p.String()
 		}
 	}
 	a.remarks = append(a.remarks, remark{
-		Finding: finding.Finding{At: pathOf(c, at), Spot: spot, Diagnostic: diagnostic.Diagnostic{
-			Severity: diagnostic.Warning, Code: code, Message: fmt.Sprintf(format, args...)}},
-		about: c, other: other,
+		Finding: finding.Newf(code, pathOf(c, at), spot, format, args...), about: c, other: other,
 		related: finding.Finding{At: pathOf(other, otherAt), Spot: spot, Diagnostic: diagnostic.Diagnostic{Message: related}},
 	})
 	return &a.remarks[len(a.remarks)-1]
@@ -393,7 +401,7 @@ func (a *advisor) silence() {
 func (a *advisor) unused() {
 	for _, c := range a.all {
 		for _, code := range c.Facts.Pending {
-			a.remarks = append(a.remarks, remark{about: c, Finding: check.UnusedAllow(pathOf(c, finding.Path{"allow", code}))})
+			a.remarks = append(a.remarks, remark{about: c, Finding: message.UnusedAllow(pathOf(c, finding.Path{"allow", code}))})
 		}
 	}
 }

@@ -60,10 +60,9 @@ func TestShapesAgreeWithCUE(t *testing.T) {
 		for range 1000 {
 			value := randomMessage(random, s)
 			accepted := definition.Unify(ctx.Encode(plainNumbers(value))).Validate(cue.Concrete(true)) == nil
-			c := &check.Checker{Catalog: agreeCatalog, Trigger: automation.Pattern, Templates: pkg == "segment"}
-			c.Value(value, s, finding.Path{"automations", "a", "payload"})
+			rules := check.Rules{Catalog: agreeCatalog, Trigger: automation.Pattern, Templates: pkg == "segment"}
 			var errs []string
-			for _, f := range c.Found {
+			for _, f := range rules.Value(value, s, finding.Path{"automations", "a", "payload"}) {
 				// Outside of messages, a misplaced placeholder stands for whatever
 				// else is wrong with the text.
 				if f.Severity == diagnostic.Error && (!beyondCUE(f) || !accepted && pkg != "segment") {

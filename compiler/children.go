@@ -13,6 +13,7 @@ import (
 
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/evaluate"
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -116,7 +117,9 @@ func (a commission) open(ctx context.Context) (*opened, error) {
 }
 
 // inChildren evaluates folders in child processes, and gives what each comes to.
-func (c *compilation) inChildren(ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package)) error {
+func (c *compilation) inChildren(
+	ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package),
+) error {
 	ask := commission{Run: rand.Text(), Dir: c.Disk.Dir, Unsaved: c.unsaved, Target: c.Target, Patterns: c.patterns}
 	if c.Tests != nil {
 		ask.Tests = true
@@ -145,10 +148,14 @@ func (c *compilation) inChildren(ctx context.Context, dirs []string, done func(d
 }
 
 // childChunk evaluates some folders in a child.
-func (c *compilation) childChunk(ctx context.Context, shared []byte, dirs []string, results chan<- func(), done func(dir string, packages []evaluate.Package)) error {
+func (c *compilation) childChunk(
+	ctx context.Context, shared []byte, dirs []string, results chan<- func(),
+	done func(dir string, packages []evaluate.Package),
+) error {
 	task := limits.Task{Shared: shared}
 	for _, dir := range dirs {
-		task.Items = append(task.Items, limits.Item{Payload: []byte(dir), Limits: c.opts.Limits.Or(c.Project.EvaluationLimits()).Or(limits.For(c.Loader.Sizes[dir]))})
+		most := c.opts.Limits.Or(c.Project.EvaluationLimits()).Or(limits.For(c.Loader.Sizes[dir]))
+		task.Items = append(task.Items, limits.Item{Payload: []byte(dir), Limits: most})
 	}
 	var failure error
 	err := c.opts.Children.Do(ctx, task, func(item int, result []byte, err error) {
@@ -174,7 +181,9 @@ func (c *compilation) childChunk(ctx context.Context, shared []byte, dirs []stri
 
 // projectOverrun evaluates segue.cue in a child, unless it is plain enough to be
 // evaluated anywhere. It returns the finding if that went over a limit.
-func (o Options) projectOverrun(ctx context.Context, disk *workspace.Disk, unsaved map[string][]byte) (*diagnostic.Diagnostic, error) {
+func (o Options) projectOverrun(
+	ctx context.Context, disk *workspace.Disk, unsaved map[string][]byte,
+) (*diagnostic.Diagnostic, error) {
 	if o.Children == nil {
 		return nil, nil
 	}
@@ -216,9 +225,10 @@ func (c *compilation) firstFile(dir string) string {
 // givenUp is the finding about a package, or segue.cue, whose evaluation went over
 // a limit.
 func givenUp(name string, over *limits.Overrun, file string) diagnostic.Diagnostic {
-	d := diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "over-budget", File: file,
+	d := finding.Diagnose("over-budget", diagnostic.Diagnostic{File: file,
 		Message: fmt.Sprintf("%s was given up: its evaluation %v", name, over),
-		Help:    "look for a comprehension or a list that multiplies, or split it; limits in segue.cue can allow it more"}
+		Help: "look for a comprehension or a list that multiplies, or split it; " +
+			"limits in segue.cue can allow it more"})
 	switch over.Limit {
 	case limits.Depth:
 		d.Help = "look for a definition that holds itself, or split it"

@@ -66,7 +66,9 @@ func (c *compilation) run(ctx context.Context) ([]evaluate.Package, error) {
 }
 
 // here evaluates folders in this process, and gives what each comes to.
-func (c *compilation) here(ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package)) error {
+func (c *compilation) here(
+	ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package),
+) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(c.opts.workers())
 	for chunk := range slices.Chunk(dirs, evaluate.ChunkSize) {
@@ -157,7 +159,9 @@ func (c *compilation) join(result *Result, partial bool) error {
 			result.Document.Automations = append(result.Document.Automations, one.Automation)
 		}
 	}
-	slices.SortFunc(result.Document.Automations, func(a, b automation.Automation) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(result.Document.Automations, func(a, b automation.Automation) int {
+		return strings.Compare(a.Key, b.Key)
+	})
 	if result.Diagnostics, err = c.compare(all, result.Diagnostics, partial); err != nil {
 		return err
 	}
@@ -174,10 +178,9 @@ func (c *compilation) duplicate(second, first *evaluate.Compiled) (diagnostic.Di
 		if err != nil {
 			return diagnostic.Diagnostic{}, err
 		}
-		f := finding.Finding{At: finding.Path{"automations", of.Name}, Spot: finding.AtLabel, Diagnostic: diagnostic.Diagnostic{
-			Severity: diagnostic.Error, Code: "duplicate-key", Key: of.Automation.Key,
-			Message: fmt.Sprintf("two automations have the key %s", of.Automation.Key),
-			Help:    "give one of them another name"}}
+		f := finding.New("duplicate-key", finding.Path{"automations", of.Name}, finding.AtLabel,
+			"two automations have the key "+of.Automation.Key, "give one of them another name")
+		f.Key = of.Automation.Key
 		return p.Index.Place(f, token.NoPos), nil
 	}
 	d, err := place(second)
@@ -190,7 +193,9 @@ func (c *compilation) duplicate(second, first *evaluate.Compiled) (diagnostic.Di
 }
 
 // plainPackages decides packages in the folders. What it leaves out is left to CUE.
-func (c *compilation) plainPackages(ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package)) error {
+func (c *compilation) plainPackages(
+	ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package),
+) error {
 	r := evaluate.PlainReader{Evaluation: c.Evaluation}
 	if reason := r.Unfit(); reason != "" || c.opts.EvaluateAll {
 		return nil

@@ -43,7 +43,9 @@ func (k *kept) put(key cache.Key, packages []evaluate.Package) {
 
 // recall gives the results that were kept, and returns the keys by which others can be,
 // by folder.
-func (c *compilation) recall(ctx context.Context, done func(dir string, packages []evaluate.Package)) map[string]cache.Key {
+func (c *compilation) recall(
+	ctx context.Context, done func(dir string, packages []evaluate.Package),
+) map[string]cache.Key {
 	c.kept.begin()
 	if c.opts.Cache == nil && len(c.kept.last) == 0 && !c.again {
 		return nil

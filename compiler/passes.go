@@ -20,15 +20,18 @@ type pass struct {
 
 // passes are run over the findings of a run, in this order.
 var passes = []pass{
-	{"Two fields of a struct that are both to be called the same can't both be renamed. It looks at all findings, before some are joined.",
+	{"Two fields of a struct that are both to be called the same can't both be renamed. " +
+		"It looks at all findings, before some are joined.",
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List {
 			source.WithoutClashes(found)
 			return found
 		}},
 	{"What follows goes through the findings in the order of their files.", sortFindings},
-	{"That a value is none of those that are allowed follows where it is told that it has two values, and that its type is another than elsewhere where it is told that the type is wrong.",
+	{"That a value is none of those that are allowed follows where it is told that it has two values, " +
+		"and that its type is another than elsewhere where it is told that the type is wrong.",
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return withoutChoice(found) }},
-	{"A value that several uses say is wrong is told once, at the value. It needs the findings about each use, and so comes before those are joined.",
+	{"A value that several uses say is wrong is told once, at the value. " +
+		"It needs the findings about each use, and so comes before those are joined.",
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return source.ByOrigin(found) }},
 	{"What a comprehension or a shared definition multiplies is one mistake.",
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return once(found) }},
@@ -99,7 +102,8 @@ func withoutChoice(list diagnostic.List) diagnostic.List {
 		}
 	}
 	return slices.DeleteFunc(list, func(d diagnostic.Diagnostic) bool {
-		return d.Code == "invalid-value" && twice[value{d.Key, d.Path}] || d.Code == "property-type" && wrong[value{d.Key, d.Path}]
+		at := value{d.Key, d.Path}
+		return d.Code == "invalid-value" && twice[at] || d.Code == "property-type" && wrong[at]
 	})
 }
 

@@ -10,14 +10,16 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // rooms are the packages of the compiler in the order of docs/architecture.md. Each
 // may import only those before it.
-var rooms = []string{"finding", "limits", "cache", "credential", "config", "source", "workspace", "shape", "check", "draft", "plain", "resolve", "explain", "project", "evaluate", "."}
+var rooms = []string{"finding", "limits", "cache", "credential", "config", "source", "workspace", "shape", "check",
+	"message", "draft", "plain", "resolve", "explain", "project", "evaluate", "."}
 
 // withoutCUE are the rooms that work on decoded values and paths alone.
-var withoutCUE = []string{"limits", "cache", "check", "config"}
+var withoutCUE = []string{"limits", "cache", "check", "message", "config"}
 
 const modulePath = "github.com/seguehq/segue/"
 
@@ -65,6 +67,40 @@ func TestRoomsImportOnlyThoseBefore(t *testing.T) {
 					t.Errorf("%s imports %s: the room works without CUE", file, name)
 				}
 			}
+		}
+	}
+}
+
+// A room has at most 3,000 lines, and a file 600, tests aside. No line is longer than 120
+// columns, where a tab takes one.
+func TestRoomsAreSmall(t *testing.T) {
+	for _, room := range rooms {
+		files, err := filepath.Glob(filepath.Join(room, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := 0
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(string(content), "\n")
+			if len(lines) > 600 {
+				t.Errorf("%s has %d lines", file, len(lines))
+			}
+			for i, line := range lines {
+				if n := utf8.RuneCountInString(line); n > 120 {
+					t.Errorf("%s:%d has %d columns", file, i+1, n)
+				}
+			}
+			total += len(lines)
+		}
+		if total > 3000 {
+			t.Errorf("the room %s has %d lines", room, total)
 		}
 	}
 }

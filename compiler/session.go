@@ -14,6 +14,7 @@ import (
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/evaluate"
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
@@ -161,7 +162,9 @@ func (s *Session) touched(ctx context.Context, names []string) ([]string, error)
 
 // compile compiles the project and, unless tests is nil, runs its tests. When ctx is
 // done, what could not be had is not a finding.
-func (s *Session) compile(ctx context.Context, target string, patterns []string, tests *evaluate.TestRun) (*Result, error) {
+func (s *Session) compile(
+	ctx context.Context, target string, patterns []string, tests *evaluate.TestRun,
+) (*Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	result, err := s.compileAll(ctx, target, patterns, tests)
@@ -171,7 +174,9 @@ func (s *Session) compile(ctx context.Context, target string, patterns []string,
 	return result, err
 }
 
-func (s *Session) compileAll(ctx context.Context, target string, patterns []string, tests *evaluate.TestRun) (*Result, error) {
+func (s *Session) compileAll(
+	ctx context.Context, target string, patterns []string, tests *evaluate.TestRun,
+) (*Result, error) {
 	o, err := s.open(ctx)
 	if err != nil {
 		return nil, err
@@ -199,10 +204,10 @@ func (s *Session) compileAll(ctx context.Context, target string, patterns []stri
 		return nil, err
 	}
 	if e.Loader.VendoredDiffers() {
-		result.Diagnostics = append(result.Diagnostics, diagnostic.Diagnostic{
-			Severity: diagnostic.Warning, Code: "schema-version", File: schema.VendorDir,
+		d := finding.Diagnose("schema-version", diagnostic.Diagnostic{File: schema.VendorDir,
 			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
 			Help:    "run segue init to renew it"})
+		result.Diagnostics = append(result.Diagnostics, d)
 	}
 	c := &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, kept: &s.kept, again: s.again}
 	if result.packages, err = c.run(ctx); err != nil {

@@ -147,7 +147,8 @@ func unknownAutomations(all []evaluate.Package, findings diagnostic.List) {
 		}
 		dir := path.Dir(d.File)
 		name := strings.TrimPrefix(d.Key, dir+"/")
-		d.Code, d.Message = "unknown-automation", fmt.Sprintf("the tests are for %q, and the package has no automation of that name", name)
+		*d = finding.Diagnose("unknown-automation", *d)
+		d.Message = fmt.Sprintf("the tests are for %q, and the package has no automation of that name", name)
 		d.Help = "its automations are " + finding.OneOf(names[dir])
 		if near := finding.Nearest(name, names[dir]); near != "" {
 			d.Suggestion, d.Help = near, finding.DidYouMean(near)

@@ -109,6 +109,13 @@ func TestWorkspaceReadsNothingHuge(t *testing.T) {
 	if _, err := disk.Read("a.cue"); !errors.As(err, &r) || r.Code != "file-too-large" {
 		t.Errorf("%v", err)
 	}
+	if err := os.Truncate(disk.Dir+"/a.cue", 8<<20+1); err != nil {
+		t.Fatal(err)
+	}
+	const want = "the file has 8.1 MB, and the largest that is read has 8 MB"
+	if _, err := disk.Read("a.cue"); err == nil || err.Error() != want {
+		t.Errorf("a byte too much: %v, want %s", err, want)
+	}
 }
 
 // A link that is put in the place of a folder, after it was looked at, leads nowhere.

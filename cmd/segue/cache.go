@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -96,10 +95,7 @@ func (t *terminal) cacheInfo(c *cli.Context) error {
 		use.Server, use.ReadOnly = config.Remote.String(), config.Remote.ReadOnly()
 	}
 	if format == "json" {
-		e := json.NewEncoder(t.stdout)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(use)
+		return t.printJSON(use)
 	}
 	folder := "none"
 	if use.Dir != "" {

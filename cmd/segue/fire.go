@@ -56,29 +56,19 @@ func (t *terminal) fire(c *cli.Context) error {
 	if file == "" && !dryRun {
 		return errors.New("give the values with --data FILE, or use --dry-run to see the requests for the samples")
 	}
-	project, name, target, err := t.target(c.Context, c.String("target"))
+	project, name, target, err := t.embeddedTarget(c, "fires triggers on the embedded platform only; make the trigger happen there")
 	if err != nil {
 		return err
-	}
-	if target.Platform != config.Embedded {
-		return fmt.Errorf("the target %s is on the platform %s, and segue fires triggers on the embedded platform only; make the trigger happen there", name, target.Platform)
 	}
 	values, err := t.fireValues(c.Context, project, kind, file)
 	if err != nil {
 		return err
 	}
-	secrets, err := t.secrets(c, project, credentialUse(name, target))
-	if err != nil {
-		return beforeChanges(c.Context, err)
-	}
 	use := toWrite
 	if dryRun {
 		use = toRead
 	}
-	if err := checkSecrecy(name, target, secrets); err != nil {
-		return err
-	}
-	platform, err := t.connectEmbedded(c.Context, project, target, secrets, use)
+	platform, err := t.connectAlone(c, project, name, target, use)
 	if err != nil {
 		return err
 	}

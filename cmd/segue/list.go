@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -63,19 +61,6 @@ type listed struct {
 	Project     string       `json:"project"`
 	Target      string       `json:"target"`
 	Automations []sync.Entry `json:"automations"`
-}
-
-// printJSON prints a value as indented JSON that no terminal takes for commands.
-func (t *terminal) printJSON(v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return err
-	}
-	t.printf("%s", diagnostic.EscapeJSON(b.Bytes()))
-	return nil
 }
 
 // showEntries prints a list for people.

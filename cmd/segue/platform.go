@@ -1,7 +1,12 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/urfave/cli/v2"
+
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/platform/embedded"
 )
 
 const platformHelp = `The embedded platform keeps automations in one SQLite file. A project's target
@@ -9,12 +14,13 @@ uses it within segue (data:), or over HTTP where it is served (url:).
 
 EXAMPLES:
    segue platform fire --kind pattern --name "Account activated" --dry-run
+   segue platform deliveries list
    SEGUE_PLATFORM_TOKEN=... segue platform serve --data platform.db`
 
 func platformCommand(t *terminal) *cli.Command {
 	return &cli.Command{
-		Name: "platform", Usage: "run the embedded platform", Description: platformHelp, UsageText: "segue platform COMMAND",
-		Subcommands: []*cli.Command{serveCommand(t), fireCommand(t)},
+		Name: "platform", Usage: "run the embedded platform, and see what it delivers", Description: platformHelp, UsageText: "segue platform COMMAND",
+		Subcommands: []*cli.Command{serveCommand(t), fireCommand(t), deliveriesCommand(t)},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return unknownCommand("segue platform", c.Command.Subcommands, c.Args().First())
@@ -22,4 +28,37 @@ func platformCommand(t *terminal) *cli.Command {
 			return cli.ShowSubcommandHelp(c)
 		},
 	}
+}
+
+// embeddedTarget returns the project and its target of --target, which has to be on
+// the embedded platform. refusal says what can be done there only.
+func (t *terminal) embeddedTarget(c *cli.Context, refusal string) (*config.Project, string, config.Target, error) {
+	project, name, target, err := t.target(c.Context, c.String("target"))
+	if err == nil && target.Platform != config.Embedded {
+		err = fmt.Errorf("the target %s is on the platform %s, and segue %s", name, target.Platform, refusal)
+	}
+	return project, name, target, err
+}
+
+// connectAlone connects to an embedded platform for a command that needs no other
+// secret than the target's own.
+func (t *terminal) connectAlone(c *cli.Context, project *config.Project, name string, target config.Target, use connectionUse) (*embedded.Platform, error) {
+	secrets, err := t.secrets(c, project, credentialUse(name, target))
+	if err != nil {
+		return nil, beforeChanges(c.Context, err)
+	}
+	if err := checkSecrecy(name, target, secrets); err != nil {
+		return nil, err
+	}
+	return t.connectEmbedded(c.Context, project, target, secrets, use)
+}
+
+// embeddedPlatform returns the project's name, and the platform of its target.
+func (t *terminal) embeddedPlatform(c *cli.Context, use connectionUse) (string, *embedded.Platform, error) {
+	project, name, target, err := t.embeddedTarget(c, "knows the deliveries of the embedded platform only; look for them there")
+	if err != nil {
+		return "", nil, err
+	}
+	platform, err := t.connectAlone(c, project, name, target, use)
+	return project.Name, platform, err
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -212,4 +214,17 @@ func printableLines(s string) string {
 		lines[i] = diagnostic.Printable(line)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// printJSON prints a value as indented JSON that no terminal takes for commands.
+func (t *terminal) printJSON(v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	t.printf("%s", diagnostic.EscapeJSON(b.Bytes()))
+	return nil
 }

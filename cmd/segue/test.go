@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
 
@@ -97,14 +96,11 @@ func (s testTotals) status() error {
 }
 
 func (t *terminal) testJSON(r *compiler.TestReport) error {
-	e := json.NewEncoder(t.stdout)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
 	sum := totals(r)
 	if r.Diagnostics == nil {
 		r.Diagnostics = diagnostic.List{}
 	}
-	if err := e.Encode(struct {
+	if err := t.printJSON(struct {
 		*compiler.TestReport
 		Summary testTotals `json:"summary"`
 	}{r, sum}); err != nil {

@@ -64,7 +64,8 @@ type Counts struct {
 }
 
 // Open opens a cache. It always succeeds: what can't be used is done without, and
-// a note of it goes to config.Warn.
+// a note of it goes to config.Warn. It returns nil if neither a folder nor a server is
+// left, so that nobody computes keys in vain.
 func Open(config Config) *Cache {
 	c := &Cache{}
 	warn := config.Warn
@@ -88,6 +89,9 @@ func Open(config Config) *Cache {
 	}
 	if config.Remote != nil {
 		c.remote = config.Remote.open(warn)
+	}
+	if c.disk == nil && c.remote == nil {
+		return nil
 	}
 	return c
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/seguehq/segue/automation"
 )
 
 const (
@@ -107,8 +108,8 @@ type Remote struct {
 // error, a note or a String. They are not sent by plain HTTP to another machine:
 // that is an error. Nothing is written to a server that is read-only.
 func NewRemote(address, token string, readOnly bool) (*Remote, error) {
-	u, err := url.Parse(address)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
+	u := automation.AbsoluteURL(address)
+	if u == nil {
 		return nil, errors.New("use a URL such as https://cache.example.com/segue")
 	}
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {

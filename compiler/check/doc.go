@@ -1,8 +1,7 @@
-// Package check compares decoded values with what they should be, and gives findings
-// by path. It evaluates no CUE and reads no file: a value is decoded JSON.
+// Package check holds a value, which is decoded JSON, against its shape and against the
+// catalog of placeholders. It evaluates no CUE and reads no file:
 //
-// A [Checker] holds a value against a shape and the catalog of placeholders. A
-// [Message] is one automation: [Message.Check] runs all checks of a Segment message or
-// request, and of one without errors [Message.Emit] makes the automation and
-// [Message.Facts] what it is compared with others by.
+//	found := check.Rules{Catalog: catalog, Templates: true}.Value(value, shape.Of("segment.#Track"), path)
+//
+// The package message checks whole automations with it.
 package check

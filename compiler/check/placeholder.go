@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/finding"
@@ -15,20 +16,20 @@ import (
 
 // template checks the placeholders of a text, and whether they suit its shape.
 // It reports whether the text has any, right or wrong.
-func (by rules) template(v string, s *shape.Shape, p finding.Path) (found findings, any bool) {
+func (by Rules) template(v string, s *shape.Shape, p finding.Path) (found findings, any bool) {
 	found, any = by.placeholders(v, s, p)
 	return by.certain(found, v, s, p), any
 }
 
-func (by rules) placeholders(v string, s *shape.Shape, p finding.Path) (found findings, any bool) {
+func (by Rules) placeholders(v string, s *shape.Shape, p finding.Path) (found findings, any bool) {
 	t, err := automation.ParseTemplate(v)
 	var malformed automation.SyntaxErrors
 	errors.As(err, &malformed)
 	if found, any = by.foreign(v, p); len(malformed)+len(t.References()) == 0 {
 		return found, any
 	}
-	if !by.templates {
-		w := report("misplaced-placeholder", p, finding.AtValue,
+	if !by.Templates {
+		w := finding.Newf("misplaced-placeholder", p, finding.AtValue,
 			"a placeholder can't stand in %s: it would be used as it is", p.Name())
 		w.Help = "placeholders can stand in the payload, in header values, and in the path and query of a URL"
 		return append(found, w), true
@@ -41,7 +42,7 @@ func (by rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 	}
 	ref, lone := t.Lone()
 	if spaced, ok := t.BlanksAround(); ok && len(malformed) == 0 {
-		w := report("stray-blanks", p, finding.AtValue, "the value of %s would have blanks around it: %q", p.Name(), v)
+		w := finding.Newf("stray-blanks", p, finding.AtValue, "the value of %s would have blanks around it: %q", p.Name(), v)
 		w.Suggestion = spaced.String()
 		w.Help = fmt.Sprintf("write %q", spaced.String())
 		w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: finding.Quoted(strings.TrimSpace(v)).Text,
@@ -49,14 +50,14 @@ func (by rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 		found = append(found, w)
 		ref, lone = spaced, true
 	}
-	if m := castOutside.FindStringSubmatchIndex(v); m != nil && len(malformed) == 0 && castOf(v[m[4]:m[5]]) != "" {
+	if m := castOutside().FindStringSubmatchIndex(v); m != nil && len(malformed) == 0 && castOf(v[m[4]:m[5]]) != "" {
 		whole := t.References()[0]
 		if s.Kind != shape.Text {
 			whole.Cast = automation.Cast(castOf(v[m[4]:m[5]]))
 		}
-		w := report("malformed-placeholder", p, finding.AtValue,
+		w := finding.Newf("malformed-placeholder", p, finding.AtValue,
 			"the cast stands behind the braces: it would be sent as it stands")
-		partOf(&w, v, m[2], len(v)-m[2])
+		w.In(v, m[2], len(v)-m[2])
 		w.Suggestion, w.Help = whole.String(), fmt.Sprintf("write %q", whole.String())
 		if by.fits(whole.String(), s, p) {
 			w.Repair = &finding.Repair{How: finding.RewriteText, Text: whole.String(), Shared: true}
@@ -69,7 +70,7 @@ func (by rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 	}
 	found = append(found, unreliable...)
 	known := !slices.ContainsFunc(t.References(), func(r automation.Reference) bool {
-		_, known := by.catalog[r.Name]
+		_, known := by.Catalog[r.Name]
 		return !known
 	})
 	if known && len(unreliable)+len(malformed) == 0 {
@@ -79,20 +80,15 @@ func (by rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 }
 
 // castOutside is a placeholder with a cast behind it.
-var castOutside = regexp.MustCompile(`^[ \t]*(\{\{[^{}|]*\}\})[ \t]*\|[ \t]*([A-Za-z]+)[ \t]*$`)
-
-// partOf makes a finding about a placeholder, not about the whole text.
-func partOf(w *finding.Finding, v string, offset, length int) {
-	w.Part, w.Offset = v[offset:offset+length], offset
-}
+var castOutside = finding.Pattern(`^[ \t]*(\{\{[^{}|]*\}\})[ \t]*\|[ \t]*([A-Za-z]+)[ \t]*$`)
 
 // malformed makes the finding about a placeholder that is not written as one.
-func (by rules) malformed(e automation.SyntaxError, p finding.Path) finding.Finding {
+func (by Rules) malformed(e automation.SyntaxError, p finding.Path) finding.Finding {
 	code := "malformed-placeholder"
 	if e.Problem == automation.UnknownCast {
 		code = "unknown-cast"
 	}
-	w := report(code, p, finding.AtValue, "%s", e.Error())
+	w := finding.Newf(code, p, finding.AtValue, "%s", e.Error())
 	w.Part, w.Offset = e.Text, e.Offset
 	switch e.Problem {
 	case automation.UnknownCast:
@@ -111,9 +107,9 @@ func (by rules) malformed(e automation.SyntaxError, p finding.Path) finding.Find
 		}
 		name := e.Name
 		if !automation.ValidName(name) {
-			name = finding.Nearest(name, by.names())
-		} else if _, ok := by.catalog[name]; !ok {
-			name = finding.Nearest(name, by.names())
+			name = finding.Nearest(name, by.Names())
+		} else if _, ok := by.Catalog[name]; !ok {
+			name = finding.Nearest(name, by.Names())
 		}
 		if name != "" {
 			w.Suggestion = name
@@ -145,33 +141,34 @@ func castOf(cast string) string {
 	return nearestCast(cast)
 }
 
-func (by rules) names() []string { return finding.SortedKeys(by.catalog) }
+// Names are those of the placeholders, in order.
+func (by Rules) Names() []string { return finding.SortedKeys(by.Catalog) }
 
 // reference checks one placeholder against the catalog. Without a finding, it can be
 // relied on, or nothing is known of it.
-func (by rules) reference(r automation.Reference, v string, p finding.Path) findings {
-	entry, ok := by.catalog[r.Name]
+func (by Rules) reference(r automation.Reference, v string, p finding.Path) findings {
+	entry, ok := by.Catalog[r.Name]
 	if !ok {
-		if by.gaps.MayDefine(r.Name) {
+		if by.Gaps.MayDefine(r.Name) {
 			return nil
 		}
-		w := report("unknown-placeholder", p, finding.AtValue, "unknown placeholder {{%s}}", r.Name)
-		partOf(&w, v, r.Offset, r.Length)
-		if near := finding.Nearest(r.Name, by.names()); near != "" {
+		w := finding.Newf("unknown-placeholder", p, finding.AtValue, "unknown placeholder {{%s}}", r.Name)
+		w.In(v, r.Offset, r.Length)
+		if near := finding.Nearest(r.Name, by.Names()); near != "" {
 			w.Suggestion = near
 			w.Help = finding.DidYouMean("{{" + near + "}}")
-			if by.gaps.Knows("placeholders") {
+			if by.Gaps.Knows("placeholders") {
 				w.Repair = finding.OtherName(w.Part, r.Name, near)
 			}
 		} else {
 			w.Help = fmt.Sprintf("the placeholders are %s; a project adds its own under placeholders in segue.cue",
-				finding.OneOf(by.names()))
+				finding.OneOf(by.Names()))
 		}
 		return findings{w}
 	}
-	if by.trigger != "" && !entry.ProvidedBy(by.trigger) {
-		w := report("placeholder-not-provided", p, finding.AtValue, "a %s does not provide {{%s}}", by.trigger, r.Name)
-		partOf(&w, v, r.Offset, r.Length)
+	if by.Trigger != "" && !entry.ProvidedBy(by.Trigger) {
+		w := finding.Newf("placeholder-not-provided", p, finding.AtValue, "a %s does not provide {{%s}}", by.Trigger, r.Name)
+		w.In(v, r.Offset, r.Length)
 		kinds := make([]string, len(entry.Triggers))
 		for i, k := range entry.Triggers {
 			kinds[i] = string(k)
@@ -182,11 +179,11 @@ func (by rules) reference(r automation.Reference, v string, p finding.Path) find
 	wants := map[automation.Cast]automation.ValueType{automation.CastNumber: automation.NumberValue,
 		automation.CastBoolean: automation.BooleanValue}
 	if want, cast := wants[r.Cast]; cast && entry.Type != want {
-		w := report("placeholder-type", p, finding.AtValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name,
+		w := finding.Newf("placeholder-type", p, finding.AtValue, "{{%s}} is a %s, which can't be cast to a %s", r.Name,
 			shape.TypeWord(entry.Type), r.Cast)
-		partOf(&w, v, r.Offset, r.Length)
+		w.In(v, r.Offset, r.Length)
 		w.Help = "remove the cast; no placeholder here is a " + shape.TypeWord(want)
-		if near := by.ofType(want); near != "" {
+		if near := by.OfType(want); near != "" {
 			w.Help = "use a placeholder of the type " + shape.TypeWord(want) + ": " + near
 		}
 		return findings{w}
@@ -199,11 +196,11 @@ var castTo = map[automation.ValueType]automation.Cast{
 	automation.NumberValue: automation.CastNumber, automation.BooleanValue: automation.CastBoolean,
 }
 
-// ofType lists the placeholders of a type that the trigger provides.
-func (by rules) ofType(want automation.ValueType) string {
+// OfType lists the placeholders of a type that the trigger provides.
+func (by Rules) OfType(want automation.ValueType) string {
 	var names []string
-	for name, entry := range by.catalog {
-		if entry.Type == want && (by.trigger == "" || entry.ProvidedBy(by.trigger)) {
+	for name, entry := range by.Catalog {
+		if entry.Type == want && (by.Trigger == "" || entry.ProvidedBy(by.Trigger)) {
 			names = append(names, automation.Reference{Name: name, Cast: castTo[want]}.String())
 		}
 	}
@@ -213,14 +210,14 @@ func (by rules) ofType(want automation.ValueType) string {
 
 // suits checks that known placeholders make a value of the type that the shape
 // asks for.
-func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Shape, p finding.Path) findings {
-	entry := by.catalog[ref.Name]
+func (by Rules) suits(v string, ref automation.Reference, lone bool, s *shape.Shape, p finding.Path) findings {
+	entry := by.Catalog[ref.Name]
 	typeError := func(want automation.ValueType) findings {
-		w := report("placeholder-type", p, finding.AtValue, "%s must be %s, but {{%s}} is a %s", p.Name(), s, ref.Name,
+		w := finding.Newf("placeholder-type", p, finding.AtValue, "%s must be %s, but {{%s}} is a %s", p.Name(), s, ref.Name,
 			shape.TypeWord(entry.Type))
-		partOf(&w, v, ref.Offset, ref.Length)
+		w.In(v, ref.Offset, ref.Length)
 		w.Help = "write a fixed value"
-		if near := by.ofType(want); near != "" {
+		if near := by.OfType(want); near != "" {
 			w.Help = "use " + near
 		}
 		return findings{w}
@@ -233,8 +230,8 @@ func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 		}
 		switch {
 		case !lone:
-			w := by.wrongType(v, s, p)
-			if near := by.ofType(want); near != "" {
+			w := by.WrongType(v, s, p)
+			if near := by.OfType(want); near != "" {
 				w.Help = "write a fixed value, or let one placeholder with a cast be the whole value: " + near
 			}
 			return findings{w}
@@ -242,9 +239,9 @@ func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 			return typeError(want)
 		case ref.Cast != cast:
 			ref.Cast = cast
-			w := report("missing-cast", p, finding.AtValue,
+			w := finding.Newf("missing-cast", p, finding.AtValue,
 				"%s must be %s, but without a cast {{%s}} is sent as a text", p.Name(), s, ref.Name)
-			partOf(&w, v, ref.Offset, ref.Length)
+			w.In(v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
 			w.Repair = &finding.Repair{How: finding.RewriteText, Text: ref.String()}
 			return findings{w}
@@ -252,9 +249,9 @@ func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 	case shape.Time, shape.Date:
 		switch {
 		case !lone:
-			w := report("invalid-time", p, finding.AtValue, "%s is not a time: %q", p.Name(), v)
+			w := finding.Newf("invalid-time", p, finding.AtValue, "%s is not a time: %q", p.Name(), v)
 			w.Help = "let one placeholder be the whole value"
-			if near := by.ofType(automation.TimeValue); near != "" {
+			if near := by.OfType(automation.TimeValue); near != "" {
 				w.Help += ": " + near
 			}
 			return findings{w}
@@ -265,29 +262,29 @@ func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 		switch {
 		case s.OrLone && lone && ref.Cast == automation.NoCast:
 		case len(s.Consts) > 0 && s.OrLone:
-			w := report("invalid-value", p, finding.AtValue, "%s must be %s, or one placeholder by itself: %q",
+			w := finding.Newf("invalid-value", p, finding.AtValue, "%s must be %s, or one placeholder by itself: %q",
 				p.Name(), s, v)
 			w.Help = "let one placeholder be the whole value, without a cast"
 			return findings{w}
 		case s.Pattern != nil && !s.Pattern.MatchString(v) && !s.OrLone:
-			w := report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder", p.Name())
+			w := finding.Newf("invalid-value", p, finding.AtValue, "%s can't hold a placeholder", p.Name())
 			w.Help = cmp.Or(PatternHelp(p), "write a fixed text")
 			return findings{w}
 		case s.Pattern != nil && !s.Pattern.MatchString(v):
-			w := report("invalid-value", p, finding.AtValue, "%s can't hold a placeholder with a text around it: %q",
+			w := finding.Newf("invalid-value", p, finding.AtValue, "%s can't hold a placeholder with a text around it: %q",
 				p.Name(), v)
 			w.Help = "let one placeholder be the whole value, without a cast"
 			return findings{w}
 		case len(s.Consts) > 0:
-			w := report("invalid-value", p, finding.AtValue, "%s must be %s: it can't hold a placeholder", p.Name(), s)
+			w := finding.Newf("invalid-value", p, finding.AtValue, "%s must be %s: it can't hold a placeholder", p.Name(), s)
 			w.Help = "write " + s.String()
 			return findings{w}
 		case lone && ref.Cast != automation.NoCast:
 			cast := ref.Cast
 			ref.Cast = automation.NoCast
-			w := report("placeholder-type", p, finding.AtValue, "%s must be a text, but the cast makes it a %s",
+			w := finding.Newf("placeholder-type", p, finding.AtValue, "%s must be a text, but the cast makes it a %s",
 				p.Name(), cast)
-			partOf(&w, v, ref.Offset, ref.Length)
+			w.In(v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
 			w.Repair = &finding.Repair{How: finding.RewriteText, Text: ref.String()}
 			return findings{w}
@@ -298,30 +295,38 @@ func (by rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 
 // foreignForms are how others write a placeholder. Each has the name as its only
 // group.
-var foreignForms = func() []*regexp.Regexp {
+var foreignForms = sync.OnceValue(func() []*regexp.Regexp {
 	const name = `[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*`
 	var out []*regexp.Regexp
-	for _, form := range []string{`[$#%]?\{` + name + `\}`, `\{[ \t]+\{` + name + `\}[ \t]*\}`, `\{[ \t]*\{` + name + `\}[ \t]+\}`, `<%=?` + name + `%>`,
-		`\[\[` + name + `\]\]`, `<` + name + `>`, `%` + name + `%`, `｛｛` + name + `｝｝`, `^[:$@]` + name + `$`} {
+	for _, form := range []string{
+		`[$#%]?\{` + name + `\}`,
+		`\{[ \t]+\{` + name + `\}[ \t]*\}`, `\{[ \t]*\{` + name + `\}[ \t]+\}`,
+		`<%=?` + name + `%>`,
+		`\[\[` + name + `\]\]`,
+		`<` + name + `>`,
+		`%` + name + `%`,
+		`｛｛` + name + `｝｝`,
+		`^[:$@]` + name + `$`,
+	} {
 		out = append(out, regexp.MustCompile(form))
 	}
 	return out
-}()
+})
 
 // strayDollar is a placeholder as a shell or GitHub would write it. In front of a
 // number it may be the sign of a currency.
-var strayDollar = regexp.MustCompile(`^\$\{\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}\}$`)
+var strayDollar = finding.Pattern(`^\$\{\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}\}$`)
 
 // nonNumber reports whether a placeholder is known and no number.
-func (by rules) nonNumber(name string) bool {
-	entry, known := by.catalog[name]
+func (by Rules) nonNumber(name string) bool {
+	entry, known := by.Catalog[name]
 	return known && entry.Type != automation.NumberValue
 }
 
 // foreign reports placeholders of the catalog that are written as another
 // platform, a shell or a programming language would: they are sent as they stand.
-func (by rules) foreign(v string, p finding.Path) (found findings, any bool) {
-	if !by.templates {
+func (by Rules) foreign(v string, p finding.Path) (found findings, any bool) {
+	if !by.Templates {
 		return nil, false
 	}
 	type place struct{ from, to int }
@@ -329,27 +334,28 @@ func (by rules) foreign(v string, p finding.Path) (found findings, any bool) {
 	say := func(m []int) {
 		from, to, name := m[0], m[1], v[m[2]:m[3]]
 		overlaps := func(t place) bool { return from < t.to && t.from < to }
-		if _, known := by.catalog[name]; !known || slices.ContainsFunc(told, overlaps) {
+		if _, known := by.Catalog[name]; !known || slices.ContainsFunc(told, overlaps) {
 			return
 		}
 		told = append(told, place{from, to})
-		w := report("malformed-placeholder", p, finding.AtValue,
+		w := finding.Newf("malformed-placeholder", p, finding.AtValue,
 			"%s is not a placeholder: it would be sent as it stands", v[from:to])
-		partOf(&w, v, from, to-from)
+		w.In(v, from, to-from)
 		w.Suggestion, w.Help = name, "write {{"+name+"}}"
 		w.Repair = &finding.Repair{How: finding.RewriteText, Text: automation.Reference{Name: name}.String(),
 			Shared: true}
 		found = append(found, w)
 	}
-	for i := len(foreignForms) - 1; i >= 0; i-- {
-		for _, m := range foreignForms[i].FindAllStringSubmatchIndex(v, -1) {
+	forms := foreignForms()
+	for i := len(forms) - 1; i >= 0; i-- {
+		for _, m := range forms[i].FindAllStringSubmatchIndex(v, -1) {
 			doubled := i == 0 && (v[m[0]] == '{' && m[0] > 0 && v[m[0]-1] == '{' || m[1] < len(v) && v[m[1]] == '}')
 			if !doubled {
 				say(m)
 			}
 		}
 	}
-	if m := strayDollar.FindStringSubmatchIndex(v); m != nil && by.nonNumber(v[m[2]:m[3]]) {
+	if m := strayDollar().FindStringSubmatchIndex(v); m != nil && by.nonNumber(v[m[2]:m[3]]) {
 		if say(m); len(found) > 0 {
 			found[len(found)-1].Message = "the $ in " + v + " would be sent as it stands"
 		}

@@ -14,17 +14,17 @@ import (
 
 // wellFormed is the repair of a malformed placeholder whose name is known, nil if
 // it is not certain.
-func (by rules) wellFormed(e automation.SyntaxError) *finding.Repair {
+func (by Rules) wellFormed(e automation.SyntaxError) *finding.Repair {
 	name := e.Name
 	if e.Problem == automation.BadName { // {{user id}}, {{ .userId }}, {{"userId"}}
 		name = ""
-		for _, known := range by.names() {
-			if strings.Join(splitWords(finding.PlainName(e.Name)), "") == finding.PlainName(known) {
+		for _, known := range by.Names() {
+			if strings.Join(finding.Words(finding.PlainName(e.Name)), "") == finding.PlainName(known) {
 				name = known
 			}
 		}
 	}
-	if _, known := by.catalog[name]; !known || e.Cast != "" || strings.Contains(e.Text, "|") {
+	if _, known := by.Catalog[name]; !known || e.Cast != "" || strings.Contains(e.Text, "|") {
 		return nil
 	}
 	switch e.Problem {
@@ -45,14 +45,14 @@ func otherCast(e automation.SyntaxError, right string) *finding.Repair {
 
 // fits reports whether nothing is wrong with a value in the place of another but
 // what can be repaired for certain, too.
-func (by rules) fits(v any, s *shape.Shape, p finding.Path) bool {
-	return !slices.ContainsFunc(by.value(v, s, p),
+func (by Rules) fits(v any, s *shape.Shape, p finding.Path) bool {
+	return !slices.ContainsFunc(by.Value(v, s, p),
 		func(f finding.Finding) bool { return finding.IsError(f) && f.Repair == nil })
 }
 
 // certain looks at what the repairs of a string's placeholders would make of it. If
 // that has other mistakes, they are not certain and are dropped from the findings.
-func (by rules) certain(found findings, v string, s *shape.Shape, p finding.Path) findings {
+func (by Rules) certain(found findings, v string, s *shape.Shape, p finding.Path) findings {
 	repaired, n, trimmed := "", 0, false
 	said := map[string]bool{}
 	var parts []finding.Finding
@@ -92,7 +92,7 @@ func (by rules) certain(found findings, v string, s *shape.Shape, p finding.Path
 
 // otherLiteral is the repair of a value of the wrong type that fits once it gets
 // quotes or loses them; nil if it does not. suggestion is how it is written then.
-func (by rules) otherLiteral(suggestion string, v any, s *shape.Shape, p finding.Path) *finding.Repair {
+func (by Rules) otherLiteral(suggestion string, v any, s *shape.Shape, p finding.Path) *finding.Repair {
 	if suggestion == "" {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,12 +16,12 @@ import (
 )
 
 // scalar checks a text, number, boolean, time, date or null.
-func (by rules) scalar(v any, s *shape.Shape, p finding.Path) findings {
+func (by Rules) scalar(v any, s *shape.Shape, p finding.Path) findings {
 	if text, ok := v.(string); ok && s.Kind != shape.Null {
 		return by.text(text, s, p)
 	}
 	if !shape.FitsKind(v, s) || s.Kind == shape.Text || s.Kind == shape.Time || s.Kind == shape.Date {
-		return findings{by.wrongType(v, s, p)}
+		return findings{by.WrongType(v, s, p)}
 	}
 	if n, ok := v.(json.Number); ok {
 		return append(by.number(n, p), by.bounds(n, s, p)...)
@@ -30,8 +29,8 @@ func (by rules) scalar(v any, s *shape.Shape, p finding.Path) findings {
 	return nil
 }
 
-// wrongType makes the finding about a value that is not of the type of its shape.
-func (by rules) wrongType(v any, s *shape.Shape, p finding.Path) finding.Finding {
+// WrongType makes the finding about a value that is not of the type of its shape.
+func (by Rules) WrongType(v any, s *shape.Shape, p finding.Path) finding.Finding {
 	name := p.Name()
 	if name == "" {
 		name = "an automation"
@@ -47,7 +46,7 @@ func (by rules) wrongType(v any, s *shape.Shape, p finding.Path) finding.Finding
 	if _, text := v.(string); ofSecret && text {
 		got = "a text"
 	}
-	w := report("wrong-type", p, finding.AtValue, "%s must be %s, got %s", name, s, got)
+	w := finding.Newf("wrong-type", p, finding.AtValue, "%s must be %s, got %s", name, s, got)
 	w.Confidential = ofSecret
 	if !credential.HoldsCredential(credential.PathLabels(p.String())) { // which belongs elsewhere, however it is written
 		w.Suggestion, w.Help = rewritten(v, s)
@@ -68,11 +67,12 @@ func (by rules) wrongType(v any, s *shape.Shape, p finding.Path) finding.Finding
 // secretInCode reports a value where a secret is referred to. It may be the
 // secret: neither the value nor its line is shown.
 func secretInCode(s *shape.Shape, p finding.Path) finding.Finding {
-	w := report("secret-in-code", p, finding.AtValue, "%s", SecretMessage(p))
+	w := finding.Newf("secret-in-code", p, finding.AtValue, "%s", SecretMessage(p))
 	w.Confidential, w.Help = true, SecretHelp(p)
 	if strings.HasPrefix(s.Definition, "project.#SecretSource") {
 		label, _ := p[len(p)-1].(string)
-		w.Help = fmt.Sprintf("say where the secret comes from: %s: env: NAME, file: PATH or exec: [...]; and if the value was ever committed, replace it", label)
+		w.Help = fmt.Sprintf("say where the secret comes from: %s: env: NAME, file: PATH or exec: [...]; "+
+			"and if the value was ever committed, replace it", label)
 	}
 	return w
 }
@@ -95,7 +95,7 @@ func rewritten(v any, s *shape.Shape) (suggestion, help string) {
 	}
 	switch v := v.(type) {
 	case string:
-		if wants(json.Number("0")) && isNumber(v) || wants(true) && (v == "true" || v == "false") {
+		if wants(json.Number("0")) && IsNumber(v) || wants(true) && (v == "true" || v == "false") {
 			return v, "write " + v + " without quotes"
 		}
 	case json.Number, bool:
@@ -117,25 +117,26 @@ func rewritten(v any, s *shape.Shape) (suggestion, help string) {
 	return "", ""
 }
 
-var numberText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+var numberText = finding.Pattern(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
-func isNumber(s string) bool { return numberText.MatchString(s) }
+// IsNumber reports whether a string is a number as JSON writes it.
+func IsNumber(s string) bool { return numberText().MatchString(s) }
 
 // bounds checks a whole number against the bounds of its shape.
-func (by rules) bounds(n json.Number, s *shape.Shape, p finding.Path) findings {
+func (by Rules) bounds(n json.Number, s *shape.Shape, p finding.Path) findings {
 	if s.Kind != shape.Integer {
 		return nil
 	}
 	r, ok := new(big.Rat).SetString(n.String())
 	switch {
 	case !ok || !r.IsInt():
-		return findings{by.wrongType(n, s, p)}
+		return findings{by.WrongType(n, s, p)}
 	case s.Min != nil && r.Cmp(new(big.Rat).SetInt64(*s.Min)) < 0:
-		w := report("out-of-range", p, finding.AtValue, "%s must be at least %d, got %s", p.Name(), *s.Min, n)
+		w := finding.Newf("out-of-range", p, finding.AtValue, "%s must be at least %d, got %s", p.Name(), *s.Min, n)
 		w.Help = "write " + s.String()
 		return findings{w}
 	case s.Max != nil && r.Cmp(new(big.Rat).SetInt64(*s.Max)) > 0:
-		w := report("out-of-range", p, finding.AtValue, "%s must be at most %d, got %s", p.Name(), *s.Max, n)
+		w := finding.Newf("out-of-range", p, finding.AtValue, "%s must be at most %d, got %s", p.Name(), *s.Max, n)
 		w.Help = "write " + s.String()
 		return findings{w}
 	}
@@ -144,7 +145,7 @@ func (by rules) bounds(n json.Number, s *shape.Shape, p finding.Path) findings {
 
 // number checks that a number arrives as it is written: JSON readers, and RFC
 // 8785 with them, take numbers for IEEE 754 doubles.
-func (by rules) number(n json.Number, p finding.Path) findings {
+func (by Rules) number(n json.Number, p finding.Path) findings {
 	if len(n) < 16 && !strings.ContainsAny(n.String(), "eE") {
 		return nil
 	}
@@ -156,14 +157,14 @@ func (by rules) number(n json.Number, p finding.Path) findings {
 			return nil
 		}
 	}
-	w := report("number-precision", p, finding.AtValue, "%s is a number that JSON readers can't hold exactly: %s",
+	w := finding.Newf("number-precision", p, finding.AtValue, "%s is a number that JSON readers can't hold exactly: %s",
 		p.Name(), n)
 	w.Help = "write it as a text, with quotes"
 	return findings{w}
 }
 
 // text checks a text: its placeholders, and its content where it has none.
-func (by rules) text(v string, s *shape.Shape, p finding.Path) (found findings) {
+func (by Rules) text(v string, s *shape.Shape, p finding.Path) (found findings) {
 	if strings.ContainsAny(v, "{}%<[:$@｛") {
 		var any bool
 		if found, any = by.template(v, s, p); any {
@@ -172,7 +173,7 @@ func (by rules) text(v string, s *shape.Shape, p finding.Path) (found findings) 
 	}
 	switch s.Kind {
 	case shape.Number, shape.Integer, shape.Boolean:
-		return append(found, by.wrongType(v, s, p))
+		return append(found, by.WrongType(v, s, p))
 	case shape.Time, shape.Date:
 		return append(found, checkTime(v, s, p)...)
 	case shape.Text:
@@ -188,16 +189,16 @@ func (by rules) text(v string, s *shape.Shape, p finding.Path) (found findings) 
 
 // missingBraces reports an id that is word for word the name of a placeholder:
 // every message would have the same.
-func (by rules) missingBraces(v string, p finding.Path) findings {
-	entry, known := by.catalog[v]
-	if !by.templates || !known || v == strings.ToLower(v) || entry.Type != automation.StringValue || len(p) < 2 ||
+func (by Rules) missingBraces(v string, p finding.Path) findings {
+	entry, known := by.Catalog[v]
+	if !by.Templates || !known || v == strings.ToLower(v) || entry.Type != automation.StringValue || len(p) < 2 ||
 		p[len(p)-2] != "payload" {
 		return nil
 	}
 	if label, _ := p[len(p)-1].(string); !strings.HasSuffix(label, "Id") {
 		return nil
 	}
-	w := report("malformed-placeholder", p, finding.AtValue,
+	w := finding.Newf("malformed-placeholder", p, finding.AtValue,
 		"%s would be the same in every message: the braces of the placeholder %s are missing", p.Name(), v)
 	w.Suggestion = automation.Reference{Name: v}.String()
 	w.Help = fmt.Sprintf("write %q", w.Suggestion)
@@ -207,12 +208,12 @@ func (by rules) missingBraces(v string, p finding.Path) findings {
 
 // strayBlanks reports the name of an event with blanks around it, or several in
 // one place: for Segment that is another event.
-func (by rules) strayBlanks(v string, p finding.Path) findings {
+func (by Rules) strayBlanks(v string, p finding.Path) findings {
 	plain := strings.Join(strings.Fields(v), " ")
-	if !by.templates || plain == v || plain == "" || len(p) < 2 || p[len(p)-2] != "payload" || p[len(p)-1] != "event" {
+	if !by.Templates || plain == v || plain == "" || len(p) < 2 || p[len(p)-2] != "payload" || p[len(p)-1] != "event" {
 		return nil
 	}
-	w := report("stray-blanks", p, finding.AtValue, "%s has blanks that are not meant to be there: %q", p.Name(), v)
+	w := finding.Newf("stray-blanks", p, finding.AtValue, "%s has blanks that are not meant to be there: %q", p.Name(), v)
 	w.Suggestion, w.Help = plain, fmt.Sprintf("write %q", plain)
 	w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: strconv.Quote(plain), Shared: true}
 	return findings{w}
@@ -223,23 +224,23 @@ func content(v string, s *shape.Shape, p finding.Path) findings {
 	var w finding.Finding
 	switch {
 	case (s.NonEmptyText || s.Pattern != nil) && strings.TrimSpace(v) == "":
-		w = report("empty-value", p, finding.AtValue, "%s must not be empty", p.Name())
+		w = finding.Newf("empty-value", p, finding.AtValue, "%s must not be empty", p.Name())
 		w.Help = "give it a value"
 	case len(s.Consts) > 0 && !slices.Contains(s.Consts, v):
-		w = report("invalid-value", p, finding.AtValue, "%s must be %s, got %q", p.Name(), s, v)
+		w = finding.Newf("invalid-value", p, finding.AtValue, "%s must be %s, got %q", p.Name(), s, v)
 		w.Help = "write " + s.String()
 		if near := finding.Nearest(v, s.Consts); near != "" {
 			w.Suggestion, w.Help = near, finding.DidYouMean(strconv.Quote(near))
 			w.Repair = finding.Quoted(near)
 		}
 	case s.Pattern != nil && !s.Pattern.MatchString(v) && p[len(p)-1] == "secret":
-		w = report("invalid-value", p, finding.AtValue, "%s is not the name of a secret", p.Name())
+		w = finding.Newf("invalid-value", p, finding.AtValue, "%s is not the name of a secret", p.Name())
 		w.Help = PatternHelp(p)
 	case s.Pattern != nil && !s.Pattern.MatchString(v):
-		w = report("invalid-value", p, finding.AtValue, "%s does not have the form that it needs: %q", p.Name(), v)
+		w = finding.Newf("invalid-value", p, finding.AtValue, "%s does not have the form that it needs: %q", p.Name(), v)
 		w.Help = PatternHelp(p)
 	case s.MaxRunes > 0 && utf8.RuneCountInString(v) > s.MaxRunes:
-		w = report("too-long", p, finding.AtValue, "%s has %d characters, and the longest that Segment takes is %d",
+		w = finding.Newf("too-long", p, finding.AtValue, "%s has %d characters, and the longest that Segment takes is %d",
 			p.Name(), utf8.RuneCountInString(v), s.MaxRunes)
 		w.Help = "shorten it"
 	default:

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -18,9 +17,9 @@ func checkTime(v string, s *shape.Shape, p finding.Path) findings {
 	if _, err := time.Parse(time.DateOnly, v); err == nil && s.Kind == shape.Date {
 		return nil
 	}
-	w := report("invalid-time", p, finding.AtValue, "%s is not a time as ISO 8601 writes it: %q", p.Name(), v)
+	w := finding.Newf("invalid-time", p, finding.AtValue, "%s is not a time as ISO 8601 writes it: %q", p.Name(), v)
 	w.Help = "write it as in " + shape.TimeExamples(s)
-	m := timeForm.FindStringSubmatch(v)
+	m := timeForm().FindStringSubmatch(v)
 	switch {
 	case v == "":
 		w.Recode("empty-value")
@@ -39,7 +38,8 @@ func checkTime(v string, s *shape.Shape, p finding.Path) findings {
 }
 
 // timeForm takes apart a date, with or without a time of day and a zone.
-var timeForm = regexp.MustCompile(`^(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$`)
+var timeForm = finding.Pattern(`^(\d{4})-(\d{2})-(\d{2})` +
+	`(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$`)
 
 // outOfRange says which part of a time does not exist, "" if all do.
 func outOfRange(m []string) string {

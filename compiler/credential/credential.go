@@ -80,16 +80,25 @@ func HoldsCredential(labels []string) bool {
 
 // secretName is what the name of a secret looks like, so that it is not taken for
 // the secret itself.
-var secretName = regexp.MustCompile(`^[A-Z][A-Z0-9]{0,11}(_[A-Z0-9]+)*$`)
+var secretName = finding.Pattern(`^[A-Z][A-Z0-9]{0,11}(_[A-Z0-9]+)*$`)
 
 var (
-	urlUser      = regexp.MustCompile(`(?i)(?:^|\b[a-z][a-z0-9+.-]*:/{1,2})([^/?#\s"':@]*:[^/?#\s"'@]*|[^/?#\s"':@]{8,})@`)
-	urlParameter = regexp.MustCompile(`[?&]([\pL\pN_.\[\]-]+)=([^&#\s"']+)`)
+	urlUser      = finding.Pattern(`(?i)(?:^|\b[a-z][a-z0-9+.-]*:/{1,2})([^/?#\s"':@]*:[^/?#\s"'@]*|[^/?#\s"':@]{8,})@`)
+	urlParameter = finding.Pattern(`[?&]([\pL\pN_.\[\]-]+)=([^&#\s"']+)`)
 	// headerValue is a credential as it stands in a header.
-	headerValue = regexp.MustCompile(`(?i)\b(?:bearer|basic)[ \t]+([0-9a-z_.~+/=-]{8,}…?)`)
-	// tokenForm is how well-known services write theirs: Stripe, GitHub, GitLab,
-	// Slack, AWS, Google and SendGrid; and a JSON Web Token.
-	tokenForm = regexp.MustCompile(`\b((?:sk|rk|whsec)_(?:(?:live|test)_)?[0-9A-Za-z]{8,}|gh[a-z]_[0-9A-Za-z]{16,}|github_pat_[0-9A-Za-z_]{16,}|glpat-[0-9A-Za-z_-]{12,}|xox[a-z]-[0-9A-Za-z-]{8,}|AKIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{30,}|SG\.[0-9A-Za-z_-]{16,}[0-9A-Za-z_.-]*|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]+)`)
+	headerValue = finding.Pattern(`(?i)\b(?:bearer|basic)[ \t]+([0-9a-z_.~+/=-]{8,}…?)`)
+	// tokenForm is how well-known services write theirs.
+	tokenForm = finding.Pattern(`\b(` + strings.Join([]string{
+		`(?:sk|rk|whsec)_(?:(?:live|test)_)?[0-9A-Za-z]{8,}`, // Stripe
+		`gh[a-z]_[0-9A-Za-z]{16,}`,                           // GitHub
+		`github_pat_[0-9A-Za-z_]{16,}`,
+		`glpat-[0-9A-Za-z_-]{12,}`,              // GitLab
+		`xox[a-z]-[0-9A-Za-z-]{8,}`,             // Slack
+		`AKIA[0-9A-Z]{16}`,                      // AWS
+		`AIza[0-9A-Za-z_-]{30,}`,                // Google
+		`SG\.[0-9A-Za-z_-]{16,}[0-9A-Za-z_.-]*`, // SendGrid
+		`eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]+`, // a JSON Web Token
+	}, "|") + `)`)
 )
 
 // shortParameters are the names of parameters of a URL that hold credentials, too.
@@ -103,19 +112,19 @@ type part struct{ from, to int }
 // of well-known services.
 func textCredentials(text string) []part {
 	var out []part
-	for _, form := range []*regexp.Regexp{headerValue, tokenForm} {
+	for _, form := range []*regexp.Regexp{headerValue(), tokenForm()} {
 		for _, m := range form.FindAllStringSubmatchIndex(text, -1) {
-			if form == tokenForm || strings.ContainsAny(text[m[2]:m[3]], "0123456789=_") { // no word of a sentence
+			if form == tokenForm() || strings.ContainsAny(text[m[2]:m[3]], "0123456789=_") { // no word of a sentence
 				out = append(out, part{m[2], m[3]})
 			}
 		}
 	}
-	for _, m := range urlUser.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range urlUser().FindAllStringSubmatchIndex(text, -1) {
 		if !strings.HasPrefix(text[m[2]:], "mailto:") {
 			out = append(out, part{m[2], m[3]})
 		}
 	}
-	for _, m := range urlParameter.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range urlParameter().FindAllStringSubmatchIndex(text, -1) {
 		if name := text[m[2]:m[3]]; isCredentialName(name) ||
 			slices.Contains(shortParameters, finding.PlainName(name)) {
 			out = append(out, part{m[4], m[5]})
@@ -143,7 +152,7 @@ func withoutTemplates(text string, parts []part) []part {
 	var out []part
 	for _, p := range parts {
 		from := p.from
-		for _, m := range TemplatePattern.FindAllStringIndex(text[p.from:p.to], -1) {
+		for _, m := range TemplatePattern().FindAllStringIndex(text[p.from:p.to], -1) {
 			out = append(out, part{from, p.from + m[0]})
 			from = p.from + m[1]
 		}
@@ -318,7 +327,7 @@ func (r *credentialReader) value(w word) {
 			parts[i].from, parts[i].to = parts[i].from+strings.Index(text, inner),
 				parts[i].to+strings.Index(text, inner)
 		}
-	case secretName.MatchString(inner) && isNearly(finding.PlainName(r.path[len(r.path)-1]), "secret"):
+	case secretName().MatchString(inner) && isNearly(finding.PlainName(r.path[len(r.path)-1]), "secret"):
 		return
 	case w.tok == token.IDENT && (w.selected || len(text) < 8 || !strings.ContainsFunc(text, unicode.IsDigit)):
 		return // it is a reference rather than a text without quotes
@@ -397,18 +406,18 @@ func PathLabels(path string) []string {
 	return out
 }
 
-var shownValue = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b(?:got|number|value|and) -?[0-9]\S*`)
+var shownValue = finding.Pattern(`"(?:[^"\\]|\\.)*"|\b(?:got|number|value|and) -?[0-9]\S*`)
 
 // withoutValues is the message of a finding about a credential without the values
 // that it shows, which may come from elsewhere.
 func withoutValues(d diagnostic.Diagnostic) string {
 	labels := PathLabels(d.Path)
-	return shownValue.ReplaceAllStringFunc(d.Message, func(shown string) string {
+	return shownValue().ReplaceAllStringFunc(d.Message, func(shown string) string {
 		text, quoted := strings.CutPrefix(shown, `"`)
 		switch text = strings.TrimSuffix(text, `"`); {
 		case !quoted:
 			return shown[:strings.IndexByte(shown, ' ')+1] + concealment
-		case slices.Contains(labels, text) || secretName.MatchString(text):
+		case slices.Contains(labels, text) || secretName().MatchString(text):
 			return shown
 		}
 		return `"` + concealment + `"`
@@ -416,4 +425,4 @@ func withoutValues(d diagnostic.Diagnostic) string {
 }
 
 // TemplatePattern matches a placeholder in a string.
-var TemplatePattern = regexp.MustCompile(`\{\{[^{}]*\}\}`)
+var TemplatePattern = finding.Pattern(`\{\{[^{}]*\}\}`)

@@ -26,9 +26,9 @@ import (
 	cuejson "cuelang.org/go/encoding/json"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/schema"
 )
@@ -51,7 +51,7 @@ func Forms(a automation.Automation, sources map[string]config.Source) []Form {
 	var forms []Form
 	for _, call := range []string{"identify", "group", "track"} {
 		for _, name := range finding.SortedKeys(sources) {
-			if a.Action.Method != "POST" || a.Action.Payload == nil || a.Action.URL != check.CallURL(sources[name], call) {
+			if a.Action.Method != "POST" || a.Action.Payload == nil || a.Action.URL != message.CallURL(sources[name], call) {
 				continue
 			}
 			f := Form{Definition: schema.Calls[call], a: a, headers: withoutDefaults(a.Action.Headers)}
@@ -90,7 +90,10 @@ var credentialHeader = regexp.MustCompile(`(?i)authorization|cookie|token|secret
 // isWriteKey reports whether a header is how segue sends the write key of a source, or a
 // value on the platform that is taken for that.
 func isWriteKey(h automation.Header, s config.Source) bool {
-	return h.Scheme == automation.Basic && h.Username.Secret == s.WriteKey.Name && h.Password == automation.Credential{} || len(h.SecretNames()) == 0
+	if len(h.SecretNames()) == 0 {
+		return true
+	}
+	return h.Scheme == automation.Basic && h.Username.Secret == s.WriteKey.Name && h.Password == automation.Credential{}
 }
 
 // withoutDefaults returns the headers that have to be written down.
@@ -110,13 +113,13 @@ func withoutDefaults(headers map[string]automation.Header) map[string]automation
 // eventOf returns the definition of the semantic event that a payload is about, "" for
 // none.
 func eventOf(payload json.RawMessage) string {
-	var message struct {
+	var track struct {
 		Event string `json:"event"`
 	}
-	if json.Unmarshal(payload, &message) != nil {
+	if json.Unmarshal(payload, &track) != nil {
 		return ""
 	}
-	return eventDefinitions()[message.Event]
+	return eventDefinitions()[track.Event]
 }
 
 // eventDefinitions are the definitions of the semantic events, by the event's name.

@@ -16,12 +16,11 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/resolve"
-	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
@@ -47,7 +46,8 @@ func matching(dirs, patterns []string) ([]string, error) {
 			}
 		}
 		if len(out) == n {
-			return nil, fmt.Errorf("no package matches %q; a pattern is a folder of the project, such as growth, or ./growth/... with those below", pattern)
+			return nil, fmt.Errorf("no package matches %q; a pattern is a folder of the project, such as growth, "+
+				"or ./growth/... with those below", pattern)
 		}
 	}
 	slices.Sort(out)
@@ -75,7 +75,9 @@ type Evaluation struct {
 }
 
 // New prepares the evaluation of the packages that patterns name.
-func New(disk *workspace.Disk, settings *config.Project, target string, patterns []string, tests *TestRun) (*Evaluation, error) {
+func New(
+	disk *workspace.Disk, settings *config.Project, target string, patterns []string, tests *TestRun,
+) (*Evaluation, error) {
 	loader := workspace.NewLoader(disk, schema.Files())
 	loader.Tests = tests != nil
 	all, err := loader.PackageDirs()
@@ -101,7 +103,9 @@ func (e *Evaluation) Explainer() *resolve.Reader {
 
 // Chunk evaluates the packages of some folders in a context of their own. each is
 // called for every folder, with a function that evaluates it.
-func (e *Evaluation) Chunk(ctx context.Context, dirs []string, each func(i int, f func() ([]Package, error)) error) error {
+func (e *Evaluation) Chunk(
+	ctx context.Context, dirs []string, each func(i int, f func() ([]Package, error)) error,
+) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -136,7 +140,9 @@ func (e *Evaluation) Chunk(ctx context.Context, dirs []string, each func(i int, 
 }
 
 // folder evaluates what was loaded of a folder.
-func (e *Evaluation) folder(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (Package, error) {
+func (e *Evaluation) folder(
+	ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema,
+) (Package, error) {
 	dir := e.Loader.Relative(inst.Dir)
 	p := Package{Dir: dir}
 	var found diagnostic.List
@@ -181,7 +187,7 @@ type candidate struct {
 	pkg      string
 	found    []finding.Finding // of the checks
 	failure  error             // of CUE
-	facts    check.Facts       // if it is emitted
+	facts    message.Facts     // if it is emitted
 	position token.Pos
 	bytes    bool // there may be bytes in it
 	// sourceless says that it needs a source, and the project has none.
@@ -190,7 +196,9 @@ type candidate struct {
 
 // pkg evaluates one package. The quick way is for packages without findings;
 // the others are explained.
-func (e *Evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema) (Package, error) {
+func (e *Evaluation) pkg(
+	ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema,
+) (Package, error) {
 	failure := files.Failure(inst)
 	dir := e.Loader.Relative(inst.Dir)
 	out := Package{Dir: dir, Name: inst.PkgName}
@@ -236,7 +244,8 @@ func (e *Evaluation) pkg(ctx *cue.Context, inst *build.Instance, files *workspac
 					return out, err
 				}
 				if a != nil {
-					out.Automations = append(out.Automations, Compiled{Automation: *a, Name: name, Place: placeOf(e.Loader, c.position), Facts: c.facts})
+					out.Automations = append(out.Automations, Compiled{Automation: *a, Name: name,
+						Place: placeOf(e.Loader, c.position), Facts: c.facts})
 				}
 				if t != nil {
 					tested = append(tested, t)
@@ -274,7 +283,8 @@ func (e *Evaluation) misspeltAutomations(inst *build.Instance) Findings {
 					Help:    "write automations: without " + field.Constraint.String()}))
 				continue
 			}
-			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") || finding.Nearest(label, []string{"automations"}) == "" {
+			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") ||
+				finding.Nearest(label, []string{"automations"}) == "" {
 				continue
 			}
 			out = append(out, finding.Diagnose("unknown-field", diagnostic.Diagnostic{File: e.Loader.Relative(f.Filename),
@@ -300,8 +310,7 @@ func (e *Evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 	if c.bytes {
 		raw = withBytes(v, raw)
 	}
-	m := e.message(raw, dir, name)
-	m.Check(true)
+	m := e.message(raw, dir, name).Check(true)
 	c.found = m.Found
 	for i := range c.found {
 		f := &c.found[i]
@@ -321,167 +330,11 @@ func (e *Evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 	return a, e.Tests.test(v, m, a), nil
 }
 
-// explain finds places for the findings of a package, and findings for what CUE
-// refused.
-func (e *Evaluation) explain(out *Package, failure error, candidates []candidate) error {
-	x := e.Explainer()
-	files, err := x.Open(out.Dir, out.Name, nil)
-	if err != nil {
-		return err
-	}
-	p := explain.New(files)
-	known := map[string]candidate{}
-	broken := failure != nil
-	p.DeclaredTwice()
-	for _, c := range candidates {
-		known[c.name] = c
-		broken = broken || c.failure != nil
-	}
-	if !broken {
-		// CUE is content: only the checks have something to say.
-		for _, c := range candidates {
-			p.AddAll(c.found, finding.KeyOf(out.Dir, c.name), c.position)
-		}
-		out.Found = append(out.Found, p.Found...)
-		return nil
-	}
-	value := p.Evaluate()
-	e.explainAutomations(p, value, known)
-	if failure != nil {
-		e.explainDefinitions(p, value)
-	}
-	if failure != nil && !p.Found.HasErrors() {
-		if len(p.Awaits) == 0 {
-			p.CueErrors(failure, nil)
-		} else {
-			if err := e.withhold(out, failure, p.Awaits); err != nil {
-				return err
-			}
-		}
-	}
-	if failure != nil && len(p.Awaits) == 0 && len(p.Found) == 0 && e.Disk.Modules.Failure() == nil {
-		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.Dir, failure)
-	}
-	out.Found = append(out.Found, p.Found...)
-	return nil
-}
-
-// withhold notes what CUE says of a package that it refuses, should no package that it
-// imports have an error.
-func (e *Evaluation) withhold(out *Package, refused error, awaits []string) error {
-	files, err := e.Explainer().Open(out.Dir, out.Name, nil)
-	if err != nil {
-		return err
-	}
-	opened := explain.New(files)
-	opened.CueErrors(refused, nil)
-	if !opened.Found.HasErrors() && e.Disk.Modules.Failure() == nil {
-		out.Unexplained = refused.Error()
-	}
-	out.Withheld, out.Awaits = Findings(opened.Found), awaits
-	return nil
-}
-
-// explainAutomations checks every automation of a package that was evaluated
-// leniently.
-func (e *Evaluation) explainAutomations(p *explain.Package, value cue.Value, known map[string]candidate) {
-	automations := value.LookupPath(finding.FieldPath("automations"))
-	if !automations.Exists() {
-		p.ExplainOpen(value, automations)
-		return
-	}
-	fields, err := source.FieldsOf(automations)
-	if err != nil {
-		at := finding.Path{"automations"}
-		c := &check.Checker{}
-		if raw := p.Raw(automations, at); raw != (shape.Broken{}) {
-			c.WrongType(raw, &shape.Shape{Kind: shape.Struct}, at)
-			p.AddAll(c.Found, "", automations.Pos())
-		}
-		return
-	}
-	p.ExplainOpen(value, automations)
-	h := p.Heritage()
-	for fields.Next() {
-		name := source.LabelOf(fields)
-		v := fields.Value()
-		if h.Inherits(name, v.Pos()) || slices.Contains(h.Both, name) {
-			continue // explained in the folder above
-		}
-		at := finding.Path{"automations", name}
-		key := finding.KeyOf(p.Dir, name)
-		if c, ok := known[name]; ok && c.failure == nil {
-			p.AddAll(c.found, key, c.position)
-			continue
-		}
-		before := len(p.Found)
-		m := e.message(p.Raw(v, at), p.Dir, name)
-		m.Undetermined, m.Partial = p.Undetermined(at), p.Partials
-		m.Check(false)
-		for i := range p.Found[before:] {
-			p.Found[before+i].Key = key
-		}
-		for i := range m.Found {
-			f := &m.Found[i]
-			f.Position = p.Positions[f.At.String()]
-			if inner := v.LookupPath(source.Selectors(f.At[len(at):])); inner.Exists() {
-				f.Origin = source.OriginOf(inner)
-			}
-		}
-		// An argument without its # is no field of an automation either.
-		m.Found = slices.DeleteFunc(m.Found, func(f finding.Finding) bool {
-			return f.Code == "unknown-field" && slices.ContainsFunc(p.Found[before:], func(d diagnostic.Diagnostic) bool {
-				return d.Code == f.Code && d.Path == f.At.String()
-			})
-		})
-		p.AddAll(m.Found, key, v.Pos())
-		p.DeclaredAgain(name, before)
-		p.DeclaredEachTurn(name, before)
-		// What was taken out or mended has its finding; CUE's complaint follows from it.
-		if c, ok := known[name]; ok && !p.Damaged() && len(p.Mended) == 0 && !p.Found[before:].HasErrors() {
-			from := len(p.Found)
-			p.CueErrors(c.failure, nil)
-			for i := range p.Found[from:] {
-				p.Found[from+i].Key = key
-			}
-		}
-	}
-}
-
-// explainDefinitions checks the definitions of a package that automations build
-// on.
-func (e *Evaluation) explainDefinitions(p *explain.Package, value cue.Value) {
-	if !value.Exists() {
-		return
-	}
-	fields, err := value.Fields(cue.Definitions(true))
-	if err != nil {
-		return
-	}
-	p.Draft = true
-	defer func() { p.Draft = false }()
-	for fields.Next() {
-		v, name := fields.Value(), fields.Selector().String()
-		if call := v.LookupPath(finding.FieldPath("call")); !fields.Selector().IsDefinition() || !call.IsConcrete() {
-			continue
-		}
-		at := finding.Path{name}
-		m := e.message(p.Raw(v, at), p.Dir, name)
-		m.At, m.Partial = at, p.Partials
-		m.CheckDraft()
-		for i := range m.Found {
-			m.Found[i].Position = p.Positions[m.Found[i].At.String()]
-		}
-		p.AddAll(m.Found, "", v.Pos())
-	}
-}
-
 // message prepares an automation for its checks.
-func (e *Evaluation) message(value any, dir, name string) *check.Message {
-	return &check.Message{
-		Checker: check.Checker{Catalog: e.Project.Catalog, Gaps: e.Project.Gaps},
+func (e *Evaluation) message(value any, dir, name string) message.Unchecked {
+	return message.Unchecked{
 		Decoded: value, Key: finding.KeyOf(dir, name), At: finding.Path{"automations", name},
-		Sources: e.Project.SourcesOf(e.Target), Targets: finding.SortedKeys(e.Project.Targets),
-		Plan: e.Project.Plan, Triggers: e.Project.Triggers,
+		Catalog: e.Project.Catalog, Gaps: e.Project.Gaps, Sources: e.Project.SourcesOf(e.Target),
+		Targets: finding.SortedKeys(e.Project.Targets), Plan: e.Project.Plan, Triggers: e.Project.Triggers,
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/parser"
 
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -24,6 +24,7 @@ func (e *Evaluation) outside(inst *build.Instance, value cue.Value, out *Package
 	if err != nil {
 		return nil // which has a finding of its own
 	}
+	const elsewhere = "the automations under %s do not stand under automations: nothing would become of them"
 	dir := e.Loader.Relative(inst.Dir)
 	for fields.Next() {
 		v, name := fields.Value(), source.LabelOf(fields)
@@ -44,14 +45,17 @@ func (e *Evaluation) outside(inst *build.Instance, value cue.Value, out *Package
 		switch near := finding.Nearest(name, []string{"automations"}); {
 		case single:
 			d.Message = fmt.Sprintf("the automation %s does not stand under automations: nothing would become of it", name)
-			d.Help = fmt.Sprintf("write automations: %s: ...; let a template for others be a definition, such as #Base", finding.Selector(name))
+			d.Help = fmt.Sprintf("write automations: %s: ...; let a template for others be a definition, such as #Base",
+				finding.Selector(name))
 		case near != "":
-			d.Code, d.Suggestion, d.Help = "unknown-field", near, finding.DidYouMean(near)
-			d.Message = fmt.Sprintf("the automations under %s do not stand under automations: nothing would become of them", name)
+			d = finding.Diagnose("unknown-field", d)
+			d.Suggestion, d.Help = near, finding.DidYouMean(near)
+			d.Message = fmt.Sprintf(elsewhere, name)
 			d.Fix = finding.Rewrite(d.File, d.Range, near, near)
 		default:
-			d.Message = fmt.Sprintf("the automations under %s do not stand under automations: nothing would become of them", name)
-			d.Help = fmt.Sprintf("let them stand under automations; let templates for others stand in a hidden field, such as _%s", check.SlugOf(name))
+			d.Message = fmt.Sprintf(elsewhere, name)
+			d.Help = fmt.Sprintf("let them stand under automations; let templates for others stand in a hidden field, "+
+				"such as _%s", message.SlugOf(name))
 		}
 		out.Found = append(out.Found, d)
 	}

@@ -6,7 +6,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -49,9 +49,9 @@ type AutomationTests struct {
 type Compiled struct {
 	Automation automation.Automation `json:"automation"`
 	// Name is the automation's in its package.
-	Name  string      `json:"name"`
-	Place place       `json:"place"`
-	Facts check.Facts `json:"facts"`
+	Name  string        `json:"name"`
+	Place place         `json:"place"`
+	Facts message.Facts `json:"facts"`
 	// Of is the package, once it is among others.
 	Of *Package `json:"-"`
 }

@@ -59,8 +59,8 @@ func (r *PlainReader) Pkg(dir string) (Package, error) {
 	}
 	out := Package{Dir: dir, Name: name, Automations: make([]Compiled, 0, len(automations))}
 	for _, a := range automations {
-		m := e.message(a.Value, dir, a.Name)
-		if m.Check(true); len(m.Found) > 0 || m.Sourceless {
+		m := e.message(a.Value, dir, a.Name).Check(true)
+		if len(m.Found) > 0 || m.Sourceless {
 			return Package{}, fmt.Errorf("%s has findings, or no source", a.Name)
 		}
 		facts := m.Facts()
@@ -68,7 +68,8 @@ func (r *PlainReader) Pkg(dir string) (Package, error) {
 		if err != nil {
 			return Package{}, err
 		}
-		out.Automations = append(out.Automations, Compiled{Automation: *emitted, Name: a.Name, Place: placeOf(e.Loader, a.Pos), Facts: facts})
+		out.Automations = append(out.Automations, Compiled{Automation: *emitted, Name: a.Name,
+			Place: placeOf(e.Loader, a.Pos), Facts: facts})
 	}
 	return out, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -40,7 +41,8 @@ var concreteFiles = sync.OnceValue(func() map[string][]byte {
 			if !ok {
 				continue
 			}
-			if label, ok := source.FieldLabel(field); ok && strings.HasPrefix(label, "#") && strings.HasSuffix(label, "Placeholder") {
+			label, ok := source.FieldLabel(field)
+			if ok && strings.HasPrefix(label, "#") && strings.HasSuffix(label, "Placeholder") {
 				// No text is like this one. An error in its place would be one of
 				// every definition that refers to it.
 				field.Value = &ast.UnaryExpr{Op: token.NMAT, X: ast.NewString("")}
@@ -97,16 +99,12 @@ func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 			continue
 		}
 		// CUE has decided that it is wrong; the shape says how.
-		c := &check.Checker{}
-		c.Value(body, shape.Of("segment."+def), at.With("payload"))
-		problems = sampleProblems(c.Found, body)
+		problems = sampleProblems(check.Rules{}.Value(body, shape.Of("segment."+def), at.With("payload")), body)
 		if len(problems) == 0 {
 			problems = []TestProblem{{Message: "the message is not right: " + problemOf(err), path: at.With("payload")}}
 		}
 	}
-	m := &check.Message{Plan: t.message.Plan, Call: t.message.Call, At: at}
-	m.CheckPlan(body)
-	for _, p := range sampleProblems(m.Found, body) {
+	for _, p := range sampleProblems(message.Sent(t.message.Plan, t.message.Call, body, at), body) {
 		if !slices.ContainsFunc(problems, func(q TestProblem) bool { return q.Field == p.Field }) {
 			problems = append(problems, p)
 		}
@@ -117,19 +115,6 @@ func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 	return problems
 }
 
-// eventDefinitions are the names of the definitions of semantic events, by event.
-var eventDefinitions = sync.OnceValue(func() map[string]string {
-	out := map[string]string{}
-	for event, s := range check.EventShapes() {
-		for name, other := range shape.All() {
-			if s == other {
-				out[event] = strings.TrimPrefix(name, "segment.")
-			}
-		}
-	}
-	return out
-})
-
 // definitions are those of the schema that the message has to satisfy: that of
 // its call and, if the automation is right by it, that of the semantic event.
 func (t *tested) definitions(body any) []string {
@@ -137,13 +122,13 @@ func (t *tested) definitions(body any) []string {
 	out := []string{"#" + strings.ToUpper(call[:1]) + call[1:]}
 	fields, _ := body.(map[string]any)
 	event, _ := fields["event"].(string)
-	def, ok := eventDefinitions()[event]
+	name, ok := schema.Events()[event]
+	def := strings.TrimPrefix(name, "segment.")
 	if !ok || call != "track" {
 		return out
 	}
-	c := &check.Checker{Catalog: t.message.Catalog, Trigger: t.message.Trigger, Templates: true}
-	c.Value(t.message.Raw["payload"], shape.Of("segment."+def), nil)
-	if slices.ContainsFunc(c.Found, func(f finding.Finding) bool { return f.Severity == diagnostic.Error }) {
+	rules := check.Rules{Catalog: t.message.Catalog, Trigger: t.message.Trigger, Templates: true}
+	if finding.AnyError(rules.Value(t.message.Raw["payload"], shape.Of("segment."+def), nil)) {
 		return out // vet warns of that
 	}
 	return []string{def} // which is one of the call's as well

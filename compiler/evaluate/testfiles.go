@@ -18,7 +18,8 @@ import (
 // test, nil if it has.
 func testFiles(inst *build.Instance) []string {
 	var tests []string
-	for _, f := range slices.Concat(inst.BuildFiles, inst.IgnoredFiles, inst.OrphanedFiles, inst.UnknownFiles, inst.InvalidFiles) {
+	all := slices.Concat(inst.BuildFiles, inst.IgnoredFiles, inst.OrphanedFiles, inst.UnknownFiles, inst.InvalidFiles)
+	for _, f := range all {
 		switch {
 		case workspace.IsTestFile(f.Filename):
 			tests = append(tests, f.Filename)
@@ -61,8 +62,10 @@ func (e *Evaluation) strayTests(dir string, files []string) (diagnostic.List, er
 		if clause == nil {
 			continue
 		}
-		d := finding.Diagnose("no-package", diagnostic.Diagnostic{File: s.Name, Range: source.RangeOf(clause.Pos(), clause.End()),
-			Message: "the folder has no package " + clause.Name + " that these tests could be of", Help: "declare its automations, or remove the file"})
+		d := finding.Diagnose("no-package", diagnostic.Diagnostic{
+			File: s.Name, Range: source.RangeOf(clause.Pos(), clause.End()),
+			Message: "the folder has no package " + clause.Name + " that these tests could be of",
+			Help:    "declare its automations, or remove the file"})
 		if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 0 {
 			d.Help = "its package is " + finding.OneOf(names)
 		}

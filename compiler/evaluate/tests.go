@@ -15,9 +15,9 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/automation"
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/message"
 	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
@@ -67,13 +67,13 @@ type tested struct {
 	automation automation.Automation
 	name       string
 	// message is the automation as it was checked.
-	message *check.Message
+	message *message.Checked
 	results []TestResult
 }
 
 // test runs the tests of an automation that has been compiled. They need CUE: an
 // automation's value lives no longer than its evaluation.
-func (r *TestRun) test(v cue.Value, m *check.Message, a *automation.Automation) *tested {
+func (r *TestRun) test(v cue.Value, m *message.Checked, a *automation.Automation) *tested {
 	t := &tested{automation: *a, name: m.At[1].(string), message: m}
 	fields, err := v.LookupPath(finding.FieldPath("tests")).Fields()
 	for err == nil && fields.Next() {
@@ -89,7 +89,7 @@ func (r *TestRun) test(v cue.Value, m *check.Message, a *automation.Automation) 
 // conclude checks the samples of the automations of a package, and finds the places
 // of what tests and samples have shown.
 func (e *Evaluation) conclude(out *Package, all []*tested, samples *sampleSchema) error {
-	var files *resolve.Package // opened once something has to be found
+	var files *resolve.Opened // opened once something has to be found
 	for _, t := range all {
 		if e.Tests.Only == nil {
 			problems, err := samples.check(e.Loader.Disk, t)
@@ -143,7 +143,8 @@ func (t *tested) render(values map[string]any) (rendered automation.Rendered, re
 		all[name] = v
 	}
 	// Secrets are not needed for what is compared.
-	rendered, err = t.automation.Action.Render(all, func(string) (automation.Secret, bool) { return automation.Secret{}, true })
+	secret := func(string) (automation.Secret, bool) { return automation.Secret{}, true }
+	rendered, err = t.automation.Action.Render(all, secret)
 	if err == nil {
 		refused = t.automation.CheckMessage(rendered, all)
 	}
@@ -166,9 +167,11 @@ func (t *tested) run(test cue.Value, at finding.Path) []TestProblem {
 	if want, err := test.LookupPath(finding.FieldPath("expectError")).String(); err == nil {
 		switch {
 		case failure == nil:
-			return []TestProblem{{Message: "the message would be sent, and the test expects an error", Want: check.JSONText(want), path: at.With("expectError")}}
+			return []TestProblem{{Message: "the message would be sent, and the test expects an error",
+				Want: message.JSONText(want), path: at.With("expectError")}}
 		case !strings.Contains(failure.Error(), want):
-			return []TestProblem{{Message: "the message is not sent, but for another reason", Want: check.JSONText(want), Got: check.JSONText(failure.Error()), path: at.With("expectError")}}
+			return []TestProblem{{Message: "the message is not sent, but for another reason",
+				Want: message.JSONText(want), Got: message.JSONText(failure.Error()), path: at.With("expectError")}}
 		}
 		return nil
 	}
@@ -177,7 +180,8 @@ func (t *tested) run(test cue.Value, at finding.Path) []TestProblem {
 	}
 	var problems []TestProblem
 	if want, err := test.LookupPath(finding.FieldPath("expectURL")).String(); err == nil && want != rendered.URL {
-		problems = append(problems, TestProblem{Message: "url is not what the test expects", Field: "url", Want: check.JSONText(want), Got: check.JSONText(rendered.URL), path: at.With("expectURL")})
+		problems = append(problems, TestProblem{Message: "url is not what the test expects", Field: "url",
+			Want: message.JSONText(want), Got: message.JSONText(rendered.URL), path: at.With("expectURL")})
 	}
 	expect := test.LookupPath(finding.FieldPath("expect"))
 	if !expect.Exists() {
@@ -201,7 +205,8 @@ func decoded(body []byte) any {
 type comparison struct{ problems []TestProblem }
 
 func (c *comparison) differ(field, want, got string, at finding.Path, format string, args ...any) {
-	c.problems = append(c.problems, TestProblem{Message: fmt.Sprintf(format, args...), Field: field, Want: want, Got: got, path: at})
+	c.problems = append(c.problems, TestProblem{Message: fmt.Sprintf(format, args...), Field: field,
+		Want: want, Got: got, path: at})
 }
 
 // compare compares a decoded value with what is expected of it: all of a scalar

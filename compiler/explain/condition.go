@@ -14,51 +14,55 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// ExplainOpen reports why automations are missing, unless that may follow from
+// OpenAutomations reports why automations are missing, unless that may follow from
 // what has a finding.
-func (p *Package) ExplainOpen(pkg, automations cue.Value) {
-	if err := OpenStruct(pkg, automations, p.Files()); err != nil && !p.Damaged() && pkg.Validate() == nil {
-		p.openAutomations(err)
+func (p *Evaluated) OpenAutomations() diagnostic.List {
+	automations := p.Value.LookupPath(finding.FieldPath("automations"))
+	err := OpenStruct(p.Value, automations, p.Files())
+	if err == nil || p.Damaged() || p.Value.Validate() != nil {
+		return nil
 	}
+	return p.Convert(false).openAutomations(err)
 }
 
 // openAutomations reports what keeps CUE from telling which automations a package
 // has: conditions, loops and names that depend on what has no value. CUE leaves
 // the automations out that depend on it, as if they were gone.
-func (p *Package) openAutomations(err error) {
+func (c *Conversion) openAutomations(err error) (found diagnostic.List) {
 	at := finding.Path{"automations"}
 	named := false
 	for _, e := range cueerrors.Errors(err) {
 		format, _ := e.Msg()
-		places := p.authorPlaces(e)
+		places := c.authorPlaces(e)
 		f := finding.New("missing-value", at, finding.AtValue, "", "")
 		switch {
 		case strings.HasPrefix(format, "key value of dynamic field"):
-			label := p.labelAt(places)
+			label := c.labelAt(places)
 			if label == nil {
-				p.CueErrors(e, nil)
+				found = append(found, c.errors(e, nil)...)
 				break
 			}
 			named = true
 			f.Message, f.Help = "the name of an automation has no value: what it is made of is still open",
 				"give all that it is made of a value"
-			p.addAt(f, label)
+			found = append(found, c.placedAt(f, label))
 		case strings.HasPrefix(format, "invalid interpolation") && named:
 		case strings.HasPrefix(format, "incomplete"), strings.HasPrefix(format, "non-concrete"):
-			clause := p.openClause(places)
+			clause := c.openClause(places)
 			if clause == nil {
-				p.CueErrors(e, nil)
+				found = append(found, c.errors(e, nil)...)
 				break
 			}
-			p.openCondition(f, clause, places)
+			found = append(found, c.openCondition(f, clause, places))
 		default:
-			p.CueErrors(e, nil)
+			found = append(found, c.errors(e, nil)...)
 		}
 	}
+	return found
 }
 
-// openCondition reports a condition that has no value.
-func (p *Package) openCondition(f finding.Finding, clause ast.Expr, places []token.Pos) {
+// openCondition makes the finding about a condition that has no value.
+func (p *Evaluated) openCondition(f finding.Finding, clause ast.Expr, places []token.Pos) diagnostic.Diagnostic {
 	src := p.Index.SourceOf(clause.Pos())
 	f.Recode("missing-value")
 	f.Message = src.Covered(p.Index.NodeRange(clause)) + " has no value: what depends on it would be left out"
@@ -70,18 +74,18 @@ func (p *Package) openCondition(f finding.Finding, clause ast.Expr, places []tok
 					source.TokenEnd(declared.Content, pos.Offset()))})
 		}
 	}
-	p.addAt(f, clause)
+	return p.placedAt(f, clause)
 }
 
-// addAt keeps a finding, with its place at a node.
-func (p *Package) addAt(f finding.Finding, n ast.Node) {
+// placedAt is a finding with its place at a node.
+func (p *Evaluated) placedAt(f finding.Finding, n ast.Node) diagnostic.Diagnostic {
 	d := f.Diagnostic
 	d.Path, d.File, d.Range = f.At.String(), p.Index.SourceOf(n.Pos()).Name, p.Index.NodeRange(n)
-	p.Found = append(p.Found, d)
+	return d
 }
 
 // labelAt returns the label of a field, computed, that one of some places is in.
-func (p *Package) labelAt(places []token.Pos) ast.Label {
+func (p *Evaluated) labelAt(places []token.Pos) ast.Label {
 	var found ast.Label
 	for _, pos := range places {
 		ast.Walk(p.Index.SourceOf(pos).Syntax, func(n ast.Node) bool {
@@ -103,7 +107,7 @@ func (p *Package) labelAt(places []token.Pos) ast.Label {
 
 // openClause returns the condition of a comprehension that depends on what is
 // declared at one of some places.
-func (p *Package) openClause(places []token.Pos) ast.Expr {
+func (p *Evaluated) openClause(places []token.Pos) ast.Expr {
 	var found ast.Expr
 	for _, s := range p.Index.Sources {
 		ast.Walk(s.Syntax, func(n ast.Node) bool {
@@ -135,7 +139,7 @@ func (p *Package) openClause(places []token.Pos) ast.Expr {
 }
 
 // declarations are the values of the fields that a reference refers to.
-func (p *Package) declarations(e ast.Expr) []ast.Expr {
+func (p *Evaluated) declarations(e ast.Expr) []ast.Expr {
 	switch e := e.(type) {
 	case *ast.Ident:
 		return p.Index.Definitions(e)
@@ -151,7 +155,7 @@ func (p *Package) declarations(e ast.Expr) []ast.Expr {
 
 // lackingElement finds the element that lacks a field which a loop reads of each:
 // a field of nearly that name in it is what is wrong, else the element.
-func (p *Package) lackingElement(f *finding.Finding, id *ast.Ident, label string) bool {
+func (p *Evaluated) lackingElement(f *finding.Finding, id *ast.Ident, label string) bool {
 	var source ast.Expr
 	for _, s := range p.Index.Sources {
 		ast.Walk(s.Syntax, func(n ast.Node) bool {

@@ -29,7 +29,7 @@ func (m mention) span() diagnostic.Range { return source.RangeOf(m.expr.Pos(), m
 
 // mentions lists the author's expressions at the places of an error, in order.
 // CUE gives the place of what surrounds a value too, which says nothing.
-func (p *Package) mentions(places []token.Pos) []mention {
+func (p *Evaluated) mentions(places []token.Pos) []mention {
 	places = slices.Clone(places)
 	slices.SortFunc(places, func(a, b token.Pos) int { return a.Compare(b) })
 	var out []mention
@@ -46,10 +46,10 @@ func (p *Package) mentions(places []token.Pos) []mention {
 	})
 }
 
-// conflict reports values for one field that exclude each other. Of two that the
+// conflict makes the finding about values for one field that exclude each other. Of two that the
 // author wrote, the later one is reported and the earlier one related to it. Of
 // one that the author wrote, the other is what the schema asks for.
-func (p *Package) conflict(f finding.Finding, e cueerrors.Error, places []token.Pos) {
+func (p *Evaluated) conflict(f finding.Finding, e cueerrors.Error, places []token.Pos) diagnostic.Diagnostic {
 	var values, types []mention
 	for _, m := range p.mentions(places) {
 		switch m.expr.(type) {
@@ -66,8 +66,7 @@ func (p *Package) conflict(f finding.Finding, e cueerrors.Error, places []token.
 		if len(places) > 0 {
 			pos = places[len(places)-1]
 		}
-		p.Add(f, pos)
-		return
+		return p.Index.Place(f, pos)
 	case len(values) == 1:
 		p.mustBe(&f, args, values[0])
 	}
@@ -90,11 +89,11 @@ func (p *Package) conflict(f finding.Finding, e cueerrors.Error, places []token.
 	} else if len(types) > 0 {
 		d.Related = []diagnostic.Related{{Message: "declared here", File: types[0].src.Name, Range: types[0].span()}}
 	}
-	p.Found = append(p.Found, d)
+	return d
 }
 
 // mustBe words a conflict of the author's value with what is asked for.
-func (p *Package) mustBe(f *finding.Finding, args []any, given mention) {
+func (p *Evaluated) mustBe(f *finding.Finding, args []any, given mention) {
 	shown := conflictWords(args)
 	want, got := shown[0], shown[1]
 	if lit, ok := literalOf(given.expr); ok && len(args) > 0 && describeLiteral(lit) == fmt.Sprint(args[0]) {
@@ -107,7 +106,7 @@ func (p *Package) mustBe(f *finding.Finding, args []any, given mention) {
 		return
 	}
 	f.Recode("invalid-value")
-	f.Message = fmt.Sprintf("%s must be %s, got %s", f.At.Name(), want, got)
+	f.Message = fmt.Sprintf("%s must be %s, got %s", f.At.Subject(), want, got)
 	f.Help = "write " + want + ", or remove the field"
 	if plain := strings.Trim(want, `"`); finding.Nearest(strings.Trim(got, `"`), []string{plain}) != "" {
 		f.Suggestion, f.Help = plain, finding.DidYouMean(want)
@@ -146,7 +145,7 @@ func valueWords(s string) string {
 
 // written returns the value that the author wrote where the schema wants a
 // struct: CUE then keeps neither of the two, and the shape has to see it.
-func (p *Package) written(err error) (any, bool) {
+func (p *Evaluated) written(err error) (any, bool) {
 	for _, e := range cueerrors.Errors(err) {
 		format, args := e.Msg()
 		if !strings.HasPrefix(format, "conflicting values") || len(args) < 4 || conflictWords(args)[0] != "a struct" &&

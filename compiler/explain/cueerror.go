@@ -12,29 +12,29 @@ import (
 
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
 )
 
-// CueErrors turns CUE's own errors about the value at a path into findings: one
-// for what belongs together. at is nil where the errors say where they belong.
-func (p *Package) CueErrors(err error, at finding.Path) {
+// errors turns CUE's own errors about the value at a path into findings: one for
+// what belongs together. at is nil where the errors say where they belong.
+func (c *Conversion) errors(err error, at finding.Path) (found diagnostic.List) {
 	list := cueerrors.Errors(err)
 	if len(list) == 0 {
-		return
+		return nil
 	}
 	if alternatives, ok := disjunction(list); ok {
-		p.alternatives(alternatives, list, at)
-		return
+		return diagnostic.List{c.alternatives(alternatives, list, at)}
 	}
 	seen := map[string]bool{}
 	for _, e := range list {
-		if p.aboutEmbedding(e) || p.Loader.Disk.Modules.Causes(e) {
+		if c.aboutEmbedding(e) || c.Loader.Disk.Modules.Causes(e) {
 			continue
 		}
 		f := finding.Finding{At: at}
 		if at == nil {
 			f.At = ErrorPath(e)
 		}
-		w := p.translate(e, f.At)
+		w := c.translate(e, f.At)
 		f.Recode(w.code)
 		f.Message, f.Help = w.message, w.help
 		key := f.Code + f.At.String()
@@ -46,50 +46,63 @@ func (p *Package) CueErrors(err error, at finding.Path) {
 			continue
 		}
 		seen[key] = true
-		places := p.authorPlaces(e)
 		if f.Code == "missing-field" && f.At.Name() == "" && len(f.At) > 0 {
 			continue // an automation that is only a constraint, of which there is a finding
 		}
-		if format, _ := e.Msg(); strings.HasPrefix(format, "incomplete") || strings.HasPrefix(format, "non-concrete") {
-			if clause := p.openClause(places); clause != nil {
-				p.openCondition(f, clause, places)
-				continue
-			}
-		}
-		if p.requiredArgument(e, f.At, places) || at != nil && f.Code == "missing-value" && p.waits(at) {
-			continue
-		}
-		if f.Code == "conflicting-values" {
-			p.conflict(f, e, places)
-			continue
-		}
-		f.Exact = w.byPosition
-		if len(places) > 0 {
-			f.Position = cmp.Or(p.mine(places[:1]), p.mine(places), places[0])
-		}
-		related := p.refine(&f, e, places)
-		d := p.Index.Place(f, f.Position)
-		for _, r := range related {
-			if r.File != d.File || r.Range != d.Range {
-				d.Related = append(d.Related, r)
-			}
-		}
-		p.Found = append(p.Found, d)
+		found = append(found, c.error(f, e, at, w.byPosition)...)
 	}
+	return found
+}
+
+// error completes the finding about one of CUE's errors, which is about the value at a
+// path if that is not nil. There may be a better finding, or one already. byPosition is
+// that of the wording.
+func (c *Conversion) error(f finding.Finding, e cueerrors.Error, at finding.Path, byPosition bool) diagnostic.List {
+	places := c.authorPlaces(e)
+	if format, _ := e.Msg(); strings.HasPrefix(format, "incomplete") || strings.HasPrefix(format, "non-concrete") {
+		if clause := c.openClause(places); clause != nil {
+			return diagnostic.List{c.openCondition(f, clause, places)}
+		}
+	}
+	if found, ok := c.requiredArgument(e, f.At, places); ok {
+		return found
+	}
+	if at != nil && f.Code == "missing-value" && c.waits(at) {
+		return nil
+	}
+	if f.Code == "conflicting-values" {
+		return diagnostic.List{c.conflict(f, e, places)}
+	}
+	f.Exact = byPosition
+	if len(places) > 0 {
+		f.Position = cmp.Or(c.mine(places[:1]), c.mine(places), places[0])
+	}
+	related := c.refine(&f, e, places)
+	d := c.Index.Place(f, f.Position)
+	for _, r := range related {
+		if r.File != d.File || r.Range != d.Range {
+			d.Related = append(d.Related, r)
+		}
+	}
+	return diagnostic.List{d}
 }
 
 // requiredArgument reports that an automation does not set an argument of a
 // definition that has to be set, if that is what the error says.
-func (p *Package) requiredArgument(e cueerrors.Error, at finding.Path, places []token.Pos) bool {
+func (c *Conversion) requiredArgument(
+	e cueerrors.Error, at finding.Path, places []token.Pos,
+) (found diagnostic.List, ok bool) {
 	if format, _ := e.Msg(); !strings.HasPrefix(format, "required field missing") {
-		return false
+		return nil, false
 	}
 	for _, pos := range places {
-		if id := p.argument(pos); id != nil && p.missingArgument(id, "a value", at) {
-			return true
+		if id := c.argument(pos); id != nil {
+			if found, ok := c.missingArgument(id, "a value", at); ok {
+				return found, true
+			}
 		}
 	}
-	return false
+	return nil, false
 }
 
 // ErrorPath is where an error belongs, as CUE says it.
@@ -115,7 +128,7 @@ func ErrorPath(e cueerrors.Error) finding.Path {
 
 // mine is the last of some positions that lies in a file of the package: what
 // another one defines is not what is wrong.
-func (p *Package) mine(places []token.Pos) token.Pos {
+func (p *Evaluated) mine(places []token.Pos) token.Pos {
 	for _, pos := range slices.Backward(places) {
 		if slices.Contains(p.Index.Sources, p.Index.SourceOf(pos)) {
 			return pos
@@ -125,7 +138,7 @@ func (p *Package) mine(places []token.Pos) token.Pos {
 }
 
 // authorPlaces are the positions of an error that lie in the author's files.
-func (p *Package) authorPlaces(e cueerrors.Error) []token.Pos {
+func (p *Evaluated) authorPlaces(e cueerrors.Error) []token.Pos {
 	var out []token.Pos
 	for _, pos := range cueerrors.Positions(e) {
 		if p.Index.SourceOf(pos) != nil {
@@ -155,9 +168,9 @@ func disjunction(list []cueerrors.Error) ([]string, bool) {
 	return options, true
 }
 
-// alternatives reports a value that is none of those that a disjunction of the
-// author's allows.
-func (p *Package) alternatives(options []string, list []cueerrors.Error, at finding.Path) {
+// alternatives makes the finding about a value that is none of those that a
+// disjunction of the author's allows.
+func (p *Evaluated) alternatives(options []string, list []cueerrors.Error, at finding.Path) diagnostic.Diagnostic {
 	if at == nil {
 		at = ErrorPath(list[0])
 	}
@@ -176,13 +189,13 @@ func (p *Package) alternatives(options []string, list []cueerrors.Error, at find
 		}
 	}
 	f := finding.New("invalid-value", at, finding.AtValue,
-		at.Name()+" is none of the values that are allowed here", "write one of those")
+		at.Subject()+" is none of the values that are allowed here", "write one of those")
 	if given != "" && len(allowed) > 0 {
 		for i, a := range allowed {
 			allowed[i] = valueWords(a)
 		}
 		slices.Sort(allowed)
-		f.Message = fmt.Sprintf("%s must be %s, got %s", at.Name(), finding.OneOf(slices.Compact(allowed)), given)
+		f.Message = fmt.Sprintf("%s must be %s, got %s", at.Subject(), finding.OneOf(slices.Compact(allowed)), given)
 		if near := finding.Nearest(given, allowed); near != "" {
 			f.Suggestion, f.Help = strings.Trim(near, `"`), finding.DidYouMean(near)
 			if strings.HasPrefix(near, `"`) {
@@ -199,5 +212,5 @@ func (p *Package) alternatives(options []string, list []cueerrors.Error, at find
 			break
 		}
 	}
-	p.Add(f, pos)
+	return p.Index.Place(f, pos)
 }

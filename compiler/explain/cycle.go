@@ -16,9 +16,9 @@ import (
 
 // refersToItself reports a field whose value is made of itself, directly or by
 // way of others. All fields of a circle have one finding.
-func (p *Package) refersToItself(v cue.Value, at finding.Path) bool {
-	sites := p.Index.Sites(at)
-	src := p.Index.SourceOf(v.Pos())
+func (c *Conversion) refersToItself(v cue.Value, at finding.Path) (found diagnostic.List, ok bool) {
+	sites := c.Index.Sites(at)
+	src := c.Index.SourceOf(v.Pos())
 	if src != nil {
 		sites = append(sites, source.SiteAt(src.Syntax, v.Pos()))
 	}
@@ -31,20 +31,20 @@ func (p *Package) refersToItself(v cue.Value, at finding.Path) bool {
 			continue
 		}
 		whole := at[:min(2, len(at))].String()
-		if p.circular[s.Field.Value] == whole {
-			return true
+		if c.circular[s.Field.Value] == whole {
+			return nil, true
 		}
 		for _, value := range circle {
-			p.circular[value] = whole
+			c.circular[value] = whole
 		}
 		f := finding.New("cycle", at, finding.AtValue,
-			at.Name()+" refers to itself", "break the circle: let one of the values in it stand for itself")
+			at.Subject()+" refers to itself", "break the circle: let one of the values in it stand for itself")
 		var fix *diagnostic.Fix
 		placeholder := automation.Reference{Name: id.Name}.String()
-		if around, ok := p.Index.Interpolated(id); ok && resolve.RefersTo(id, s.Field) {
+		if around, ok := c.Index.Interpolated(id); ok && resolve.RefersTo(id, s.Field) {
 			f.Help = "a placeholder is written " + placeholder
-			if _, known := p.Catalog[id.Name]; known {
-				fix = finding.Rewrite(p.Index.SourceOf(id.Pos()).Name, around, placeholder, placeholder)
+			if _, known := c.Catalog[id.Name]; known {
+				fix = finding.Rewrite(c.Index.SourceOf(id.Pos()).Name, around, placeholder, placeholder)
 			}
 		} else if s.Field.Value == ast.Expr(id) {
 			f.Help = fmt.Sprintf("a text stands between quotes: %q; a placeholder between braces too: %q", id.Name,
@@ -55,13 +55,13 @@ func (p *Package) refersToItself(v cue.Value, at finding.Path) bool {
 			name := strconv.Quote(id.Name)
 			f.Help = fmt.Sprintf("put the field's name in quotes, so that it does not hide the other %s: %s: %s",
 				id.Name, name, id.Name)
-			fix = finding.Rewrite(src.Name, p.Index.NodeRange(label), name, name)
+			fix = finding.Rewrite(src.Name, c.Index.NodeRange(label), name, name)
 		}
-		p.Add(f, id.Pos())
-		p.Found[len(p.Found)-1].Fix = fix
-		return true
+		d := c.Index.Place(f, id.Pos())
+		d.Fix = fix
+		return diagnostic.List{d}, true
 	}
-	return false
+	return nil, false
 }
 
 // circleOf returns the values that a field's value is made of, if it is one of

@@ -1,5 +1,11 @@
-// Package explain turns what CUE refuses into findings. It evaluates an opened package
-// with the lenient schema, so that all mistakes are seen at once, converts the result
-// to decoded JSON for the checks, and translates CUE's own errors: values that
-// conflict, values that are incomplete, cycles.
+// Package explain turns errors from CUE into findings. It evaluates a resolved package
+// with the lenient schema, so that all mistakes are seen at once:
+//
+//	p := explain.Evaluate(resolved)
+//	raw := p.Raw(value, finding.Path{"automations", "welcome"}, false)
+//
+// [Evaluated] has CUE's value. [Raw] is a part of it as decoded JSON, for the checks, with
+// findings about all that CUE refuses in it: values that conflict, values that are
+// incomplete, cycles. [Evaluated.Errors] translates CUE's errors where the checks find
+// nothing wrong. Each result has its findings; nothing is added to it afterwards.
 package explain

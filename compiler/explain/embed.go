@@ -11,14 +11,17 @@ import (
 	"cuelang.org/go/cue/inject/embed"
 
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
 
 // embeds reports the files that @embed names and that can't be read. Of them all,
-// CUE says that there is no such file, and of the first one only.
-func (p *Package) embeds() {
+// CUE says that there is no such file, and of the first one only. The second result has
+// the places of these attributes.
+func embeds(p *resolve.Resolved) (found diagnostic.List, at map[int]bool) {
+	at = map[int]bool{}
 	for _, s := range p.Index.Sources {
 		attributes, _ := embed.EmbeddedPaths(s.Name,
 			s.Syntax) // what is wrong with the attribute itself is CUE's to say
@@ -29,20 +32,20 @@ func (p *Package) embeds() {
 			}
 			names, _ := e.FindAll(disk)
 			for _, name := range names {
-				if d, bad := p.embedded(name); bad {
-					at := e.Attribute.Pos
-					d.File, d.Range = s.Name, source.RangeOf(at, at.Add(len("@embed")))
-					p.Found = append(p.Found, d)
-					p.unembedded[at.Offset()] = true
+				if d, bad := embedded(p.Loader.Disk, name); bad {
+					pos := e.Attribute.Pos
+					d.File, d.Range = s.Name, source.RangeOf(pos, pos.Add(len("@embed")))
+					found = append(found, d)
+					at[pos.Offset()] = true
 				}
 			}
 		}
 	}
+	return found, at
 }
 
 // embedded says what is against embedding a file.
-func (p *Package) embedded(name string) (diagnostic.Diagnostic, bool) {
-	disk := p.Loader.Disk
+func embedded(disk *workspace.Disk, name string) (diagnostic.Diagnostic, bool) {
 	if info, err := disk.Stat(name); err == nil && info.IsDir() {
 		return diagnostic.Diagnostic{}, false // of which CUE speaks
 	}
@@ -69,7 +72,7 @@ func (p *Package) embedded(name string) (diagnostic.Diagnostic, bool) {
 }
 
 // aboutEmbedding reports whether CUE speaks of an @embed that has a finding.
-func (p *Package) aboutEmbedding(e cueerrors.Error) bool {
+func (p *Evaluated) aboutEmbedding(e cueerrors.Error) bool {
 	for _, pos := range cueerrors.Positions(e) {
 		if p.unembedded[pos.Offset()] && p.Index.SourceOf(pos) != nil && isEmbedError(source.PlainMessage(e)) {
 			return true

@@ -17,25 +17,26 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// rawOpen converts a value that may still be several.
-func (p *Package) rawOpen(v cue.Value, at finding.Path) any {
-	switch {
-	case p.Draft || p.Partial(at):
-		return shape.Broken{} // others set it, or it stands for what was taken out
-	case p.refersToItself(v, at):
-		return shape.Broken{}
-	case p.waits(at):
-		return shape.Broken{}
-	case v.IncompleteKind() == cue.TopKind:
-		return shape.Unset{}
+// open converts a value that may still be several.
+func (c *Conversion) open(v cue.Value, at finding.Path) (any, diagnostic.List) {
+	if c.draft || c.Partial(at) {
+		return shape.Broken{}, nil // others set it, or it is in the place of what was taken out
 	}
-	p.incomplete(v, at)
-	return shape.Broken{}
+	if found, ok := c.refersToItself(v, at); ok {
+		return shape.Broken{}, found
+	}
+	switch {
+	case c.waits(at):
+		return shape.Broken{}, nil
+	case v.IncompleteKind() == cue.TopKind:
+		return shape.Unset{}, nil
+	}
+	return shape.Broken{}, c.incomplete(v, at)
 }
 
 // waits reports whether a value of an automation is made of another one of the
 // same automation that has no value, which has a finding of its own.
-func (p *Package) waits(at finding.Path) bool {
+func (p *Evaluated) waits(at finding.Path) bool {
 	if len(at) < 3 || at[0] != "automations" {
 		return false
 	}
@@ -64,59 +65,71 @@ func (p *Package) waits(at finding.Path) bool {
 }
 
 // incomplete reports a value that says what it may be but not what it is.
-func (p *Package) incomplete(v cue.Value, at finding.Path) {
-	f := finding.New("missing-value", at, finding.AtValue, at.Name()+" has no value: "+typeName(v)+" is needed",
+func (c *Conversion) incomplete(v cue.Value, at finding.Path) diagnostic.List {
+	f := finding.New("missing-value", at, finding.AtValue, at.Subject()+" has no value: "+typeName(v)+" is needed",
 		"give it a value")
 	if options := alternativesOf(v); len(options) > 0 {
-		f.Message, f.Help = at.Name()+" has no value: it may be "+finding.OneOf(options), "choose one of them"
+		f.Message, f.Help = at.Subject()+" has no value: it may be "+finding.OneOf(options), "choose one of them"
 	}
-	sites := p.Index.Sites(at)
+	sites := c.Index.Sites(at)
 	for _, s := range sites {
-		if option := markedDefault(s.Value); option != nil && p.Index.SourceOf(s.Value.Pos()) != nil {
-			text := p.Index.SourceOf(option.Pos()).Covered(p.Index.NodeRange(option))
-			f.Message = at.Name() + " has two defaults, this one and that of the schema, so that neither counts"
+		if option := markedDefault(s.Value); option != nil && c.Index.SourceOf(s.Value.Pos()) != nil {
+			text := c.Index.SourceOf(option.Pos()).Covered(c.Index.NodeRange(option))
+			f.Message = at.Subject() + " has two defaults, this one and that of the schema, so that neither counts"
 			f.Help = "write " + finding.Selector(at[len(at)-1].(string)).String() + ": " + text
 			f.Position, f.Exact = s.Value.Pos(), true
-			p.Add(f, s.Value.Pos())
-			return
+			return diagnostic.List{c.Index.Place(f, s.Value.Pos())}
 		}
 	}
 	if len(at) == 3 && at[0] == "placeholders" && at[2] == "type" {
-		for _, s := range sites {
-			if id, ok := s.Value.(*ast.Ident); ok && source.Predeclared(id.Name) {
-				f.Recode("wrong-type")
-				f.Message = at.Name() + " must be a text, got " + id.Name + " without quotes"
-				f.Suggestion = strconv.Quote(strings.TrimPrefix(id.Name, "__"))
-				if id.Name == "bool" {
-					f.Suggestion = `"boolean"`
-				}
-				f.Help = "write " + f.Suggestion
-			}
-		}
+		typeWithoutQuotes(&f, sites)
 	}
-	if id := p.argument(v.Pos()); id != nil && p.missingArgument(id, typeName(v), at) {
-		return
+	if id := c.argument(v.Pos()); id != nil {
+		if found, ok := c.missingArgument(id, typeName(v), at); ok {
+			return found
+		}
 	}
 	for _, pos := range append([]token.Pos{v.Pos()}, positionsOf(sites)...) {
-		if p.templateField(pos, typeName(v), at) {
-			return
+		if found, ok := c.templateField(pos, typeName(v), at); ok {
+			return found
 		}
 	}
-	p.Add(f, v.Pos())
-	// The declaration asks for a value; the automation is where one is missing.
+	d := c.Index.Place(f, v.Pos())
+	c.atUse(&d, at, sites)
+	return diagnostic.List{d}
+}
+
+// typeWithoutQuotes says of a placeholder's type that is one of CUE's names, as in
+// type: string, that it lacks quotes.
+func typeWithoutQuotes(f *finding.Finding, sites []source.Site) {
+	for _, s := range sites {
+		if id, ok := s.Value.(*ast.Ident); ok && source.Predeclared(id.Name) {
+			f.Recode("wrong-type")
+			f.Message = f.At.Subject() + " must be a text, got " + id.Name + " without quotes"
+			f.Suggestion = strconv.Quote(strings.TrimPrefix(id.Name, "__"))
+			if id.Name == "bool" {
+				f.Suggestion = `"boolean"`
+			}
+			f.Help = "write " + f.Suggestion
+		}
+	}
+}
+
+// atUse gives the finding about a value of an automation that is missing, and has its
+// place where that is declared, the place of the automation that lacks it.
+func (c *Conversion) atUse(d *diagnostic.Diagnostic, at finding.Path, sites []source.Site) {
 	if len(at) < 3 || at[0] != "automations" || len(sites) == 0 {
 		return
 	}
-	d := &p.Found[len(p.Found)-1]
-	automation := p.Index.Sites(at[:2])
+	automation := c.Index.Sites(at[:2])
 	for up := at; len(automation) > 0 && len(up) > 1; up = up[:len(up)-1] {
-		whole, own := automation[len(automation)-1].Value, p.Index.Sites(up)
+		whole, own := automation[len(automation)-1].Value, c.Index.Sites(up)
 		if len(own) == 0 || len(up) > 2 && !source.Contains(whole, own[len(own)-1].Value) {
 			continue
 		}
 		if len(up) < len(at) {
 			d.Related = append(d.Related, diagnostic.Related{Message: "declared here", File: d.File, Range: d.Range})
-			p.Index.PlaceAt(d, finding.Finding{Spot: finding.AtLabel}, own[len(own)-1])
+			c.Index.PlaceAt(d, finding.Finding{Spot: finding.AtLabel}, own[len(own)-1])
 		}
 		return
 	}
@@ -124,7 +137,7 @@ func (p *Package) incomplete(v cue.Value, at finding.Path) {
 
 // argument returns the reference at a position if it is one to a definition's
 // argument, such as #team, which automations that build on the definition set.
-func (p *Package) argument(pos token.Pos) *ast.Ident {
+func (p *Evaluated) argument(pos token.Pos) *ast.Ident {
 	src := p.Index.SourceOf(pos)
 	if src == nil {
 		return nil
@@ -138,16 +151,18 @@ func (p *Package) argument(pos token.Pos) *ast.Ident {
 
 // missingArgument reports, once, that an automation does not set an argument of
 // a definition that it builds on; false if it is no automation's.
-func (p *Package) missingArgument(id *ast.Ident, needed string, at finding.Path) bool {
+func (c *Conversion) missingArgument(
+	id *ast.Ident, needed string, at finding.Path,
+) (found diagnostic.List, ok bool) {
 	if len(at) < 3 || at[0] != "automations" {
-		return false
+		return nil, false
 	}
 	whole := at[:2]
 	f := finding.New("missing-value", whole, finding.AtLabel,
 		id.Name+" has no value: "+needed+" is needed", "the definition asks for it: add "+id.Name+": ...")
 	var own []string
 	bare := ""
-	for _, s := range p.Index.Sites(whole) {
+	for _, s := range c.Index.Sites(whole) {
 		for _, label := range source.FieldNames(s.Value) {
 			switch {
 			case strings.HasPrefix(label, "#"):
@@ -162,15 +177,18 @@ func (p *Package) missingArgument(id *ast.Ident, needed string, at finding.Path)
 		f.Message = "the definition has no argument " + near
 		f.Recode("unknown-field")
 		f.Repair = &finding.Repair{How: finding.RenameField, Text: id.Name}
-	} else if bare != "" && !slices.ContainsFunc(finding.SortedKeys(check.CallShapes()),
+	} else if bare != "" && !slices.ContainsFunc(finding.SortedKeys(shape.Calls()),
 		func(call string) bool { return check.AutomationField(call, bare) }) {
 		f.At, f.Suggestion, f.Help = whole.With(bare), id.Name, finding.DidYouMean(id.Name)
 		f.Message = "an automation has no field " + strconv.Quote(bare)
 		f.Recode("unknown-field")
 		f.Repair = &finding.Repair{How: finding.RenameField, Text: id.Name}
 	}
-	p.addOnce(p.Index.Place(f, p.Positions[whole.String()]), id)
-	return true
+	position, converted := c.Positions[whole.String()]
+	if !converted {
+		position = c.positionAt(whole)
+	}
+	return c.once(c.Index.Place(f, position), id), true
 }
 
 // markedDefault returns what a disjunction has as its default, nil if it has none.
@@ -201,70 +219,80 @@ func positionsOf(sites []source.Site) []token.Pos {
 	return out
 }
 
-// addOnce keeps a finding about what is used somewhere, unless there is one already.
-func (p *Package) addOnce(d diagnostic.Diagnostic, use ast.Node) {
-	if src := p.Index.SourceOf(use.Pos()); src != nil {
+// once returns a finding about what is used somewhere, unless it is told already.
+func (c *Conversion) once(d diagnostic.Diagnostic, use ast.Node) diagnostic.List {
+	if src := c.Index.SourceOf(use.Pos()); src != nil {
 		d.Related = append(d.Related, diagnostic.Related{Message: finding.UsedHere, File: src.Name,
-			Range: p.Index.NodeRange(use)})
+			Range: c.Index.NodeRange(use)})
 	}
-	if !slices.ContainsFunc(p.Found, func(o diagnostic.Diagnostic) bool {
-		return o.Path == d.Path && o.Message == d.Message
-	}) {
-		p.Found = append(p.Found, d)
+	if what := [2]string{d.Path, d.Message}; !c.told[what] {
+		c.told[what] = true
+		return diagnostic.List{d}
 	}
+	return nil
 }
 
 // templateField reports, once, that an automation does not set a field that a
 // template makes it of, as in (#Template & {in: "A"}).out; false if it is not made
 // like that.
-func (p *Package) templateField(pos token.Pos, needed string, at finding.Path) bool {
-	src := p.Index.SourceOf(pos)
+func (c *Conversion) templateField(
+	pos token.Pos, needed string, at finding.Path,
+) (found diagnostic.List, ok bool) {
+	src := c.Index.SourceOf(pos)
 	if src == nil || len(at) < 3 || at[0] != "automations" {
-		return false
+		return nil, false
 	}
 	id, ok := source.SiteAt(src.Syntax, pos).Value.(*ast.Ident)
 	if !ok {
-		return false
+		return nil, false
 	}
-	for _, s := range p.Index.Sites(at[:2]) {
+	for _, s := range c.Index.Sites(at[:2]) {
 		sel, ok := s.Value.(*ast.SelectorExpr)
 		if !ok {
 			continue
 		}
 		template, given := templateCall(sel.X)
 		names := source.FieldNames(sel.X)
-		if template == "" || slices.Contains(names, id.Name) || !slices.Contains(p.Index.Labels(sel.X, 0), id.Name) {
+		if template == "" || slices.Contains(names, id.Name) || !slices.Contains(c.Index.Labels(sel.X, 0), id.Name) {
 			continue
 		}
 		f := finding.New("missing-value", at[:2], finding.AtValue,
 			template+" needs "+id.Name+": "+needed, "add "+id.Name+": ... to what is between the braces")
 		f.Path = at[:2].String()
 		node := ast.Node(sel.X)
-		for _, st := range given {
-			for _, d := range st.Elts {
-				field, ok := d.(*ast.Field)
-				if !ok {
-					continue
-				}
-				if label, ok := source.FieldLabel(field); ok && finding.Nearest(id.Name, []string{label}) != "" {
-					node = field.Label
-					f.Recode("unknown-field")
-					f.Message = template + " has no field " + strconv.Quote(label)
-					f.Suggestion, f.Help = id.Name, finding.DidYouMean(id.Name)
-				}
-			}
+		if label, ok := misspeltLabel(given, id.Name); ok {
+			node = label
+			written, _, _ := ast.LabelName(label)
+			f.Recode("unknown-field")
+			f.Message = template + " has no field " + strconv.Quote(written)
+			f.Suggestion, f.Help = id.Name, finding.DidYouMean(id.Name)
 		}
-		if own := p.Index.SourceOf(node.Pos()); own != nil {
+		if own := c.Index.SourceOf(node.Pos()); own != nil {
 			d := f.Diagnostic
-			d.File, d.Range = own.Name, p.Index.NodeRange(node)
+			d.File, d.Range = own.Name, c.Index.NodeRange(node)
 			if _, plain := node.(*ast.Ident); plain && f.Suggestion != "" {
 				d.Fix = finding.Rewrite(d.File, d.Range, f.Suggestion, f.Suggestion)
 			}
-			p.addOnce(d, id)
-			return true
+			return c.once(d, id), true
 		}
 	}
-	return false
+	return nil, false
+}
+
+// misspeltLabel returns the last label in some structs that is nearly a name.
+func misspeltLabel(given []*ast.StructLit, name string) (found ast.Label, ok bool) {
+	for _, st := range given {
+		for _, d := range st.Elts {
+			field, isField := d.(*ast.Field)
+			if !isField {
+				continue
+			}
+			if label, named := source.FieldLabel(field); named && finding.Nearest(name, []string{label}) != "" {
+				found, ok = field.Label, true
+			}
+		}
+	}
+	return found, ok
 }
 
 // templateCall returns the definition's name and the structs of a conjunction of

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -143,7 +142,7 @@ var translations = []struct {
 	}},
 	{"incompatible ", func(name string, args []string) wording {
 		return wording{code: "conflicting-values",
-			message: fmt.Sprintf("%s must be %s and %s, which nothing can be", cmp.Or(name, "the value"),
+			message: fmt.Sprintf("%s must be %s and %s, which nothing can be", name,
 				boundWords(args[0]), boundWords(args[1])), help: "correct one of them", byPosition: true}
 	}},
 	{"reference", func(_ string, args []string) wording {
@@ -158,7 +157,7 @@ func depends(name string, _ []string) wording {
 }
 
 // translate says in the domain's words what a CUE error means.
-func (p *Package) translate(e cueerrors.Error, at finding.Path) wording {
+func (p *Evaluated) translate(e cueerrors.Error, at finding.Path) wording {
 	format, raw := e.Msg()
 	args := make([]string, max(2, len(raw)))
 	for i, a := range raw {
@@ -167,7 +166,7 @@ func (p *Package) translate(e cueerrors.Error, at finding.Path) wording {
 	for _, t := range translations {
 		if part, anywhere := strings.CutPrefix(t.format, "…"); anywhere && strings.Contains(format, part) ||
 			strings.HasPrefix(format, t.format) {
-			return t.word(at.Name(), args)
+			return t.word(at.Subject(), args)
 		}
 	}
 	return wording{code: "cue", message: Shown(source.PlainMessage(e)), help: "correct it; cue vet says more",
@@ -196,7 +195,7 @@ func boundWords(bound string) string {
 
 // refine makes a finding out of what CUE says better with what the files show:
 // the block that lacks a field, the names that were meant, the declaration.
-func (p *Package) refine(f *finding.Finding, e cueerrors.Error, places []token.Pos) (related []diagnostic.Related) {
+func (p *Evaluated) refine(f *finding.Finding, e cueerrors.Error, places []token.Pos) (related []diagnostic.Related) {
 	switch f.Code {
 	case "missing-field":
 		if len(f.At) > 1 {
@@ -233,7 +232,7 @@ func (p *Package) refine(f *finding.Finding, e cueerrors.Error, places []token.P
 }
 
 // misspeltField finds the selector that leads nowhere, and what was meant.
-func (p *Package) misspeltField(f *finding.Finding, places []token.Pos) {
+func (p *Evaluated) misspeltField(f *finding.Finding, places []token.Pos) {
 	for _, pos := range places {
 		src := p.Index.SourceOf(pos)
 		ast.Walk(src.Syntax, func(n ast.Node) bool {

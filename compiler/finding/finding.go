@@ -28,15 +28,30 @@ func New(code string, at Path, spot Spot, message, help string) Finding {
 	return Finding{At: at, Spot: spot, Diagnostic: Diagnose(code, diagnostic.Diagnostic{Message: message, Help: help})}
 }
 
+// Newf is New with a message that is formatted, and without help.
+func Newf(code string, at Path, spot Spot, format string, args ...any) Finding {
+	return New(code, at, spot, fmt.Sprintf(format, args...), "")
+}
+
+// In makes a finding one about a part of a text, and not about all of it. offset and
+// length count bytes.
+func (f *Finding) In(text string, offset, length int) {
+	f.Part, f.Offset = text[offset:offset+length], offset
+}
+
 // Recode gives a finding another code, which knows better, and its severity.
 func (f *Finding) Recode(code string) { f.Diagnostic = Diagnose(code, f.Diagnostic) }
 
 // Otherwise gives a finding the other severity that its code has, in the situation
 // that the table describes.
-func (f *Finding) Otherwise() {
-	if c, _ := CodeOf(f.Code); c.Also != "" {
-		f.Severity = c.Also
+func (f *Finding) Otherwise() { f.Diagnostic = Otherwise(f.Diagnostic) }
+
+// Otherwise is [Finding.Otherwise] of a diagnostic.
+func Otherwise(d diagnostic.Diagnostic) diagnostic.Diagnostic {
+	if c, _ := CodeOf(d.Code); c.Also != "" {
+		d.Severity = c.Also
 	}
+	return d
 }
 
 // InSemanticEvent makes a warning of a finding about a track call that only has the

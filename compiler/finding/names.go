@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/hbollon/go-edlib"
 )
@@ -15,7 +16,7 @@ func Nearest(name string, candidates []string) string {
 	best, second := 1<<30, 1<<30
 	var found string
 	plain := PlainName(name)
-	for _, c := range slices.Sorted(slices.Values(candidates)) {
+	for _, c := range slices.Compact(slices.Sorted(slices.Values(candidates))) {
 		if c == name {
 			continue
 		}
@@ -61,3 +62,32 @@ func OneOf(names []string) string {
 
 // SortedKeys returns the keys of a map in order.
 func SortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Words takes a name apart, whichever way its words are joined: orderPaid,
+// order_paid, "Order Paid". Signs are left out.
+func Words(name string) []string {
+	var words []string
+	var word []rune
+	end := func() {
+		if len(word) > 0 {
+			words = append(words, string(word))
+			word = nil
+		}
+	}
+	runes := []rune(name)
+	for i, r := range runes {
+		switch {
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\'' && r != '’':
+			end()
+			continue
+		case unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || unicode.IsDigit(runes[i-1])):
+			end() // orderPaid
+		case unicode.IsUpper(r) && i > 0 && unicode.IsUpper(runes[i-1]) && i+1 < len(runes) &&
+			unicode.IsLower(runes[i+1]):
+			end() // URLOpened
+		}
+		word = append(word, r)
+	}
+	end()
+	return words
+}

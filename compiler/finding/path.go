@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,6 +66,17 @@ func (p Path) Name() string {
 		}
 	}
 	return p.String()
+}
+
+// Subject is Name, or how a message refers to an automation or a definition as a whole.
+func (p Path) Subject() string {
+	if name := p.Name(); name != "" {
+		return name
+	}
+	if len(p) == 0 {
+		return "the value"
+	}
+	return fmt.Sprint(p[len(p)-1])
 }
 
 // Member returns the name of the second step, if the path has two that are names.

@@ -115,7 +115,8 @@ func (t *typ) accepts(n *node) bool {
 
 // same reports whether two nodes are the same string or boolean, or one node.
 func (n *node) same(o *node) bool {
-	return n == o || n.kind == o.kind && n.text == o.text && n.bool == o.bool && (n.kind == stringKind || n.kind == boolKind)
+	return n == o || n.kind == o.kind && n.text == o.text && n.bool == o.bool &&
+		(n.kind == stringKind || n.kind == boolKind)
 }
 
 // refuses reports whether a list or struct is refused for certain.

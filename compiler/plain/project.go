@@ -7,12 +7,10 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
-
-	"github.com/seguehq/segue/schema"
 )
 
 // projectSchema is the schema of segue.cue.
-var projectSchema = sync.OnceValue(func() *Schema { return read(schema.Files(), "project") })
+var projectSchema = sync.OnceValue(func() *Schema { return newSchema("project") })
 
 // beyondData are the fields of segue.cue that are more than values, or that say more by
 // being there than by their value.
@@ -23,7 +21,7 @@ var beyondData = []string{"platforms", "trackingPlan", "placeholders"}
 // is left to CUE.
 func Project(f *ast.File) (map[string]any, error) {
 	s := projectSchema()
-	definition := s.definitions["project.#Project"]
+	definition := s.definition("project.#Project")
 	if definition == nil {
 		return nil, fmt.Errorf("the schema has no projects")
 	}

@@ -2,7 +2,6 @@ package plain
 
 import (
 	"math"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,80 +10,61 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/literal"
-	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 	cuestrings "cuelang.org/go/pkg/strings"
 	cuetime "cuelang.org/go/pkg/time"
 
+	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/schema"
 )
 
-// A Schema is what automations are decided by. It is safe for concurrent use.
+// A Schema is what automations are decided by: packages of the schema that is part of
+// this binary. It is safe for concurrent use.
 type Schema struct {
 	// packages are the names of the schema's packages by import path.
 	packages map[string]string
-	// definitions are types by package and name, such as "segment.#Track".
-	definitions map[string]*typ
-	// texts are fields that are strings, such as "placeholder.userId".
-	texts map[string]string
+
+	mu sync.Mutex
+	reader
 }
 
-// Embedded is the schema that is part of this binary.
-var Embedded = sync.OnceValue(func() *Schema { return New(schema.Files()) })
+// Embedded has the packages that automations can refer to.
+var Embedded = sync.OnceValue(func() *Schema { return newSchema("automation", "placeholder", "segment") })
 
-// New reads a schema from its files, by their paths below [schema.ModulePath]. What it
-// can't read exactly is never accepted by [Schema.Decide].
-func New(files map[string][]byte) *Schema {
-	return read(files, "automation", "placeholder", "segment")
-}
-
-// read reads packages of a schema.
-func read(files map[string][]byte, packages ...string) *Schema {
-	r := &reader{exprs: map[string]declared{}, done: map[string]*typ{}}
-	s := &Schema{packages: map[string]string{}, definitions: r.done, texts: map[string]string{}}
+// newSchema returns a schema of some packages. Their definitions are read when they are
+// first asked for. What can't be read exactly is never accepted by [Schema.Decide].
+func newSchema(packages ...string) *Schema {
+	s := &Schema{packages: map[string]string{}, reader: reader{done: map[string]*typ{}}}
 	for _, pkg := range packages {
 		s.packages[schema.ModulePath+"/"+pkg] = pkg
 	}
-	for name, content := range files {
-		pkg := path.Dir(name)
-		if s.packages[schema.ModulePath+"/"+pkg] == "" {
-			continue
-		}
-		f, err := parser.ParseFile(name, content)
-		if err != nil || f.PackageName() != pkg {
-			delete(s.packages, schema.ModulePath+"/"+pkg) // the package is left to CUE
-			continue
-		}
-		for _, d := range f.Decls {
-			field, ok := d.(*ast.Field)
-			if !ok {
-				continue
-			}
-			id, ok := field.Label.(*ast.Ident)
-			if !ok || field.Constraint != token.ILLEGAL {
-				continue
-			}
-			key := pkg + "." + id.Name
-			if strings.HasPrefix(id.Name, "#") {
-				_, twice := r.exprs[key]
-				r.exprs[key] = declared{pkg: pkg, expr: field.Value, unsure: twice}
-			} else if lit, ok := field.Value.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-				if text, ok := unquote(lit.Value); ok {
-					s.texts[key] = text
-				}
-			}
-		}
-	}
-	for name := range r.exprs {
-		r.definition(name)
-	}
 	return s
+}
+
+// definition returns the type of a definition such as "segment.#Track", nil if the
+// schema has none of that name.
+func (s *Schema) definition(name string) *typ {
+	if d := schema.Declarations()[name]; d == nil || !strings.HasPrefix(d.Name, "#") {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reader.definition(name)
+}
+
+// text returns a field that is a string, such as "placeholder.userId".
+func (s *Schema) text(name string) (string, bool) {
+	lit, ok := source.Declared(name).(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	return unquote(lit.Value)
 }
 
 // isAutomation reports whether a node is unified with the definition of a call.
 func (s *Schema) isAutomation(n *node) bool {
 	for _, name := range []string{"#Identify", "#Group", "#Track", "#HTTP"} {
-		if t := s.definitions["automation."+name]; t != nil && slices.Contains(n.types, t) {
+		if t := s.definition("automation." + name); t != nil && slices.Contains(n.types, t) {
 			return true
 		}
 	}
@@ -147,18 +127,8 @@ type fieldTyp struct {
 	fill *node
 }
 
-// declared is the expression of a definition, and the package that it is in.
-type declared struct {
-	pkg    string
-	expr   ast.Expr
-	unsure bool
-}
-
 // A reader makes types of the schema's syntax.
-type reader struct {
-	exprs map[string]declared
-	done  map[string]*typ
-}
+type reader struct{ done map[string]*typ }
 
 // definition returns the type of a definition. Where definitions refer to each other in
 // a circle the type is known before it is filled in.
@@ -168,11 +138,12 @@ func (r *reader) definition(name string) *typ {
 	}
 	t := &typ{}
 	r.done[name] = t
-	d, ok := r.exprs[name]
-	if !ok || d.unsure {
+	expr := source.Declared(name)
+	if expr == nil {
 		return t
 	}
-	*t = *r.expr(d.pkg, d.expr)
+	pkg, _, _ := strings.Cut(name, ".")
+	*t = *r.expr(pkg, expr)
 	return t
 }
 
@@ -474,7 +445,8 @@ func (t *typ) add(label string, f *fieldTyp) {
 		t.fields[label] = f
 		return
 	}
-	both := &fieldTyp{typ: &typ{kind: all, parts: []*typ{old.typ, f.typ}}, required: old.required || f.required, fill: old.fill}
+	both := &fieldTyp{typ: &typ{kind: all, parts: []*typ{old.typ, f.typ}},
+		required: old.required || f.required, fill: old.fill}
 	if both.fill == nil {
 		both.fill = f.fill
 	} else if f.fill != nil && !both.fill.same(f.fill) {
@@ -502,7 +474,10 @@ func (r *reader) call(e *ast.CallExpr) *typ {
 			}
 		case from == "time" && name == "Format" && lit.Kind == token.STRING:
 			if layout, ok := unquote(lit.Value); ok {
-				return &typ{kind: predicate, holds: func(s string) bool { ok, err := cuetime.Format(s, layout); return ok && err == nil }}
+				return &typ{kind: predicate, holds: func(s string) bool {
+					ok, err := cuetime.Format(s, layout)
+					return ok && err == nil
+				}}
 			}
 		}
 	case *ast.Ident:

@@ -165,7 +165,8 @@ func (p *pkg) importSpec(spec *ast.ImportSpec, paths map[string]bool) error {
 	if !ok {
 		return notPlain(spec.Pos(), "a package is imported that is not one of the schema")
 	}
-	if spec.Name != nil && !plainIdent(spec.Name.Name) || spec.Name != nil && spec.Name.Name == "automations" || paths[path] {
+	if spec.Name != nil && !plainIdent(spec.Name.Name) || spec.Name != nil && spec.Name.Name == "automations" ||
+		paths[path] {
 		return notPlain(spec.Pos(), "an import is written in another way")
 	}
 	paths[path] = true
@@ -303,11 +304,11 @@ func (p *pkg) reference(n *node, e *ast.SelectorExpr) error {
 	from := p.imports[spec]
 	from.used = true
 	name := from.pkg + "." + sel.Name
-	if t := p.schema.definitions[name]; t != nil {
+	if t := p.schema.definition(name); t != nil {
 		n.types = append(n.types, t)
 		return nil
 	}
-	text, ok := p.schema.texts[name]
+	text, ok := p.schema.text(name)
 	if !ok || n.kind != noKind {
 		return notPlain(e.Pos(), "there is a reference to what the schema does not have as data")
 	}

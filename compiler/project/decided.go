@@ -48,10 +48,9 @@ func decidedProject(disk *workspace.Disk) (*config.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &check.Checker{}
-	c.Value(raw, shape.Of("project.#Project"), nil)
-	if checkProject(c, raw, nil); len(c.Found) > 0 {
-		return nil, fmt.Errorf("there is something to say about %s: %s", config.ProjectFile, c.Found[0].Message)
+	found := check.Rules{}.Value(raw, shape.Of("project.#Project"), nil)
+	if found = append(found, checkProject(raw, nil)...); len(found) > 0 {
+		return nil, fmt.Errorf("there is something to say about %s: %s", config.ProjectFile, found[0].Message)
 	}
 	catalog := plainCatalog()
 	if catalog == nil {

@@ -54,9 +54,7 @@ func unsureProject(disk *workspace.Disk, raw map[string]any, findings diagnostic
 func placeholderOf(v any) (automation.Placeholder, bool) {
 	p := automation.Placeholder{Type: automation.StringValue, MaxLength: 255,
 		Triggers: []automation.TriggerKind{automation.Pattern, automation.Journey}}
-	c := &check.Checker{}
-	c.Value(v, shape.Of("placeholder.#Placeholder"), nil)
-	ok := len(c.Found) == 0 && reread(v, &p)
+	ok := len(check.Rules{}.Value(v, shape.Of("placeholder.#Placeholder"), nil)) == 0 && reread(v, &p)
 	if entry, _ := v.(map[string]any); ok && p.Type == automation.StringValue {
 		p.Type = typeOfSample(entry["sample"]) // there is a finding that the type is missing
 	}

@@ -54,14 +54,15 @@ func (r *planReader) fromFile(s *schemaPlan) {
 // fileProblem reports that the plan's JSON file can't be used.
 func (r *planReader) fileProblem(help, format string, args ...any) {
 	at := finding.Path{explain.PlanField, "jsonSchema"}
-	r.Add(finding.New("broken-plan", at, finding.AtValue, fmt.Sprintf(format, args...), help), token.NoPos)
+	f := finding.New("broken-plan", at, finding.AtValue, fmt.Sprintf(format, args...), help)
+	r.found = append(r.found, r.of.Index.Place(f, token.NoPos))
 }
 
 // jsonProblem reports a mistake within the plan's JSON file.
 func (r *planReader) jsonProblem(name string, err error, help string) {
 	first := cueerrors.Errors(err)[0]
-	text := strings.ReplaceAll(source.PlainMessage(first), r.Loader.Full(name), name)
-	if content, err := r.Loader.Disk.Read(name); err == nil {
+	text := strings.ReplaceAll(source.PlainMessage(first), r.of.Loader.Full(name), name)
+	if content, err := r.of.Loader.Disk.Read(name); err == nil {
 		var any json.RawMessage
 		if err := json.Unmarshal(content, &any); err != nil {
 			text = "it is no JSON: " + err.Error()
@@ -70,13 +71,13 @@ func (r *planReader) jsonProblem(name string, err error, help string) {
 	d := finding.Diagnose("broken-plan", diagnostic.Diagnostic{File: name,
 		Message: "the tracking plan can't be read: " + text, Help: help})
 	for _, pos := range cueerrors.Positions(first) {
-		if r.Loader.Relative(pos.Filename()) == name {
+		if r.of.Loader.Relative(pos.Filename()) == name {
 			d.Range = source.RangeOf(pos, pos)
 			d.Range.End.Column++
 			break
 		}
 	}
-	r.Found = append(r.Found, d)
+	r.found = append(r.found, d)
 }
 
 // jsonSchema reads a tracking plan in JSON Schema. Its layout is one of
@@ -91,18 +92,18 @@ func (r *planReader) jsonProblem(name string, err error, help string) {
 // the schema has additionalProperties.
 func (r *planReader) jsonSchema(name string) *schemaPlan {
 	out := &schemaPlan{events: map[string]cue.Value{}, traits: map[string]cue.Value{}}
-	filename := r.Loader.Full(name)
-	content, problem := readPlanFile(r.Loader.Disk, name)
+	filename := r.of.Loader.Full(name)
+	content, problem := readPlanFile(r.of.Loader.Disk, name)
 	if problem != "" {
 		help := "write a path that is relative to the project's folder, and in it"
-		if near := finding.Nearest(path.Base(name), jsonFiles(r.Loader.Disk, path.Dir(name))); near != "" {
+		if near := finding.Nearest(path.Base(name), jsonFiles(r.of.Loader.Disk, path.Dir(name))); near != "" {
 			help = finding.DidYouMean(path.Join(path.Dir(name), near))
 		}
 		r.fileProblem(help, "the tracking plan %q %s", name, problem)
 		return out
 	}
 	r.plan.Files = append(r.plan.Files, path.Clean(name))
-	file := r.Loader.Relative(filename)
+	file := r.of.Loader.Relative(filename)
 	syntax, err := cuejson.Extract(filename, content)
 	if err != nil {
 		r.jsonProblem(file, err, "correct the JSON")

@@ -3,17 +3,20 @@ package project
 import (
 	"strings"
 
-	"github.com/seguehq/segue/compiler/check"
 	"github.com/seguehq/segue/compiler/finding"
 )
 
 // checkMoved checks the former names of the project and of its automations.
-func checkMoved(c *check.Checker, raw map[string]any) {
-	moved, _ := raw["moved"].(map[string]any)
+func checkMoved(raw map[string]any) (found []finding.Finding) {
+	moved := objectIn(raw, "moved")
+	invalid := func(at finding.Path, help, format string, args ...any) {
+		w := finding.Newf("invalid-value", at, finding.AtValue, format, args...)
+		w.Help = help
+		found = append(found, w)
+	}
 	if former, ok := moved["project"].(string); ok && former == raw["project"] {
-		w := c.Report("invalid-value", finding.Path{"moved", "project"}, finding.AtValue,
+		invalid(finding.Path{"moved", "project"}, "write the name that the project had before, or leave it out",
 			"%q is the project's name now, not a former one", former)
-		w.Help = "write the name that the project had before, or leave it out"
 	}
 	by := map[string]string{} // former keys by present ones
 	for _, from := range finding.SortedKeys(moved) {
@@ -24,17 +27,18 @@ func checkMoved(c *check.Checker, raw map[string]any) {
 		at := finding.Path{"moved", from}
 		switch {
 		case circular(moved, from):
-			w := c.Report("invalid-value", at, finding.AtValue, "the moves lead in a circle, back to %s", from)
-			w.Help = "an automation has one present key: remove the line that leads back"
+			invalid(at, "an automation has one present key: remove the line that leads back",
+				"the moves lead in a circle, back to %s", from)
 		case strings.HasSuffix(from, "...") != strings.HasSuffix(to, "..."):
-			w := c.Report("invalid-value", at, finding.AtValue, "a folder can't become the key of an automation, nor the other way round")
-			w.Help = `write ... at the end of both names, or of none: "old/...": "new/..."`
+			invalid(at, `write ... at the end of both names, or of none: "old/...": "new/..."`,
+				"a folder can't become the key of an automation, nor the other way round")
 		case by[to] != "" && !strings.HasSuffix(to, "..."):
-			w := c.Report("invalid-value", at, finding.AtValue, "%s has two former keys, %s and %s", to, by[to], from)
-			w.Help = "one of them is another automation's: correct it, or remove it"
+			invalid(at, "one of them is another automation's: correct it, or remove it",
+				"%s has two former keys, %s and %s", to, by[to], from)
 		}
 		by[to] = from
 	}
+	return found
 }
 
 // circular reports whether moves lead from a key back to it, and it is the first of the

@@ -22,74 +22,85 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// platforms reads the descriptions from the project file's value. Their outlines
-// are returned even where something is wrong with them. Mappings are tried out
-// only if CUE has accepted the file.
-func readPlatforms(p *explain.Package, file cue.Value, accepted bool) (all map[string]*description.Platform, outline map[string]any) {
-	v := file.LookupPath(cue.MakePath(cue.Def(explain.PlatformsDefinition)))
+// descriptions are those of platforms in segue.cue, and what is wrong with them.
+type descriptions struct {
+	// platforms are nil where something is wrong with one.
+	platforms map[string]*description.Platform
+	// outline is the descriptions as decoded JSON, even where something is wrong.
+	outline map[string]any
+	found   diagnostic.List
+}
+
+// readPlatforms reads the descriptions from the project file's value. Mappings are
+// tried out only if CUE has accepted the file.
+func readPlatforms(p *explain.Evaluated, accepted bool) (out descriptions) {
+	v := p.Value.LookupPath(cue.MakePath(cue.Def(explain.PlatformsDefinition)))
 	if !v.Exists() {
-		return nil, nil
+		return out
 	}
-	before := len(p.Found)
 	at := finding.Path{explain.PlatformsField}
-	c := &check.Checker{}
-	raw := platformOutline(p, v, at)
-	c.Value(raw, &shape.Shape{Kind: shape.Struct, Rest: shape.Of("platform.#Platform")}, at)
-	outline, _ = raw.(map[string]any)
-	for _, name := range finding.SortedKeys(outline) {
+	conversion := p.Convert(false)
+	raw, found := platformOutline(conversion, v, at)
+	out.found = found
+	checked := check.Rules{}.Value(raw, &shape.Shape{Kind: shape.Struct, Rest: shape.Of("platform.#Platform")}, at)
+	out.outline, _ = raw.(map[string]any)
+	for _, name := range finding.SortedKeys(out.outline) {
 		if slices.Contains(config.PlatformKinds, name) {
-			w := c.Report("invalid-value", at.With(name), finding.AtLabel,
+			w := finding.Newf("invalid-value", at.With(name), finding.AtLabel,
 				"%s is a platform that segue knows by itself: it can't be described", name)
 			w.Help = "give the description another name"
+			checked = append(checked, w)
 		}
 	}
-	for _, f := range c.Found {
-		addDescribed(p, f, p.Positions[f.At.String()])
+	for _, f := range checked {
+		out.found = append(out.found, placeDescribed(p, f, conversion.Positions[f.At.String()]))
 	}
-	if p.Found[before:].HasErrors() || !accepted {
-		return nil, outline
+	if out.found.HasErrors() || !accepted {
+		return out
 	}
-	all = map[string]*description.Platform{}
+	out.platforms = map[string]*description.Platform{}
 	lock := new(sync.Mutex)
-	for _, name := range finding.SortedKeys(outline) {
+	for _, name := range finding.SortedKeys(out.outline) {
 		value := v.LookupPath(finding.FieldPath(name))
 		platform, problems := description.New(value, lock)
 		if platform != nil {
 			problems = platform.Check()
 		}
 		for _, problem := range problems {
-			platformProblem(p, problem, at.With(name), value)
+			out.found = append(out.found, platformProblem(p, problem, at.With(name), value))
 		}
-		all[name] = platform
+		out.platforms[name] = platform
 	}
-	return all, outline
+	return out
 }
 
 // platformOutline is the descriptions as decoded JSON, without the mappings,
-// which are no values.
-func platformOutline(p *explain.Package, v cue.Value, at finding.Path) any {
+// which are not values.
+func platformOutline(c *explain.Conversion, v cue.Value, at finding.Path) (any, diagnostic.List) {
 	if inMapping(at) {
-		p.Positions[at.String()] = v.Pos()
-		return shape.Broken{}
+		c.Positions[at.String()] = v.Pos()
+		return shape.Broken{}, nil
 	}
 	if v.IncompleteKind() != cue.StructKind {
-		return p.Raw(v, at)
+		return c.Value(v, at)
 	}
 	// That a field is missing is for the shapes to say, which know more of it.
 	fields, err := v.Fields(cue.Optional(true))
 	if err != nil {
-		return p.Raw(v, at)
+		return c.Value(v, at)
 	}
-	p.Positions[at.String()] = v.Pos()
+	c.Positions[at.String()] = v.Pos()
 	m := map[string]any{}
+	var found diagnostic.List
 	for fields.Next() {
 		if fields.Selector().ConstraintType() != 0 {
 			continue
 		}
 		name := source.LabelOf(fields)
-		m[name] = platformOutline(p, fields.Value(), at.With(name))
+		value, more := platformOutline(c, fields.Value(), at.With(name))
+		m[name], found = value, append(found, more...)
 	}
-	return m
+	return m, found
 }
 
 // inMapping reports whether a path leads to a part of encode or decode.
@@ -103,8 +114,10 @@ func inMapping(at finding.Path) bool {
 	return false
 }
 
-// platformProblem reports what is wrong with a description.
-func platformProblem(p *explain.Package, problem description.Problem, at finding.Path, v cue.Value) {
+// platformProblem makes the finding about a problem of a description.
+func platformProblem(
+	p *explain.Evaluated, problem description.Problem, at finding.Path, v cue.Value,
+) diagnostic.Diagnostic {
 	spot := finding.AtValue
 	if problem.Label {
 		spot = finding.AtLabel
@@ -118,52 +131,53 @@ func platformProblem(p *explain.Package, problem description.Problem, at finding
 			position = v.Pos()
 		}
 	}
-	before := len(p.Found)
 	if cause := cueerrors.Error(nil); errors.As(problem.Cause, &cause) {
-		p.CueErrors(problem.Cause, nil)
-	}
-	if len(p.Found) == before {
-		f := finding.New(problem.Code, path, spot, problem.Message, problem.Help)
-		f.Suggestion = problem.Suggestion
-		if problem.Cause != nil {
-			f.Message += ": " + explain.Shown(strings.Join(strings.Fields(problem.Cause.Error()), " "))
+		if found := p.Errors(problem.Cause); len(found) > 0 {
+			// One mistake in a mapping gives one finding: what else CUE says follows.
+			d := finding.Diagnose("platform-mapping", found[0])
+			d.Message = problem.Message + ": " + d.Message
+			return refineMapping(p, d)
 		}
-		if f.Help == "" {
-			f.Help = "docs/platforms.md has a description that works"
-		}
-		addDescribed(p, f, position)
-		return
 	}
-	// One mistake in a mapping gives one finding: what else CUE says follows.
-	d := p.Found[before]
-	d = finding.Diagnose("platform-mapping", d)
-	d.Message = problem.Message + ": " + d.Message
-	p.Found = append(p.Found[:before], d)
-	refineMappings(p, before)
+	f := finding.New(problem.Code, path, spot, problem.Message, problem.Help)
+	f.Suggestion = problem.Suggestion
+	if problem.Cause != nil {
+		f.Message += ": " + explain.Shown(strings.Join(strings.Fields(problem.Cause.Error()), " "))
+	}
+	if f.Help == "" {
+		f.Help = "docs/platforms.md has a description that works"
+	}
+	return placeDescribed(p, f, position)
 }
 
-// refineMappings says more of findings, from an index on, about fields that a
-// mapping selects: CUE knows nothing of what else there is.
-func refineMappings(p *explain.Package, from int) {
-	for i := range p.Found[from:] {
-		d := &p.Found[from+i]
-		imported := d.File != config.ProjectFile && (d.Code == "platform-mapping" || d.Code == "unknown-reference")
-		if !strings.HasPrefix(d.Path, explain.PlatformsField+".") && !imported {
-			continue
-		}
-		switch near, there := mappingName(p, d.Range, d.File); {
-		case there:
-			d.Help = "not every automation has it: write the field only where it is there, as docs/platforms.md shows"
-		case near != "" && d.Suggestion == "":
-			d.Suggestion, d.Help = near, finding.DidYouMean(near)
-		}
+// refineMappings says more of findings about fields that a mapping selects: CUE knows
+// nothing of what else there is.
+func refineMappings(p *explain.Evaluated, found diagnostic.List) diagnostic.List {
+	out := make(diagnostic.List, len(found))
+	for i, d := range found {
+		out[i] = refineMapping(p, d)
 	}
+	return out
+}
+
+func refineMapping(p *explain.Evaluated, d diagnostic.Diagnostic) diagnostic.Diagnostic {
+	imported := d.File != config.ProjectFile && (d.Code == "platform-mapping" || d.Code == "unknown-reference")
+	if !strings.HasPrefix(d.Path, explain.PlatformsField+".") && !imported {
+		return d
+	}
+	switch near, there := mappingName(p, d.Range, d.File); {
+	case there:
+		d.Help = "not every automation has it: write the field only where it is there, as docs/platforms.md shows"
+	case near != "" && d.Suggestion == "":
+		d.Suggestion, d.Help = near, finding.DidYouMean(near)
+	}
+	return d
 }
 
 // mappingName returns the name that was probably meant where a mapping selects a
 // field that automations do not have, "" if it does something else; or says that
 // some automations have it.
-func mappingName(p *explain.Package, at diagnostic.Range, file string) (near string, there bool) {
+func mappingName(p *explain.Evaluated, at diagnostic.Range, file string) (near string, there bool) {
 	for _, s := range describingSources(p) {
 		if s.Name != file {
 			continue
@@ -186,19 +200,17 @@ func mappingName(p *explain.Package, at diagnostic.Range, file string) (near str
 
 // describingSources are the project file and the files of the packages that it
 // imports.
-func describingSources(p *explain.Package) []*source.File {
+func describingSources(p *explain.Evaluated) []*source.File {
 	all := slices.Clone(p.Index.Sources)
-	for _, id := range finding.SortedKeys(p.Imported) {
-		if o := p.Imported[id]; o != nil {
-			all = append(all, o.Index.Sources...)
-		}
+	for _, o := range p.Imported() {
+		all = append(all, o.Index.Sources...)
 	}
 	return all
 }
 
-// addDescribed places a finding about a description and keeps it. What the project
-// file takes from a package has its place there.
-func addDescribed(p *explain.Package, f finding.Finding, position token.Pos) {
+// placeDescribed places a finding about a description. What the project file takes from a
+// package has its place there.
+func placeDescribed(p *explain.Evaluated, f finding.Finding, position token.Pos) diagnostic.Diagnostic {
 	at := describedSites(p, f.At)
 	for _, s := range at {
 		node := ast.Node(s.Value)
@@ -212,10 +224,9 @@ func addDescribed(p *explain.Package, f finding.Finding, position token.Pos) {
 		d.Path = f.At.String()
 		p.Index.PlaceAt(&d, f, s)
 		d.Fix = p.Index.Fix(&d, f, s, []source.Site{s})
-		p.Found = append(p.Found, d)
-		return
+		return d
 	}
-	p.Add(f, position)
+	return p.Index.Place(f, position)
 }
 
 // A described is an expression that makes up a description, in the package of an
@@ -227,7 +238,7 @@ type described struct {
 
 // describedSites returns the places that give what a path into a description
 // leads to, through the packages that are imported.
-func describedSites(p *explain.Package, path finding.Path) []source.Site {
+func describedSites(p *explain.Evaluated, path finding.Path) []source.Site {
 	if len(path) < 2 {
 		return nil
 	}
@@ -265,7 +276,7 @@ func describedSites(p *explain.Package, path finding.Path) []source.Site {
 }
 
 // literals returns the struct literals that expressions come to.
-func describedLiterals(p *explain.Package, at []described, depth int) []described {
+func describedLiterals(p *explain.Evaluated, at []described, depth int) []described {
 	var out []described
 	if depth > source.MaxDepth {
 		return nil
@@ -345,40 +356,43 @@ func automationPart(e ast.Expr) *shape.Shape {
 }
 
 // checkPlatform checks the platform of a target, and what the target has for it.
-func checkPlatform(c *check.Checker, target, described map[string]any, at finding.Path) {
+func checkPlatform(target, described map[string]any, at finding.Path) (found []finding.Finding) {
 	kind, ok := target["platform"].(string)
 	if !ok || strings.TrimSpace(kind) == "" {
-		return // its shape says so
+		return nil // its shape says so
 	}
 	description, own := described[kind].(map[string]any)
 	if !own && !slices.Contains(config.PlatformKinds, kind) {
 		known := append(finding.SortedKeys(described), config.PlatformKinds...)
-		w := c.Report("unknown-platform", at.With("platform"), finding.AtValue, "there is no platform %q", kind)
+		w := finding.Newf("unknown-platform", at.With("platform"), finding.AtValue, "there is no platform %q", kind)
 		w.Help = "segue knows " + finding.OneOf(known) + "; describe another one under platforms"
 		if near := finding.Nearest(kind, known); near != "" {
 			w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(strconv.Quote(near)), finding.Quoted(near)
 		}
-		return
+		return []finding.Finding{w}
 	}
 	has := func(field string) bool { _, ok := target[field]; return ok }
 	misplaced := func(field, help string) {
 		if has(field) {
-			w := c.Report("unknown-field", at.With(field), finding.AtLabel,
+			w := finding.Newf("unknown-field", at.With(field), finding.AtLabel,
 				"a target on the platform %s has no field %q", kind, field)
 			w.Help = help
+			found = append(found, w)
 		}
 	}
 	conflict := func(one, other, help string) {
-		w := c.Report("conflicting-fields", at, finding.AtLabel, "%s has %s and %s: it takes only one of them", at,
+		w := finding.Newf("conflicting-fields", at, finding.AtLabel, "%s has %s and %s: it takes only one of them", at,
 			one, other)
 		w.Help = help
+		found = append(found, w)
 	}
 	missing := func(field, help string) {
 		if misspelt(target, field) {
 			return // it is there, under another name, which is a finding already
 		}
-		w := c.Report("missing-field", at, finding.AtLabel, "%s is missing", at.With(field))
+		w := finding.Newf("missing-field", at, finding.AtLabel, "%s is missing", at.With(field))
 		w.Help = help
+		found = append(found, w)
 	}
 	// The user and the password are one mistake where neither is wanted.
 	user := "username"
@@ -394,7 +408,7 @@ func checkPlatform(c *check.Checker, target, described map[string]any, at findin
 		case has("url") && !has("token") && !has(user):
 			missing("token", "add token: secret: NAME, the secret that holds the platform's bearer token")
 		}
-		return
+		return found
 	}
 	misplaced("data", "remove it: only the embedded platform runs within segue")
 	if !has("url") {
@@ -408,7 +422,8 @@ func checkPlatform(c *check.Checker, target, described map[string]any, at findin
 	case config.NodeRED:
 		// It is the one that logs in.
 	default:
-		misplaced(user, "its credential is called token or apiKey; a user name for it stands in the description, as auth: basic: NAME")
+		misplaced(user, "its credential is called token or apiKey; a user name for it stands in the description, "+
+			"as auth: basic: NAME")
 	}
 	switch {
 	case has("token") && has("apiKey"):
@@ -427,8 +442,10 @@ func checkPlatform(c *check.Checker, target, described map[string]any, at findin
 	case kind == config.NodeRED && has("password") && !has("username"):
 		missing("username", "add username: the name of the user whose password it is")
 	case own && !free && !has("token") && !has("apiKey") && !has(user):
-		missing("token", "add token: secret: NAME, or apiKey: secret: NAME; a platform without either has auth: none: true in its description")
+		missing("token", "add token: secret: NAME, or apiKey: secret: NAME; "+
+			"a platform without either has auth: none: true in its description")
 	}
+	return found
 }
 
 // misspelt reports whether a target has a field that is probably meant to be

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -37,7 +38,9 @@ const defaultData = ".segue/platform.db"
 // told of it, so that its packages can be checked; nil if that is nothing. The guard,
 // unless it is nil, is asked before the file is evaluated: it returns a finding if that
 // is not to be done.
-func Open(ctx context.Context, disk *workspace.Disk, guard func() (*diagnostic.Diagnostic, error)) (*config.Project, diagnostic.List, error) {
+func Open(
+	ctx context.Context, disk *workspace.Disk, guard func() (*diagnostic.Diagnostic, error),
+) (*config.Project, diagnostic.List, error) {
 	if !disk.Exists(config.ProjectFile) {
 		if _, err := disk.Root.Lstat(config.ProjectFile); !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, err
@@ -174,54 +177,54 @@ type openParts struct {
 // explainProject finds everything that is wrong with segue.cue. The value is
 // given if CUE accepted the file. It returns the parts as well that are not in
 // the value.
-func explainProject(disk *workspace.Disk, failure error, value cue.Value, raw map[string]any) (diagnostic.List, openParts, error) {
-	var parts openParts
-	files, err := resolve.NewReader(disk, automation.Catalog{}, nil).Open(".", "", []string{config.ProjectFile})
-	if err != nil {
-		return nil, parts, err
+func explainProject(
+	disk *workspace.Disk, failure error, value cue.Value, raw map[string]any,
+) (found diagnostic.List, parts openParts, err error) {
+	opened, err := resolve.NewReader(disk, automation.Catalog{}, nil).Open(".", "", []string{config.ProjectFile})
+	if err != nil || opened.Unparsed || len(opened.Torn) > 0 {
+		if err == nil {
+			found = opened.Found
+		}
+		return found, parts, err
 	}
-	pkg := explain.New(files)
-	if pkg.Unparsed || len(pkg.Torn) > 0 {
-		return pkg.Found, parts, nil
-	}
-	checkPackageClause(pkg)
-	c := &check.Checker{Partial: pkg.Partials}
+	clause := checkPackageClause(opened)
+	p := explain.Accepted(opened, value)
+	var given explain.Raw
 	if failure != nil {
 		var hidden []string
-		value, hidden = evaluateHidingPlan(pkg)
-		if pkg.Refused {
-			return pkg.Found, parts, nil
+		p, hidden = evaluateHidingPlan(opened)
+		if p.Refused {
+			return slices.Concat(p.Found, clause), parts, nil
 		}
-		raw, _ = pkg.Raw(value, nil).(map[string]any)
+		given = p.Raw(p.Value, nil, false)
+		raw, _ = given.Value.(map[string]any)
 		for _, name := range hidden {
 			if raw != nil {
 				raw[name] = shape.Broken{}
 			}
 		}
 	}
-	parts.plan = readTrackingPlan(pkg, value)
-	platforms, outline := readPlatforms(pkg, value, failure == nil)
-	parts.platforms = platforms
-	parts.raw = raw
+	plan, planFound := readTrackingPlan(p)
+	described := readPlatforms(p, failure == nil)
+	parts = openParts{plan: plan, platforms: described.platforms, raw: raw}
+	found = slices.Concat(p.Found, clause, given.Found, planFound, described.found)
 	if raw != nil {
-		c.Value(raw, shape.Of("project.#Project"), nil)
-		checkProject(c, raw, outline)
+		checked := check.Rules{Partial: given.Partial}.Value(raw, shape.Of("project.#Project"), nil)
+		checked = finding.WithoutEchoes(append(checked, checkProject(raw, described.outline)...))
+		found = append(found, p.Index.PlaceAll(checked, "", token.NoPos)...)
 	}
-	for _, f := range finding.WithoutEchoes(c.Found) {
-		pkg.Add(f, token.NoPos)
+	if failure != nil && !found.HasErrors() {
+		found = append(found, p.Errors(failure)...)
+		found = refineMappings(p, found)
 	}
-	if failure != nil && !pkg.Found.HasErrors() {
-		pkg.CueErrors(failure, nil)
-		refineMappings(pkg, 0)
+	if failure != nil && !found.HasErrors() {
+		found = append(found, disk.Findings()...) // a module did not come
 	}
-	if failure != nil && !pkg.Found.HasErrors() {
-		pkg.Found = append(pkg.Found, disk.Findings()...) // a module did not come
-	}
-	for i := range pkg.Found {
-		if strings.HasPrefix(pkg.Found[i].File, "cue.mod/") {
-			pkg.Found[i].Fix = nil // somebody else's package
+	for i := range found {
+		if strings.HasPrefix(found[i].File, "cue.mod/") {
+			found[i].Fix = nil // somebody else's package
 		}
 	}
-	pkg.Found.Sort()
-	return pkg.Found, parts, nil
+	found.Sort()
+	return found, parts, nil
 }

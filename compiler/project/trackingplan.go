@@ -3,7 +3,6 @@ package project
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -15,6 +14,7 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/shape"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/compiler/workspace"
@@ -58,23 +58,25 @@ func parseProject(l *workspace.Loader, name string, src any, cfg parser.Config) 
 
 // evaluateHidingPlan evaluates the project file as far as that goes. names are
 // the fields that were taken for the tracking plan.
-func evaluateHidingPlan(p *explain.Package) (v cue.Value, names []string) {
-	for _, s := range p.Index.Sources {
+func evaluateHidingPlan(opened *resolve.Opened) (p *explain.Evaluated, names []string) {
+	for _, s := range opened.Index.Sources {
 		hidden, undo := hidePlan(s.Syntax, true)
 		defer undo()
 		names = append(names, hidden...)
 	}
-	return p.Evaluate(), names
+	return explain.Evaluate(opened.Resolve()), names
 }
 
-// planReader reads the tracking plan of a project file.
+// A planReader reads the tracking plan of a project file.
 type planReader struct {
-	*explain.Package
+	of    *explain.Evaluated
 	plan  *config.TrackingPlan
 	judge *judge
 	// left bounds how many values are read into Go: plans may refer to
 	// themselves.
 	left int
+	// found are the findings of this reader.
+	found diagnostic.List
 }
 
 // Beyond these, CUE is asked about a value as a whole.
@@ -83,26 +85,23 @@ const (
 	maxPlannedDepth = 12
 )
 
-// trackingPlan reads the tracking plan from the project file's value. It is nil
+// readTrackingPlan reads the tracking plan from the project file's value. It is nil
 // if there is none; what is wrong with it becomes findings.
-func readTrackingPlan(p *explain.Package, file cue.Value) *config.TrackingPlan {
-	v := file.LookupPath(cue.MakePath(cue.Def(explain.PlanDefinition)))
+func readTrackingPlan(p *explain.Evaluated) (*config.TrackingPlan, diagnostic.List) {
+	v := p.Value.LookupPath(cue.MakePath(cue.Def(explain.PlanDefinition)))
 	if !v.Exists() {
-		return nil
+		return nil, nil
 	}
-	before := len(p.Found)
-	r := &planReader{Package: p, plan: &config.TrackingPlan{
+	r := &planReader{of: p, plan: &config.TrackingPlan{
 		Events: map[string]*config.PlanValue{}, Traits: map[string]*config.PlanValue{}}, judge: newJudge(),
 		left: maxPlanned}
 	r.plan.Judge = r.judge
 	at := finding.Path{explain.PlanField}
-	c := &check.Checker{}
-	c.Value(r.outline(v, at), shape.Of("project.#TrackingPlan"), at)
-	for _, f := range c.Found {
-		p.Add(f, token.NoPos)
-	}
-	if p.Found[before:].HasErrors() {
-		return nil
+	outline, found := planOutline(p.Convert(false), v, at)
+	checked := check.Rules{}.Value(outline, shape.Of("project.#TrackingPlan"), at)
+	r.found = append(found, p.Index.PlaceAll(checked, "", token.NoPos)...)
+	if r.found.HasErrors() {
+		return nil, r.found
 	}
 	lookup := func(v cue.Value, names ...string) cue.Value {
 		for _, n := range names {
@@ -138,42 +137,44 @@ func readTrackingPlan(p *explain.Package, file cue.Value) *config.TrackingPlan {
 			r.plan.Traits[call] = r.read(traits, at.With(call, "traits"), 0)
 		}
 	}
-	if p.Found[before:].HasErrors() {
-		return nil
+	if r.found.HasErrors() {
+		return nil, r.found
 	}
-	return r.plan
+	return r.plan, r.found
 }
 
-// outline is the plan as decoded JSON, without what is planned of properties and
-// traits, which are no values.
-func (r *planReader) outline(v cue.Value, at finding.Path) any {
+// planOutline is the plan as decoded JSON, without what is planned of properties and
+// traits, which are not values.
+func planOutline(c *explain.Conversion, v cue.Value, at finding.Path) (any, diagnostic.List) {
 	kind := v.IncompleteKind()
 	depth, section := len(at)-1, any(explain.PlanField)
 	if depth > 0 {
 		section = at[1]
 	}
-	// constraints says that what is below here, if anything, is no value.
+	// constraints says that what is below here, if anything, is not a value.
 	constraints := depth == 3 || depth == 2 && section != "events"
 	switch {
 	case constraints && kind == cue.StructKind, constraints && kind == cue.BottomKind && v.Validate() == nil:
-		return shape.Broken{}
+		return shape.Broken{}, nil
 	case depth == 1 && kind == cue.StructKind && section != "events" && section != "identify" && section != "group":
-		return shape.Broken{} // a misspelt name
+		return shape.Broken{}, nil // a misspelt name
 	case depth == 3 && at[3] == "description" && kind == cue.StringKind:
-		return "" // for people, who may write what they want
+		return "", nil // for people, who may write what they want
 	case kind == cue.StructKind:
 		fields, err := v.Fields()
 		if err != nil {
 			break
 		}
 		m := map[string]any{}
+		var found diagnostic.List
 		for fields.Next() {
 			name := source.LabelOf(fields)
-			m[name] = r.outline(fields.Value(), at.With(name))
+			value, more := planOutline(c, fields.Value(), at.With(name))
+			m[name], found = value, append(found, more...)
 		}
-		return m
+		return m, found
 	}
-	return r.Raw(v, at)
+	return c.Value(v, at)
 }
 
 // read reads what is planned of a value. A value that does not exist stands for
@@ -187,7 +188,7 @@ func (r *planReader) read(v cue.Value, at finding.Path, depth int) *config.PlanV
 		if err := v.Validate(); isCycle(err) {
 			return &config.PlanValue{Kinds: config.AnyKind, Exact: true, InParent: true}
 		} else if err != nil {
-			r.CueErrors(err, at)
+			r.found = append(r.found, r.of.ErrorsAt(err, at)...)
 			return nil
 		}
 		kinds = cue.TopKind // a constraint on what is not there yet
@@ -241,7 +242,7 @@ func constraintText(v cue.Value, kinds cue.Kind) string {
 	if kinds&(cue.StructKind|cue.ListKind) != 0 {
 		return ""
 	}
-	text := uintPattern.ReplaceAllString(strings.Join(strings.Fields(fmt.Sprint(v)), " "), ">=0")
+	text := uintPattern().ReplaceAllString(strings.Join(strings.Fields(fmt.Sprint(v)), " "), ">=0")
 	if len(text) > most {
 		return ""
 	}
@@ -249,7 +250,7 @@ func constraintText(v cue.Value, kinds cue.Kind) string {
 }
 
 // uintPattern is how CUE prints a whole number that is not negative.
-var uintPattern = regexp.MustCompile(`\buint\b`)
+var uintPattern = finding.Pattern(`\buint\b`)
 
 // readAlternatives reads a disjunction of types and texts.
 func readAlternatives(p *config.PlanValue, args []cue.Value) {
@@ -328,12 +329,12 @@ func docOf(v cue.Value) string {
 // placeOf says where in the project's files something is planned.
 func (r *planReader) placeOf(v cue.Value) diagnostic.Related {
 	pos := v.Pos()
-	if !pos.IsValid() || r.Loader.IsSchema(pos.Filename()) {
+	if !pos.IsValid() || r.of.Loader.IsSchema(pos.Filename()) {
 		return diagnostic.Related{}
 	}
-	out := diagnostic.Related{Message: "the tracking plan", File: r.Loader.Relative(pos.Filename()),
+	out := diagnostic.Related{Message: "the tracking plan", File: r.of.Loader.Relative(pos.Filename()),
 		Range: source.RangeOf(pos, pos)}
-	if s := r.Index.SourceOf(pos); s != nil {
+	if s := r.of.Index.SourceOf(pos); s != nil {
 		if e := source.ExprAt(s.Syntax, pos); e != nil {
 			out.Range = source.RangeOf(e.Pos(), e.End())
 		}

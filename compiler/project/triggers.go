@@ -121,7 +121,8 @@ func commentText(name string) string {
 // pattern is "#AccountActivatedJourney"; beyond that, they are numbered.
 func definitionName(t automation.Trigger, taken map[string]bool) string {
 	var words strings.Builder
-	for _, word := range strings.FieldsFunc(t.Name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+	isSign := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	for _, word := range strings.FieldsFunc(t.Name, isSign) {
 		r := []rune(word)
 		words.WriteString(string(unicode.ToUpper(r[0])) + string(r[1:]))
 	}
@@ -157,7 +158,8 @@ func WriteTriggers(ctx context.Context, dir string, triggers []automation.Trigge
 			return false, fmt.Errorf("%s was left as it is: %s", config.TriggersFile, workspace.RefusalOf(err).Message)
 		}
 		if !strings.HasPrefix(string(old), triggersNotice) {
-			return false, fmt.Errorf("%s was not written by segue triggers pull, and was left as it is; move it away first", config.TriggersFile)
+			return false, fmt.Errorf("%s was not written by segue triggers pull, and was left as it is; "+
+				"move it away first", config.TriggersFile)
 		}
 		if string(old) == string(content) {
 			return false, nil

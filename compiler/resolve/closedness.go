@@ -19,7 +19,7 @@ import (
 // only those would be left that are written there, and all others refused. Which
 // fields there may be, the shapes say. What is made of the author's own structs
 // alone stays as closed as it is.
-func (p *Package) loosen(f *ast.File) {
+func (p *Opened) loosen(f *ast.File) {
 	for _, d := range f.Decls {
 		if field, ok := d.(*ast.Field); ok {
 			p.open1(field.Value, false)
@@ -29,7 +29,7 @@ func (p *Package) loosen(f *ast.File) {
 
 // open1 opens the structs in an expression. made says that a definition is
 // combined with it.
-func (p *Package) open1(e ast.Expr, made bool) {
+func (p *Opened) open1(e ast.Expr, made bool) {
 	switch e := e.(type) {
 	case *ast.ParenExpr:
 		p.open1(e.X, made)
@@ -69,7 +69,7 @@ func (p *Package) open1(e ast.Expr, made bool) {
 
 // derives reports whether an expression is made of a definition, which then says
 // what fields it may have, or of something that was taken out.
-func (p *Package) derives(e ast.Expr, depth int) bool {
+func (p *Opened) derives(e ast.Expr, depth int) bool {
 	if depth > source.MaxDepth {
 		return false
 	}
@@ -83,7 +83,7 @@ func (p *Package) derives(e ast.Expr, depth int) bool {
 	case *ast.SelectorExpr, *ast.IndexExpr:
 		return true
 	case *ast.Ident:
-		if p.holes[e] || strings.HasPrefix(e.Name, "#") || strings.HasPrefix(e.Name, "_#") {
+		if p.family.holes[e] || strings.HasPrefix(e.Name, "#") || strings.HasPrefix(e.Name, "_#") {
 			return true
 		}
 		for _, def := range p.Index.Definitions(e) {

@@ -14,12 +14,12 @@ import (
 
 // Heritage says which automations of the package are declared in its own folder, and
 // which ones above.
-func (p *Package) Heritage() source.Heritage {
+func (p *Opened) Heritage() source.Heritage {
 	return source.HeritageOf(p.Loader.Full(p.Dir), p.Files())
 }
 
 // Files are those of the package, as they are written.
-func (p *Package) Files() []*ast.File {
+func (p *Opened) Files() []*ast.File {
 	var files []*ast.File
 	for _, s := range p.Index.Sources {
 		files = append(files, s.Syntax)
@@ -29,7 +29,7 @@ func (p *Package) Files() []*ast.File {
 
 // DeclaredTwice reports automations that are declared in the package's folder
 // and in one above.
-func (p *Package) DeclaredTwice() {
+func (p *Opened) DeclaredTwice() (found diagnostic.List) {
 	h := p.Heritage()
 	var own, above []*source.File
 	for _, s := range p.Index.Sources {
@@ -48,27 +48,39 @@ func (p *Package) DeclaredTwice() {
 		d := here.Place(f, token.NoPos)
 		other := there.Place(f, token.NoPos)
 		d.Related = []diagnostic.Related{{Message: "the other one", File: other.File, Range: other.Range}}
-		p.Found = append(p.Found, d)
+		found = append(found, d)
 	}
+	return found
 }
 
-// DeclaredAgain puts one finding in the place of the conflicts, among those from
-// an index on, of an automation that is declared twice, each time with a call: a
-// copy that was not given a name of its own.
-func (p *Package) DeclaredAgain(name string, from int) {
-	at := finding.Path{"automations", name}
-	conflict := func(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
-	if !slices.ContainsFunc(p.Found[from:], conflict) {
-		return
+// WithoutCopies returns the findings about an automation with one in the place of the
+// conflicts that come from declaring it more than once: twice, each time with a call, or
+// in every turn of a comprehension.
+func (p *Opened) WithoutCopies(name string, found diagnostic.List) diagnostic.List {
+	for _, declared := range []func(string) (diagnostic.Diagnostic, bool){p.declaredAgain, p.declaredEachTurn} {
+		if !slices.ContainsFunc(found, isConflict) {
+			return found
+		}
+		if d, ok := declared(name); ok {
+			found = append(slices.DeleteFunc(slices.Clone(found), isConflict), d)
+		}
 	}
+	return found
+}
+
+func isConflict(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
+
+// declaredAgain makes the finding about an automation that is declared twice, each
+// time with a call: a copy that was not given a name of its own.
+func (p *Opened) declaredAgain(name string) (d diagnostic.Diagnostic, ok bool) {
+	at := finding.Path{"automations", name}
 	whole := slices.DeleteFunc(p.Index.Sites(at),
 		func(s source.Site) bool { return s.Field == nil || !p.derives(s.Value, 0) })
 	if len(whole) < 2 {
-		return
+		return d, false
 	}
-	p.Found = append(p.Found[:from], slices.DeleteFunc(p.Found[from:], conflict)...)
 	first, second := whole[0].Field.Label, whole[1].Field.Label
-	d := finding.Diagnose("duplicate-key", diagnostic.Diagnostic{Path: at.String(), Key: finding.KeyOf(p.Dir, name),
+	d = finding.Diagnose("duplicate-key", diagnostic.Diagnostic{Path: at.String(), Key: finding.KeyOf(p.Dir, name),
 		Message: name + " is declared twice in the package, with different contents",
 		Help:    "give one of them another name"})
 	if src := p.Index.SourceOf(second.Pos()); src != nil {
@@ -77,24 +89,18 @@ func (p *Package) DeclaredAgain(name string, from int) {
 	if src := p.Index.SourceOf(first.Pos()); src != nil {
 		d.Related = []diagnostic.Related{{Message: "the other one", File: src.Name, Range: p.Index.NodeRange(first)}}
 	}
-	p.Found = append(p.Found, d)
+	return d, true
 }
 
-// DeclaredEachTurn puts one finding in the place of the conflicts, among those
-// from an index on, of an automation that every turn of a comprehension declares
-// under the same name.
-func (p *Package) DeclaredEachTurn(name string, from int) {
-	conflict := func(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
-	if !slices.ContainsFunc(p.Found[from:], conflict) {
-		return
-	}
+// declaredEachTurn makes the finding about an automation that every turn of a
+// comprehension declares under the same name.
+func (p *Opened) declaredEachTurn(name string) (d diagnostic.Diagnostic, ok bool) {
 	for _, s := range p.Index.Sources {
 		label, clauses := turnLabel(s.Syntax, name)
 		if label == nil {
 			continue
 		}
-		p.Found = append(p.Found[:from], slices.DeleteFunc(p.Found[from:], conflict)...)
-		d := finding.Diagnose("duplicate-key", diagnostic.Diagnostic{Key: finding.KeyOf(p.Dir, name),
+		d = finding.Diagnose("duplicate-key", diagnostic.Diagnostic{Key: finding.KeyOf(p.Dir, name),
 			Path: finding.Path{"automations", name}.String(), File: s.Name, Range: p.Index.NodeRange(label),
 			Message: "every turn of the loop declares the same automation, " + name,
 			Help: "make the name of what the loop goes through, as in \"" + name + "-\\(" +
@@ -104,9 +110,9 @@ func (p *Package) DeclaredEachTurn(name string, from int) {
 			d.Help = "write " + d.Suggestion + " for the value of " + id.Name
 			d.Fix = finding.Rewrite(d.File, d.Range, d.Suggestion, d.Suggestion)
 		}
-		p.Found = append(p.Found, d)
-		return
+		return d, true
 	}
+	return d, false
 }
 
 // turnLabel returns the label of a field of a name that stands directly in a

@@ -151,7 +151,7 @@ func (r *resolver) importMissing(d *diagnostic.Diagnostic, id *ast.Ident, missin
 	r.src.Syntax.Decls = slices.Insert(slices.Clone(decls), at,
 		ast.Decl(&ast.ImportDecl{Specs: []*ast.ImportSpec{spec}}))
 	delete(r.unresolved, id)
-	id.Node, r.added[id.Name], r.imported[id.Name], r.Mended[spec] = spec, spec, spec, true
+	id.Node, r.added[id.Name], r.imported[id.Name], r.family.mended[spec] = spec, spec, spec, true
 	return spec
 }
 
@@ -179,7 +179,7 @@ func (r *resolver) redirect(spec *ast.ImportSpec, right string) bool {
 	if source.TopField(r.src.Syntax.Decls, old) != nil {
 		return false
 	}
-	r.Mended[spec] = true
+	r.family.mended[spec] = true
 	spec.Path = &ast.BasicLit{ValuePos: spec.Path.ValuePos, Kind: spec.Path.Kind, Value: strconv.Quote(right)}
 	name := source.ImportName(spec)
 	switch {
@@ -257,9 +257,9 @@ func (r *resolver) projectImport(spec *ast.ImportSpec, dir string) bool {
 	case err == nil && !slices.Contains(names, qualifier) && !slices.Contains(names, ""):
 		r.otherPackage(spec, dir, qualifier, names)
 	case isImportCycle(failure) && r.importCycle(spec):
-		r.Awaits = append(r.Awaits, dir)
+		r.awaits = append(r.awaits, dir)
 	case slices.Contains(r.dirs, dir):
-		r.Awaits = append(r.Awaits, dir)
+		r.awaits = append(r.awaits, dir)
 	default:
 		r.report("broken-import", spec.Path, "the package "+spec.Path.Value+" has mistakes of its own",
 			"run segue vet ./"+dir+" to see them")
@@ -354,9 +354,10 @@ func (r *resolver) reportCycle(last *link) {
 		message = "packages import each other in a circle: " + strings.Join(names, ", ")
 		help = "remove one of the imports: put what both sides need into a package that imports neither"
 	}
-	if slices.ContainsFunc(r.Found, func(d diagnostic.Diagnostic) bool { return d.Message == message }) {
+	if r.circles[message] {
 		return
 	}
+	r.circles[message] = true
 	d := r.report("import-cycle", chain[0].spec.Path, message, help)
 	for _, at := range chain[1:] {
 		d.Related = append(d.Related, diagnostic.Related{Message: at.pkg + " is imported here", File: at.src.Name,

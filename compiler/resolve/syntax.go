@@ -21,7 +21,7 @@ const maxResync = 1 << 20
 // first complaint mostly follows from that one: so the part of the file that it
 // is about is taken out, and the file parsed again, until it does. It returns what
 // is left then, nil if the file can't be read like that.
-func (p *Package) syntaxErrors(s *source.File, broken error) *ast.File {
+func (p *Opened) syntaxErrors(s *source.File, broken error) *ast.File {
 	content, lastLine, lastHelp := slices.Clone(s.Content), -1, ""
 	for range maxSyntaxErrors {
 		m := source.ComplaintOf(content, broken)
@@ -59,12 +59,12 @@ type tear struct {
 }
 
 // markTorn marks the structs out of which something was taken.
-func (p *Package) markTorn(f *ast.File) {
+func (p *Opened) markTorn(f *ast.File) {
 	ast.Walk(f, func(n ast.Node) bool {
 		if st, ok := n.(*ast.StructLit); ok {
 			for _, t := range p.Torn {
 				if t.file == f.Filename && st.Pos().Offset() <= t.From && t.To <= st.End().Offset() {
-					p.holes[st] = true
+					p.family.holes[st] = true
 				}
 			}
 		}
@@ -73,6 +73,6 @@ func (p *Package) markTorn(f *ast.File) {
 }
 
 // tornWord reports whether a name stands in what was taken out of the files.
-func (p *Package) tornWord(name string) bool {
+func (p *Opened) tornWord(name string) bool {
 	return slices.ContainsFunc(p.Torn, func(t tear) bool { return strings.Contains(t.text, name) })
 }

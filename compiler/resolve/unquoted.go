@@ -3,7 +3,6 @@ package resolve
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,7 +169,7 @@ func (r *resolver) bareAddresses() {
 				continue
 			}
 			from := field.Value.Pos()
-			text := addressText.FindString(string(r.src.Content[from.Offset():source.LineEnd(r.src.Content,
+			text := addressText().FindString(string(r.src.Content[from.Offset():source.LineEnd(r.src.Content,
 				from.Offset())]))
 			at := &ast.BadExpr{From: from, To: from.Add(len(text))}
 			d := r.report("syntax-error", at, "an address stands between quotes: without them, // starts a comment",
@@ -186,7 +185,7 @@ func (r *resolver) bareAddresses() {
 	r.eachBlock(mend)
 }
 
-var addressText = regexp.MustCompile(`^https?://[^\s"\\,]+`)
+var addressText = finding.Pattern(`^https?://[^\s"\\,]+`)
 
 // address returns the field among those of a declaration that has an address
 // without quotes, and what CUE takes for the value of that; nil if there is none.
@@ -200,7 +199,7 @@ func (r *resolver) address(d ast.Decl) (*ast.Field, []ast.Decl) {
 		return nil, nil
 	}
 	inner, ok := st.Elts[0].(*ast.Field)
-	if !ok || !inner.Pos().IsValid() || !addressText.Match(r.src.Content[min(inner.Pos().Offset(),
+	if !ok || !inner.Pos().IsValid() || !addressText().Match(r.src.Content[min(inner.Pos().Offset(),
 		len(r.src.Content)):]) {
 		return r.address(st.Elts[0])
 	}

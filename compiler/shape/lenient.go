@@ -51,7 +51,12 @@ type lenient struct {
 
 // givingDefinitions finds the definitions that give a value something.
 func givingDefinitions() map[string]bool {
-	defs := schemaDefinitions()
+	defs := map[string]ast.Expr{}
+	for name, d := range schema.Declarations() {
+		if strings.HasPrefix(d.Name, "#") {
+			defs[name] = source.Declared(name)
+		}
+	}
 	giving := map[string]bool{}
 	for changed := true; changed; {
 		changed = false

@@ -1,8 +1,6 @@
 package shape
 
 import (
-	"fmt"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,7 +8,6 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/literal"
-	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/compiler/source"
@@ -81,48 +78,56 @@ type Count struct {
 }
 
 // All are the shapes of all definitions by package and name, such as
-// "segment.#Context". They are read once, from the embedded schema.
+// "segment.#Context".
 var All = sync.OnceValue(func() map[string]*Shape {
-	r := shapeReader{defs: schemaDefinitions(), done: map[string]*Shape{}}
-	for name := range r.defs {
-		r.definition(name)
+	out := map[string]*Shape{}
+	for name := range schema.Declarations() {
+		if s := find(name); s != nil {
+			out[name] = s
+		}
 	}
-	return r.done
+	return out
 })
-
-// schemaDefinitions reads the definitions of the embedded schema, by package and
-// name.
-func schemaDefinitions() map[string]ast.Expr {
-	defs := map[string]ast.Expr{}
-	for name, content := range schema.Files() {
-		f, err := parser.ParseFile(name, content, parser.ParseComments)
-		if err != nil {
-			panic(fmt.Sprintf("the embedded schema does not parse: %v", err))
-		}
-		for _, d := range f.Decls {
-			if field, ok := d.(*ast.Field); ok {
-				if label, ok := source.FieldLabel(field); ok && strings.HasPrefix(label, "#") {
-					defs[path.Dir(name)+"."+label] = field.Value
-				}
-			}
-		}
-	}
-	return defs
-}
 
 // Of returns the shape of a definition, such as "segment.#Identify".
 func Of(definition string) *Shape {
-	s, ok := All()[definition]
-	if !ok {
+	s := find(definition)
+	if s == nil {
 		panic("the schema does not define " + definition)
 	}
 	return s
 }
 
+// OfEvent returns the shape of a semantic event by its name, such as "Order Completed";
+// nil if Segment has no such event.
+func OfEvent(event string) *Shape {
+	name, ok := schema.Events()[event]
+	if !ok {
+		return nil
+	}
+	return find(name)
+}
+
+// read are the shapes that were derived so far, for most runs need a few of them.
+var read = struct {
+	sync.Mutex
+	shapeReader
+}{shapeReader: shapeReader{done: map[string]*Shape{}}}
+
+// find returns the shape of a definition, nil if the schema has none of that name.
+func find(definition string) *Shape {
+	d := schema.Declarations()[definition]
+	if d == nil || !strings.HasPrefix(d.Name, "#") {
+		return nil
+	}
+	read.Lock()
+	defer read.Unlock()
+	return read.definition(definition)
+}
+
 // shapeReader derives shapes from the schema's syntax. The schema keeps to a
 // subset of CUE that this covers; a test fails when it does not.
 type shapeReader struct {
-	defs map[string]ast.Expr
 	done map[string]*Shape
 }
 
@@ -134,8 +139,8 @@ func (r *shapeReader) definition(name string) *Shape {
 	}
 	s := &Shape{}
 	r.done[name] = s
-	expr, ok := r.defs[name]
-	if !ok {
+	expr := source.Declared(name)
+	if expr == nil {
 		return s
 	}
 	pkg, def, _ := strings.Cut(name, ".")

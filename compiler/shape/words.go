@@ -93,7 +93,8 @@ func (s *Shape) Example(p finding.Path) string {
 			return `the headers by their names, as in headers: "X-Team": "growth"`
 		}
 		if name == "allow" {
-			return `the code of a warning, and the reason why it may be: allow: "event-name": "the other teams know it by this name"`
+			return "the code of a warning, and the reason why it may be: " +
+				`allow: "event-name": "the other teams know it by this name"`
 		}
 		return "the fields between braces, as in " + name + ": {…}"
 	case List:

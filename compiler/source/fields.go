@@ -1,6 +1,8 @@
 package source
 
 import (
+	"slices"
+
 	"cuelang.org/go/cue/ast"
 )
 
@@ -11,33 +13,44 @@ func IsClauseName(id *ast.Ident) bool {
 	return ok && name.Name == id.Name && name.Node == nil
 }
 
-// Labels lists the names of the fields that an expression may have.
+// Labels lists the names of the fields that an expression may have, each once.
 func (x *Index) Labels(e ast.Expr, depth int) []string {
+	var out []string
+	for _, label := range x.labels(e, depth) {
+		if !slices.Contains(out, label) {
+			out = append(out, label)
+		}
+	}
+	return out
+}
+
+// labels are Labels, of which several parts of the expression may have the same.
+func (x *Index) labels(e ast.Expr, depth int) []string {
 	if depth > MaxDepth {
 		return nil
 	}
 	switch e := e.(type) {
 	case *ast.ParenExpr:
-		return x.Labels(e.X, depth)
+		return x.labels(e.X, depth)
 	case *ast.BinaryExpr:
-		return append(x.Labels(e.X, depth), x.Labels(e.Y, depth)...)
+		return append(x.labels(e.X, depth), x.labels(e.Y, depth)...)
 	case *ast.Ident:
 		var out []string
 		for _, def := range x.Definitions(e) {
-			out = append(out, x.Labels(def, depth+1)...)
+			out = append(out, x.labels(def, depth+1)...)
 		}
 		return out
 	case *ast.SelectorExpr:
 		var out []string
 		for _, s := range x.Picked(e, depth) {
-			out = append(out, s.index.Labels(s.Value, depth+1)...)
+			out = append(out, s.index.labels(s.Value, depth+1)...)
 		}
 		return out
 	case *ast.StructLit:
 		out := FieldNames(e)
 		for _, d := range e.Elts {
 			if embed, ok := d.(*ast.EmbedDecl); ok {
-				out = append(out, x.Labels(embed.Expr, depth+1)...)
+				out = append(out, x.labels(embed.Expr, depth+1)...)
 			}
 		}
 		return out

@@ -16,7 +16,7 @@ type habit struct {
 	// These have to match, where they are given: the line of the complaint as far as
 	// its place, all of that line, what follows the place, and the parser's message,
 	// of which a part is enough.
-	before, line, after *regexp.Regexp
+	before, line, after func() *regexp.Regexp
 	says                string
 	// about says which part of the file the finding is about; nil for the token at
 	// the place of the complaint.
@@ -31,27 +31,27 @@ type habit struct {
 // counts.
 var habits = []habit{
 	{line: hashComment, about: wholeLine, message: notAComment, help: commentHelp},
-	{after: regexp.MustCompile(`^/\*`), about: wholeLine, message: notAComment, help: commentHelp},
-	{after: regexp.MustCompile(`^#`), says: "missing ','", about: restOfLine, message: notAComment, help: commentHelp},
-	{after: regexp.MustCompile(`^(else|elif|elseif)\b`), message: noElse, help: elseHelp},
+	{after: finding.Pattern(`^/\*`), about: wholeLine, message: notAComment, help: commentHelp},
+	{after: finding.Pattern(`^#`), says: "missing ','", about: restOfLine, message: notAComment, help: commentHelp},
+	{after: finding.Pattern(`^(else|elif|elseif)\b`), message: noElse, help: elseHelp},
 	{recognize: (*Complaint).halfConjunction},
 	{says: "else requires", message: noElse, help: elseHelp},
-	{after: regexp.MustCompile(`^;`), message: "found ; where a field ends",
+	{after: finding.Pattern(`^;`), message: "found ; where a field ends",
 		help: "remove it: a new line or a comma ends a field"},
-	{after: regexp.MustCompile(`^[“”‘’]`), message: "typographic quotes don't make a text",
+	{after: finding.Pattern(`^[“”‘’]`), message: "typographic quotes don't make a text",
 		help: `write straight quotes: "`},
-	{after: regexp.MustCompile(`^\{`), says: "missing ','", message: "two values stand side by side",
+	{after: finding.Pattern(`^\{`), says: "missing ','", message: "two values stand side by side",
 		help: "put & between a definition and what is added to it, as in automation.#Identify & {"},
 	{recognize: (*Complaint).hyphenatedName},
 	{says: "invalid import path", message: "this is no import path",
 		help: `write it with /, without blanks, and without what is used of the package, as in "example.com/team/shared"`},
-	{before: regexp.MustCompile(`^\s*import\s*$`), after: regexp.MustCompile(`^"`), about: wordBehind,
+	{before: finding.Pattern(`^\s*import\s*$`), after: finding.Pattern(`^"`), about: wordBehind,
 		message: "an import stands before all fields", help: "move it up, below the package clause"},
 	{recognize: (*Complaint).dottedName},
 	{recognize: (*Complaint).wordsWithoutQuotes},
 	{recognize: (*Complaint).documentMark},
 	{recognize: (*Complaint).importFirst},
-	{before: regexp.MustCompile(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`),
+	{before: finding.Pattern(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`),
 		message: "a package's name is made of letters, digits and _", help: "correct the name"},
 	{recognize: (*Complaint).misspeltPackage},
 	{recognize: (*Complaint).assigned},
@@ -70,7 +70,7 @@ func (m *Complaint) habitual() bool {
 	before := string(m.content[bytes.LastIndexByte(m.content[:m.From], '\n')+1 : m.From])
 	line := string(m.content[m.From-len(before) : LineEnd(m.content, m.From)])
 	after := string(m.content[m.From:])
-	matches := func(form *regexp.Regexp, text string) bool { return form == nil || form.MatchString(text) }
+	matches := func(form func() *regexp.Regexp, text string) bool { return form == nil || form().MatchString(text) }
 	for _, h := range habits {
 		switch {
 		case h.recognize != nil:
@@ -111,7 +111,7 @@ func (m *Complaint) firstLine() string {
 
 // hyphenatedName recognizes a field's name with a hyphen that lacks its quotes.
 func (m *Complaint) hyphenatedName(before string) bool {
-	name := hyphenName.FindString(before)
+	name := hyphenName().FindString(before)
 	if name == "" || m.From == len(m.content) || m.content[m.From] != ':' {
 		return false
 	}
@@ -123,7 +123,7 @@ func (m *Complaint) hyphenatedName(before string) bool {
 
 // dottedName recognizes trigger.pattern: "x" for trigger: pattern: "x".
 func (m *Complaint) dottedName(line string) bool {
-	name := dotted.FindString(line)
+	name := dotted().FindString(line)
 	if name == "" || !strings.HasPrefix(string(m.content[m.From:]), ":") {
 		return false
 	}
@@ -133,17 +133,17 @@ func (m *Complaint) dottedName(line string) bool {
 	return true
 }
 
-var dotted = regexp.MustCompile(`[\pL_$][\pL\pN_$]*(?:\.[\pL_$][\pL\pN_$]*)+$`)
+var dotted = finding.Pattern(`[\pL_$][\pL\pN_$]*(?:\.[\pL_$][\pL\pN_$]*)+$`)
 
 // wordsWithoutQuotes recognizes a text of several words that lacks its quotes, or
 // the first one.
 func (m *Complaint) wordsWithoutQuotes(line string) bool {
-	at := wordBefore.FindStringSubmatchIndex(line)
+	at := wordBefore().FindStringSubmatchIndex(line)
 	if at == nil || !strings.Contains(m.Message, "missing ','") || strings.HasPrefix(string(m.content[m.From:]), `"`) {
 		return false
 	}
 	start := m.From - len(line) + at[2]
-	text := wordsAhead.FindString(string(m.content[start:LineEnd(m.content, start)]))
+	text := wordsAhead().FindString(string(m.content[start:LineEnd(m.content, start)]))
 	after := strings.TrimLeft(string(m.content[start+len(text):LineEnd(m.content, start)]), " \t")
 	if start+len(text) <= m.From || strings.HasPrefix(after, ":") {
 		return false // it is the name of the next field
@@ -160,8 +160,8 @@ func (m *Complaint) wordsWithoutQuotes(line string) bool {
 }
 
 var (
-	wordBefore = regexp.MustCompile(`:[ \t]*([\pL][\pL\pN_'’-]*)[ \t]+$`)
-	wordsAhead = regexp.MustCompile(`^[\pL][\pL\pN_'’.!?/()&+ \t-]*"?`)
+	wordBefore = finding.Pattern(`:[ \t]*([\pL][\pL\pN_'’-]*)[ \t]+$`)
+	wordsAhead = finding.Pattern(`^[\pL][\pL\pN_'’.!?/()&+ \t-]*"?`)
 )
 
 // documentMark recognizes the line with which YAML starts a document.
@@ -176,7 +176,7 @@ func (m *Complaint) documentMark(string) bool {
 
 // importFirst recognizes a package clause behind an import.
 func (m *Complaint) importFirst(string) bool {
-	at := lateClause.FindSubmatchIndex(m.content)
+	at := lateClause().FindSubmatchIndex(m.content)
 	if at == nil || m.From < at[2] || m.From > at[3] {
 		return false
 	}
@@ -185,7 +185,7 @@ func (m *Complaint) importFirst(string) bool {
 	return true
 }
 
-var lateClause = regexp.MustCompile(`(?m)^\s*import\b[^{}]*?\n[ \t]*(package[ \t]+[\pL\pN_]+)`)
+var lateClause = finding.Pattern(`(?m)^\s*import\b[^{}]*?\n[ \t]*(package[ \t]+[\pL\pN_]+)`)
 
 // interpolation finds one that is not closed before what looks like the next text.
 func (m *Complaint) interpolation() bool {
@@ -203,7 +203,7 @@ func (m *Complaint) interpolation() bool {
 // clause recognizes a package clause, an import or a let that is not written as
 // such, by the first word of its line.
 func (m *Complaint) clause(line string) bool {
-	word := strings.Trim(leadingWord.FindString(line), "\ufeff \t")
+	word := strings.Trim(leadingWord().FindString(line), "\ufeff \t")
 	if word == "" || !strings.Contains(m.Message, "found") && !strings.Contains(m.Message, "missing") &&
 		!strings.Contains(m.Message, "expected") {
 		return false
@@ -254,7 +254,7 @@ func (m *Complaint) halfConjunction(string) bool {
 // misspeltPackage recognizes a first line that is nearly a package clause.
 func (m *Complaint) misspeltPackage(string) bool {
 	first := m.firstLine()
-	word := firstWord.FindStringSubmatchIndex(first)
+	word := firstWord().FindStringSubmatchIndex(first)
 	if word == nil || m.From > len(first) || finding.Nearest(first[word[2]:word[3]], []string{"package"}) == "" {
 		return false
 	}
@@ -280,7 +280,7 @@ func (m *Complaint) assigned(string) bool {
 		}
 	}
 	start := bytes.LastIndexByte(m.content[:end], '\n') + 1
-	at := assignment.FindSubmatchIndex(m.content[start:LineEnd(m.content, min(end, len(m.content)))])
+	at := assignment().FindSubmatchIndex(m.content[start:LineEnd(m.content, min(end, len(m.content)))])
 	if at == nil {
 		return false
 	}

@@ -293,6 +293,17 @@ func (x *Index) Place(f finding.Finding, fallback token.Pos) diagnostic.Diagnost
 	return d
 }
 
+// PlaceAll places the findings about an automation, or with "" for the key, about
+// something that is none.
+func (x *Index) PlaceAll(found []finding.Finding, key string, fallback token.Pos) diagnostic.List {
+	out := make(diagnostic.List, len(found))
+	for i, f := range found {
+		f.Key = key
+		out[i] = x.Place(f, fallback)
+	}
+	return out
+}
+
 // put places a finding, with its fix, at one of the sites of its value, or at the
 // literal that the site refers to.
 func (x *Index) put(d *diagnostic.Diagnostic, f finding.Finding, chosen Site, sites []Site) {

@@ -17,7 +17,9 @@ type Span struct{ From, To int }
 // WithoutMistake takes out of a file the smallest part with a mistake in it
 // that leaves the parser something else to say, or nothing. The region is zero if
 // there is no such cut.
-func WithoutMistake(filename string, content []byte, m Complaint) (without []byte, region Span, syntax *ast.File, err error) {
+func WithoutMistake(
+	filename string, content []byte, m Complaint,
+) (without []byte, region Span, syntax *ast.File, err error) {
 	for _, cut := range m.parts() {
 		without = slices.Clone(content)
 		for _, r := range cut.blank {
@@ -104,7 +106,8 @@ func (m Complaint) parts() []cut {
 	for first := true; ; first = false {
 		indent := indentation(m.content, lines[at])
 		end := at + 1
-		for text := bytes.Count(m.content[lines[at].From:lines[at].To], []byte(`"""`))%2 == 1; text && end < len(lines); end++ {
+		quotes := bytes.Count(m.content[lines[at].From:lines[at].To], []byte(`"""`))
+		for text := quotes%2 == 1; text && end < len(lines); end++ {
 			text = !bytes.Contains(m.content[lines[end].From:lines[end].To], []byte(`"""`))
 			if text && end == len(lines)-1 {
 				return nil // it goes on to the end of the file

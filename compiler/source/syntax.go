@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/diagnostic"
 )
 
@@ -44,12 +44,12 @@ type Complaint struct {
 }
 
 var (
-	foundToken  = regexp.MustCompile(`found '([^']*)'( .*)?$`)
-	hyphenName  = regexp.MustCompile(`[\pL\pN_$]+(-[\pL\pN_$]+)+$`)
-	assignment  = regexp.MustCompile(`^[ \t]*(?:[#\pL\pN_$"-]+:[ \t]*)*[#\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
-	firstWord   = regexp.MustCompile(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
-	hashComment = regexp.MustCompile(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
-	leadingWord = regexp.MustCompile(`^\x{FEFF}?[ \t]*\pL+`)
+	foundToken  = finding.Pattern(`found '([^']*)'( .*)?$`)
+	hyphenName  = finding.Pattern(`[\pL\pN_$]+(-[\pL\pN_$]+)+$`)
+	assignment  = finding.Pattern(`^[ \t]*(?:[#\pL\pN_$"-]+:[ \t]*)*[#\pL\pN_$"-]+[ \t]*(=>?)[ \t]*(?:[^=~ \t]|$)`)
+	firstWord   = finding.Pattern(`^\x{FEFF}?[ \t]*([a-z]+)[ \t]+[a-z_A-Z0-9]+[ \t]*\r?$`)
+	hashComment = finding.Pattern(`^[ \t]*#+($|[^#\pL\pN_"$]|[\pL\pN_]+[ \t,.!]+[^:&])`)
+	leadingWord = finding.Pattern(`^\x{FEFF}?[ \t]*\pL+`)
 )
 
 // word finds the place and the words for what the parser says.
@@ -57,7 +57,7 @@ func (m *Complaint) word() {
 	m.To = TokenEnd(m.content, m.From)
 	raw := m.Message
 	found := ""
-	if f := foundToken.FindStringSubmatch(raw); f != nil {
+	if f := foundToken().FindStringSubmatch(raw); f != nil {
 		found = f[1]
 		if t := strings.TrimSpace(f[2]); t != "" {
 			found = t
@@ -102,10 +102,10 @@ func (m *Complaint) word() {
 	case strings.Contains(raw, "maximum nesting depth"):
 		m.lost = true
 		m.say("values are nested more than 10000 deep", "take them apart")
-	case letAndField.MatchString(raw):
-		m.letAndField(letAndField.FindStringSubmatch(raw)[1])
-	case redeclared.MatchString(raw):
-		m.redeclared(redeclared.FindStringSubmatch(raw)[1])
+	case letAndField().MatchString(raw):
+		m.letAndField(letAndField().FindStringSubmatch(raw)[1])
+	case redeclared().MatchString(raw):
+		m.redeclared(redeclared().FindStringSubmatch(raw)[1])
 	case found != "":
 		m.say("found "+thing(found)+" where something else is expected",
 			"correct the syntax; cue fmt shows the place too")
@@ -120,19 +120,20 @@ func (m *Complaint) number() {
 	for m.From > 0 && !strings.ContainsRune(" \t\r\n,:[{(&|\"", rune(m.content[m.From-1])) {
 		m.From--
 	}
-	text := numberLike.Find(m.content[m.From:])
+	text := numberLike().Find(m.content[m.From:])
 	m.To = m.From + max(1, len(text))
-	if dateLike.Match(text) {
+	if dateLike().Match(text) {
 		m.Suggestion = strconv.Quote(string(text))
 		m.say("a date stands between quotes", "write "+m.Suggestion)
 		return
 	}
-	m.say("this is no number: "+string(text), "write a number without leading zeros and without a unit; a text stands between quotes")
+	m.say("this is no number: "+string(text),
+		"write a number without leading zeros and without a unit; a text stands between quotes")
 }
 
 var (
-	numberLike = regexp.MustCompile(`^[-+]?[0-9][0-9A-Za-z_.:+-]*`)
-	dateLike   = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
+	numberLike = finding.Pattern(`^[-+]?[0-9][0-9A-Za-z_.:+-]*`)
+	dateLike   = finding.Pattern(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
 )
 
 // redeclared words a name that is defined twice in one file.
@@ -158,9 +159,9 @@ func (m *Complaint) letAndField(name string) {
 		"give the let another name")
 }
 
-var letAndField = regexp.MustCompile(`^cannot have both alias and field with name "([^"]*)" in same scope`)
+var letAndField = finding.Pattern(`^cannot have both alias and field with name "([^"]*)" in same scope`)
 
-var redeclared = regexp.MustCompile(`^alias "([^"]*)" redeclared in same scope`)
+var redeclared = finding.Pattern(`^alias "([^"]*)" redeclared in same scope`)
 
 func (m *Complaint) say(message, help string) { m.Message, m.Help = message, help }
 
@@ -228,7 +229,7 @@ func (m *Complaint) conflict() bool {
 func (m *Complaint) bareAddress() bool {
 	before := bytes.TrimRight(m.content[:m.From], " \t\r\n")
 	start := bytes.LastIndexByte(before, '\n') + 1
-	at := bareAddress.FindSubmatchIndex(before[start:])
+	at := bareAddress().FindSubmatchIndex(before[start:])
 	if at == nil || !strings.Contains(m.Message, "expected operand") && !strings.Contains(m.Message, "found") {
 		return false
 	}
@@ -238,7 +239,7 @@ func (m *Complaint) bareAddress() bool {
 	return true
 }
 
-var bareAddress = regexp.MustCompile(`:[ \t]*(https?://[^\s"\\]+)[ \t,]*$`)
+var bareAddress = finding.Pattern(`:[ \t]*(https?://[^\s"\\]+)[ \t,]*$`)
 
 // superfluous finds the bracket that closes too much, where the file has one that
 // closes nothing: the indentation shows which one that is.
@@ -384,7 +385,7 @@ func TokenEnd(content []byte, from int) int {
 		return from + 1
 	}
 	rest := string(content[from:])
-	if w := tokenWord.FindString(rest); w != "" {
+	if w := tokenWord().FindString(rest); w != "" {
 		return from + len(w)
 	}
 	if rest[0] == '"' || rest[0] == '\'' {
@@ -403,7 +404,7 @@ func TokenEnd(content []byte, from int) int {
 	return from + size
 }
 
-var tokenWord = regexp.MustCompile(`^[#_$]*[\pL\pN_$]+`)
+var tokenWord = finding.Pattern(`^[#_$]*[\pL\pN_$]+`)
 
 // LineEnd returns where the line ends that an offset is in.
 func LineEnd(content []byte, from int) int {

@@ -186,8 +186,10 @@ func (l *Loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
 				l.unused(name, "CUE reads files whose names end in .cue, in small letters")
 			}
 		case !Loadable(e.Name()):
-			l.Disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-name", File: name,
-				Message: "the file has a name with a colon, a backslash or what is not UTF-8, which CUE can't take, and nothing in it is used", Help: "rename it"})
+			l.Disk.putAside(name, finding.Diagnose("file-name", diagnostic.Diagnostic{File: name,
+				Message: "the file has a name with a colon, a backslash or what is not UTF-8, " +
+					"which CUE can't take, and nothing in it is used",
+				Help: "rename it"}))
 		case !IsSource(e.Name()):
 			if l.Disk.setAside(name) { // CUE opens it for its package clause
 				continue
@@ -210,8 +212,8 @@ func (l *Loader) unused(name, why string) {
 	if err != nil || !declaresAutomations.Match(content) || IsTestFile(name) && !hasTrigger(content) {
 		return
 	}
-	l.Disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-name", File: name,
-		Message: "the automations in the file are not used: " + why, Help: "rename it"})
+	l.Disk.putAside(name, finding.Diagnose("file-name", diagnostic.Diagnostic{File: name,
+		Message: "the automations in the file are not used: " + why, Help: "rename it"}))
 }
 
 // hasTrigger reports whether an automation under automations has a trigger, as one
@@ -241,9 +243,10 @@ func hasTrigger(content []byte) bool {
 func (l *Loader) listFile(dir, name string, dirs *[]string) {
 	// A colon and an @ mean something else in an import path, which CUE's check allows.
 	if module.CheckImportPath(path.Join("project.example", dir)) != nil || strings.ContainsAny(dir, ":@") {
-		l.Disk.putAside(dir, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "folder-name", File: name,
-			Message: fmt.Sprintf("the folder %q has a name that CUE can't make an import path of, so that nothing in it is used", dir),
-			Help:    "rename it: use letters, digits, '-', '_' and '.'"})
+		l.Disk.putAside(dir, finding.Diagnose("folder-name", diagnostic.Diagnostic{File: name,
+			Message: fmt.Sprintf("the folder %q has a name that CUE can't make an import path of, "+
+				"so that nothing in it is used", dir),
+			Help: "rename it: use letters, digits, '-', '_' and '.'"}))
 		return
 	}
 	if !l.Disk.setAside(name) {
@@ -259,22 +262,26 @@ func (l *Loader) listFile(dir, name string, dirs *[]string) {
 // linked puts a link aside that is, or may be meant to be, a folder of automations:
 // CUE does not follow it, and the automations would have two keys if segue did.
 func (l *Loader) linked(name string) {
-	finding := func(message, help string) {
-		l.Disk.putAside(name, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "linked-folder", File: name, Message: message, Help: help})
+	aside := func(message, help string) {
+		d := diagnostic.Diagnostic{File: name, Message: message, Help: help}
+		l.Disk.putAside(name, finding.Diagnose("linked-folder", d))
 	}
 	_, err := l.Disk.resolve(name)
 	info, statErr := os.Stat(l.Disk.full(name))
 	switch {
 	case statErr != nil:
-		finding("this is a link to nothing: if it is meant to be a folder, its automations are missing", "remove the link, or correct it")
+		aside("this is a link to nothing: if it is meant to be a folder, its automations are missing",
+			"remove the link, or correct it")
 	case !info.IsDir():
 		// A file of another kind is read where it is embedded, or not at all.
 	case err != nil && RefusalOf(err).Message == outside().Message:
-		finding("this is a link to a folder outside of the project, and nothing outside of it is read", "put the folder itself in its place")
+		aside("this is a link to a folder outside of the project, and nothing outside of it is read",
+			"put the folder itself in its place")
 	case err != nil:
-		finding(RefusalOf(err).Message, "remove the link")
+		aside(RefusalOf(err).Message, "remove the link")
 	case l.holdsSource(name):
-		finding("this is a link to a folder, and the automations in it are not read by this name", "remove the link, or put the folder itself in its place")
+		aside("this is a link to a folder, and the automations in it are not read by this name",
+			"remove the link, or put the folder itself in its place")
 	}
 }
 
@@ -350,9 +357,9 @@ func (l *Loader) nested(dir, own string) {
 	if own != config.ProjectFile {
 		made, file = "cue.mod of its own", path.Join(dir, ModuleFileName)
 	}
-	l.Disk.putAside(dir, diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "nested-project", File: file,
+	l.Disk.putAside(dir, finding.Diagnose("nested-project", diagnostic.Diagnostic{File: file,
 		Message: fmt.Sprintf("the folder %s has a %s, so that its automations are no part of this project", dir, made),
-		Help:    fmt.Sprintf("remove %s from it, or move it out of this project's folder", own)})
+		Help:    fmt.Sprintf("remove %s from it, or move it out of this project's folder", own)}))
 }
 
 // holdsAutomations reports whether a file in a folder, or below it, declares
@@ -439,47 +446,6 @@ func (l *Loader) Packages(dirs []string, parse parseFunc) []*build.Instance {
 	})
 }
 
-// ClauseOnly returns a file with no more than the package clause of another.
-func ClauseOnly(f *ast.File) *ast.File {
-	out := &ast.File{Filename: f.Filename}
-	if name := f.PackageName(); name != "" {
-		out.Decls = []ast.Decl{&ast.Package{Name: ast.NewIdent(name)}}
-	}
-	return out
-}
-
-// leftOut returns the attribute above a file's package clause that keeps the file
-// out of its package, nil if there is none. None of CUE's tags is set.
-func leftOut(f *ast.File) *ast.Attribute {
-	for _, d := range f.Decls {
-		switch d := d.(type) {
-		case *ast.Package:
-			return nil
-		case *ast.Attribute:
-			key, body := d.Split()
-			condition, err := parser.ParseExpr("", body)
-			if key == "ignore" || key == "if" && (err != nil || !withoutTags(condition)) {
-				return d
-			}
-		}
-	}
-	return nil
-}
-
-// withoutTags evaluates the condition of an @if attribute.
-func withoutTags(condition ast.Expr) bool {
-	switch e := condition.(type) {
-	case *ast.ParenExpr:
-		return withoutTags(e.X)
-	case *ast.UnaryExpr:
-		return e.Op == token.NOT && !withoutTags(e.X)
-	case *ast.BinaryExpr:
-		x, y := withoutTags(e.X), withoutTags(e.Y)
-		return e.Op == token.LAND && x && y || e.Op == token.LOR && (x || y)
-	}
-	return false
-}
-
 // A Reading reads the files of packages and remembers what is wrong with them, so
 // that CUE goes on to the other packages.
 type Reading struct {
@@ -560,43 +526,4 @@ func (l *Loader) File(name string, parse parseFunc) *build.Instance {
 // SchemaPackage loads a package of the schema.
 func (l *Loader) SchemaPackage(name string) *build.Instance {
 	return l.Load([]string{schema.ModulePath + "/" + name}, nil, nil)[0]
-}
-
-// NoPackage is the finding about a file without a package clause, which CUE
-// passes over.
-func NoPackage(file string, syntax *ast.File) diagnostic.Diagnostic {
-	d := diagnostic.Diagnostic{Severity: diagnostic.Warning, Code: "no-package", File: file,
-		Message: "the file has no package clause, so that nothing in it is used",
-		Help:    "put package " + packageName(path.Dir(file)) + " on its first line"}
-	if syntax != nil && len(syntax.Decls) > 0 {
-		first := syntax.Decls[0].Pos()
-		d.Range = source.RangeOf(first, first.Add(1))
-	}
-	if syntax != nil && slices.ContainsFunc(syntax.Decls, func(d ast.Decl) bool { _, comment := d.(*ast.CommentGroup); return !comment }) {
-		d.Severity = diagnostic.Error
-	}
-	return d
-}
-
-// FileCondition is the finding about a file that is kept out of its package by a
-// condition. One with @ignore() is kept out for good, as its author says.
-func FileCondition(file string, attr *ast.Attribute) (diagnostic.Diagnostic, bool) {
-	key, _ := attr.Split()
-	return diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "file-condition", File: file, Range: source.RangeOf(attr.Pos(), attr.End()),
-		Message: "the file is left out: segue sets none of the tags in " + attr.Text,
-		Help:    "remove the attribute; to leave the file out for good, write @ignore()"}, key == "if"
-}
-
-// packageName proposes a package's name for a folder.
-func packageName(dir string) string {
-	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return -1
-	}, path.Base(dir))
-	if name == "" || name[0] >= '0' && name[0] <= '9' {
-		return "automations"
-	}
-	return name
 }

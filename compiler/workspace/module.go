@@ -34,18 +34,21 @@ func PlainModule(disk *Disk) bool {
 		return true
 	}
 	m, err := modfile.ParseNonStrict(content, ModuleFileName)
-	return err == nil && m.Language != nil && m.Language.Version == schema.LanguageVersion && len(m.Deps) == 0 && apart(m.Module)
+	return err == nil && m.Language != nil && m.Language.Version == schema.LanguageVersion && len(m.Deps) == 0 &&
+		apart(m.Module)
 }
 
 // apart reports whether a module is neither the schema's nor around it or within it.
 func apart(path string) bool {
 	name, _, _ := strings.Cut(path, "@")
-	return name != "" && !strings.HasPrefix(schema.ModulePath+"/", name+"/") && !strings.HasPrefix(name+"/", schema.ModulePath+"/")
+	return name != "" && !strings.HasPrefix(schema.ModulePath+"/", name+"/") &&
+		!strings.HasPrefix(name+"/", schema.ModulePath+"/")
 }
 
 // plainModulePath is a narrow form of a module's path.
 var plainModulePath = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(/[a-z0-9]+([_-][a-z0-9]+)*)*(@v(0|[1-9][0-9]?))?$`)
+	const host = `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+`
+	return regexp.MustCompile(`^` + host + `(/[a-z0-9]+([_-][a-z0-9]+)*)*(@v(0|[1-9][0-9]?))?$`)
 })
 
 // plainModuleFile knows the usual module file without asking CUE, which takes a while to
@@ -70,7 +73,8 @@ func plainModuleFile(content []byte) bool {
 			return false
 		}
 		id, ok := field.Label.(*ast.Ident)
-		if !ok || field.Constraint != token.ILLEGAL || field.Alias != nil || len(field.Attrs) > 0 || given[prefix+id.Name] != nil {
+		if !ok || field.Constraint != token.ILLEGAL || field.Alias != nil || len(field.Attrs) > 0 ||
+			given[prefix+id.Name] != nil {
 			return false
 		}
 		given[prefix+id.Name] = field.Value

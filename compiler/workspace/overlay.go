@@ -104,7 +104,9 @@ func (o *overlay) moduleFiles() {
 		}
 		if !filepath.IsLocal(filepath.FromSlash(dir)) {
 			d := outside().Diagnostic
-			d.File, d.Message = LocalModuleFileName, "the module "+path+" is replaced by a folder outside of the project, and nothing outside of it is read"
+			d.File = LocalModuleFileName
+			d.Message = "the module " + path +
+				" is replaced by a folder outside of the project, and nothing outside of it is read"
 			l.Disk.putAside(LocalModuleFileName, d)
 			continue
 		}
@@ -151,7 +153,8 @@ func (l *Loader) CUEFiles(dir string) []string {
 	var out []string
 	for _, e := range entries {
 		name := e.Name()
-		if e.IsDir() || !strings.HasSuffix(name, ".cue") || ignoredName(name) || strings.HasSuffix(name, "_tool.cue") || !Loadable(name) {
+		if e.IsDir() || !strings.HasSuffix(name, ".cue") || ignoredName(name) || strings.HasSuffix(name, "_tool.cue") ||
+			!Loadable(name) {
 			continue
 		}
 		out = append(out, name)
@@ -199,7 +202,8 @@ func (o *overlay) imports(f *ast.File) {
 // project.
 func (o *overlay) imported(name string) {
 	plain := ast.ParseImportPath(name).Path
-	if plain == schema.ModulePath || strings.HasPrefix(plain, schema.ModulePath+"/") || !filepath.IsLocal(filepath.FromSlash(plain)) {
+	if plain == schema.ModulePath || strings.HasPrefix(plain, schema.ModulePath+"/") ||
+		!filepath.IsLocal(filepath.FromSlash(plain)) {
 		return
 	}
 	if dir, ok := strings.CutPrefix(plain, o.module); ok && o.module != "" && (dir == "" || dir[0] == '/') {
@@ -269,7 +273,8 @@ func (d DataFS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &openFile{info: fileInfo{name: path.Base(name), size: int64(len(content))}, content: bytes.NewReader(content)}, nil
+	size := int64(len(content))
+	return &openFile{info: fileInfo{name: path.Base(name), size: size}, content: bytes.NewReader(content)}, nil
 }
 
 // Stat implements [fs.StatFS].

@@ -18,6 +18,7 @@ import (
 	"cuelang.org/go/mod/modregistry"
 	"cuelang.org/go/mod/module"
 
+	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -57,7 +58,8 @@ func newRegistry(ctx context.Context) *registry {
 		return modconfig.NewRegistry(&modconfig.Config{Transport: registryTransport()})
 	}
 	r.patient = sync.OnceValue(func() context.Context {
-		patient, cancel := context.WithTimeoutCause(ctx, registryPatience, fmt.Errorf("it was not done within %v", registryPatience))
+		late := fmt.Errorf("it was not done within %v", registryPatience)
+		patient, cancel := context.WithTimeoutCause(ctx, registryPatience, late)
 		context.AfterFunc(patient, cancel)
 		return patient
 	})
@@ -188,14 +190,16 @@ func (r *registry) finding(w *Disk) *diagnostic.Diagnostic {
 	if failed == nil {
 		return nil
 	}
-	d := &diagnostic.Diagnostic{Severity: diagnostic.Error, Code: "module-unavailable", File: ModuleFileName,
-		Message: fmt.Sprintf("the module registry does not provide %s: %s", failed.module, strings.TrimPrefix(failed.err.Error(), "module "+failed.module+": ")),
-		Help:    "see that the registry can be reached (CUE_REGISTRY names it), or remove the module from deps if nothing imports it"}
+	why := strings.TrimPrefix(failed.err.Error(), "module "+failed.module+": ")
+	d := finding.Diagnose("module-unavailable", diagnostic.Diagnostic{File: ModuleFileName,
+		Message: fmt.Sprintf("the module registry does not provide %s: %s", failed.module, why),
+		Help: "see that the registry can be reached (CUE_REGISTRY names it), " +
+			"or remove the module from deps if nothing imports it"})
 	path, _, _ := strings.Cut(failed.module, "@")
 	if content, err := w.Read(ModuleFileName); err == nil {
 		if at := bytes.Index(content, []byte(path)); at >= 0 {
 			d.Range = source.ContentRange(content, at, at+len(path))
 		}
 	}
-	return d
+	return &d
 }

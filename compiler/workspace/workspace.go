@@ -62,7 +62,8 @@ func Open(ctx context.Context, dir string) (*Disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("can't open the project: %w", err)
 	}
-	return &Disk{Dir: dir, stage: filepath.Join(filepath.VolumeName(dir)+string(filepath.Separator), "segue-"+rand.Text()), Root: root, Modules: newRegistry(ctx),
+	stage := filepath.Join(filepath.VolumeName(dir)+string(filepath.Separator), "segue-"+rand.Text())
+	return &Disk{Dir: dir, stage: stage, Root: root, Modules: newRegistry(ctx),
 		aside: map[string]diagnostic.Diagnostic{}, told: map[string]bool{}}, nil
 }
 
@@ -91,7 +92,7 @@ type Refusal struct{ diagnostic.Diagnostic }
 func (r *Refusal) Error() string { return r.Message }
 
 func refuse(code, message, help string) *Refusal {
-	return &Refusal{diagnostic.Diagnostic{Severity: diagnostic.Error, Code: code, Message: message, Help: help}}
+	return &Refusal{finding.Diagnose(code, diagnostic.Diagnostic{Message: message, Help: help})}
 }
 
 // RefusalOf says why a file or folder can't be read.
@@ -144,7 +145,8 @@ func (w *Disk) follow(real string, rest []string) (string, error) {
 			real = path.Dir(real)
 			continue
 		case slices.ContainsFunc(private, func(p string) bool { return strings.EqualFold(p, part) }):
-			return "", refuse("outside-project", "this leads into "+part+", which is not read: it may hold credentials", "keep the file elsewhere in the project")
+			return "", refuse("outside-project", "this leads into "+part+", which is not read: it may hold credentials",
+				"keep the file elsewhere in the project")
 		}
 		next := path.Join(real, part)
 		info, err := w.Root.Lstat(filepath.FromSlash(next))
@@ -371,8 +373,19 @@ func fit(info fs.FileInfo) error {
 }
 
 func tooLarge(size int64) *Refusal {
-	return refuse("file-too-large", fmt.Sprintf("the file has %d MB, and the largest that is read has %d MB", size>>20, maxFile>>20),
+	return refuse("file-too-large",
+		fmt.Sprintf("the file has %s, and the largest that is read has %s", megabytes(size), megabytes(maxFile)),
 		"split it, or remove it from the project")
+}
+
+// megabytes shows a size in bytes, rounded up to a tenth, so that what is above a limit
+// is shown as more.
+func megabytes(size int64) string {
+	tenths := (size*10 + 1<<20 - 1) >> 20
+	if tenths%10 == 0 {
+		return fmt.Sprintf("%d MB", tenths/10)
+	}
+	return fmt.Sprintf("%d.%d MB", tenths/10, tenths%10)
 }
 
 // Unfit reports whether a file can't be read, and why.

@@ -29,7 +29,8 @@ func WriteFile(ctx context.Context, top, name string, content []byte) error {
 	real := followed(name)
 	if top != "" {
 		if rel, err := filepath.Rel(followed(top), real); err != nil || !filepath.IsLocal(rel) {
-			return fmt.Errorf("a link on the way to it leads out of the folder %s, where nothing is written; remove the link", top)
+			return fmt.Errorf("a link on the way to it leads out of the folder %s, where nothing is written; "+
+				"remove the link", top)
 		}
 	}
 	mode := fs.FileMode(0o644)

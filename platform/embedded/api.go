@@ -44,6 +44,8 @@ type route struct {
 
 func (a *api) routes() []route {
 	return []route{
+		{method: "GET", pattern: "/healthz", serve: a.health, open: true},
+		{method: "GET", pattern: "/metrics", serve: a.metrics},
 		{method: "GET", pattern: "/v1/health", serve: a.health, open: true},
 		{method: "GET", pattern: "/v1/automations", serve: a.listAutomations},
 		{method: "POST", pattern: "/v1/automations", serve: a.createAutomation},
@@ -59,6 +61,9 @@ func (a *api) routes() []route {
 		{method: "POST", pattern: "/v1/occurrences", serve: a.postOccurrence},
 		{method: "GET", pattern: "/v1/occurrences/{id}", serve: a.getOccurrence},
 		{method: "GET", pattern: "/v1/deliveries", serve: a.listDeliveries},
+		{method: "GET", pattern: "/v1/deliveries/{id}", serve: a.getDelivery},
+		{method: "DELETE", pattern: "/v1/deliveries/{id}", serve: a.discardDelivery},
+		{method: "POST", pattern: "/v1/deliveries/{id}/retry", serve: a.retryDelivery},
 	}
 }
 
@@ -127,7 +132,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				problemOf(errors.New("panic")).send(out)
 			}
 		}
-		a.logger.Info("request", "method", r.Method, "path", r.URL.Path, "status", out.status, "duration", time.Since(start).Round(time.Microsecond))
+		took := time.Since(start)
+		a.store.metrics.answered(r, out.status, took)
+		a.logger.Info("request", "method", r.Method, "path", r.URL.Path, "status", out.status, "duration", took.Round(time.Microsecond))
 	}()
 	out.Header().Set("X-Content-Type-Options", "nosniff")
 	out.Header().Set("Cache-Control", "no-store")
@@ -180,13 +187,22 @@ func noSuchPath() *problem {
 	return newProblem(http.StatusNotFound, "no-such-path", "the API has no such path")
 }
 
-// health tells whether the data file can be read.
+// health tells whether the data file can be read, and deliveries are made.
 func (a *api) health(w http.ResponseWriter, r *http.Request) error {
 	var one int
 	if err := a.store.read.QueryRowContext(r.Context(), "SELECT count(*) FROM key_check").Scan(&one); err != nil {
 		return err
 	}
+	if a.dispatcher.stuck.Load() {
+		return newProblem(http.StatusServiceUnavailable, "not-sending", "deliveries wait because the data file can't be used; the platform's log says why")
+	}
 	return sendJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// metrics gives the metrics in Prometheus' text format.
+func (a *api) metrics(w http.ResponseWriter, r *http.Request) error {
+	a.store.metrics.handler.ServeHTTP(w, r)
+	return nil
 }
 
 func sendJSON(w http.ResponseWriter, status int, v any) error {

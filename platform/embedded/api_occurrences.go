@@ -96,7 +96,7 @@ type deliveryPage struct {
 }
 
 func (a *api) listDeliveries(w http.ResponseWriter, r *http.Request) error {
-	query, err := readQuery(r, "project", "key", "occurrence", "status", "cursor", "limit")
+	query, err := readQuery(r, "project", "key", "occurrence", "status", "since", "cursor", "limit")
 	if err != nil {
 		return err
 	}
@@ -104,6 +104,9 @@ func (a *api) listDeliveries(w http.ResponseWriter, r *http.Request) error {
 		Status: DeliveryStatus(query["status"])}}
 	if !slices.Contains([]DeliveryStatus{"", Pending, Delivered, Failed}, f.Status) {
 		return badParameter("status is %s, want pending, delivered or failed", quoted(query["status"]))
+	}
+	if f.Since, err = parseSince(query["since"]); err != nil {
+		return err
 	}
 	if f.before, f.Limit, err = readPage(query, "d"); err != nil {
 		return err

@@ -66,15 +66,32 @@ func (p *Platform) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery,
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit
 	}
+	var all []Delivery
+	err := p.EachDelivery(ctx, q, func(d Delivery) { all = append(all, d) })
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// EachDelivery calls a function with each delivery, newest first, reading them page by
+// page. A Limit of 0 is none.
+func (p *Platform) EachDelivery(ctx context.Context, q DeliveryQuery, each func(Delivery)) error {
 	query := url.Values{}
 	for name, value := range map[string]string{"project": q.Project, "key": q.Key, "occurrence": q.Occurrence, "status": string(q.Status)} {
 		if value != "" {
 			query.Set(name, value)
 		}
 	}
-	var all []Delivery
-	for {
-		query.Set("limit", fmt.Sprint(min(pageLimit, q.Limit-len(all))))
+	if !q.Since.IsZero() {
+		query.Set("since", q.Since.UTC().Format(time.RFC3339Nano))
+	}
+	for seen := 0; ; {
+		size := pageLimit
+		if q.Limit > 0 {
+			size = min(size, q.Limit-seen)
+		}
+		query.Set("limit", fmt.Sprint(size))
 		var page deliveryPage
 		err := p.retry(ctx, func() error {
 			page = deliveryPage{}
@@ -82,16 +99,61 @@ func (p *Platform) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery,
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		all = append(all, page.Deliveries...)
-		if page.NextCursor == "" || len(all) >= q.Limit {
-			return all, nil
+		for _, d := range page.Deliveries {
+			each(d)
+		}
+		seen += len(page.Deliveries)
+		if page.NextCursor == "" || q.Limit > 0 && seen >= q.Limit {
+			return nil
 		}
 		if page.NextCursor == query.Get("cursor") {
-			return nil, p.strange("the list of deliveries does not end")
+			return p.strange("the list of deliveries does not end")
 		}
 		query.Set("cursor", page.NextCursor)
+	}
+}
+
+// Delivery returns the delivery with an ID.
+func (p *Platform) Delivery(ctx context.Context, id string) (d Delivery, err error) {
+	err = p.retry(ctx, func() error {
+		d = Delivery{}
+		_, err := p.call(ctx, call{method: "GET", path: deliveryPath(id), out: &d})
+		return err
+	})
+	return d, err
+}
+
+// Retry has a failed delivery sent again, with as many attempts as a new one, and
+// returns it as it is then. With render, its request is made anew, of the occurrence's
+// values and the automation as it is now; one that was never sent is so in any case.
+func (p *Platform) Retry(ctx context.Context, id string, render bool) (d Delivery, err error) {
+	_, err = p.call(ctx, call{method: "POST", path: deliveryPath(id) + "/retry", in: retry{Render: render}, out: &d})
+	return d, err
+}
+
+// Discard removes a failed delivery.
+func (p *Platform) Discard(ctx context.Context, id string) error {
+	_, err := p.call(ctx, call{method: "DELETE", path: deliveryPath(id)})
+	return err
+}
+
+func deliveryPath(id string) string { return "/v1/deliveries/" + url.PathEscape(id) }
+
+// Await returns a delivery once it is final.
+func (p *Platform) Await(ctx context.Context, id string) (Delivery, error) {
+	pause := &backoff.ExponentialBackOff{InitialInterval: 10 * time.Millisecond, MaxInterval: time.Second, Multiplier: 1.5}
+	for {
+		d, err := p.Delivery(ctx, id)
+		if err != nil || d.Status != Pending {
+			return d, err
+		}
+		select {
+		case <-ctx.Done():
+			return d, ctx.Err()
+		case <-time.After(pause.NextBackOff()):
+		}
 	}
 }
 

@@ -144,7 +144,14 @@ func TestHandlerIsAsDocumented(t *testing.T) {
 	large := `"` + strings.Repeat("x", bodyLimit) + `"`
 	anonymous, form := []string{"Authorization", ""}, []string{"Content-Type", "text/plain"}
 
+	c.do(200, "GET", "/healthz", "", anonymous...)
 	c.do(200, "GET", "/v1/health", "", anonymous...)
+	c.do(200, "GET", "/metrics", "")
+	c.do(401, "GET", "/metrics", "", anonymous...)
+	h.(*api).dispatcher.stuck.Store(true)
+	c.do(503, "GET", "/healthz", "", anonymous...)
+	c.do(503, "GET", "/v1/health", "", anonymous...)
+	h.(*api).dispatcher.stuck.Store(false)
 
 	location := c.do(201, "POST", "/v1/automations", good).Header().Get("Location")
 	c.do(201, "POST", "/v1/automations", newBody(t, "", bare))
@@ -234,12 +241,14 @@ func TestHandlerIsAsDocumented(t *testing.T) {
 	c.do(200, "GET", "/v1/deliveries?occurrence=first&limit=2", "")
 	c.do(200, "GET", "/v1/deliveries?project=growth&key=growth%2Fa&status=failed", "")
 	c.do(400, "GET", "/v1/deliveries?status=x", "")
+	c.do(200, "GET", "/v1/deliveries?since=2026-03-14T09:00:00Z", "")
 	c.do(401, "GET", "/v1/deliveries", "", anonymous...)
+	c.deliveries(t, store)
 
 	c.handler = localHosts(h)
 	for _, o := range c.operations() {
 		method, pattern, _ := strings.Cut(o, " ")
-		if path := strings.NewReplacer("{id}", "1", "{project}", "p", "{name}", "n").Replace(pattern); pattern != "/v1/health" {
+		if path := strings.NewReplacer("{id}", "1", "{project}", "p", "{name}", "n").Replace(pattern); !slices.Contains([]string{"/v1/health", "/healthz"}, pattern) {
 			c.do(403, method, path, "{}", "Host", "evil.example")
 		}
 	}
@@ -274,15 +283,54 @@ func TestHandlerIsAsDocumented(t *testing.T) {
 	c.do(503, "PUT", "/v1/leases/growth", lease("one"))
 	c.do(503, "DELETE", "/v1/leases/growth?id=one", "")
 	c.do(503, "POST", "/v1/occurrences", `{"kind":"pattern","name":"n"}`)
+	c.do(503, "POST", "/v1/deliveries/1/retry", "{}")
+	c.do(503, "DELETE", "/v1/deliveries/1", "")
 
 	c.unseen(t)
+}
+
+// deliveries covers what is done with single ones: some of the occurrence first have
+// failed, one because it can't be rendered.
+func (c *contract) deliveries(t *testing.T, store *Store) {
+	p := platformOver(t, store)
+	ids := map[DeliveryStatus]string{}
+	var broken string
+	for _, d := range must(p.Deliveries(t.Context(), DeliveryQuery{Occurrence: "first"}))(t) {
+		if d.Request == nil {
+			broken = d.ID
+		} else {
+			ids[d.Status] = d.ID
+		}
+	}
+	path := "/v1/deliveries/" + ids[Failed]
+	anonymous := []string{"Authorization", ""}
+	c.do(200, "GET", path, "")
+	c.do(401, "GET", path, "", anonymous...)
+	c.do(404, "GET", "/v1/deliveries/999999", "")
+	c.do(400, "POST", path+"/retry", "{")
+	c.do(401, "POST", path+"/retry", "{}", anonymous...)
+	c.do(404, "POST", "/v1/deliveries/999999/retry", "{}")
+	c.do(409, "POST", "/v1/deliveries/"+ids[Delivered]+"/retry", "{}")
+	c.do(413, "POST", path+"/retry", `"`+strings.Repeat("x", bodyLimit)+`"`)
+	c.do(415, "POST", path+"/retry", "{}", "Content-Type", "text/plain")
+	c.do(422, "POST", "/v1/deliveries/"+broken+"/retry", "{}")
+	store.limits.Pending = 0
+	c.do(429, "POST", path+"/retry", "{}")
+	c.do(429, "POST", "/v1/occurrences", `{"kind":"pattern","name":"n"}`)
+	store.limits = Limits{}.withDefaults()
+	c.do(202, "POST", path+"/retry", `{"render":true}`)
+	waitFinal(t, p, "first")
+	c.do(409, "DELETE", path, "")
+	c.do(401, "DELETE", path, "", anonymous...)
+	c.do(404, "DELETE", "/v1/deliveries/999999", "")
+	c.do(204, "DELETE", "/v1/deliveries/"+broken, "")
 }
 
 // unseen fails for each documented answer that the test has not got. Reading
 // goes on beside every lock but SQLite's own shutdown, and deleting needs no
 // room, so those two are documented for the unlikely case alone.
 func (c *contract) unseen(t *testing.T) {
-	unlikely := regexp.MustCompile(`^(GET .* 503|POST /v1/secrets:compare 503|DELETE .* 507|(GET|DELETE|PUT) .* 405)$`)
+	unlikely := regexp.MustCompile(`^(GET .* 503|POST /v1/secrets:compare 503|DELETE .* 507|POST .*/retry 507|(GET|DELETE|PUT) .* 405)$`)
 	for path, item := range c.model.Paths.PathItems.FromOldest() {
 		for method, operation := range item.GetOperations().FromOldest() {
 			for code := range operation.Responses.Codes.FromOldest() {

@@ -41,6 +41,21 @@ func openCopy(ctx context.Context, path string) (_ *Store, discard func() error,
 	return store, discard, err
 }
 
+// unwritable is the error of a regular file that can't be written, nil for any other.
+func unwritable(path string) error {
+	if stat, err := os.Stat(path); err != nil || !stat.Mode().IsRegular() {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err == nil {
+		err = f.Close()
+	}
+	if !isUnwritable(err) {
+		return nil
+	}
+	return err
+}
+
 // copyUnchanged copies a file and the log beside it, as both are at one moment.
 func copyUnchanged(from, to string) error {
 	for range copyTries {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -63,7 +64,9 @@ func (o DeliveryOptions) withDefaults() DeliveryOptions {
 	def(&o.FirstWait, time.Second)
 	def(&o.LongestWait, time.Minute)
 	if o.Transport == nil {
-		o.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.MaxIdleConnsPerHost = o.Parallel // else most attempts would have to connect anew
+		o.Transport = t
 	}
 	return o
 }
@@ -92,6 +95,8 @@ type dispatcher struct {
 	stop    chan struct{}
 	running gosync.WaitGroup
 	once    struct{ start, stop gosync.Once }
+	// stuck is whether the data file could not be used the last time.
+	stuck atomic.Bool
 }
 
 func newDispatcher(store *Store, options DeliveryOptions, logger *slog.Logger) *dispatcher {
@@ -142,6 +147,7 @@ func (d *dispatcher) run() {
 		default:
 		}
 		next, err := d.claim(slots)
+		d.stuck.Store(err != nil)
 		if err != nil {
 			d.logger.Error("deliveries wait: the data file can't be used", "error", err)
 			next = time.Second
@@ -212,6 +218,7 @@ func (d *dispatcher) attempt(ctx context.Context, c claimedDelivery) {
 		o.due = o.due.Add(max(d.options.wait(made), min(after, longestRetryAfter)))
 	}
 	d.finish(ctx, c, &a, o)
+	d.store.metrics.attempted(a, o)
 	d.logger.Info("delivery attempted", "delivery", c.id, "attempt", c.attempts+1, "status", a.Status, "outcome", string(o.status), "error", a.Error)
 }
 

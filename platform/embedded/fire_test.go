@@ -434,7 +434,8 @@ func TestSecretsAreNowhere(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", ".key"} {
 		places["file "+suffix] = must(os.ReadFile(path + suffix))(t)
 	}
-	for _, target := range []string{"/v1/automations", "/v1/secrets?project=growth", "/v1/deliveries", "/v1/occurrences/" + redirected.ID} {
+	for _, target := range []string{"/v1/automations", "/v1/secrets?project=growth", "/v1/deliveries", "/v1/deliveries/" + redirected.Deliveries[0].ID, "/v1/occurrences/" + redirected.ID,
+		"/metrics", "/healthz"} {
 		r, _ := http.NewRequest("GET", url+target, nil)
 		r.Header.Set("Authorization", "Bearer "+testToken)
 		res := must(http.DefaultClient.Do(r))(t)

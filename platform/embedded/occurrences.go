@@ -29,38 +29,54 @@ func (s *Store) preview(ctx context.Context, o Occurrence) (previews []Preview, 
 // addOccurrence stores an occurrence together with its deliveries. One that is
 // there already, with the same content, is left alone.
 func (s *Store) addOccurrence(ctx context.Context, o Occurrence) error {
-	return s.update(ctx, func(tx *sql.Tx) error {
+	outcome := occurrenceStored
+	err := s.update(ctx, func(tx *sql.Tx) error {
 		var kind, name, data string
 		err := tx.QueryRowContext(ctx, "SELECT kind, name, data FROM occurrences WHERE id = ?", o.ID).Scan(&kind, &name, &data)
 		switch {
 		case err == nil && (kind != string(o.Kind) || name != o.Name || data != string(o.Data)):
 			return newProblem(http.StatusConflict, "occurrence-differs", "there is an occurrence with the id %s and other content", o.ID)
 		case err == nil:
+			outcome = occurrenceRepeated
 			return nil
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
-		now := millis(s.now())
-		done, err := tx.ExecContext(ctx, "INSERT INTO occurrences (id, kind, name, data, created_at) VALUES (?, ?, ?, ?, ?)",
-			o.ID, string(o.Kind), o.Name, string(o.Data), now)
-		if err != nil {
+		if err := s.admit(ctx, tx); err != nil {
+			outcome = occurrenceRefused
 			return err
 		}
-		seq, err := done.LastInsertId()
-		if err != nil {
-			return err
-		}
-		previews, err := prepareAll(ctx, tx, o)
-		if err != nil {
-			return err
-		}
-		for _, p := range previews {
-			if err := addDelivery(ctx, tx, seq, p, now); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.storeOccurrence(ctx, tx, o)
 	})
+	if err == nil || outcome == occurrenceRefused {
+		s.metrics.occurrences.WithLabelValues(outcome).Inc()
+	}
+	return err
+}
+
+// storeOccurrence stores a new occurrence, and a delivery for each enabled
+// automation of its trigger.
+func (s *Store) storeOccurrence(ctx context.Context, tx *sql.Tx, o Occurrence) error {
+	now := millis(s.now())
+	done, err := tx.ExecContext(ctx, "INSERT INTO occurrences (id, kind, name, data, created_at) VALUES (?, ?, ?, ?, ?)",
+		o.ID, string(o.Kind), o.Name, string(o.Data), now)
+	if err != nil {
+		return err
+	}
+	seq, err := done.LastInsertId()
+	if err != nil {
+		return err
+	}
+	previews, err := prepareAll(ctx, tx, o)
+	if err != nil {
+		return err
+	}
+	for _, p := range previews {
+		if err := addDelivery(ctx, tx, seq, p, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addDelivery stores a delivery that is due at once, or one that has failed
@@ -125,11 +141,17 @@ type deliveryFilter struct {
 func (s *Store) deliveries(ctx context.Context, f deliveryFilter) (page []Delivery, next int64, err error) {
 	where, args := []string{"TRUE"}, []any{}
 	for _, c := range []struct{ column, value string }{
-		{"d.project", f.Project}, {"d.key", f.Key}, {"d.status", string(f.Status)}, {"o.id", f.Occurrence},
+		{"d.project", f.Project}, {"d.key", f.Key}, {"o.id", f.Occurrence},
 	} {
 		if c.value != "" {
 			where, args = append(where, c.column+" = ?"), append(args, c.value)
 		}
+	}
+	if f.Status != "" { // one of three; an index of one status serves no parameter
+		where = append(where, "d.status = '"+string(f.Status)+"'")
+	}
+	if !f.Since.IsZero() {
+		where, args = append(where, "d.created_at >= ?"), append(args, millis(f.Since))
 	}
 	if f.before != 0 {
 		where, args = append(where, "d.id < ?"), append(args, f.before)
@@ -224,15 +246,26 @@ type claimedDelivery struct {
 	id       int64
 	claim    string
 	project  string
-	attempts int // made before
+	attempts int // made before, since somebody had it tried again
 	request  PreparedRequest
 }
+
+// Both are answered by the index deliveries_next alone, however many deliveries are
+// pending.
+const (
+	nextDueQuery = "SELECT max(due_at, claimed_until) FROM deliveries WHERE status = 'pending' ORDER BY max(due_at, claimed_until) LIMIT 1"
+	dueQuery     = "SELECT id FROM deliveries WHERE status = 'pending' AND max(due_at, claimed_until) <= ? " +
+		"ORDER BY max(due_at, claimed_until), id LIMIT ?"
+)
 
 // nextDue returns when the next delivery is due, if one is pending. One that is
 // claimed is due when the claim runs out, in case its sender was killed.
 func (s *Store) nextDue(ctx context.Context) (time.Time, bool, error) {
 	var due sql.NullInt64
-	err := s.read.QueryRowContext(ctx, "SELECT min(max(due_at, claimed_until)) FROM deliveries WHERE status = 'pending'").Scan(&due)
+	err := s.read.QueryRowContext(ctx, nextDueQuery).Scan(&due)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
 	return fromMillis(due.Int64), due.Valid, err
 }
 
@@ -240,10 +273,8 @@ func (s *Store) nextDue(ctx context.Context) (time.Time, bool, error) {
 func (s *Store) claimDue(ctx context.Context, n int, lease time.Duration) (claimed []claimedDelivery, err error) {
 	claim, now := rand.Text(), s.now()
 	err = s.update(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `UPDATE deliveries SET claim = ?, claimed_until = ? WHERE id IN
-			(SELECT id FROM deliveries WHERE status = 'pending' AND due_at <= ? AND claimed_until <= ? ORDER BY due_at, id LIMIT ?)
-			RETURNING id, project, attempts, request`,
-			claim, millis(now.Add(lease)), millis(now), millis(now), n)
+		rows, err := tx.QueryContext(ctx, "UPDATE deliveries SET claim = ?, claimed_until = ? WHERE id IN ("+dueQuery+
+			") RETURNING id, project, attempts - spent, request", claim, millis(now.Add(lease)), millis(now), n)
 		if err != nil {
 			return err
 		}
@@ -281,7 +312,8 @@ func (s *Store) finishClaim(ctx context.Context, c claimedDelivery, a *Attempt, 
 			// The number is counted here: after a claim that ran out, another
 			// dispatcher may have made attempts too.
 			_, err := tx.ExecContext(ctx, `INSERT INTO attempts (delivery, number, started_at, duration_ms, status, answer, error)
-				SELECT ?1, 1 + count(*), ?2, ?3, ?4, ?5, ?6 FROM attempts WHERE delivery = ?1`,
+				SELECT ?1, 1 + count(*), ?2, ?3, ?4, ?5, ?6 FROM attempts WHERE delivery = ?1
+				HAVING EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)`, // it may be delivered and removed by now
 				c.id, millis(a.StartedAt), a.DurationMS, a.Status, a.Answer, a.Error)
 			if err != nil {
 				return err
@@ -302,14 +334,19 @@ func (s *Store) finishClaim(ctx context.Context, c claimedDelivery, a *Attempt, 
 // prepareAll renders the request of every enabled automation of the trigger, in
 // the order of their creation.
 func prepareAll(ctx context.Context, tx *sql.Tx, o Occurrence) ([]Preview, error) {
-	var values map[string]any
-	d := json.NewDecoder(strings.NewReader(string(o.Data)))
-	d.UseNumber()
-	if err := d.Decode(&values); err != nil {
-		return nil, err
-	}
 	fired, err := enabledAutomations(ctx, tx, o.Kind, o.Name)
 	if err != nil {
+		return nil, err
+	}
+	return prepare(ctx, tx, o.Data, fired)
+}
+
+// prepare renders the requests of automations for the values of an occurrence.
+func prepare(ctx context.Context, tx *sql.Tx, data json.RawMessage, fired []storedAutomation) ([]Preview, error) {
+	var values map[string]any
+	d := json.NewDecoder(strings.NewReader(string(data)))
+	d.UseNumber()
+	if err := d.Decode(&values); err != nil {
 		return nil, err
 	}
 	stored := map[[2]string]bool{}

@@ -61,8 +61,8 @@ type ClientOptions struct {
 // "http://127.0.0.1:8377". An empty token is for a platform that asks for none.
 // Nothing is sent yet.
 func NewClient(baseURL string, token automation.Secret, options ClientOptions) (*Platform, error) {
-	u, err := url.Parse(baseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	u := automation.AbsoluteURL(baseURL)
+	if u == nil {
 		return nil, errors.New("the platform's url is not an absolute http or https URL, such as http://127.0.0.1:8377")
 	}
 	if strings.ContainsFunc(token.Reveal(), unicode.IsControl) {
@@ -92,23 +92,7 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	file, discard := path, func() error { return nil }
-	if _, err := os.Stat(path); options.NoCreate && errors.Is(err, fs.ErrNotExist) {
-		dir, err := os.MkdirTemp("", "segue-")
-		if err != nil {
-			return nil, err
-		}
-		file, discard = filepath.Join(dir, filepath.Base(path)), func() error { return os.RemoveAll(dir) }
-	}
-	store, err := Open(ctx, file)
-	if options.NoCreate && isUnwritable(err) {
-		var copyErr error
-		if store, discard, copyErr = openCopy(ctx, path); copyErr == nil {
-			err = nil
-		} else {
-			err = errors.Join(err, copyErr)
-		}
-	}
+	store, discard, err := openLocalStore(ctx, path, options.NoCreate)
 	if err != nil {
 		return nil, errors.Join(err, discard())
 	}
@@ -120,6 +104,36 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 		return errors.Join(store.Close(), discard())
 	}
 	return p, nil
+}
+
+// openLocalStore opens the platform's file at path. With noCreate, it is a new file
+// elsewhere if there is none, and a copy if it can't be written. discard removes that,
+// and does so after an error too.
+func openLocalStore(ctx context.Context, path string, noCreate bool) (store *Store, discard func() error, err error) {
+	discard = func() error { return nil }
+	if !noCreate {
+		store, err = Open(ctx, path)
+		return store, discard, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		dir, err := os.MkdirTemp("", "segue-")
+		if err != nil {
+			return nil, discard, err
+		}
+		store, err = Open(ctx, filepath.Join(dir, filepath.Base(path)))
+		return store, func() error { return os.RemoveAll(dir) }, err
+	}
+	if err = unwritable(path); err == nil { // asked first: SQLite would leave files beside it
+		store, err = Open(ctx, path)
+	}
+	if isUnwritable(err) {
+		var copyErr error
+		if store, discard, copyErr = openCopy(ctx, path); copyErr == nil {
+			return store, discard, nil
+		}
+		err = errors.Join(err, copyErr)
+	}
+	return store, discard, err
 }
 
 func newPlatform(base *url.URL, place string, token automation.Secret, options ClientOptions) *Platform {

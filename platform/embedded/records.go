@@ -108,6 +108,8 @@ type DeliveryQuery struct {
 	Project, Key string
 	Occurrence   string
 	Status       DeliveryStatus
+	// Since leaves out what was made before.
+	Since time.Time
 	// Limit is the most that are returned, 50 if it is 0.
 	Limit int
 }

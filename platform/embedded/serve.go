@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"syscall"
 	"time"
@@ -30,6 +31,7 @@ type ServeOptions struct {
 	// be reached there.
 	Ready    func(addr string)
 	Delivery DeliveryOptions
+	Limits   Limits
 }
 
 // ErrNoToken is the cause of Serve's refusal to let others than this machine
@@ -61,10 +63,12 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	store.limits = o.Limits.withDefaults()
+	store.metrics.ofProcess()
 	d := newDispatcher(store, o.Delivery, logger)
 	defer d.Close()
 
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, network(o.Listen), o.Listen)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("can't listen on %s: another program does already; end that one, or choose another port", o.Listen)
@@ -85,6 +89,8 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 	d.Start()
+	j := startJanitor(store, logger)
+	defer j.Close()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	if o.Ready != nil {
@@ -103,9 +109,21 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 	return nil
 }
 
+// network is the one of an address. 0.0.0.0 means all addresses of IPv4, and would be
+// taken for those of IPv6, too.
+func network(listen string) string {
+	if a, err := netip.ParseAddrPort(listen); err == nil && a.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
+}
+
 // isLoopback reports whether nobody but this machine can reach an address.
 func isLoopback(listen string) (bool, error) {
 	host, _, err := net.SplitHostPort(listen)
+	if _, noPort := netip.ParseAddr(listen); err != nil && noPort == nil {
+		return false, fmt.Errorf("can't listen on %s: it has no port; write %s", listen, net.JoinHostPort(listen, "8377"))
+	}
 	if err != nil {
 		return false, fmt.Errorf("can't listen on %q: it is not an address such as 127.0.0.1:8377", listen)
 	}

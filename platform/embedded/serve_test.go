@@ -26,6 +26,9 @@ func TestServeRefusesToBeOpenToOthers(t *testing.T) {
 	if err := Serve(t.Context(), ServeOptions{Listen: "8377", Data: dataFile(t)}); err == nil || !strings.Contains(err.Error(), "not an address such as 127.0.0.1:8377") {
 		t.Errorf("a lone port: %v", err)
 	}
+	if err := Serve(t.Context(), ServeOptions{Listen: "0.0.0.0", Data: dataFile(t)}); err == nil || !strings.Contains(err.Error(), "it has no port; write 0.0.0.0:8377") {
+		t.Errorf("no port: %v", err)
+	}
 }
 
 func TestServeWithoutTokenAnswersThisMachineOnly(t *testing.T) {

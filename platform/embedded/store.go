@@ -24,6 +24,9 @@ const (
 	applicationID = 0x73656775
 	// lockWait is how long a statement waits for another process's lock.
 	lockWait = 5 * time.Second
+	// logLimit is how many bytes of SQLite's log stay on the disk once they are in
+	// the file.
+	logLimit = 16 << 20
 )
 
 // migrations bring a file from version i to i+1. A released one never changes.
@@ -106,6 +109,38 @@ CREATE TABLE leases (
 	since   INTEGER NOT NULL,
 	until   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+`, `
+-- When a delivery is to be looked at next is one number, and the first is found at once.
+DROP INDEX deliveries_due;
+CREATE INDEX deliveries_next ON deliveries (max(due_at, claimed_until)) WHERE status = 'pending';
+CREATE INDEX deliveries_pending ON deliveries (id) WHERE status = 'pending';
+CREATE INDEX deliveries_failed ON deliveries (id) WHERE status = 'failed';
+CREATE INDEX deliveries_delivered ON deliveries (finished_at) WHERE status = 'delivered';
+CREATE INDEX deliveries_created ON deliveries (created_at);
+ALTER TABLE deliveries ADD COLUMN spent INTEGER NOT NULL DEFAULT 0; -- attempts before somebody had it tried again
+
+ALTER TABLE occurrences ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 0; -- how many of it are kept
+UPDATE occurrences SET deliveries = (SELECT count(*) FROM deliveries WHERE occurrence = seq);
+CREATE INDEX occurrences_empty ON occurrences (created_at) WHERE deliveries = 0;
+
+CREATE TABLE counts ( -- of deliveries; the triggers keep them
+	status     TEXT PRIMARY KEY,
+	deliveries INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO counts SELECT value, (SELECT count(*) FROM deliveries WHERE status = value)
+	FROM json_each('["pending", "delivered", "failed"]');
+CREATE TRIGGER deliveries_counted AFTER INSERT ON deliveries BEGIN
+	UPDATE counts SET deliveries = deliveries + 1 WHERE status = NEW.status;
+	UPDATE occurrences SET deliveries = deliveries + 1 WHERE seq = NEW.occurrence;
+END;
+CREATE TRIGGER deliveries_recounted AFTER UPDATE OF status ON deliveries WHEN OLD.status <> NEW.status BEGIN
+	UPDATE counts SET deliveries = deliveries - 1 WHERE status = OLD.status;
+	UPDATE counts SET deliveries = deliveries + 1 WHERE status = NEW.status;
+END;
+CREATE TRIGGER deliveries_uncounted AFTER DELETE ON deliveries BEGIN
+	UPDATE counts SET deliveries = deliveries - 1 WHERE status = OLD.status;
+	UPDATE occurrences SET deliveries = deliveries - 1 WHERE seq = OLD.occurrence;
+END;
 `}
 
 // A Store is the platform's file. Its methods may be called from several
@@ -117,6 +152,10 @@ type Store struct {
 	write, read *sql.DB
 	vault       *vault
 	now         func() time.Time
+	limits      Limits // set before the first use
+	metrics     *metrics
+	// crowded holds one: there is little room left below the limit.
+	crowded chan struct{}
 }
 
 // Open opens the platform's file at path, and creates it, with mode 0600, if it
@@ -145,10 +184,11 @@ func open(ctx context.Context, path string, wait time.Duration) (_ *Store, err e
 // openPrepared opens the file at full, whose key is in another file. path is what
 // messages call it.
 func openPrepared(ctx context.Context, full, key, path string, wait time.Duration) (_ *Store, err error) {
-	s := &Store{path: path, now: time.Now}
+	s := &Store{path: path, now: time.Now, limits: Limits{}.withDefaults(), crowded: make(chan struct{}, 1)}
+	s.metrics = newMetrics(s)
 	common := []string{
 		"busy_timeout(" + strconv.FormatInt(wait.Milliseconds(), 10) + ")",
-		"foreign_keys(1)", "synchronous(NORMAL)", "secure_delete(1)",
+		"foreign_keys(1)", "synchronous(NORMAL)", "secure_delete(1)", fmt.Sprintf("journal_size_limit(%d)", logLimit),
 	}
 	if s.write, err = sql.Open("sqlite", dsn(full, "immediate", common)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -233,6 +273,12 @@ func (s *Store) prepare(ctx context.Context, key string, wait time.Duration) err
 	}
 	if version > len(migrations) {
 		return errNewer(version)
+	}
+	if version == 0 {
+		// It counts for what is still to be made: the file can give single pages back.
+		if _, err := s.write.ExecContext(ctx, incremental); err != nil {
+			return err
+		}
 	}
 	if version < len(migrations) {
 		if err := s.update(ctx, func(tx *sql.Tx) error { return migrate(ctx, tx) }); err != nil {

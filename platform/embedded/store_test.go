@@ -93,7 +93,7 @@ func TestOpenRefuses(t *testing.T) {
 		"a newer version": {func(t *testing.T, p string) {
 			must(Open(t.Context(), p))(t).Close()
 			exec(t, p, "PRAGMA user_version = 4")
-		}, "was written by a newer segue (data version 4, this one reads up to 2); upgrade segue"},
+		}, "was written by a newer segue (data version 4, this one reads up to 3); upgrade segue"},
 		"a damaged file": {func(t *testing.T, p string) {
 			must(Open(t.Context(), p))(t).Close()
 			b := must(os.ReadFile(p))(t)

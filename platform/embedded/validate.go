@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"strconv"
 	"strings"
 	"unicode"
@@ -74,9 +73,8 @@ func checkURL(raw string) error {
 	if len(t.References()) > 0 && !strings.ContainsAny(rest, "/?#") {
 		return fmt.Errorf("a placeholder can't stand before the path")
 	}
-	u, err := url.Parse(strings.Join(t.Texts(), "x"))
-	switch {
-	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || !strings.EqualFold(before, u.Scheme):
+	u := automation.AbsoluteURL(strings.Join(t.Texts(), "x"))
+	if u == nil || !strings.EqualFold(before, u.Scheme) {
 		return fmt.Errorf("%s is not an absolute http or https URL", quoted(raw))
 	}
 	return nil

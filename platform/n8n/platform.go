@@ -106,8 +106,8 @@ var (
 // New returns the n8n at an http or https URL, such as
 // "https://n8n.example.com". Nothing is sent yet.
 func New(baseURL string, apiKey automation.Secret, options Options) (*Platform, error) {
-	u, err := url.Parse(baseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	u := automation.AbsoluteURL(baseURL)
+	if u == nil {
 		return nil, errors.New("n8n's url is not an absolute http or https URL, such as https://n8n.example.com")
 	}
 	key := apiKey.Reveal()

@@ -60,8 +60,8 @@ const listedFor = 10 * time.Second
 // "http://127.0.0.1:1880". The URL ends with the httpAdminRoot of Node-RED's
 // settings.js. Nothing is sent yet.
 func New(baseURL string, options Options) (*Platform, error) {
-	u, err := url.Parse(baseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	u := automation.AbsoluteURL(baseURL)
+	if u == nil {
 		return nil, errors.New("the platform's url is not an absolute http or https URL, such as http://127.0.0.1:1880")
 	}
 	if strings.ContainsFunc(options.Token.Reveal(), unicode.IsControl) {

@@ -90,8 +90,8 @@ var _ sync.TriggerLister = lister{}
 // New returns the platform at an http or https URL. An empty credential is for a
 // platform that asks for none. Nothing is sent yet.
 func New(d *description.Platform, baseURL string, credential automation.Secret, options Options) (Client, error) {
-	u, err := url.Parse(baseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	u := automation.AbsoluteURL(baseURL)
+	if u == nil {
 		return nil, errors.New("the platform's url is not an absolute http or https URL, such as https://automations.example.com")
 	}
 	if strings.ContainsFunc(credential.Reveal(), unicode.IsControl) {

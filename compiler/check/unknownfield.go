@@ -1,0 +1,99 @@
+package check
+
+import (
+	"strings"
+
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
+)
+
+// unknownField makes the finding about a field that the shape does not have, and
+// returns the field that was probably meant, "" if that can't be told.
+func (by Rules) unknownField(
+	k string, m map[string]any, s *shape.Shape, at finding.Path,
+) (w finding.Finding, meant string) {
+	w = finding.Newf("unknown-field", at, finding.AtLabel, "%s has no field %q", StructName(at[:len(at)-1]), k)
+	around := at[:len(at)-1]
+	if near := finding.Nearest(k, s.Free(m)); near != "" {
+		w.Suggestion, w.Help, w.Meant = near, finding.DidYouMean(near), around.With(near)
+		if by.fits(m[k], s.Fields[near].Shape, at) {
+			w.Repair = &finding.Repair{How: finding.RenameField, Text: near}
+		}
+		return w, near
+	}
+	if other := s.Lacking(k, m); other != "" {
+		w.Suggestion, w.Help, w.Meant = other, finding.DidYouMean(other), around.With(other)
+		return w, other
+	}
+	call := s.Call()
+	own := "traits"
+	if call == "track" {
+		own = "properties"
+	}
+	switch inner := s.Home(k); {
+	case inner != "":
+		w.Suggestion, w.Meant = inner+"."+k, around.With(inner, k)
+		w.Help = k + " belongs in " + inner + ": write " + inner + ": " + k + ": ..."
+	case call != "" && len(callsWith(k)) > 0:
+		w.Help = k + " belongs to a call of another kind: use " + finding.OneOf(callsWith(k))
+		if k == "traits" || k == "properties" {
+			w.Help = "a call of this kind has " + own + "; " + w.Help
+			w.Meant = around.With(own)
+		}
+	case call != "" && s.Has("context", k):
+		w.Suggestion, w.Meant = "context."+k, around.With("context", k)
+		w.Help = k + " belongs in context: write context: " + k + ": ..."
+	case call != "" && len(around) == 3 && AutomationField(call, k):
+		w.Suggestion, w.Meant = k, around[:2].With(k)
+		w.Help = k + " belongs beside payload, not in it"
+	case call != "":
+		w.Help = "fields of your own go into " + own + ": " + own + ": " + finding.Selector(k).String() + ": ..."
+	default:
+		w.Help = "its fields are " + finding.OneOf(s.Names())
+	}
+	return w, ""
+}
+
+// StructName says what a struct is called in a message.
+func StructName(p finding.Path) string {
+	if name := p.Name(); name != "" {
+		return name
+	}
+	if len(p) > 0 {
+		return "an automation"
+	}
+	return "the project file"
+}
+
+// AutomationField reports whether an automation of a call has a field that its
+// payload does not have.
+func AutomationField(call, k string) bool {
+	_, ok := shape.Calls()[call].Automation.Fields[k]
+	return ok
+}
+
+// callsWith lists the definitions of the calls whose messages have a field.
+func callsWith(k string) []string {
+	var out []string
+	for _, name := range []string{"#Identify", "#Group", "#Track"} {
+		if _, ok := shape.Of("segment." + name).Fields[k]; ok {
+			out = append(out, "automation."+name)
+		}
+	}
+	return out
+}
+
+// fieldName checks the name of a field that the author chose.
+func (by Rules) fieldName(k string, at finding.Path) findings {
+	if !strings.Contains(k, "{{") {
+		return nil
+	}
+	of := "a field"
+	if len(at) > 1 && at[len(at)-2] == "headers" {
+		of = "a header"
+	}
+	w := finding.Newf("misplaced-placeholder", at, finding.AtLabel,
+		"a placeholder can't stand in the name of %s: it would be sent as it is", of)
+	w.Help = "give the field a fixed name and put the placeholder into the value"
+	return findings{w}
+}

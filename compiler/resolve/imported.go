@@ -1,0 +1,122 @@
+package resolve
+
+import (
+	"path"
+	"path/filepath"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/parser"
+
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
+)
+
+// A family is a package and those of the project that it makes use of. These are read
+// when something first asks for them.
+type family struct {
+	reader  *Reader
+	members map[string]*member // that are imported, by folder and name; nil for what can't be read
+	// holes are in the place of what leads nowhere and was taken out, and mended in
+	// that of what leads nowhere and was certainly meant to be something else.
+	holes, mended map[ast.Node]bool
+}
+
+// A member is a package that is imported. It is not resolved yet while it is looked at for
+// resolving itself: packages may import each other in a circle.
+type member struct {
+	opened   *Opened
+	resolved *Resolved
+}
+
+// file returns a file of another package of the project, where values come from that
+// a package imports; nil if there is none.
+func (f *family) file(filename string) *source.File {
+	if m := f.owner(filename); m != nil {
+		for _, s := range m.opened.Index.Sources {
+			if s.Syntax.Filename == filename {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// owner returns the project's package that a file belongs to; nil if it is not a file
+// of the project, or can't be read.
+func (f *family) owner(filename string) *member {
+	e := f.reader
+	name := e.Loader.Relative(filename)
+	if !filepath.IsLocal(filepath.FromSlash(name)) || e.Loader.IsSchema(filename) {
+		return nil
+	}
+	content, err := e.Loader.Read(name)
+	if err != nil {
+		return nil
+	}
+	clause, err := parser.ParseFile(filename, content, parser.PackageClauseOnly)
+	if err != nil {
+		return nil
+	}
+	dir, pkg := path.Dir(name), clause.PackageName()
+	id := dir + ":" + pkg
+	m, ok := f.members[id]
+	if !ok {
+		if opened, err := e.open(dir, pkg, nil, f); err == nil {
+			m = &member{opened: opened}
+			f.members[id] = m
+			m.resolved = opened.Resolve()
+		} else {
+			f.members[id] = nil
+		}
+	}
+	return m
+}
+
+// index returns the index of a package of the project, or of one that is kept in
+// cue.mod; nil for any other.
+func (f *family) index(spec *ast.ImportSpec) *source.Index {
+	e := f.reader
+	name := ast.ParseImportPath(source.ImportPath(spec))
+	plain := name.Unqualified().String()
+	dirs := []string{"cue.mod/pkg/" + plain, "cue.mod/gen/" + plain, "cue.mod/usr/" + plain}
+	if dir, ok := e.ProjectDirs()[plain]; ok {
+		dirs = []string{dir}
+	}
+	for _, dir := range dirs {
+		files, err := e.SourceFiles(dir)
+		if err != nil {
+			continue
+		}
+		for _, file := range files {
+			if m := f.owner(e.Loader.Full(path.Join(dir, file))); m != nil && m.opened.Name == name.Qualifier {
+				return m.opened.Index
+			}
+		}
+	}
+	return nil
+}
+
+// ImportedIndex returns the index of a package of the project, or of one that is
+// kept in cue.mod; nil for any other.
+func (p *Opened) ImportedIndex(spec *ast.ImportSpec) *source.Index { return p.family.index(spec) }
+
+// Owner returns the project's package that a file belongs to, without what leads
+// nowhere; nil if it is not a file of the project, or can't be read.
+func (p *Resolved) Owner(filename string) *Resolved {
+	if m := p.family.owner(filename); m != nil {
+		return m.resolved
+	}
+	return nil
+}
+
+// Imported returns the project's packages that this one makes use of, as far as something
+// has asked for them, in the order of their folders and names.
+func (p *Opened) Imported() []*Resolved {
+	var out []*Resolved
+	for _, id := range finding.SortedKeys(p.family.members) {
+		if m := p.family.members[id]; m != nil && m.resolved != nil {
+			out = append(out, m.resolved)
+		}
+	}
+	return out
+}

@@ -1,0 +1,421 @@
+package resolve
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/ast/astutil"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/diagnostic"
+)
+
+// A resolver goes through one file.
+type resolver struct {
+	*resolution
+	src        *source.File
+	scope      map[string]bool // what the package defines
+	imported   map[string]*ast.ImportSpec
+	meant      map[string]bool   // names of packages whose import has a finding
+	gone       map[ast.Node]bool // imports that lead nowhere, or are not used
+	bare       map[ast.Node]bool // what is written as it can not be: placeholders without quotes
+	unresolved map[*ast.Ident]bool
+	// added are imports that are missing, by name; a finding says so.
+	added map[string]*ast.ImportSpec
+	// otherName is the finding about an import that is called by a name that it does
+	// not have here.
+	otherName map[*ast.ImportSpec]*diagnostic.Diagnostic
+	// respelt are references to what was meant for certain, in the place of those
+	// that lead nowhere, so that what they are made for is checked too.
+	respelt map[*ast.Ident]*ast.Ident
+	// found are the findings about the file. More may be said in one, as long as
+	// the file is looked at.
+	found []*diagnostic.Diagnostic
+}
+
+func (r *resolver) file() {
+	s := r.src
+	for spec := range s.Syntax.ImportSpecs() {
+		if !r.importSpec(spec) {
+			r.gone[spec] = true
+			r.meant[source.ImportName(spec)] = true
+			continue
+		}
+		r.imported[source.ImportName(spec)] = spec
+	}
+	for name, spec := range r.imported {
+		if f := source.TopField(s.Syntax.Decls, name); f != nil {
+			r.nameClash(f, spec)
+			return
+		}
+	}
+	used := source.Referenced(s.Syntax)
+	r.barePlaceholders()
+	r.doubledOperators()
+	r.leftovers()
+	r.commas()
+	r.bareAddresses()
+	r.strayValues()
+	r.packageForField(used)
+	r.assignments(used)
+	for _, id := range s.Syntax.Unresolved {
+		if spec := r.added[id.Name]; spec != nil && id.Node == nil {
+			id.Node = spec // there is a finding that its import is missing
+			continue
+		}
+		if r.unresolved[id] || id == source.PackageIdent(s.Syntax) || id.Node != nil || r.scope[id.Name] ||
+			source.Predeclared(id.Name) {
+			continue // the parser lists the package clause too
+		}
+		r.unresolved[id] = true
+		switch {
+		case r.Unparsed, r.tornWord(id.Name): // it may be defined in the file that does not parse
+		case r.meant[id.Name], finding.Nearest(id.Name, finding.SortedKeys(r.meant)) != "":
+		default:
+			if spec := r.unknownReference(id, used); spec != nil {
+				used[spec] = true
+			}
+		}
+	}
+	for spec := range s.Syntax.ImportSpecs() {
+		if !r.gone[spec] && !used[spec] && !r.tornWord(source.ImportName(spec)) {
+			r.gone[spec] = true
+			d := r.report("unused-import", spec, "the import "+spec.Path.Value+" is not used", "remove it")
+			r.fixUnused(d, spec, func(s *ast.ImportSpec) bool {
+				return !used[s] && r.imported[source.ImportName(s)] == s
+			})
+		}
+	}
+	rest := r.withoutLost()
+	r.loosen(rest)
+	r.patched[s.Syntax.Filename] = rest
+}
+
+// report adds a finding about a part of the file, in which more can be said.
+func (r *resolver) report(code string, n ast.Node, message, help string) *diagnostic.Diagnostic {
+	at := source.PathAt(r.src.Syntax, n.Pos())
+	d := finding.Diagnose(code, diagnostic.Diagnostic{
+		Path: at.String(), File: r.src.Name, Range: r.Index.NodeRange(n), Message: message, Help: help})
+	if len(at) > 1 && at[0] == "automations" {
+		d.Key = path.Join(r.Dir, at[1].(string))
+	}
+	r.found = append(r.found, &d)
+	return &d
+}
+
+// nameClash reports a field that has the name of an import: CUE refuses the file.
+func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
+	label, _ := source.FieldLabel(f)
+	r.refused = true
+	if !r.IsProjectFile && finding.Nearest(label, []string{"automations"}) != "" {
+		d := r.report("unknown-field", f.Label,
+			"the field "+label+" has the name of an import, and automations stand under automations",
+			finding.DidYouMean("automations"))
+		d.Suggestion = "automations"
+		if _, plain := f.Label.(*ast.Ident); plain {
+			r.fix(d, f.Label, "automations")
+		}
+		return
+	}
+	if sel, ok := f.Value.(*ast.SelectorExpr); ok && r.IsProjectFile {
+		if id, ok := sel.X.(*ast.Ident); ok && id.Name == label {
+			written := r.src.Covered(r.Index.NodeRange(sel))
+			d := r.report("unknown-field", f.Label, "segue.cue has no field "+label+": its schema stands by itself",
+				"write "+written+" without "+label+":")
+			d.Suggestion = written
+			return
+		}
+	}
+	r.report("import-name", spec, "the import has the name of a field of the file, "+label,
+		"import the package under another name, as in import segue "+strconv.Quote(source.ImportPath(spec)))
+}
+
+// hole makes what stands in the place of an expression that leads nowhere.
+func (r *resolver) hole(n ast.Node) ast.Expr {
+	id := &ast.Ident{NamePos: n.Pos(), Name: "_"}
+	r.family.holes[id] = true
+	return id
+}
+
+// withoutLost replaces what leads nowhere, and all that needs it for more than
+// being unified with it, by holes; and removes imports that are lost or that
+// nothing uses any more.
+func (r *resolver) withoutLost() *ast.File {
+	f := astutil.Apply(r.src.Syntax, r.dig, r.widen).(*ast.File)
+	used := source.Referenced(f)
+	var decls []ast.Decl
+	for _, d := range f.Decls {
+		imports, ok := d.(*ast.ImportDecl)
+		if !ok {
+			decls = append(decls, d)
+			continue
+		}
+		kept := *imports
+		kept.Specs = slices.DeleteFunc(slices.Clone(imports.Specs),
+			func(spec *ast.ImportSpec) bool { return r.gone[spec] || !used[spec] })
+		if len(kept.Specs) > 0 {
+			decls = append(decls, &kept)
+		}
+	}
+	out := *f
+	out.Decls = decls
+	return &out
+}
+
+// dig puts a hole in the place of a reference that leads nowhere.
+func (r *resolver) dig(c astutil.Cursor) bool {
+	switch n := c.Node().(type) {
+	case *ast.SelectorExpr:
+		x, ok := n.X.(*ast.Ident)
+		if !ok {
+			break
+		}
+		if right := r.respelt[x]; right != nil {
+			n.X, x = right, right
+			r.family.mended[right] = true
+		}
+		if r.gone[x.Node] || r.unresolved[x] {
+			c.Replace(r.hole(n))
+			return false
+		}
+		switch near, defined := r.definition(n, x); {
+		case defined:
+		case near != "":
+			length := n.Sel.End().Offset() - n.Sel.Pos().Offset()
+			n.Sel = &ast.Ident{NamePos: n.Sel.Pos(), Name: near}
+			r.Index.Written[n.Sel] = length
+			r.family.mended[n] = true
+		default:
+			c.Replace(r.hole(n))
+			return false
+		}
+	case *ast.StructLit, *ast.BinaryExpr, *ast.BasicLit, *ast.UnaryExpr:
+		if r.bare[n] {
+			c.Replace(r.hole(n))
+			return false
+		}
+	case *ast.Ident:
+		switch right := r.respelt[n]; {
+		case right != nil:
+			c.Replace(right)
+			r.family.mended[right] = true
+		case r.unresolved[n] || r.gone[n.Node]:
+			c.Replace(r.hole(n))
+		}
+	case *ast.ImportDecl:
+		return false
+	}
+	return true
+}
+
+// widen makes a hole of an expression that can't do without one within it.
+func (r *resolver) widen(c astutil.Cursor) bool {
+	lost := func(n ast.Node) bool { return n != nil && r.family.holes[n] }
+	widened := false
+	switch n := c.Node().(type) {
+	case *ast.Field:
+		if lost(n.Label) {
+			r.family.holes[n] = true
+			c.Delete()
+		}
+	case *ast.CallExpr:
+		widened = lost(n.Fun) || slices.ContainsFunc(n.Args, func(e ast.Expr) bool { return lost(e) })
+	case *ast.Interpolation:
+		widened = slices.ContainsFunc(n.Elts, func(e ast.Expr) bool { return lost(e) })
+	case *ast.SelectorExpr:
+		widened = lost(n.X)
+	case *ast.IndexExpr:
+		widened = lost(n.X) || lost(n.Index)
+	case *ast.SliceExpr:
+		widened = lost(n.X)
+	case *ast.UnaryExpr:
+		widened = lost(n.X)
+	case *ast.ParenExpr:
+		widened = lost(n.X)
+	case *ast.BinaryExpr:
+		widened = n.Op != token.AND && (lost(n.X) || lost(n.Y))
+	case *ast.Comprehension:
+		if slices.ContainsFunc(n.Clauses, r.lostClause) {
+			if _, decl := c.Parent().Node().(*ast.StructLit); decl {
+				c.Replace(&ast.EmbedDecl{Expr: r.hole(n)})
+			} else {
+				c.Replace(r.hole(n))
+			}
+		}
+	}
+	if widened {
+		c.Replace(r.hole(c.Node()))
+	}
+	return true
+}
+
+func (r *resolver) lostClause(c ast.Clause) bool {
+	switch c := c.(type) {
+	case *ast.ForClause:
+		return r.family.holes[c.Source]
+	case *ast.IfClause:
+		return r.family.holes[c.Condition]
+	}
+	return false
+}
+
+// unknownReference reports an identifier that nothing defines. It returns the
+// import that was meant, if that can be told.
+func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.ImportSpec {
+	for name, spec := range r.imported {
+		if d := r.otherName[spec]; d != nil &&
+			path.Base(ast.ParseImportPath(source.ImportPath(spec)).Path) == id.Name {
+			at := r.Index.NodeRange(id)
+			d.Related = append(d.Related, diagnostic.Related{Message: "and here", File: r.src.Name, Range: at})
+			if d.Fix != nil {
+				d.Fix.Edits = append(d.Fix.Edits, diagnostic.Edit{File: r.src.Name, Range: at, NewText: name})
+			}
+			return spec
+		}
+	}
+	d := r.report("unknown-reference", id, "nothing here is called "+id.Name, "")
+	for name, spec := range r.imported {
+		if path.Base(ast.ParseImportPath(source.ImportPath(spec)).Path) == id.Name {
+			r.otherName[spec] = d
+			d.Message, d.Suggestion = "the import "+spec.Path.Value+" is called "+name+" here, not "+id.Name, name
+			d.Help = finding.DidYouMean(name)
+			r.fix(d, id, name)
+			return spec
+		}
+	}
+	if missing := r.missingImport(id); missing != "" {
+		d.Help = "import it: import " + strconv.Quote(missing)
+		return r.importMissing(d, id, missing)
+	}
+	if r.bareWord(d, id) {
+		return nil
+	}
+	names := slices.Collect(maps.Keys(r.scope))
+	names = slices.AppendSeq(names, maps.Keys(r.imported))
+	fields, variables := r.around(id)
+	names = append(append(names, fields...), variables...)
+	names = append(names, "true", "false", "null", "string", "number", "bool", "int")
+	if near := finding.Nearest(id.Name, names); near != "" {
+		d.Suggestion, d.Help = near, finding.DidYouMean(near)
+		spec := r.imported[near]
+		if len(near) > 2 && slices.Contains(variables, near) || r.certainReference(id, near) {
+			r.fix(d, id, near)
+			right := &ast.Ident{NamePos: id.NamePos, Name: near}
+			r.Index.Written[right] = len(id.Name)
+			if spec != nil {
+				right.Node = spec
+			}
+			if !slices.Contains(variables, near) && (spec != nil || r.scope[near]) {
+				r.respelt[id] = right
+			}
+		}
+		return spec
+	}
+	if spec := r.importDefining(id, used); spec != nil {
+		name := source.ImportName(spec)
+		d.Suggestion, d.Help = name, finding.DidYouMean(name)
+		return spec
+	}
+	if file := r.definedIn(id.Name); file != nil {
+		d.Help = file.Name + " defines it, and belongs to another package: write package " + r.Name + " there, too"
+		if clause := source.PackageIdent(file.Syntax); clause != nil {
+			d.Related = append(d.Related, diagnostic.Related{Message: "of the package " + clause.Name, File: file.Name,
+				Range: source.RangeOf(clause.Pos(), clause.End())})
+		}
+		return nil
+	}
+	if strings.HasPrefix(id.Name, "#") {
+		d.Help = "define it, as in " + id.Name + ": {...}"
+		return nil
+	}
+	d.Help = "if it is meant as a text, write it in quotes: " + strconv.Quote(id.Name)
+	return nil
+}
+
+// around lists the fields of the structs that an identifier is in, and the
+// variables of the loops and lets around it: it may refer to them.
+func (r *resolver) around(id *ast.Ident) (fields, variables []string) {
+	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.StructLit:
+			if !source.Contains(n, id) {
+				break
+			}
+			for _, d := range n.Elts {
+				switch d := d.(type) {
+				case *ast.Field:
+					if _, plain := d.Label.(*ast.Ident); plain && !source.Contains(d.Label, id) {
+						label, _ := source.FieldLabel(d)
+						fields = append(fields, label)
+					}
+				case *ast.LetClause:
+					variables = append(variables, d.Ident.Name)
+				}
+			}
+		case *ast.Comprehension:
+			if source.Contains(n, id) {
+				variables = append(variables, source.ClauseNames(n)...)
+			}
+		}
+		return true
+	}, nil)
+	return slices.DeleteFunc(fields, func(name string) bool { return name == "" }), variables
+}
+
+// importDefining returns the import that is not used and whose package defines
+// what is selected from an identifier; nil if that is none or several.
+func (r *resolver) importDefining(id *ast.Ident, used map[ast.Node]bool) *ast.ImportSpec {
+	label := ""
+	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok && sel.X == id {
+			label, _, _ = ast.LabelName(sel.Sel)
+		}
+		return label == ""
+	}, nil)
+	var found *ast.ImportSpec
+	for _, spec := range r.imported {
+		if label == "" || used[spec] || !slices.Contains(r.packageFields(ast.ParseImportPath(source.ImportPath(spec))),
+			label) {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = spec
+	}
+	return found
+}
+
+// definition reports whether what is selected from a package is defined there. If
+// it is not, that is a finding; near is what was meant for certain, "" if that
+// can't be told.
+func (r *resolver) definition(sel *ast.SelectorExpr, x *ast.Ident) (near string, defined bool) {
+	spec, ok := x.Node.(*ast.ImportSpec)
+	if !ok {
+		return "", true
+	}
+	label, _, err := ast.LabelName(sel.Sel)
+	pkg := ast.ParseImportPath(source.ImportPath(spec))
+	names := r.packageFields(pkg)
+	if err != nil || len(names) == 0 || slices.Contains(names, label) {
+		return "", true
+	}
+	d := r.report("unknown-definition", sel.Sel, "the package "+path.Base(pkg.Path)+" does not define "+label, "")
+	found := finding.Nearest(label, names)
+	if found == "" {
+		d.Help = "it defines " + finding.OneOf(offered(pkg.Path, names))
+		return "", false
+	}
+	d.Suggestion, d.Help = found, finding.DidYouMean(x.Name+"."+found)
+	if _, plain := sel.Sel.(*ast.Ident); plain {
+		r.fix(d, sel.Sel, found)
+		near = found
+	}
+	return near, false
+}
