@@ -45,7 +45,8 @@ func importCommand(t *terminal) *cli.Command {
 		Name: "import", Usage: "write what lives on a target as CUE", Description: importHelp,
 		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
-			&cli.StringSliceFlag{Name: "only", Usage: "import what has this `NAME` or identifier alone, with * for anything; may be given several times"},
+			&cli.StringSliceFlag{Name: "only",
+				Usage: "import what has this `NAME` or identifier alone, with * for anything; may be given several times"},
 			&cli.StringFlag{Name: "folder", Value: "imported", Usage: "write into the folder `RULE`, such as imported/{call}"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "list what would be written, and write nothing"},
 		}, trustFlags()),
@@ -69,7 +70,8 @@ func checkFolder(rule string) error {
 		}
 	}
 	plain := folderVariable.ReplaceAllString(rule, "x")
-	if plain != path.Clean(plain) || path.IsAbs(plain) || plain == ".." || strings.HasPrefix(plain, "../") || strings.ContainsAny(plain, `\:@{}`) {
+	if plain != path.Clean(plain) || path.IsAbs(plain) || plain == ".." || strings.HasPrefix(plain, "../") ||
+		strings.ContainsAny(plain, `\:@{}`) {
 		return fmt.Errorf("--folder %s is not a folder of the project, such as imported/{call}", rule)
 	}
 	return nil
@@ -366,7 +368,8 @@ func (im *importing) textOf(i *imported) ([]byte, error) {
 
 // packageOf is the name of the package in a folder: that of the files which are there.
 func (im *importing) packageOf(folder string) string {
-	files, _ := filepath.Glob(filepath.Join(im.project.Dir, filepath.FromSlash(folder), "*.cue")) // the pattern is well formed, or there are none
+	// A folder whose name is no pattern has no files that are found.
+	files, _ := filepath.Glob(filepath.Join(im.project.Dir, filepath.FromSlash(folder), "*.cue"))
 	for _, name := range files {
 		f, err := parser.ParseFile(name, nil, parser.PackageClauseOnly)
 		if err == nil && f.PackageName() != "" && filepath.Base(name) != config.ProjectFile {
@@ -388,7 +391,8 @@ func (t *terminal) writeImported(c *cli.Context, im *importing) error {
 			continue
 		}
 		if !c.Bool("dry-run") {
-			if err := workspace.WriteFile(c.Context, im.project.Dir, filepath.Join(im.project.Dir, filepath.FromSlash(i.file())), i.text); err != nil {
+			name := filepath.Join(im.project.Dir, filepath.FromSlash(i.file()))
+			if err := workspace.WriteFile(c.Context, im.project.Dir, name, i.text); err != nil {
 				return fmt.Errorf("can't write %s: %w", i.file(), cause(err))
 			}
 		}
