@@ -38,7 +38,7 @@ can be expressed; for all else, import says what stands against it.
 EXAMPLES:
    segue import --dry-run
    segue import
-   segue import --only 'Welcome*' --folder imported/{call}`
+   segue import --folder 'imported/{call}'`
 
 func importCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
