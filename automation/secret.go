@@ -64,10 +64,10 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // environment variable of the secret's own name.
 type SecretSource struct {
 	// Env is the name of an environment variable.
-	Env string `json:"env"`
+	Env string `json:"env,omitempty"`
 	// File is a path, relative to the project's directory, of a file or a pipe.
-	File string `json:"file"`
+	File string `json:"file,omitempty"`
 	// Exec is a command and its arguments, run in the project's directory and
 	// without a shell. It prints the value.
-	Exec []string `json:"exec"`
+	Exec []string `json:"exec,omitempty"`
 }

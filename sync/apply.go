@@ -73,7 +73,7 @@ func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOp
 	r := &run{
 		platform: p, plan: plan, desired: desired, secrets: in.Secrets, opts: opts, stop: stop,
 		result: &Result{
-			Project: plan.Project, Target: plan.Target, Unchanged: len(plan.Unchanged),
+			Format: ResultFormat, Project: plan.Project, Target: plan.Target, Unchanged: len(plan.Unchanged),
 			Changes: make([]ChangeResult, len(plan.Changes)),
 			Secrets: make([]SecretResult, len(plan.Secrets)),
 		},

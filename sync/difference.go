@@ -1,14 +1,11 @@
 package sync
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
-
-	"github.com/wI2L/jsondiff"
 
 	"github.com/seguehq/segue/automation"
 )
@@ -20,19 +17,49 @@ const hidden = "(hidden)"
 type Difference struct {
 	// Path is where in the automation's canonical JSON, for example
 	// `action.payload.traits.name`, `action.headers."Content-Type"` or
-	// `action.payload.products[0]`. A header is shown whole. It is empty where
-	// the stored automation can't be read and all of it is replaced.
+	// `action.payload.products[0]`. A header is shown whole. An element of a list is
+	// counted in the desired list, or in the stored one if it is only there. The path
+	// is empty where the stored automation can't be read and all of it is replaced.
 	Path string `json:"path"`
 	// Before is the JSON value on the platform, After the desired one; nil
-	// where there is none. A text that holds a secret's value, or that stands
+	// where there is none. A string that holds a secret's value, or that is
 	// where credentials belong, is replaced by "(hidden)".
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
+	// Place is where the code says so, nil where that is not known.
+	Place *Place `json:"place,omitempty"`
 }
 
-// differences compares two automations by their canonical JSON, in the order
-// of their paths there.
+// A Place is a line of the author's files.
+type Place struct {
+	// File is relative to the project, with slashes.
+	File string `json:"file"`
+	// Line counts from 1.
+	Line int `json:"line"`
+}
+
+// String gives both, as in "growth/growth.cue:12".
+func (p Place) String() string { return p.File + ":" + strconv.Itoa(p.Line) }
+
+// Compare returns the differences between two JSON values, in the order of their paths.
+// Lists are compared by their elements: one that is put in front of others is one
+// difference.
+func Compare(before, after json.RawMessage) ([]Difference, error) {
+	c := comparison{mask: &automation.Mask{}}
+	if err := c.texts(before, after); err != nil {
+		return nil, err
+	}
+	return c.found, c.err
+}
+
+// differences compares two automations by their canonical JSON.
 func differences(actual, want automation.Automation, secrets map[string]automation.Secret) ([]Difference, error) {
+	c := comparison{mask: automation.MaskOf(secrets), headers: true}
+	return c.automations(actual, want)
+}
+
+// automations compares two automations.
+func (c *comparison) automations(actual, want automation.Automation) ([]Difference, error) {
 	after, err := want.Canonical()
 	if err != nil {
 		return nil, err
@@ -42,129 +69,67 @@ func differences(actual, want automation.Automation, secrets map[string]automati
 		// What is stored can't be read: all of it is replaced.
 		return []Difference{{After: after}}, nil
 	}
-	patch, err := jsondiff.CompareJSON(before, after)
-	if err != nil {
+	if err := c.texts(before, after); err != nil {
 		return nil, err
 	}
-	var docs [2]any
-	for i, b := range [][]byte{before, after} {
-		if err := json.Unmarshal(b, &docs[i]); err != nil {
-			return nil, err
-		}
-	}
-	c := comparison{before: docs[0], after: docs[1], mask: automation.MaskOf(secrets), seen: map[string]int{}}
-	for _, op := range patch {
-		if err := c.add(op); err != nil {
-			return nil, err
-		}
-	}
-	return c.found, nil
+	return c.found, c.err
 }
 
-// A comparison turns the operations of a JSON patch into differences.
-type comparison struct {
-	before, after any
-	mask          *automation.Mask
-	seen          map[string]int
-	found         []Difference
-}
-
-func (c *comparison) add(op jsondiff.Operation) error {
-	path := strings.Split(op.Path, "/")[1:]
-	for i := range path {
-		path[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(path[i])
-	}
-	before, after := op.OldValue, op.Value
-	hasBefore, hasAfter := op.Type != jsondiff.OperationAdd, op.Type != jsondiff.OperationRemove
-	if isHeader(path) {
-		// Half of a credential says little; show the header whole.
-		path = path[:3]
-		before, hasBefore = lookUp(c.before, path)
-		after, hasAfter = lookUp(c.after, path)
-		before, after = hideCredentials(path[2], before, after)
-	}
-	pointer := strings.Join(path, "/")
-	if list, ok := lookUp(c.before, path[:len(path)-1]); ok && (!hasBefore || !hasAfter) {
-		// A patch is applied step by step, so all that is added to the end of a
-		// list, or taken from it, has the same path. Count them.
-		if list, ok := list.([]any); ok {
-			last := &path[len(path)-1]
-			i, err := strconv.Atoi(*last)
-			if err != nil {
-				i = len(list)
-			}
-			*last = strconv.Itoa(i + c.seen[pointer])
-		}
-	}
-	c.seen[pointer]++
-	if isHeader(path) && c.seen[pointer] > 1 {
+// shownContent returns an automation's canonical JSON without any secret, nil if it has
+// none. Header values that may be credentials are hidden as in a [Difference].
+func shownContent(a automation.Automation, secrets map[string]automation.Secret) json.RawMessage {
+	b, err := a.Canonical()
+	if err != nil {
 		return nil
 	}
-	d := Difference{Path: c.format(path)}
-	var err error
-	if hasBefore {
-		d.Before, err = encode(c.hide(before))
+	doc, err := decode(b)
+	if err != nil {
+		return nil
 	}
-	if hasAfter && err == nil {
-		d.After, err = encode(c.hide(after))
-	}
-	c.found = append(c.found, d)
-	return err
-}
-
-func isHeader(path []string) bool {
-	return len(path) > 2 && path[0] == "action" && path[1] == "headers"
-}
-
-// lookUp follows a path through a JSON value.
-func lookUp(doc any, path []string) (any, bool) {
-	for _, step := range path {
-		switch v := doc.(type) {
-		case map[string]any:
-			next, ok := v[step]
-			if !ok {
-				return nil, false
-			}
-			doc = next
-		case []any:
-			i, err := strconv.Atoi(step)
-			if err != nil || i < 0 || i >= len(v) {
-				return nil, false
-			}
-			doc = v[i]
-		default:
-			return nil, false
+	c := comparison{mask: automation.MaskOf(secrets)}
+	if headers, ok := lookUp(doc, "action", "headers").(map[string]any); ok {
+		for name, value := range headers {
+			headers[name], _ = hideCredentials(name, value, value)
 		}
 	}
-	return doc, true
+	shown, err := encode(c.hide(doc))
+	if err != nil {
+		return nil
+	}
+	return shown
+}
+
+// lookUp follows field names through decoded JSON, nil if there is no such field.
+func lookUp(doc any, path ...string) any {
+	for _, name := range path {
+		fields, _ := doc.(map[string]any)
+		doc = fields[name]
+	}
+	return doc
 }
 
 var plainField = regexp.MustCompile(`^[A-Za-z_$][A-Za-z0-9_$]*$`)
 
-// format writes a path the way CUE does.
-func (c *comparison) format(path []string) string {
+// format writes a path the way CUE does. Its steps are field names and indices.
+func (c *comparison) format(path []any) string {
 	var b strings.Builder
 	for i, step := range path {
-		// The first two are the canonical form's own, as in action.payload.
-		if i > 1 && c.mask.Finds(step) {
-			step = hidden
-		}
-		parent, ok := lookUp(c.before, path[:i])
-		if !ok {
-			parent, _ = lookUp(c.after, path[:i])
-		}
-		_, list := parent.([]any)
+		name, isField := step.(string)
 		switch {
-		case list:
-			fmt.Fprintf(&b, "[%s]", step)
+		case !isField:
+			fmt.Fprintf(&b, "[%d]", step)
 			continue
 		case i > 0:
 			b.WriteByte('.')
 		}
-		if plainField.MatchString(step) {
-			b.WriteString(step)
+		// The first two are the canonical form's own, as in action.payload.
+		if (i > 1 || !c.headers) && c.mask.Finds(name) {
+			name = hidden
+		}
+		if plainField.MatchString(name) {
+			b.WriteString(name)
 		} else {
-			b.WriteString(strconv.Quote(step))
+			b.WriteString(strconv.Quote(name))
 		}
 	}
 	return b.String()
@@ -188,7 +153,7 @@ func hideCredentials(name string, before, after any) (any, any) {
 	return hideLiterals(before), hideLiterals(after)
 }
 
-// hideLiterals replaces every text but the names of secrets.
+// hideLiterals replaces every string but the names of secrets.
 func hideLiterals(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -208,7 +173,7 @@ func hideLiterals(v any) any {
 	return v
 }
 
-// hide replaces every text, and every field name, that gives a secret away.
+// hide replaces every string, and every field name, that gives a secret away.
 func (c *comparison) hide(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -229,15 +194,4 @@ func (c *comparison) hide(v any) any {
 		return out
 	}
 	return v
-}
-
-// encode marshals a value without escaping what only HTML cares about.
-func encode(v any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSpace(b.Bytes()), nil
 }

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -9,6 +10,15 @@ import (
 
 	"github.com/seguehq/segue/automation"
 )
+
+// long is a payload with a list of the numbers from first to 500.
+func long(first int) string {
+	var numbers []string
+	for n := first; n <= 500; n++ {
+		numbers = append(numbers, strconv.Itoa(n))
+	}
+	return `{"l":[` + strings.Join(numbers, ",") + `]}`
+}
 
 func TestDifferencesGoFieldByField(t *testing.T) {
 	text := func(s string) automation.Header { return automation.Header{Value: automation.Credential{Text: s}} }
@@ -44,7 +54,19 @@ func TestDifferencesGoFieldByField(t *testing.T) {
 		},
 		{
 			"shorter list", payload(`{"l":[1,2,3,4]}`), payload(`{"l":[9,2]}`),
-			[]string{`action.payload.l[2]: 3 -> `, `action.payload.l[3]: 4 -> `, `action.payload.l[0]: 1 -> 9`},
+			[]string{`action.payload.l[0]: 1 -> 9`, `action.payload.l[2]: 3 -> `, `action.payload.l[3]: 4 -> `},
+		},
+		{
+			"one in front of others", payload(long(1)), payload(long(0)),
+			[]string{`action.payload.l[0]:  -> 0`},
+		},
+		{
+			"some in the middle", payload(`{"l":[1,2,3,{"x":1},5]}`), payload(`{"l":[1,7,8,3,{"x":2},5]}`),
+			[]string{`action.payload.l[1]: 2 -> 7`, `action.payload.l[2]:  -> 8`, `action.payload.l[4].x: 1 -> 2`},
+		},
+		{
+			"numbers as they are written", payload(`{"n":9007199254740993}`), payload(`{"n":9007199254740992}`),
+			nil, // RFC 8785 has the same form for both
 		},
 		{
 			"no payload", payload(``), payload(`{}`),

@@ -120,7 +120,10 @@ func (in Desired) usedSecrets() map[string]automation.Secret {
 // an orphan needs can't be told for sure once somebody has edited it, since it
 // may not read back whole; then none is deleted.
 func secretChanges(in Desired, stored map[string]SecretState, orphans []Stored, replace bool) []SecretChange {
-	usedBy := map[string][]string{}
+	usedBy, basicUser := map[string][]string{}, map[string]bool{}
+	for _, use := range SecretUses(in.Automations) {
+		basicUser[use.Secret] = basicUser[use.Secret] || use.BasicUser
+	}
 	for _, a := range in.Automations {
 		for _, name := range a.SecretNames() {
 			usedBy[name] = append(usedBy[name], a.Key)
@@ -130,7 +133,7 @@ func secretChanges(in Desired, stored map[string]SecretState, orphans []Stored, 
 	for _, name := range slices.Sorted(maps.Keys(union(usedBy, stored))) {
 		_, wanted := usedBy[name]
 		state, there := stored[name]
-		change := SecretChange{Name: name, UsedBy: usedBy[name]}
+		change := SecretChange{Name: name, UsedBy: usedBy[name], BasicUser: basicUser[name]}
 		slices.Sort(change.UsedBy)
 		switch {
 		case !there:

@@ -86,12 +86,12 @@ func TestAMoveOfWhatHasChangedIsRefused(t *testing.T) {
 	apply(t, m, desired(a))
 	in := withMoves(desired(makeAutomation("new/a", 1)), Moves{"old/a": "new/a"})
 	plan := mustPlan(t, m, in)
-	if err := Verify(t.Context(), m, plan, quick); err != nil {
+	if err := Verify(t.Context(), m, plan, nil, quick); err != nil {
 		t.Errorf("Verify: %v", err)
 	}
 	edited := m.find("growth", "old/a")[0]
 	m.put(edited.ID, edited.Marker, makeAutomation("old/a", 2))
-	if err := Verify(t.Context(), m, plan, quick); err == nil {
+	if err := Verify(t.Context(), m, plan, nil, quick); err == nil {
 		t.Error("Verify finds nothing")
 	}
 	if _, err := Apply(t.Context(), m, plan, in, ApplyOptions{Calls: quick}); err == nil || !strings.Contains(err.Error(), "changed on the platform since the plan") {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seguehq/segue/automation"
 )
@@ -35,6 +37,10 @@ type Desired struct {
 	Moves Moves
 	// Elsewhere are the keys that the code has for other targets alone.
 	Elsewhere []string
+
+	// code is the digest of all that the code has, where the automations are only those
+	// that a plan is about.
+	code string
 }
 
 // PlanOptions says how a plan is made.
@@ -59,6 +65,10 @@ type PlanOptions struct {
 	// NoSecrets makes a plan without the values of secrets: whether one would be
 	// rotated stays unknown.
 	NoSecrets bool
+	// Place, if not nil, returns where the code has a field of an automation's canonical
+	// JSON, or the automation itself where there are no steps: names of fields and
+	// indices of lists. It returns nil for what it does not know.
+	Place func(key string, path ...any) *Place
 	// Only restricts the plan to some automations. What it leaves out stays as it is,
 	// and no secret is deleted.
 	Only Selection
@@ -73,6 +83,8 @@ type Plan struct {
 	Format  string `json:"format"`
 	Project string `json:"project"`
 	Target  string `json:"target"`
+	// Former is the name that the project had before, "" for none.
+	Former string `json:"former,omitempty"`
 	// Code identifies the automations that the plan was made for: "sha256:"
 	// and a hex digest.
 	Code string `json:"code"`
@@ -165,6 +177,13 @@ type Change struct {
 	// Name is the automation's name for people: the desired one, or the
 	// stored one of an automation that is deleted.
 	Name string `json:"name"`
+	// Content is the desired automation, nil for one that is deleted.
+	Content *automation.Automation `json:"content,omitempty"`
+	// Endpoint is the URL that sets the automation off, as an [Addresser] tells; "" where
+	// that is not known, or there is none.
+	Endpoint string `json:"endpoint,omitempty"`
+	// Place is where the code has the automation, nil where that is not known.
+	Place *Place `json:"place,omitempty"`
 	// Base is the stored automation that the change starts from, nil for one
 	// that is created.
 	Base *Base `json:"base,omitempty"`
@@ -190,6 +209,8 @@ type Altered struct {
 	// Differences is what would have to be written in the code: Before is what the
 	// platform has made, After what the code says.
 	Differences []Difference `json:"differences"`
+	// Content is the automation as the code has it.
+	Content *automation.Automation `json:"content,omitempty"`
 }
 
 // A Bystander is what a plan tells of an [Other].
@@ -215,6 +236,12 @@ type Base struct {
 	Revision string `json:"revision"`
 	// Hash is the marker's hash, of what was last applied.
 	Hash string `json:"hash"`
+	// Content is what is stored, as canonical JSON in which secrets are hidden as in a
+	// [Difference]; nil where it can't be read.
+	Content json.RawMessage `json:"content,omitempty"`
+	// Changed is when it was last written on the platform, as RFC 3339 in UTC, "" where the
+	// platform does not tell.
+	Changed string `json:"changed,omitempty"`
 	// Kind is "" for an automation that is the project's own.
 	Kind OtherKind `json:"kind,omitempty"`
 	// Project and Key are those of the marker where they are not the change's own.
@@ -234,6 +261,8 @@ type SecretChange struct {
 	Replaced bool `json:"replaced,omitempty"`
 	// UsedBy lists the keys of the automations that refer to it, sorted.
 	UsedBy []string `json:"usedBy,omitempty"`
+	// BasicUser says that it is the user name of Basic credentials in one of them.
+	BasicUser bool `json:"basicUser,omitempty"`
 }
 
 // Empty reports whether there is nothing to apply.
@@ -280,7 +309,7 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 		}
 	}
 	plan := &Plan{
-		Format: PlanFormat, Project: in.Project, Target: in.Target, Code: in.digest(),
+		Format: PlanFormat, Project: in.Project, Target: in.Target, Former: in.Former, Code: in.digest(),
 		Changes: []Change{}, Secrets: []SecretChange{}, Unchanged: []string{}, SecretsUnknown: opts.NoSecrets && len(in.Secrets) > 0,
 	}
 	known := in.usedSecrets()
@@ -302,6 +331,7 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 	}
 
 	m := planning{Plan: plan, in: in, opts: opts, others: seen.Others, claimed: map[string]bool{}}
+	m.addresser, _ = p.(Addresser)
 	if err := m.readUnmanaged(ctx, p, opts.Calls); err != nil {
 		return nil, err
 	}
@@ -326,6 +356,7 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 			return nil, err
 		}
 	}
+	m.complete(desired)
 	m.pair(desired, own)
 	m.mention()
 	plan.Renames = plan.renames(desired, own)
@@ -407,9 +438,12 @@ func preferred(copies []Stored, project string) []Stored {
 }
 
 // baseOf returns what a change has to know of a stored automation.
-func baseOf(s Stored, project, key string, kind OtherKind) *Base {
-	b := &Base{ID: s.ID, Revision: s.Revision, Hash: s.Marker.Hash, Kind: kind}
-	if s.Marker.Project != project {
+func (m *planning) baseOf(s Stored, key string, kind OtherKind) *Base {
+	b := &Base{ID: s.ID, Revision: s.Revision, Hash: s.Marker.Hash, Kind: kind, Content: shownContent(s.Automation, m.in.Secrets)}
+	if !s.Changed.IsZero() {
+		b.Changed = s.Changed.UTC().Format(time.RFC3339)
+	}
+	if s.Marker.Project != m.in.Project {
 		b.Project = s.Marker.Project
 	}
 	if s.Marker.Key != key {
@@ -466,6 +500,9 @@ func (in Desired) keys() []string {
 
 // digest identifies the automations by content, whatever their order.
 func (in Desired) digest() string {
+	if in.code != "" {
+		return in.code
+	}
 	lines := make([]string, 0, len(in.Automations))
 	for _, a := range in.Automations {
 		lines = append(lines, a.Hash()+" "+a.Key+"\n")

@@ -83,6 +83,25 @@ type planning struct {
 	claimed map[string]bool
 	// unmanaged is what else may be taken over.
 	unmanaged []likened
+	// addresser gives the endpoints of automations, nil on a platform that has none.
+	addresser Addresser
+}
+
+// complete adds to each change what is known without the platform.
+func (m *planning) complete(desired map[string]automation.Automation) {
+	for i := range m.Changes {
+		c := &m.Changes[i]
+		if c.Action != Delete {
+			want := desired[c.Key]
+			c.Content = &want
+			if m.opts.Place != nil {
+				c.Place = m.opts.Place(c.Key)
+			}
+		}
+		if m.addresser != nil {
+			c.Endpoint = m.addresser.Address(m.in.Project, c.Key)
+		}
+	}
 }
 
 // create plans for a key that the project does not have on the platform.
@@ -164,11 +183,11 @@ func (m *planning) keep(want automation.Automation, copies []Stored) error {
 	}
 	switch {
 	case reason == "" && kept.Automation.Hash() != want.Hash():
-		differences, err := differences(kept.Automation, want, m.in.Secrets)
+		differences, err := m.differences(kept.Automation, want)
 		if err != nil {
 			return fmt.Errorf("%s: compare: %w", want.Key, err)
 		}
-		m.Altered = append(m.Altered, Altered{Key: want.Key, Differences: differences})
+		m.Altered = append(m.Altered, Altered{Key: want.Key, Differences: differences, Content: &want})
 	case reason == "":
 		m.Unchanged = append(m.Unchanged, want.Key)
 	default:
@@ -182,15 +201,24 @@ func (m *planning) keep(want automation.Automation, copies []Stored) error {
 
 // update plans to write over a stored automation.
 func (m *planning) update(want automation.Automation, old Stored, reason Reason, kind OtherKind) error {
-	differences, err := differences(old.Automation, want, m.in.Secrets)
+	differences, err := m.differences(old.Automation, want)
 	if err != nil {
 		return fmt.Errorf("%s: compare: %w", want.Key, err)
 	}
 	m.Changes = append(m.Changes, Change{
 		Key: want.Key, Action: Update, Reason: reason, Name: want.Name,
-		Base: baseOf(old, m.in.Project, want.Key, kind), Differences: differences, Taken: m.taker(want),
+		Base: m.baseOf(old, want.Key, kind), Differences: differences, Taken: m.taker(want),
 	})
 	return nil
+}
+
+// differences compares what is stored with the code.
+func (m *planning) differences(old, want automation.Automation) ([]Difference, error) {
+	c := comparison{mask: automation.MaskOf(m.in.Secrets), headers: true}
+	if m.opts.Place != nil {
+		c.place = func(path []any) *Place { return m.opts.Place(want.Key, path...) }
+	}
+	return c.automations(old, want)
 }
 
 // drop plans to delete the copies.
@@ -201,7 +229,7 @@ func (m *planning) drop(key string, reason Reason, copies []Stored, kept string)
 			kind = Foreign
 		}
 		m.Changes = append(m.Changes, Change{
-			Key: key, Action: Delete, Reason: reason, Name: s.Automation.Name, Base: baseOf(s, m.in.Project, key, kind), Kept: kept,
+			Key: key, Action: Delete, Reason: reason, Name: s.Automation.Name, Base: m.baseOf(s, key, kind), Kept: kept,
 		})
 	}
 }

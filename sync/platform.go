@@ -215,6 +215,9 @@ type Stored struct {
 	// Revision changes with every write of the automation on the platform, by
 	// whomever.
 	Revision string
+	// Changed is when it was last written on the platform, by whomever; the zero time
+	// where the platform does not tell.
+	Changed time.Time
 	// Marker says who manages the automation and what was last applied.
 	Marker Marker
 	// Automation is the content that is there now, in canonical terms and

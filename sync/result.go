@@ -21,8 +21,13 @@ const (
 	NotStarted Outcome = "not started"
 )
 
+// ResultFormat names the layout of a [Result] as JSON.
+const ResultFormat = "segue/result/v1"
+
 // A Result accounts for every change of a plan.
 type Result struct {
+	// Format is [ResultFormat].
+	Format  string `json:"format"`
 	Project string `json:"project"`
 	Target  string `json:"target"`
 	// Changes is in the order of [Plan.Changes].
@@ -43,6 +48,11 @@ type Result struct {
 	// UnsettledError is its text.
 	Unsettled      error  `json:"-"`
 	UnsettledError string `json:"unsettled,omitempty"`
+}
+
+// NothingDone is the result of a plan that has nothing to do.
+func (p *Plan) NothingDone() *Result {
+	return &Result{Format: ResultFormat, Project: p.Project, Target: p.Target, Changes: []ChangeResult{}, Secrets: []SecretResult{}, Unchanged: len(p.Unchanged)}
 }
 
 // A ChangeResult is what became of one automation.

@@ -3,10 +3,14 @@ package sync
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/seguehq/segue/automation"
 )
 
 // A StaleError says that a plan is not about what is there now.
@@ -39,7 +43,10 @@ func (p *Plan) check(in Desired) error {
 		return err
 	}
 	for _, c := range p.Changes {
-		_, wanted := desired[c.Key]
+		want, wanted := desired[c.Key]
+		if c.Content != nil && c.Content.Hash() != want.Hash() {
+			return &StaleError{[]string{"the code of " + c.Key + " has changed since it was made"}}
+		}
 		if (c.Base == nil) != (c.Action == Create) || !wanted && c.Action != Delete || !c.Base.fits(p.Project, in.Former, c.Action) {
 			return fmt.Errorf("the plan is damaged: %s: %s does not fit the rest", c.Key, c.Action)
 		}
@@ -78,8 +85,9 @@ func (b *Base) takenOver() bool { return b.Kind != "" || b.Key != "" }
 // Verify compares a plan that was stored with what the platform holds now. It
 // returns a [*StaleError] if something that the plan touches is not as it was,
 // and changes nothing. [Apply] finds such a change too, but only when it comes
-// to it, with other changes already made.
-func Verify(ctx context.Context, p Platform, plan *Plan, calls Calls) error {
+// to it, with other changes already made. The secrets are those that are known:
+// their values are in no reason.
+func Verify(ctx context.Context, p Platform, plan *Plan, secrets map[string]automation.Secret, calls Calls) error {
 	calls = calls.withDefaults()
 	stored, err := read(ctx, ctx, calls, reading{timeout: listTimeouts * calls.Timeout, again: temporary}, func(ctx context.Context) ([]Stored, error) {
 		return p.List(ctx, plan.Project)
@@ -90,36 +98,86 @@ func Verify(ctx context.Context, p Platform, plan *Plan, calls Calls) error {
 	actual := groupByKey(plan.Project, stored)
 	var reasons []string
 	for _, c := range plan.Changes {
-		movesKey := c.Base != nil && c.Base.Kind == "" && c.Base.Key != ""
-		if (c.Action == Create || movesKey && c.Action == Update) && len(actual[c.Key]) > 0 {
-			reasons = append(reasons, c.Key+" is there by now")
-		}
-		isBase := func(s Stored) bool { return s.ID == c.Base.ID }
-		switch {
-		case c.Base == nil:
-			continue
-		case c.Base.Kind != "":
-			// All else that happens to what is not the project's own shows in its revision.
-			if slices.ContainsFunc(actual[c.Key], isBase) {
-				reasons = append(reasons, c.Key+" was taken over")
-			}
-			continue
-		}
-		reason := c.Key + " was deleted"
-		for _, s := range actual[cmp.Or(c.Base.Key, c.Key)] {
-			if s.ID == c.Base.ID {
-				reason = ""
-				if s.Revision != c.Base.Revision {
-					reason = c.Key + " was changed"
-				}
-			}
-		}
-		if reason != "" {
-			reasons = append(reasons, reason)
+		if reason := c.stale(actual, secrets); reason != "" {
+			reasons = append(reasons, c.Key+" "+reason)
 		}
 	}
 	if len(reasons) > 0 {
 		return &StaleError{reasons}
 	}
 	return nil
+}
+
+// stale says why a change can't be made any more, "" if it can. The automations are
+// those that the project has now, by their keys.
+func (c Change) stale(actual map[string][]Stored, secrets map[string]automation.Secret) string {
+	movesKey := c.Base != nil && c.Base.Kind == "" && c.Base.Key != "" && c.Action == Update
+	switch there := actual[c.Key]; {
+	case (c.Base == nil || movesKey) && len(there) > 0:
+		return "is there by now" + atTime(there[0])
+	case c.Base == nil:
+		return ""
+	}
+	now := actual[c.Key]
+	if c.Base.Kind == "" {
+		now = actual[cmp.Or(c.Base.Key, c.Key)]
+	}
+	i := slices.IndexFunc(now, func(s Stored) bool { return s.ID == c.Base.ID })
+	switch {
+	case c.Base.Kind != "" && i >= 0:
+		// All else that happens to what is not the project's own shows in its revision.
+		return "was taken over" + atTime(now[i])
+	case c.Base.Kind != "":
+		return ""
+	case i < 0:
+		return "was deleted"
+	case now[i].Revision == c.Base.Revision:
+		return ""
+	}
+	return "was changed" + atTime(now[i]) + c.Base.changed(now[i], secrets)
+}
+
+// atTime says when an automation was last written, in UTC.
+func atTime(s Stored) string {
+	if s.Changed.IsZero() {
+		return ""
+	}
+	return " at " + s.Changed.UTC().Format(time.RFC3339)
+}
+
+// changed says which fields of a stored automation are not as they were: a few of them,
+// with both values where those are short.
+func (b *Base) changed(now Stored, secrets map[string]automation.Secret) string {
+	content := shownContent(now.Automation, secrets)
+	if b.Content == nil || content == nil {
+		return ""
+	}
+	found, err := Compare(b.Content, content)
+	found = slices.DeleteFunc(found, func(d Difference) bool {
+		return string(d.Before) == `"`+hidden+`"` || string(d.After) == `"`+hidden+`"`
+	})
+	switch {
+	case err != nil:
+		return ""
+	case len(found) == 0:
+		return " (in nothing that segue manages, or in what is hidden)"
+	}
+	fields := make([]string, len(found))
+	for i, d := range found {
+		fields[i] = d.Path
+		if len(d.Before)+len(d.After) <= shortDifference {
+			fields[i] += " was " + orNothing(d.Before) + " and is " + orNothing(d.After)
+		}
+	}
+	return " (" + SomeOf(fields) + ")"
+}
+
+// shortDifference is how long two values may be, in bytes, to be part of a sentence.
+const shortDifference = 80
+
+func orNothing(v json.RawMessage) string {
+	if v == nil {
+		return "not there"
+	}
+	return string(v)
 }

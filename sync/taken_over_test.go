@@ -17,14 +17,14 @@ func TestVerifySeesWhatWasTakenOver(t *testing.T) {
 	m.other(Foreign, "x2", MarkerOf("old", gone), gone, "")
 	p := owning{m}
 	plan := mustPlan(t, p, in)
-	if err := Verify(t.Context(), p, plan, quick); err != nil {
+	if err := Verify(t.Context(), p, plan, nil, quick); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Apply(t.Context(), p, plan, in, ApplyOptions{Calls: quick}); err != nil {
 		t.Fatal(err)
 	}
 	var stale *StaleError
-	if err := Verify(t.Context(), p, plan, quick); !errors.As(err, &stale) || len(stale.Reasons) != 1 {
+	if err := Verify(t.Context(), p, plan, nil, quick); !errors.As(err, &stale) || len(stale.Reasons) != 1 {
 		t.Errorf("error = %v, want that growth/a was taken over", err)
 	}
 }

@@ -52,6 +52,16 @@ type Ask struct {
 // Asks returns what the sources of the named secrets need a person's word for,
 // in the order of the names. The project is in dir.
 func Asks(dir string, sources map[string]automation.SecretSource, names []string) ([]Ask, error) {
+	return asks(dir, sources, names, Inside)
+}
+
+// AsksFrom is Asks for sources that have not come with the folder dir, but in a file that
+// may be from somebody else: they need a person's word for every file.
+func AsksFrom(dir string, sources map[string]automation.SecretSource, names []string) ([]Ask, error) {
+	return asks(dir, sources, names, func(string, string) (string, bool) { return "", false })
+}
+
+func asks(dir string, sources map[string]automation.SecretSource, names []string, inside func(dir, file string) (string, bool)) ([]Ask, error) {
 	project, err := realPath(dir)
 	if err != nil {
 		return nil, err
@@ -62,7 +72,7 @@ func Asks(dir string, sources map[string]automation.SecretSource, names []string
 		case len(source.Exec) > 0:
 			asks = append(asks, Ask{Secret: name, Project: project, Command: source.Exec, Scripts: scripts(project, source.Exec)})
 		case source.File != "":
-			if _, inside := Inside(project, source.File); !inside {
+			if _, own := inside(project, source.File); !own {
 				asks = append(asks, Ask{Secret: name, Project: project, File: outsidePath(project, source.File)})
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/review"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -28,28 +29,73 @@ With several targets, --target a,b or --all-targets, all plans are shown first, 
 then applied one after the other, or several at a time. One that fails does not stop
 the rest, unless --stop-on-failure is given.
 
+With a FILE that segue plan --out has written, which is there or whose name ends in
+.json, apply makes just the changes of that plan, or none: it refuses a plan that is
+stale, was edited, or is of another project or target than the one in the current
+folder. It needs neither the project nor CUE, only the secrets. The file says itself
+where secrets come from and where they are sent. So with --auto-approve, apply takes it
+only in the folder of the project, whose segue.cue says the same, or with the --digest
+of the plan that was reviewed.
+
 EXAMPLES:
    segue apply
    segue apply ./growth/...
    segue apply --auto-approve
-   segue apply --target local --auto-approve --parallelism 4`
+   segue apply --target local --auto-approve --parallelism 4
+   segue plan --out plan.json
+   segue apply plan.json --auto-approve`
 
 func applyCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "apply", Usage: "make a target match the project", Description: applyHelp, ArgsUsage: "[PATTERN...]",
-		Flags:  slices.Concat(targetsFlags(), applyFlags(), planFlags(), trustFlags()),
-		Action: func(c *cli.Context) error { return t.apply(c) },
+		Name: "apply", Usage: "make a target match the project", Description: applyHelp, ArgsUsage: "[PATTERN...|FILE]",
+		Flags: slices.Concat(targetsFlags(), applyFlags(), []cli.Flag{
+			fullFlag(t),
+			&cli.StringFlag{Name: "format", Value: "text",
+				Usage: "print the outcome as `FORMAT`: text, or json, with the plan on the standard error"},
+			&cli.StringFlag{Name: "digest", Usage: "with a FILE: carry out only the plan that has this `DIGEST`"},
+		}, planFlags(), trustFlags()),
+		Action: func(c *cli.Context) error {
+			format := c.String("format")
+			if err := oneOfFormats(format, "text", "json"); err != nil {
+				return err
+			}
+			if format == "json" {
+				return t.applyForPrograms(c)
+			}
+			return t.apply(c)
+		},
 	})
+}
+
+// applyForPrograms applies, with the result as JSON on the standard output and all else on
+// the standard error. There is no result where nothing was tried.
+func (t *terminal) applyForPrograms(c *cli.Context) error {
+	out := t.stdout
+	t.stdout = &output{to: t.stderr, mask: t.mask}
+	err := t.apply(c)
+	t.stdout = out
+	if t.result == nil {
+		return err
+	}
+	return errors.Join(err, review.JSON(t.stdout, t.result))
 }
 
 func (t *terminal) apply(c *cli.Context) error {
 	if err := checkParallelism(c); err != nil {
 		return err
 	}
+	switch {
+	case c.NArg() > 0 && namesPlanFile(c.Args().First()):
+		return t.applyFile(c)
+	case c.IsSet("digest"):
+		return errors.New("--digest is for a plan file; name the file that segue plan --out has written")
+	}
 	names, several, err := t.targetNames(c)
 	switch {
 	case err != nil:
 		return err
+	case several && c.String("format") != "text":
+		return fmt.Errorf("--format %s is for one target", c.String("format"))
 	case several:
 		return t.applyTargets(c, names)
 	}
@@ -63,8 +109,12 @@ func (t *terminal) apply(c *cli.Context) error {
 		return err
 	}
 	t.showPlan(plan)
-	if err := cannotApply(plan); err != nil || plan.Empty() {
+	if err := cannotApply(plan); err != nil {
 		return err
+	}
+	if plan.Empty() {
+		t.result = plan.NothingDone()
+		return nil
 	}
 	if err := t.carryOut(c, s, plan); err != nil {
 		return err
@@ -84,7 +134,7 @@ func cannotApply(plan *sync.Plan) error {
 		return err
 	}
 	if plan.Empty() && len(plan.Altered) > 0 {
-		return fmt.Errorf("%s stored as the code says; see above for what to write instead", notAre(len(plan.Altered)))
+		return fmt.Errorf("%s stored as the code says; see above for what to write instead", review.NotAre(len(plan.Altered)))
 	}
 	return nil
 }
@@ -126,7 +176,14 @@ func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan) error {
 		}
 		defer release()
 		ctx = held
-		if plan, err = t.planAgain(c, s, plan); err != nil || plan == nil {
+	}
+	again := s.again
+	if again == nil && !c.Bool("no-lock") {
+		again = func(plan *sync.Plan) (*sync.Plan, error) { return t.planAgain(c, s, plan) }
+	}
+	if again != nil {
+		var err error
+		if plan, err = again(plan); err != nil || plan == nil {
 			return err
 		}
 	}
@@ -140,6 +197,7 @@ func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan) error {
 	if result == nil {
 		return err
 	}
+	t.result = result
 	t.showResult(result)
 	if err != nil {
 		return errors.New(failures(result))

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/review"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -71,12 +72,7 @@ func (t *terminal) destroy(c *cli.Context) error {
 
 // showDestroy prints what goes.
 func (t *terminal) showDestroy(plan *sync.Plan) {
-	for _, c := range plan.Changes {
-		t.showChange(c.Action, diagnostic.Printable(c.Key), diagnostic.Printable(fmt.Sprintf("%q", c.Name)+baseText(c.Base)))
-	}
-	for _, s := range plan.Secrets {
-		t.showChange(s.Action, "secret "+diagnostic.Printable(s.Name), "")
-	}
+	_ = review.Deletions(t.stdout, plan, t.textOptions()) // the output keeps its error
 	t.printf("\nThis deletes %s%s of the project %s from %s.\n", diagnostic.Plural(len(plan.Changes), "automation"),
 		and(len(plan.Secrets), "secret"), plan.Project, diagnostic.Printable(plan.Target))
 }

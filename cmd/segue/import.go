@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/parser"
+	"github.com/fatih/color"
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/automation"
@@ -398,7 +399,7 @@ func (t *terminal) writeImported(c *cli.Context, im *importing) error {
 		}
 		written++
 		adoptable = adoptable || i.Adoptable
-		t.printf("%s %s: %s, automation.%s\n", t.sign(sync.Create), title, i.file(), i.forms[i.form].Definition)
+		t.printf("%s %s: %s, automation.%s\n", t.added(), title, i.file(), i.forms[i.form].Definition)
 		for _, r := range slices.Concat(i.Remarks, i.remarks) {
 			t.printf("    %s\n", diagnostic.Printable(strings.TrimSuffix(r, ".")))
 		}
@@ -416,4 +417,11 @@ func (t *terminal) writeImported(c *cli.Context, im *importing) error {
 		t.printf("Read them, and see what apply would take over:\n  %s\n", t.command(words...))
 	}
 	return nil
+}
+
+// added is the mark in front of what is written.
+func (t *terminal) added() string {
+	c := color.New(color.FgGreen)
+	t.paint(c, t.stdout)
+	return c.Sprint("+")
 }

@@ -73,7 +73,7 @@ func (t *terminal) planAgain(c *cli.Context, s *session, approved *sync.Plan) (*
 	if _, ok := s.platform.(sync.Locker); !ok {
 		return approved, nil
 	}
-	err := sync.Verify(c.Context, s.platform, approved, s.calls())
+	err := sync.Verify(c.Context, s.platform, approved, s.desired.Secrets, s.calls())
 	var stale *sync.StaleError
 	if !errors.As(err, &stale) {
 		return approved, beforeChanges(c.Context, err)
@@ -83,6 +83,7 @@ func (t *terminal) planAgain(c *cli.Context, s *session, approved *sync.Plan) (*
 	case err != nil:
 		return nil, err
 	case plan.Empty():
+		t.result = plan.NothingDone()
 		t.printf("\nSomebody else has applied this in the meantime.\n")
 		return nil, nil
 	case len(plan.Blocks) > 0:

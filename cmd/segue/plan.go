@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/seguehq/segue/review"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -23,6 +28,20 @@ target, and no secret is deleted.
 
 With several targets, --target a,b or --all-targets, the plans come one after the
 other; one that fails does not stop the rest, unless --stop-on-failure is given.
+With --out, the plan is written to a file as well: every change with its content and
+the revision that it starts from, how the target is reached, and a digest. segue apply
+FILE makes these changes and no others, elsewhere and later, or refuses. The file holds
+no values of secrets.
+
+With --refresh-only, plan shows how the target differs from what segue has left there,
+whatever the code has changed since: what somebody has edited, and in which fields; what
+is missing; what carries the project's marker, or that of its former name, and is not in
+the code. With --detailed-exitcode, a nightly job ends with 2 if there is any.
+
+On text, long values are folded unless --full is given. json is for programs, by the
+schema docs/schema/plan-v1.json. markdown is for a comment on a pull request: it never
+gets longer than GitHub takes, and says what it leaves out. html is one page with a
+search and filters, which needs no network.
 
 EXAMPLES:
    segue plan
@@ -30,28 +49,97 @@ EXAMPLES:
    segue plan --only growth/account-activated
    segue plan --target local --detailed-exitcode
    segue plan --all-targets
+   segue plan --refresh-only --detailed-exitcode
+   segue plan --full
    segue plan --format json
-   segue plan --no-secrets`
+   segue plan --format markdown > comment.md
+   segue plan --format html > plan.html
+   segue plan --no-secrets
+   segue plan --out plan.json`
+
+// drift prints how the target differs from what segue has left there.
+func (t *terminal) drift(c *cli.Context, target, format string) error {
+	if c.IsSet("out") {
+		return errors.New("--refresh-only shows what is there, which is nothing to apply; leave --out away")
+	}
+	if err := oneOfFormats(format, "text", "json"); err != nil {
+		return fmt.Errorf("with --refresh-only, %w", err)
+	}
+	s, err := t.open(c, target, toRead)
+	if err != nil {
+		return err
+	}
+	defer s.platform.Close()
+	plan, err := s.plan(c.Context)
+	if err != nil {
+		return err
+	}
+	drift := plan.Drift()
+	if format == "json" {
+		err = review.JSON(t.stdout, drift)
+	} else {
+		err = review.Drift(t.stdout, drift, t.textOptions())
+	}
+	if drift.SecretsUnknown {
+		fmt.Fprintf(t.notesBeside(format), "%s. Whether the stored ones are others is not known.\n", s.noSecrets)
+	}
+	if err == nil && c.Bool("detailed-exitcode") && !drift.Empty() {
+		return statusError(statusChanges)
+	}
+	return err
+}
+
+// planFormats are the formats that a plan is printed in.
+var planFormats = []string{"text", "json", "markdown", "html"}
+
+// writePlan prints a plan in one of the planFormats.
+func (t *terminal) writePlan(plan *sync.Plan, format string) error {
+	switch format {
+	case "json":
+		return review.JSON(t.stdout, plan)
+	case "markdown":
+		return review.Markdown(t.stdout, plan)
+	case "html":
+		return review.HTML(t.stdout, plan)
+	}
+	t.showPlan(plan)
+	return nil
+}
+
+// fullFlag shows all of a plan.
+func fullFlag(t *terminal) cli.Flag {
+	return &cli.BoolFlag{Name: "full", Usage: "show long values whole", Destination: &t.full}
+}
 
 func planCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
 		Name: "plan", Usage: "print what apply would change", Description: planHelp, ArgsUsage: "[PATTERN...]",
 		Flags: slices.Concat(targetsFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
+			fullFlag(t),
+			&cli.BoolFlag{Name: "refresh-only", Usage: "show only how the target differs from what segue has left there"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "end with status 2 if there are changes"},
-			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: text or json"},
+			&cli.StringFlag{Name: "out", Usage: "write the plan to `FILE` as well, for segue apply FILE"},
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: " + strings.Join(planFormats, ", ")},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
 			format := c.String("format")
-			if err := oneOfFormats(format, "text", "json"); err != nil {
+			if err := oneOfFormats(format, planFormats...); err != nil {
 				return err
 			}
 			names, several, err := t.targetNames(c)
 			switch {
 			case err != nil:
 				return err
+			case several && (c.IsSet("out") || c.Bool("refresh-only")):
+				return errors.New("--out and --refresh-only are for one target")
 			case several:
 				return t.planTargets(c, names, format)
+			case c.IsSet("out") && c.Bool("no-secrets"):
+				return errors.New("a plan without the values of secrets can't be applied: whether one would be rotated is not known; " +
+					"leave --out or --no-secrets away")
+			case c.Bool("refresh-only"):
+				return t.drift(c, names[0], format)
 			}
 			s, err := t.open(c, names[0], toRead)
 			if err != nil {
@@ -62,16 +150,17 @@ func planCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				if err := t.printJSON(plan); err != nil {
-					return err
-				}
-			} else {
-				t.showPlan(plan)
-				t.showSecretsUnknown(s, plan)
+			if err := t.writePlan(plan, format); err != nil {
+				return err
 			}
+			showSecretsUnknown(t.notesBeside(format), s, plan)
 			if err := blocked(plan); err != nil {
 				return err
+			}
+			if c.String("out") != "" {
+				if err := t.writePlanFile(c, s, plan, t.notesBeside(format)); err != nil {
+					return err
+				}
 			}
 			if c.Bool("detailed-exitcode") && !plan.Empty() {
 				return statusError(statusChanges)
@@ -90,8 +179,8 @@ func blocked(plan *sync.Plan) error {
 }
 
 // showSecretsUnknown says what a plan lacks that was made without secrets.
-func (t *terminal) showSecretsUnknown(s *session, plan *sync.Plan) {
+func showSecretsUnknown(w io.Writer, s *session, plan *sync.Plan) {
 	if plan.SecretsUnknown {
-		t.printf("%s. Whether one would be rotated is not known.\n", s.noSecrets)
+		fmt.Fprintf(w, "%s. Whether one would be rotated is not known.\n", s.noSecrets)
 	}
 }

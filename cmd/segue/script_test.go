@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 
@@ -59,6 +60,8 @@ func TestScript(t *testing.T) {
 			"absent": absentCommand,
 			"repeat": repeatCommand,
 			"fill":   fillCommand,
+			"take":   takeCommand,
+			"valid":  validCommand(absolute(t, schemas)),
 
 			"start":     startCommand,
 			"await":     awaitCommand,
@@ -134,6 +137,28 @@ func statusCommand(ts *testscript.TestScript, neg bool, args []string) {
 func fillCommand(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 2, "fill template file")
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o666))
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	full, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return full
+}
+
+// takeCommand sets a variable to the first group of an expression that matches in a file:
+// take file regexp variable
+func takeCommand(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 3, "take file regexp variable")
+	expression, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	found := expression.FindStringSubmatch(ts.ReadFile(args[0]))
+	if len(found) != 2 {
+		ts.Fatalf("%s has nothing that matches %s", args[0], args[1])
+	}
+	ts.Setenv(args[2], found[1])
 }
 
 // repeatCommand writes a file that holds a template several times, with the

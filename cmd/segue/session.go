@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/seguehq/segue/compiler"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
@@ -22,6 +23,7 @@ func targetFlag() cli.Flag {
 
 // A session is a compiled project and the target that is to match it.
 type session struct {
+	project  *config.Project
 	desired  sync.Desired
 	target   config.Target
 	platform connection
@@ -34,6 +36,11 @@ type session struct {
 	// approve asks whether a plan is to be applied, unless the command line says so; nil
 	// for the question that apply asks.
 	approve func(*sync.Plan) error
+	// again looks once the lease is held whether a plan still holds, and returns the one to
+	// carry out, nil for none. If it is nil, a plan that does not hold is made again.
+	again func(*sync.Plan) (*sync.Plan, error)
+	// places tells where the code has what a plan is about, nil for what is not known.
+	places func(key string, path ...any) *sync.Place
 }
 
 // open compiles the project, finds the secrets and connects to a target, "" for the
@@ -72,7 +79,7 @@ func (t *terminal) connectTarget(c *cli.Context, named string, use connectionUse
 	switch {
 	case use == toLook || c.Bool("no-secrets"):
 		noSecrets = "No secrets were looked up"
-	case use == toRead && noneGiven(project, uses):
+	case use == toRead && c.String("out") == "" && noneGiven(project, uses):
 		noSecrets = "No secrets were given, and apply needs them: " + strings.Join(slices.Sorted(maps.Keys(usesOf(uses))), ", ")
 	}
 	if noSecrets != "" {
@@ -87,7 +94,25 @@ func (t *terminal) connectTarget(c *cli.Context, named string, use connectionUse
 		return nil, err
 	}
 	desired.Secrets = secrets
-	return &session{desired: desired, target: target, platform: platform, noSecrets: noSecrets, only: only, options: planOptions(c)}, nil
+	return &session{
+		project: project, places: t.placesOf(c.Context, result),
+		desired: desired, target: target, platform: platform, noSecrets: noSecrets, only: only, options: planOptions(c),
+	}, nil
+}
+
+// placesOf finds the lines of a project's files, nil if they can't be read.
+func (t *terminal) placesOf(ctx context.Context, result *compiler.Result) func(key string, path ...any) *sync.Place {
+	places, err := t.project().Places(ctx, result)
+	if err != nil {
+		return nil
+	}
+	return func(key string, path ...any) *sync.Place {
+		file, line, ok := places.Of(key, path...)
+		if !ok {
+			return nil
+		}
+		return &sync.Place{File: file, Line: line}
+	}
 }
 
 // target reads the project file and picks a target.
@@ -150,7 +175,7 @@ func planOptions(c *cli.Context) sync.PlanOptions {
 func (s *session) plan(ctx context.Context) (*sync.Plan, error) {
 	options := s.options
 	options.Calls, options.KeepOrphans, options.NoSecrets = s.readCalls(), !s.target.Prune, s.noSecrets != ""
-	options.Only = s.only
+	options.Only, options.Place = s.only, s.places
 	plan, err := sync.MakePlan(ctx, s.platform, s.desired, options)
 	return plan, beforeChanges(ctx, err)
 }

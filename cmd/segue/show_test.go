@@ -30,7 +30,7 @@ func TestValuesThatLookAlike(t *testing.T) {
 		{"composed", "\"Cafe\u0301\"", "\"Caf\u00e9\"", `the code has "Cafe\u0301", the platform has made "Caf\u00e9"; write "Caf\u00e9" in the code`},
 		{"a space that does not break", "\"a\u00a0b\"", `"a b"`, `the code has "a\u00a0b", the platform has made "a b"; write "a b" in the code`},
 		{"beyond the basic plane", "\"\U0001d400\"", `"A"`, `the code has "\U0001d400", the platform has made "A"; write "A" in the code`},
-		{"plain to see", `"Café "`, `"Café"`, `the code has "Café ", the platform has made "Café"; write "Café" in the code`},
+		{"a space at the end", `"Café "`, `"Café"`, `the code has "Caf\u00e9 ", the platform has made "Caf\u00e9"; write "Caf\u00e9" in the code`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -231,7 +231,7 @@ func (t *terminal) planTargets(c *cli.Context, names []string, format string) er
 	runs := t.planEach(c, names, toRead, func(t *terminal, r *targetRun) error {
 		if format == "text" {
 			t.showPlan(r.plan)
-			t.showSecretsUnknown(r.session, r.plan)
+			showSecretsUnknown(t.stdout, r.session, r.plan)
 		}
 		return blocked(r.plan)
 	})

@@ -22,6 +22,7 @@ import (
 	"github.com/seguehq/segue/compiler/cache"
 	"github.com/seguehq/segue/compiler/limits"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/sync"
 )
 
 // A terminal is where a command reads and writes.
@@ -33,6 +34,10 @@ type terminal struct {
 	mask *automation.Mask
 	// dir is what -C was given, for commands that are shown to people.
 	dir string
+	// full says that plans are shown with all that they hold.
+	full bool
+	// result is what an apply has done, nil if it has tried nothing.
+	result *sync.Result
 	// children evaluate packages for this process.
 	children *limits.Pool
 	// limits are what the command line lets the evaluation of a package take.

@@ -38,11 +38,24 @@ func trustFlags() []cli.Flag {
 // secrets looks up the secrets that are used. What of the machine the project
 // asks for and may not have is an error, before anything is run or sent.
 func (t *terminal) secrets(c *cli.Context, project *config.Project, uses []sync.SecretUse) (map[string]automation.Secret, error) {
+	return t.secretsOf(c, project, uses, asking{trust.Asks, t.command("plan")})
+}
+
+// An asking says how a person is asked about the sources of secrets.
+type asking struct {
+	// asks tells what needs a person's word: [trust.Asks], or [trust.AsksFrom].
+	asks func(dir string, sources map[string]automation.SecretSource, names []string) ([]trust.Ask, error)
+	// again is the command that asks on a terminal.
+	again string
+}
+
+// secretsOf is secrets with another rule for what has to be asked.
+func (t *terminal) secretsOf(c *cli.Context, project *config.Project, uses []sync.SecretUse, how asking) (map[string]automation.Secret, error) {
 	if err := refuseMachineVariables(project, uses, c.StringSlice("allow-env")); err != nil {
 		return nil, err
 	}
 	if !c.Bool("trust-exec") {
-		if err := t.askForTrust(c.Context, project, uses); err != nil {
+		if err := t.askForTrust(c.Context, project, uses, how); err != nil {
 			return nil, err
 		}
 	}
@@ -118,9 +131,9 @@ func refuseMachineVariables(project *config.Project, uses []sync.SecretUse, allo
 // askForTrust asks the person at the terminal about each command, and each file
 // outside of the project, that nobody has allowed yet. Where there is no
 // terminal, the first such is an error.
-func (t *terminal) askForTrust(ctx context.Context, project *config.Project, uses []sync.SecretUse) error {
+func (t *terminal) askForTrust(ctx context.Context, project *config.Project, uses []sync.SecretUse, how asking) error {
 	where := usesOf(uses)
-	asks, err := trust.Asks(project.Dir, project.Secrets, slices.Sorted(maps.Keys(where)))
+	asks, err := how.asks(project.Dir, project.Secrets, slices.Sorted(maps.Keys(where)))
 	if err != nil {
 		return fmt.Errorf("can't tell what the project asks for: %w", cause(err))
 	}
@@ -130,7 +143,7 @@ func (t *terminal) askForTrust(ctx context.Context, project *config.Project, use
 	grants, grantsErr := trust.UserGrants()
 	asks = slices.DeleteFunc(asks, func(a trust.Ask) bool { return grantsErr == nil && grants.Has(a) })
 	if len(asks) > 0 && !(interactive(t.stdin) && interactive(t.stderr)) {
-		return t.untrusted(asks, where)
+		return untrusted(asks, where, how.again)
 	}
 	for _, a := range asks {
 		does, question := "wants to run a command on this machine", "Run it, now and whenever this project asks for exactly this?"
@@ -155,7 +168,7 @@ func (t *terminal) askForTrust(ctx context.Context, project *config.Project, use
 
 // untrusted is the error of a project that asks for more than was allowed, and
 // nobody is there to ask.
-func (t *terminal) untrusted(asks []trust.Ask, where map[string][]string) error {
+func untrusted(asks []trust.Ask, where map[string][]string, again string) error {
 	var b strings.Builder
 	b.WriteString("the project wants this for its secrets, and nobody has allowed it:")
 	for _, a := range asks {
@@ -166,7 +179,7 @@ func (t *terminal) untrusted(asks []trust.Ask, where map[string][]string) error 
 		fmt.Fprintf(&b, "\n  %s: %s %s\n    %s", a.Secret, does, a, usedAt(where[a.Secret]))
 	}
 	fmt.Fprintf(&b, "\n  look at it; then run `%s` on a terminal and answer yes, which is remembered, or allow all of it: --trust-exec, or %s=1",
-		t.command("plan"), trustVariable)
+		again, trustVariable)
 	return errors.New(b.String())
 }
 

@@ -15,7 +15,6 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/token"
 
-	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/explain"
 	"github.com/seguehq/segue/compiler/finding"
@@ -184,14 +183,13 @@ func (e *Evaluation) unnamed(dir string, inst *build.Instance) (diagnostic.List,
 // A candidate is one automation on its way through a package.
 type candidate struct {
 	name     string
-	pkg      string
+	position token.Pos
 	found    []finding.Finding // of the checks
 	failure  error             // of CUE
-	facts    message.Facts     // if it is emitted
-	position token.Pos
-	bytes    bool // there may be bytes in it
 	// sourceless says that it needs a source, and the project has none.
 	sourceless bool
+	compiled   *Compiled // nil if something is wrong with it
+	tested     *tested   // nil if it is not tested
 }
 
 // pkg evaluates one package. The quick way is for packages without findings;
@@ -199,69 +197,83 @@ type candidate struct {
 func (e *Evaluation) pkg(
 	ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema,
 ) (Package, error) {
+	out := Package{Dir: e.Loader.Relative(inst.Dir), Name: inst.PkgName}
 	failure := files.Failure(inst)
-	dir := e.Loader.Relative(inst.Dir)
-	out := Package{Dir: dir, Name: inst.PkgName}
-	var tested []*tested
 	var candidates []candidate
 	clean := failure == nil
 	if clean {
 		value := ctx.BuildInstance(inst)
-		failure = value.Validate()
-		clean = failure == nil
-		h := source.HeritageOf(inst.Dir, inst.Files)
-		clean = clean && len(h.Both) == 0
-		automations := value.LookupPath(finding.FieldPath("automations"))
-		fields, err := source.FieldsOf(automations)
-		if err != nil && automations.Exists() {
-			clean, failure = false, err
-		}
-		if !automations.Exists() {
+		if !value.LookupPath(finding.FieldPath("automations")).Exists() {
 			if out.Found = e.misspeltAutomations(inst); len(out.Found) > 0 {
 				return out, nil // the rest can be told once the name is right
 			}
 		}
-		if failure == nil {
-			// CUE leaves out what is under a condition or a name that is still open.
-			if failure = explain.OpenStruct(value, automations, inst.Files); failure != nil {
-				clean = false
-			}
-		}
-		if failure == nil {
-			if err = e.outside(inst, value, &out); err != nil {
+		if failure = refusal(value, inst); failure == nil {
+			found, volatile, err := e.misplacedAutomations(inst, value)
+			if out.Found, out.Volatile = Findings(found), volatile; err != nil {
 				return out, err
 			}
 		}
-		if err == nil {
-			for fields.Next() {
-				name := source.LabelOf(fields)
-				if h.Inherits(name, fields.Value().Pos()) || slices.Contains(h.Both, name) {
-					continue
-				}
-				c := candidate{name: name, pkg: inst.PkgName, position: fields.Value().Pos(), bytes: files.Bytes}
-				a, t, err := e.candidate(fields.Value(), dir, name, &c)
-				if err != nil {
-					return out, err
-				}
-				if a != nil {
-					out.Automations = append(out.Automations, Compiled{Automation: *a, Name: name,
-						Place: placeOf(e.Loader, c.position), Facts: c.facts})
-				}
-				if t != nil {
-					tested = append(tested, t)
-				}
-				out.Sourceless = out.Sourceless || c.sourceless
-				clean = clean && c.failure == nil && len(c.found) == 0
-				candidates = append(candidates, c)
-			}
+		h := source.HeritageOf(inst.Dir, inst.Files)
+		clean = failure == nil && len(h.Both) == 0
+		var err error
+		if candidates, err = e.candidates(value, out.Dir, h, files.Bytes); err != nil {
+			return out, err
 		}
+	}
+	var tests []*tested
+	for _, c := range candidates {
+		if c.compiled != nil {
+			out.Automations = append(out.Automations, *c.compiled)
+		}
+		if c.tested != nil {
+			tests = append(tests, c.tested)
+		}
+		out.Sourceless = out.Sourceless || c.sourceless
+		clean = clean && c.failure == nil && len(c.found) == 0
 	}
 	if !clean {
 		if err := e.explain(&out, failure, candidates); err != nil {
 			return out, err
 		}
 	}
-	return out, e.conclude(&out, tested, samples)
+	return out, e.conclude(&out, tests, samples)
+}
+
+// refusal is why CUE does not take a package, or can't tell its automations; nil if it
+// does and can.
+func refusal(value cue.Value, inst *build.Instance) error {
+	automations := value.LookupPath(finding.FieldPath("automations"))
+	if _, err := source.FieldsOf(automations); err != nil && automations.Exists() {
+		return err
+	}
+	if err := value.Validate(); err != nil {
+		return err
+	}
+	// CUE leaves out what is under a condition or a name that is still open.
+	return explain.OpenStruct(value, automations, inst.Files)
+}
+
+// candidates checks the automations of a package, but for those that it has from a folder
+// above. bytes says that there may be bytes in them.
+func (e *Evaluation) candidates(value cue.Value, dir string, h source.Heritage, bytes bool) ([]candidate, error) {
+	fields, err := source.FieldsOf(value.LookupPath(finding.FieldPath("automations")))
+	if err != nil {
+		return nil, nil // which has a finding of its own, if there are automations
+	}
+	var out []candidate
+	for fields.Next() {
+		name := source.LabelOf(fields)
+		if h.Inherits(name, fields.Value().Pos()) || slices.Contains(h.Both, name) {
+			continue
+		}
+		c, err := e.candidate(fields.Value(), dir, name, bytes)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 // misspeltAutomations reports a package without automations that has a field of
@@ -297,17 +309,18 @@ func (e *Evaluation) misspeltAutomations(inst *build.Instance) Findings {
 }
 
 // candidate checks one automation, and emits and tests it if nothing is wrong with it.
-func (e *Evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*automation.Automation, *tested, error) {
+func (e *Evaluation) candidate(v cue.Value, dir, name string, bytes bool) (c candidate, err error) {
+	c = candidate{name: name, position: v.Pos()}
 	b, err := EncodeAutomation(v)
 	if err != nil {
 		c.failure = err
-		return nil, nil, nil
+		return c, nil
 	}
 	var raw any
 	if err := source.UnmarshalNumber(b, &raw); err != nil {
-		return nil, nil, err
+		return c, err
 	}
-	if c.bytes {
+	if bytes {
 		raw = withBytes(v, raw)
 	}
 	m := e.message(raw, dir, name).Check(true)
@@ -320,14 +333,18 @@ func (e *Evaluation) candidate(v cue.Value, dir, name string, c *candidate) (*au
 	}
 	c.sourceless = m.Sourceless
 	if m.Failed() || m.Sourceless {
-		return nil, nil, nil
+		return c, nil
 	}
-	c.facts = m.Facts()
+	facts := m.Facts()
 	a, err := m.Emit()
-	if err != nil || e.Tests == nil {
-		return a, nil, err
+	if err != nil {
+		return c, err
 	}
-	return a, e.Tests.test(v, m, a), nil
+	c.compiled = &Compiled{Automation: *a, Name: name, Place: placeOf(e.Loader, c.position), Facts: facts}
+	if e.Tests != nil {
+		c.tested = e.Tests.test(v, m, a)
+	}
+	return c, nil
 }
 
 // message prepares an automation for its checks.

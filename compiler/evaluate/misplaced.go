@@ -16,30 +16,33 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// outside reports automations that do not stand in the field automations of a
+// misplacedAutomations reports automations that do not stand in the field automations of a
 // package, or are hidden there. CUE has nothing against them, and nothing would
 // become of them. One that something else refers to is a template.
-func (e *Evaluation) outside(inst *build.Instance, value cue.Value, out *Package) error {
+//
+// volatile says that the findings depend on the other packages of the project.
+func (e *Evaluation) misplacedAutomations(
+	inst *build.Instance, value cue.Value,
+) (found diagnostic.List, volatile bool, err error) {
 	fields, err := value.Fields()
 	if err != nil {
-		return nil // which has a finding of its own
+		return nil, false, nil // which has a finding of its own
 	}
 	const elsewhere = "the automations under %s do not stand under automations: nothing would become of them"
 	dir := e.Loader.Relative(inst.Dir)
 	for fields.Next() {
 		v, name := fields.Value(), source.LabelOf(fields)
 		single := isAutomation(v)
-		if name == "automations" || !single && !holdsAutomations(v) {
+		if name == "automations" || !single && !holdsAny(v) {
 			continue
 		}
 		field := ownField(inst, name)
 		if field == nil || usesName(inst.Files, name) {
 			continue
 		}
-		out.Volatile = true
+		volatile = true
 		if imported, err := e.imported(dir); err != nil || imported {
-			out.Found = nil
-			return err
+			return nil, volatile, err
 		}
 		d := e.misplaced(field, finding.Path{name})
 		switch near := finding.Nearest(name, []string{"automations"}); {
@@ -57,10 +60,10 @@ func (e *Evaluation) outside(inst *build.Instance, value cue.Value, out *Package
 			d.Help = fmt.Sprintf("let them stand under automations; let templates for others stand in a hidden field, "+
 				"such as _%s", message.SlugOf(name))
 		}
-		out.Found = append(out.Found, d)
+		found = append(found, d)
 	}
-	out.Found = append(out.Found, e.hidden(inst, value.LookupPath(finding.FieldPath("automations")))...)
-	return nil
+	found = append(found, e.hidden(inst, value.LookupPath(finding.FieldPath("automations")))...)
+	return found, volatile, nil
 }
 
 // misplaced is a finding about the name of a field that is not where automations are.
@@ -112,8 +115,8 @@ func (e *Evaluation) hidden(inst *build.Instance, automations cue.Value) diagnos
 // isAutomation reports whether a value is an automation, or would be one.
 func isAutomation(v cue.Value) bool { return isText(v, "call") && isText(v, "name") }
 
-// holdsAutomations reports whether a field of a struct is an automation.
-func holdsAutomations(v cue.Value) bool {
+// holdsAny reports whether a field of a struct is an automation.
+func holdsAny(v cue.Value) bool {
 	if v.IncompleteKind() != cue.StructKind {
 		return false
 	}

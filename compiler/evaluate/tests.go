@@ -217,7 +217,7 @@ func (c *comparison) compare(want cue.Value, got any, field string, at finding.P
 			c.fields(want, fields, field, at)
 			return
 		}
-		c.differ(field, cueText(want), compactJSON(got), at, "%s is not a struct", field)
+		c.differ(field, sourceText(want), compactJSON(got), at, "%s is not a struct", field)
 		return
 	}
 	open := want.Allows(cue.AnyIndex) // a list that ends in "..."
@@ -225,7 +225,7 @@ func (c *comparison) compare(want cue.Value, got any, field string, at finding.P
 		list, ok := got.([]any)
 		n, _ := want.Len().Int64()
 		if !ok || int64(len(list)) != n {
-			c.differ(field, cueText(want), compactJSON(got), at, "%s is not what the test expects", field)
+			c.differ(field, sourceText(want), compactJSON(got), at, "%s is not what the test expects", field)
 			return
 		}
 		for i := 0; items.Next(); i++ {
@@ -238,12 +238,12 @@ func (c *comparison) compare(want cue.Value, got any, field string, at finding.P
 		if err := source.Decode(want, &value); err == nil && sameScalar(value, got) {
 			return
 		}
-		c.differ(field, cueText(want), compactJSON(got), at, "%s is not what the test expects", field)
+		c.differ(field, sourceText(want), compactJSON(got), at, "%s is not what the test expects", field)
 		return
 	}
 	given := cuecontext.New().CompileString(compactJSON(got))
 	if want.Unify(given).Validate(cue.Concrete(true)) != nil {
-		c.differ(field, cueText(want), compactJSON(got), at, "%s does not fit what the test expects", field)
+		c.differ(field, sourceText(want), compactJSON(got), at, "%s does not fit what the test expects", field)
 	}
 }
 
@@ -268,7 +268,7 @@ func (c *comparison) fields(want cue.Value, got map[string]any, field string, at
 			if near := finding.Nearest(name, finding.SortedKeys(got)); near != "" {
 				message += "; " + finding.DidYouMean(near)
 			}
-			c.differ(inner, cueText(fields.Value()), "", at.With(name), "%s", message)
+			c.differ(inner, sourceText(fields.Value()), "", at.With(name), "%s", message)
 		}
 	}
 }
@@ -285,8 +285,8 @@ func sameScalar(a, b any) bool {
 	return ok1 && ok2 && p.Cmp(q) == 0
 }
 
-// cueText shows a value as its author could have written it.
-func cueText(v cue.Value) string {
+// sourceText shows a value as its author could have written it.
+func sourceText(v cue.Value) string {
 	if b, err := v.MarshalJSON(); err == nil {
 		return compactJSON(json.RawMessage(b))
 	}

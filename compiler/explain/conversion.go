@@ -84,7 +84,7 @@ func (c *Conversion) Value(v cue.Value, at finding.Path) (any, diagnostic.List) 
 		}
 		return c.list(items, at)
 	case !v.IsConcrete():
-		return c.open(v, at)
+		return c.undecided(v, at)
 	}
 	if v.Kind() == cue.BytesKind {
 		b, _ := v.Bytes()

@@ -88,8 +88,8 @@ func Accepted(p *resolve.Opened, value cue.Value) *Evaluated {
 	return &Evaluated{Resolved: r, Value: value, Found: r.Found}
 }
 
-// positionAt is where the author's files give the value at a path, as far as CUE knows.
-func (p *Evaluated) positionAt(at finding.Path) token.Pos {
+// pathPosition is where the author's files give the value at a path, as far as CUE knows.
+func (p *Evaluated) pathPosition(at finding.Path) token.Pos {
 	if !p.Value.Exists() {
 		return token.NoPos
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// open converts a value that may still be several.
-func (c *Conversion) open(v cue.Value, at finding.Path) (any, diagnostic.List) {
+// undecided converts a value that may still be several.
+func (c *Conversion) undecided(v cue.Value, at finding.Path) (any, diagnostic.List) {
 	if c.draft || c.Partial(at) {
 		return shape.Broken{}, nil // others set it, or it is in the place of what was taken out
 	}
@@ -186,9 +186,9 @@ func (c *Conversion) missingArgument(
 	}
 	position, converted := c.Positions[whole.String()]
 	if !converted {
-		position = c.positionAt(whole)
+		position = c.pathPosition(whole)
 	}
-	return c.once(c.Index.Place(f, position), id), true
+	return c.unlessTold(c.Index.Place(f, position), id), true
 }
 
 // markedDefault returns what a disjunction has as its default, nil if it has none.
@@ -219,8 +219,8 @@ func positionsOf(sites []source.Site) []token.Pos {
 	return out
 }
 
-// once returns a finding about what is used somewhere, unless it is told already.
-func (c *Conversion) once(d diagnostic.Diagnostic, use ast.Node) diagnostic.List {
+// unlessTold returns a finding about what is used somewhere, unless it is told already.
+func (c *Conversion) unlessTold(d diagnostic.Diagnostic, use ast.Node) diagnostic.List {
 	if src := c.Index.SourceOf(use.Pos()); src != nil {
 		d.Related = append(d.Related, diagnostic.Related{Message: finding.UsedHere, File: src.Name,
 			Range: c.Index.NodeRange(use)})
@@ -273,7 +273,7 @@ func (c *Conversion) templateField(
 			if _, plain := node.(*ast.Ident); plain && f.Suggestion != "" {
 				d.Fix = finding.Rewrite(d.File, d.Range, f.Suggestion, f.Suggestion)
 			}
-			return c.once(d, id), true
+			return c.unlessTold(d, id), true
 		}
 	}
 	return nil, false

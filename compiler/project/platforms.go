@@ -302,7 +302,7 @@ func describedLiterals(p *explain.Evaluated, at []described, depth int) []descri
 			}
 		case *ast.Ident:
 			for _, def := range d.of.Definitions(e) {
-				with(d.of, fieldOf(d.of, def), def)
+				with(d.of, topFieldOf(d.of, def), def)
 			}
 		case *ast.SelectorExpr:
 			label, _, err := ast.LabelName(e.Sel)
@@ -316,7 +316,7 @@ func describedLiterals(p *explain.Evaluated, at []described, depth int) []descri
 			}
 			if of := p.ImportedIndex(spec); of != nil {
 				for _, def := range of.Top[label] {
-					with(of, fieldOf(of, def), def)
+					with(of, topFieldOf(of, def), def)
 				}
 			}
 		}
@@ -324,8 +324,8 @@ func describedLiterals(p *explain.Evaluated, at []described, depth int) []descri
 	return out
 }
 
-// fieldOf returns the field at the top of a package that has a value.
-func fieldOf(x *source.Index, value ast.Expr) *ast.Field {
+// topFieldOf returns the field at the top of a package that has a value.
+func topFieldOf(x *source.Index, value ast.Expr) *ast.Field {
 	for _, s := range x.Sources {
 		for _, d := range s.Syntax.Decls {
 			if field, ok := d.(*ast.Field); ok && field.Value == value {

@@ -193,7 +193,7 @@ func (r *planReader) read(v cue.Value, at finding.Path, depth int) *config.PlanV
 		}
 		kinds = cue.TopKind // a constraint on what is not there yet
 	}
-	p := &config.PlanValue{Kinds: kindsOf(kinds), Place: r.placeOf(v), Doc: docOf(v)}
+	p := &config.PlanValue{Kinds: kindsOf(kinds), Place: r.plannedAt(v), Doc: docOf(v)}
 	r.judge.values[p] = v
 	if r.left--; r.left < 0 || depth > maxPlannedDepth {
 		p.Constraint = constraintText(v, kinds)
@@ -326,8 +326,8 @@ func docOf(v cue.Value) string {
 	return ""
 }
 
-// placeOf says where in the project's files something is planned.
-func (r *planReader) placeOf(v cue.Value) diagnostic.Related {
+// plannedAt says where in the project's files something is planned.
+func (r *planReader) plannedAt(v cue.Value) diagnostic.Related {
 	pos := v.Pos()
 	if !pos.IsValid() || r.of.Loader.IsSchema(pos.Filename()) {
 		return diagnostic.Related{}

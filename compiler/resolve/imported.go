@@ -15,15 +15,15 @@ import (
 // when something first asks for them.
 type family struct {
 	reader  *Reader
-	members map[string]*member // that are imported, by folder and name; nil for what can't be read
+	relatives map[string]*relative // that are imported, by folder and name; nil for what can't be read
 	// holes are in the place of what leads nowhere and was taken out, and mended in
 	// that of what leads nowhere and was certainly meant to be something else.
 	holes, mended map[ast.Node]bool
 }
 
-// A member is a package that is imported. It is not resolved yet while it is looked at for
+// A relative is a package that is imported. It is not resolved yet while it is looked at for
 // resolving itself: packages may import each other in a circle.
-type member struct {
+type relative struct {
 	opened   *Opened
 	resolved *Resolved
 }
@@ -43,7 +43,7 @@ func (f *family) file(filename string) *source.File {
 
 // owner returns the project's package that a file belongs to; nil if it is not a file
 // of the project, or can't be read.
-func (f *family) owner(filename string) *member {
+func (f *family) owner(filename string) *relative {
 	e := f.reader
 	name := e.Loader.Relative(filename)
 	if !filepath.IsLocal(filepath.FromSlash(name)) || e.Loader.IsSchema(filename) {
@@ -59,14 +59,14 @@ func (f *family) owner(filename string) *member {
 	}
 	dir, pkg := path.Dir(name), clause.PackageName()
 	id := dir + ":" + pkg
-	m, ok := f.members[id]
+	m, ok := f.relatives[id]
 	if !ok {
 		if opened, err := e.open(dir, pkg, nil, f); err == nil {
-			m = &member{opened: opened}
-			f.members[id] = m
+			m = &relative{opened: opened}
+			f.relatives[id] = m
 			m.resolved = opened.Resolve()
 		} else {
-			f.members[id] = nil
+			f.relatives[id] = nil
 		}
 	}
 	return m
@@ -113,8 +113,8 @@ func (p *Resolved) Owner(filename string) *Resolved {
 // has asked for them, in the order of their folders and names.
 func (p *Opened) Imported() []*Resolved {
 	var out []*Resolved
-	for _, id := range finding.SortedKeys(p.family.members) {
-		if m := p.family.members[id]; m != nil && m.resolved != nil {
+	for _, id := range finding.SortedKeys(p.family.relatives) {
+		if m := p.family.relatives[id]; m != nil && m.resolved != nil {
 			out = append(out, m.resolved)
 		}
 	}

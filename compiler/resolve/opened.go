@@ -64,7 +64,7 @@ type Opened struct {
 // those of the same package in the folders above. Files that do not parse become
 // findings.
 func (e *Reader) Open(dir, pkg string, files []string) (*Opened, error) {
-	return e.open(dir, pkg, files, &family{reader: e, members: map[string]*member{},
+	return e.open(dir, pkg, files, &family{reader: e, relatives: map[string]*relative{},
 		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}})
 }
 

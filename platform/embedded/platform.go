@@ -258,7 +258,7 @@ func (p *Platform) Unmanaged(ctx context.Context, _ string) ([]sync.Unmanaged, e
 }
 
 func storedOf(a storedAutomation) sync.Stored {
-	s := sync.Stored{ID: a.ID, Revision: a.Revision}
+	s := sync.Stored{ID: a.ID, Revision: a.Revision, Changed: a.UpdatedAt}
 	// What can't be read is left out: the plan then shows it as different.
 	if json.Unmarshal(a.Automation, &s.Automation) != nil {
 		s.Automation = automation.Automation{}

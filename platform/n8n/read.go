@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gowebpki/jcs"
 
@@ -19,7 +20,9 @@ import (
 // stored returns a workflow in canonical terms.
 func (w *workflow) stored(r record) sync.Stored {
 	a, outdated := w.automation(r)
-	return sync.Stored{ID: w.ID, Revision: w.revision(r), Marker: r.Marker, Automation: a, Outdated: outdated || w.unfinished, Archived: w.Archived}
+	changed, _ := time.Parse(time.RFC3339, w.UpdatedAt) // the zero time where n8n does not tell
+	return sync.Stored{ID: w.ID, Revision: w.revision(r), Changed: changed, Marker: r.Marker, Automation: a,
+		Outdated: outdated || w.unfinished, Archived: w.Archived}
 }
 
 // revision identifies what segue cares for in a workflow by content: a move on

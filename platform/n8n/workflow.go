@@ -65,6 +65,7 @@ type workflow struct {
 	ActiveVersionID *string       `json:"activeVersionId,omitempty"`
 	ActiveVersion   activeVersion `json:"activeVersion,omitzero"`
 	CreatedAt       string        `json:"createdAt,omitempty"`
+	UpdatedAt       string        `json:"updatedAt,omitempty"`
 	// TriggerCount is how many triggers it has had when it was last activated.
 	TriggerCount int `json:"triggerCount,omitempty"`
 	// Shared says to whom it belongs, in a list. Parallel writes over SQLite can

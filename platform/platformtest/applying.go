@@ -38,7 +38,7 @@ var applyChecks = []check{
 		c.SwitchOff(t, c.find(t, "growth/b"))
 		plan := c.plan(t, in)
 		for i := range plan.Changes {
-			plan.Changes[i].Base = nil
+			plan.Changes[i].Base, plan.Changes[i].Content, plan.Changes[i].Endpoint = nil, nil, ""
 		}
 		want := []sync.Change{
 			{Key: "growth/a", Action: sync.Update, Reason: sync.Drifted, Name: "Automation growth/a", Differences: []sync.Difference{

@@ -1,0 +1,96 @@
+package review
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/sync"
+)
+
+// Drift writes for people at a terminal how a platform differs from what segue has left
+// there.
+func Drift(w io.Writer, d *sync.Drift, o TextOptions) error {
+	t := newText(o)
+	t.notices(&sync.Plan{Target: d.Target, Product: d.Product, Warnings: d.Warnings, Others: d.Others})
+	target := diagnostic.Printable(d.Target)
+	if d.Empty() {
+		t.line(0, "No drift: "+target+" is as segue has left it.")
+		return t.flush(w)
+	}
+	for _, f := range d.Found {
+		subject := diagnostic.Printable(f.Key)
+		if f.Secret != "" {
+			subject = "secret " + diagnostic.Printable(f.Secret)
+		}
+		what := t.faint.Sprint(": " + diagnostic.Printable(drifted(f)))
+		t.line(0, t.yellow.Sprint("!")+" "+subject+what+t.place(placeText(f.Place)))
+		for _, field := range fieldsOf(f.Differences) {
+			t.field(1, field)
+		}
+	}
+	fmt.Fprintf(&t.out, "\nDrift on %s: %s not as segue has left %s.\n", target, found(d), them(len(d.Found)))
+	return t.flush(w)
+}
+
+// placeText is a line of the author's files, "" for none.
+func placeText(p *sync.Place) string {
+	if p == nil {
+		return ""
+	}
+	return diagnostic.Printable(p.String())
+}
+
+// found counts what is not as it was.
+func found(d *sync.Drift) string {
+	if len(d.Found) == 1 {
+		return "1 thing is"
+	}
+	return diagnostic.Plural(len(d.Found), "thing") + " are"
+}
+
+func them(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
+}
+
+// drifted says what is found.
+func drifted(f sync.Drifting) string {
+	at := ""
+	if f.Changed != "" {
+		at = ", at " + f.Changed
+	}
+	switch f.Kind {
+	case sync.Edited:
+		return "somebody has changed it on the platform" + at
+	case sync.EditedToo:
+		return "somebody has changed it on the platform" + at + ", and the code has changed too; these are the differences of both"
+	case sync.Missing:
+		return "it is not on the platform: it was never applied, or somebody has deleted it there"
+	case sync.NotInCode:
+		return "it is on the platform" + id(f) + " with the project's marker, and not in the code"
+	case sync.SecondCopy:
+		return "there is a second one on the platform" + id(f)
+	case sync.FormerName:
+		return "it is on the platform" + id(f) + " under the project's former name " + f.Project
+	case sync.NotStored:
+		return "the code refers to it, and the platform does not have it"
+	case sync.OtherSecret:
+		return "the platform has another value than the one at hand"
+	case sync.UnusedSecret:
+		if f.Project != "" {
+			return "it is on the platform under the project's former name " + f.Project
+		}
+		return "it is on the platform, and the code does not refer to it"
+	}
+	return string(f.Kind)
+}
+
+func id(f sync.Drifting) string {
+	if f.ID == "" {
+		return ""
+	}
+	return " (" + f.ID + ")"
+}
