@@ -16,7 +16,7 @@ import (
 // rooms are the packages of the compiler in the order of docs/architecture.md. Each
 // may import only those before it.
 var rooms = []string{"finding", "limits", "cache", "credential", "config", "source", "workspace", "shape", "check",
-	"message", "plain", "resolve", "explain", "project", "evaluate", "."}
+	"message", "draft", "plain", "resolve", "explain", "project", "evaluate", "."}
 
 // withoutCUE are the rooms that work on decoded values and paths alone.
 var withoutCUE = []string{"limits", "cache", "check", "message", "config"}

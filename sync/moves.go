@@ -74,16 +74,18 @@ func (m Moves) circle() error {
 // check returns an error for a move that can't be right, whatever is on the platform.
 // Elsewhere are the keys that the code has for other targets.
 func (m Moves) check(desired map[string]automation.Automation, elsewhere []string) error {
-	keys := append(slices.Collect(maps.Keys(desired)), elsewhere...)
-	slices.Sort(keys)
+	keys := slices.Sorted(maps.Keys(desired))
+	keys = append(keys, elsewhere...)
+	reachable := slices.AppendSeq(slices.Clone(keys), maps.Keys(m)) // another move may lead on
 	for _, from := range slices.Sorted(maps.Keys(m)) {
 		folder, isFolder := strings.CutSuffix(from, anyBelow)
 		switch {
 		case isFolder != strings.HasSuffix(m[from], anyBelow):
-			return fmt.Errorf("`%s` moves a folder to a key, or a key to a folder: write ... at the end of both or of none", m.line(from))
+			return fmt.Errorf("`%s` moves a folder to a key, or a key to a folder: write ... at the end of both or of none",
+				m.line(from))
 		case !isFolder && slices.Contains(keys, from):
 			return fmt.Errorf("`%s`: the code still has %s; remove the line, or that automation", m.line(from), from)
-		case isFolder && !slices.ContainsFunc(slices.AppendSeq(slices.Clone(keys), maps.Keys(m)), func(key string) bool { return m.reaches(folder, key) }),
+		case isFolder && !slices.ContainsFunc(reachable, func(key string) bool { return m.reaches(folder, key) }),
 			!isFolder && !slices.Contains(keys, m.last(from)):
 			return fmt.Errorf("`%s`: the code has no automation %s; correct the line, or remove it", m.line(from), m.last(from))
 		}
@@ -111,7 +113,9 @@ func (m Moves) reaches(folder, key string) bool {
 
 // apply returns what is on the platform by the keys that it has now. What moves to a
 // key that the selection does not pick is left out.
-func (m Moves) apply(own map[string][]Stored, desired map[string]automation.Automation, only Selection, target string) (map[string][]Stored, error) {
+func (m Moves) apply(
+	own map[string][]Stored, desired map[string]automation.Automation, only Selection, target string,
+) (map[string][]Stored, error) {
 	if len(m) == 0 {
 		return own, nil
 	}
@@ -134,10 +138,12 @@ func (m Moves) apply(own map[string][]Stored, desired map[string]automation.Auto
 		case !wanted:
 			continue // it is gone from the code
 		case from[to] != "":
-			return nil, fmt.Errorf("%s and %s, which are both on %s, can't both be %s; correct `moved` in segue.cue", from[to], key, target, to)
+			return nil, fmt.Errorf("%s and %s, which are both on %s, can't both be %s; correct `moved` in segue.cue",
+				from[to], key, target, to)
 		case len(own[to]) > 0:
-			return nil, fmt.Errorf("%s can't be the former key of %s, since %s has both: %s (%s) and %s (%s); remove the line under `moved` in segue.cue, "+
-				"and apply deletes the former one", key, to, target, key, own[key][0].ID, to, own[to][0].ID)
+			return nil, fmt.Errorf("%s can't be the former key of %s, since %s has both: %s (%s) and %s (%s); "+
+				"remove the line under `moved` in segue.cue, and apply deletes the former one",
+				key, to, target, key, own[key][0].ID, to, own[to][0].ID)
 		}
 		now[to], from[to] = own[key], key
 		delete(now, key)
@@ -167,8 +173,9 @@ func (m *planning) astray(own map[string][]Stored, only Selection) []Block {
 		}
 		key := m.Changes[gone].Key
 		found = append(found, Block{
-			Kind: StrayMove, Keys: []string{to}, Message: message + ", and " + key + " would be deleted, which seems to be the same automation",
-			Remedy: fmt.Sprintf("write `moved: %q: %q`, or remove the line", key, to),
+			Kind: StrayMove, Keys: []string{to},
+			Message: message + ", and " + key + " would be deleted, which seems to be the same automation",
+			Remedy:  fmt.Sprintf("write `moved: %q: %q`, or remove the line", key, to),
 		})
 	}
 	return found
@@ -247,7 +254,10 @@ type AddressChange struct {
 
 // addressChange returns what an update does to the endpoint, nil for nothing.
 func addressChange(p Platform, project string, c Change) *AddressChange {
-	if c.Base == nil || c.Action != Update || c.Base.Project == "" && c.Base.Key == "" || c.Base.Kind != "" && c.Base.Kind != Foreign {
+	switch {
+	case c.Base == nil || c.Action != Update,
+		c.Base.Project == "" && c.Base.Key == "",
+		c.Base.Kind != "" && c.Base.Kind != Foreign:
 		return nil
 	}
 	a := AddressChange{address(p, cmp.Or(c.Base.Project, project), cmp.Or(c.Base.Key, c.Key)), address(p, project, c.Key)}

@@ -332,6 +332,9 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 
 	m := planning{Plan: plan, in: in, opts: opts, others: seen.Others, claimed: map[string]bool{}}
 	m.addresser, _ = p.(Addresser)
+	if err := m.readUnmanaged(ctx, p, opts.Calls); err != nil {
+		return nil, err
+	}
 	var orphans []Stored
 	for _, key := range slices.Sorted(maps.Keys(union(desired, own))) {
 		a, wanted := desired[key]

@@ -81,6 +81,8 @@ type planning struct {
 	others []Other
 	// claimed are the IDs of others that the plan takes over.
 	claimed map[string]bool
+	// unmanaged is what else may be taken over.
+	unmanaged []likened
 	// addresser gives the endpoints of automations, nil on a platform that has none.
 	addresser Addresser
 }
@@ -105,7 +107,11 @@ func (m *planning) complete(desired map[string]automation.Automation) {
 // create plans for a key that the project does not have on the platform.
 func (m *planning) create(a automation.Automation) error {
 	if m.opts.Adopt {
-		if o := m.adoptable(a.Key); o != nil {
+		o := m.adoptable(a.Key)
+		if o == nil {
+			o = m.counterpart(a)
+		}
+		if o != nil {
 			m.claimed[o.ID] = true
 			return m.update(a, o.Stored, Adopted, o.Kind)
 		}

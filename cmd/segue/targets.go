@@ -20,7 +20,8 @@ import (
 // targetsFlags name the targets of a command that can work on several.
 func targetsFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the target `NAME` of segue.cue, or several: NAME,NAME", DefaultText: "the project's default target"},
+		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the target `NAME` of segue.cue, or several: NAME,NAME",
+			DefaultText: "the project's default target"},
 		&cli.BoolFlag{Name: "all-targets", Usage: "use all targets of segue.cue, in order of their names"},
 		&cli.IntFlag{Name: "targets-at-once", Value: 1, Usage: "work on `N` of several targets at a time"},
 		&cli.BoolFlag{Name: "stop-on-failure", Usage: "of several targets, begin with no other one once one has failed"},
@@ -218,7 +219,8 @@ func unmatched(runs []*targetRun) error {
 	if len(lacking) == 0 {
 		return nil
 	}
-	return fmt.Errorf("nothing was changed on any target: %q matches nothing on %s; leave those targets out with --target", pattern, strings.Join(lacking, ", "))
+	return fmt.Errorf("nothing was changed on any target: %q matches nothing on %s; leave those targets out with --target",
+		pattern, strings.Join(lacking, ", "))
 }
 
 // planTargets prints the plans for several targets.

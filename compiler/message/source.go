@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
 )
@@ -68,10 +69,15 @@ func (m *Checked) checkSource() (found findings) {
 	if m.source.Region == "" {
 		return found
 	}
-	base := regionURLs[m.source.Region]
-	if m.source.Endpoint != "" {
-		base = strings.TrimSuffix(m.source.Endpoint, "/")
-	}
-	m.url = base + "/" + m.Call
+	m.url = CallURL(m.source, m.Call)
 	return found
+}
+
+// CallURL is where a call goes that a source receives.
+func CallURL(s config.Source, call string) string {
+	base := regionURLs[s.Region]
+	if s.Endpoint != "" {
+		base = strings.TrimSuffix(s.Endpoint, "/")
+	}
+	return base + "/" + call
 }

@@ -31,6 +31,21 @@ func TestMoves(t *testing.T) {
 	platformtest.Moves(t, newBench(t))
 }
 
+func TestRoundTrip(t *testing.T) {
+	platformtest.Require(t, "embedded")
+	b := newBench(t)
+	platformtest.RoundTrip(t, b, func(t testing.TB, s sync.Stored) {
+		t.Helper()
+		p := b.Platform.(*Platform)
+		var out storedAutomation
+		c := call{method: http.MethodPut, path: "/v1/automations/" + s.ID, revision: s.Revision, out: &out,
+			in: automationBody{Marker: json.RawMessage("null"), Automation: &s.Automation}}
+		if _, err := p.call(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func newBench(t *testing.T) *platformtest.Bench {
 	token := automation.NewSecret(testToken)
 	base := served(t, ServeOptions{Data: dataFile(t), Token: token, Delivery: fast()})

@@ -42,6 +42,7 @@ type Platform struct {
 
 var (
 	_ sync.Surveyor = (*Platform)(nil)
+	_ sync.Importer = (*Platform)(nil)
 	_ sync.Locker   = (*Platform)(nil)
 )
 
@@ -237,6 +238,23 @@ func (p *Platform) Survey(ctx context.Context, project string, keys []string) (s
 		}
 	}
 	return survey, nil
+}
+
+// Unmanaged implements [sync.Importer].
+func (p *Platform) Unmanaged(ctx context.Context, _ string) ([]sync.Unmanaged, error) {
+	var all []sync.Unmanaged
+	err := p.pages(ctx, url.Values{}, func(a storedAutomation) {
+		if a.Marker != nil {
+			return
+		}
+		u := sync.Unmanaged{Stored: storedOf(a), Adoptable: true}
+		u.Title = fmt.Sprintf("automation %s (%s)", quoted(u.Automation.Name), u.ID)
+		if u.Automation.Action.Kind != automation.KindHTTPRequest {
+			u.Against = "it is not an automation that this segue can read"
+		}
+		all = append(all, u)
+	})
+	return all, err
 }
 
 func storedOf(a storedAutomation) sync.Stored {

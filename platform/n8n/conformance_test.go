@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/seguehq/segue/automation"
@@ -32,6 +33,18 @@ func TestConformance(t *testing.T) {
 
 func TestMoves(t *testing.T) {
 	eachRelease(t, func(t *testing.T, s *server) { platformtest.Moves(t, s.bench(t)) })
+}
+
+func TestRoundTrip(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		platformtest.RoundTrip(t, s.bench(t), func(t testing.TB, stored sync.Stored) {
+			t.Helper()
+			s.edit(t, stored.ID, func(w map[string]any) {
+				w["nodes"] = slices.DeleteFunc(w["nodes"].([]any), func(n any) bool { return n.(map[string]any)["id"] == noteID })
+			})
+			s.published(t)
+		})
+	})
 }
 
 // bench acts on n8n as people do: through the API of the editor.

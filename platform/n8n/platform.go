@@ -100,6 +100,7 @@ var (
 	_ sync.Surveyor  = (*Platform)(nil)
 	_ sync.Locker    = (*Platform)(nil)
 	_ sync.Addresser = (*Platform)(nil)
+	_ sync.Importer  = (*Platform)(nil)
 )
 
 // New returns the n8n at an http or https URL, such as

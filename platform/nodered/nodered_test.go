@@ -375,6 +375,27 @@ func TestMoves(t *testing.T) {
 	})
 }
 
+func TestRoundTrip(t *testing.T) {
+	r := start(t, "")
+	b := &platformtest.Bench{
+		Platform: r.platform(t),
+		Fire: func(t testing.TB, project string, a automation.Automation, values map[string]any) error {
+			t.Helper()
+			return r.fire(t, project, a.Key, values)
+		},
+	}
+	platformtest.RoundTrip(t, b, func(t testing.TB, s sync.Stored) {
+		t.Helper()
+		r.change(t, func(n node) bool {
+			if n.id() != s.ID {
+				return false
+			}
+			n["info"] = "no longer segue's"
+			return true
+		})
+	})
+}
+
 // version is the version of Node-RED that is installed.
 func version(t *testing.T) string {
 	t.Helper()

@@ -50,6 +50,7 @@ var (
 	_ sync.Batcher   = (*Platform)(nil)
 	_ sync.Surveyor  = (*Platform)(nil)
 	_ sync.Addresser = (*Platform)(nil)
+	_ sync.Importer  = (*Platform)(nil)
 )
 
 // listedFor is how long Secrets may use what List has read.

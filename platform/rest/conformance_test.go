@@ -36,6 +36,15 @@ func TestMoves(t *testing.T) {
 	platformtest.Moves(t, bench(server, client(t, described(t, worked(t)), server.URL, rest.Options{})))
 }
 
+func TestRoundTrip(t *testing.T) {
+	server := startAcme(t)
+	b := bench(server, client(t, described(t, worked(t)), server.URL, rest.Options{}))
+	platformtest.RoundTrip(t, b, func(t testing.TB, s sync.Stored) {
+		t.Helper()
+		server.edit(t, s.ID, func(fields map[string]any) { fields["notes"] = "no longer segue's" })
+	})
+}
+
 func bench(server *acme, p sync.Platform) *platformtest.Bench {
 	return &platformtest.Bench{
 		Platform: p,

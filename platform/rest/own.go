@@ -203,6 +203,30 @@ func (p *platform) Survey(ctx context.Context, project string, keys []string) (s
 	return survey, nil
 }
 
+// Unmanaged implements [sync.Importer].
+func (p *platform) Unmanaged(ctx context.Context, project string) ([]sync.Unmanaged, error) {
+	l, err := p.listing(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	var all []sync.Unmanaged
+	for _, object := range l.others {
+		if _, marked := p.d.Record(object); marked {
+			continue
+		}
+		it, err := p.read(object, description.Record{})
+		if err != nil {
+			return nil, err
+		}
+		u := sync.Unmanaged{Stored: it.Stored, Title: titled(it), Adoptable: it.readable}
+		if !it.readable {
+			u.Against = "decode, in the description of the platform, can make nothing of it"
+		}
+		all = append(all, u)
+	}
+	return all, nil
+}
+
 // holds reports whether any of the texts is a string of the value's, at any place.
 func holds(v any, texts map[string]bool) bool {
 	switch v := v.(type) {
@@ -225,4 +249,7 @@ func titled(it item) string {
 	return fmt.Sprintf("%s (%s)", strconv.Quote(printable(it.Automation.Name)), printable(it.ID))
 }
 
-var _ sync.Surveyor = (*platform)(nil)
+var (
+	_ sync.Surveyor = (*platform)(nil)
+	_ sync.Importer = (*platform)(nil)
+)
