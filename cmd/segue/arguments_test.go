@@ -54,7 +54,7 @@ func TestWordsAreQuotedForTheShell(t *testing.T) {
 func TestUsageErrorsAreInTheReadersTerms(t *testing.T) {
 	got := map[string]string{}
 	for _, flag := range []string{"C", "formt", "x"} {
-		got[flag] = unknownFlag("segue plan", planCommand(nil).Flags, flag).Error()
+		got[flag] = unknownFlag("segue plan", planCommand(&terminal{}).Flags, flag).Error()
 	}
 	want := map[string]string{
 		"C":     "-C stands before the command: segue -C DIR COMMAND",

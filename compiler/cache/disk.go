@@ -269,7 +269,9 @@ func (d *disk) replace(name string, content []byte) error {
 		if e := d.root.Mkdir(folder, 0o700); e != nil && !errors.Is(e, fs.ErrExist) {
 			return errors.Join(err, e)
 		}
-		err = create(d.root, temporary, content)
+		if err = create(d.root, temporary, content); errors.Is(err, fs.ErrNotExist) {
+			return errLost // somebody removes the folders
+		}
 	}
 	if err == nil {
 		err = d.root.Rename(temporary, name)

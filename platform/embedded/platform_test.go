@@ -33,7 +33,10 @@ func TestPlatformKeepsAutomations(t *testing.T) {
 			ctx := t.Context()
 			a := sample("growth/a", "https://example.com/{{userId}}")
 			made := must(p.Create(ctx, "growth", a))(t)
-			want := sync.Stored{ID: made.ID, Revision: "1", Marker: sync.Marker{Project: "growth", Key: "growth/a", Hash: a.Hash()}, Automation: a}
+			if age := time.Since(made.Changed); age < -time.Minute || age > time.Hour {
+				t.Errorf("changed %v, which is not now", made.Changed)
+			}
+			want := sync.Stored{ID: made.ID, Revision: "1", Changed: made.Changed, Marker: sync.Marker{Project: "growth", Key: "growth/a", Hash: a.Hash()}, Automation: a}
 			if diff := cmp.Diff(want, made); diff != "" {
 				t.Errorf("created (-want +got):\n%s", diff)
 			}

@@ -242,6 +242,8 @@ func prepareFile(full, path string) error {
 		return fmt.Errorf("%s: read: %w", path, cause(err))
 	case n < len(header) || string(header[:16]) != "SQLite format 3\x00":
 		return fmt.Errorf("%s is not a segue platform database (it is not a SQLite file); name another file", path)
+	case binary.BigEndian.Uint32(header[40:]) == 0 && binary.BigEndian.Uint32(header[60:]) == 0:
+		return nil // no tables yet: another process makes them, or one was killed before
 	case binary.BigEndian.Uint32(header[68:]) != applicationID:
 		return fmt.Errorf("%s is not a segue platform database (it belongs to another program); name another file", path)
 	}

@@ -244,6 +244,21 @@ func platformOver(t *testing.T, s *Store) *Platform {
 	return p
 }
 
+// A process that makes the file may be seen at it, and may be killed: SQLite writes the
+// file's mode, and nothing more, before the tables.
+func TestFileWithoutTables(t *testing.T) {
+	path := dataFile(t)
+	db := must(sql.Open("sqlite", path))(t)
+	must(db.Exec(incremental))(t)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if stat := must(os.Stat(path))(t); stat.Size() == 0 {
+		t.Fatal("SQLite writes nothing, so that this shows nothing")
+	}
+	must(openLocal(t, path, LocalOptions{}).Create(t.Context(), "growth", sample("growth/a", "https://example.com/")))(t)
+}
+
 // TestWriterProcess is not a test: TestSeveralProcessesWrite runs it.
 func TestWriterProcess(t *testing.T) {
 	path, name := os.Getenv("SEGUE_TEST_DATA"), os.Getenv("SEGUE_TEST_WRITER")
