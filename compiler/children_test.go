@@ -14,10 +14,17 @@ import (
 	"github.com/seguehq/segue/compiler/workspace"
 )
 
-// failingChild, in the environment, has this program be a child whose evaluations fail.
-const failingChild = "SEGUE_TEST_FAILING_CHILD"
+// failingChild, in the environment, has this program be a child whose evaluations fail,
+// and rightChild one that evaluates.
+const (
+	failingChild = "SEGUE_TEST_FAILING_CHILD"
+	rightChild   = "SEGUE_TEST_CHILD"
+)
 
 func TestMain(m *testing.M) {
+	if os.Getenv(rightChild) != "" {
+		Serve("test")
+	}
 	if os.Getenv(failingChild) != "" {
 		limits.Serve("test", func(work *limits.Work) error {
 			for i := range work.Items {
@@ -92,6 +99,63 @@ func TestFailedEvaluationIsNotKept(t *testing.T) {
 		if err != nil || len(result.Document.Automations) != 1 {
 			t.Errorf("afterwards there are %d automations, %v: %v", len(result.Document.Automations), result.Diagnostics, err)
 		}
+	}
+}
+
+// A file that is saved after its key was made, and before it is evaluated, gives a result
+// that is not kept under that key. The child is started in between.
+func TestFileSavedMeanwhile(t *testing.T) {
+	for name, change := range map[string][2]string{
+		"of the package": {"growth/automations.cue", strings.Replace(evaluated, `"A"`, `"B"`, 1)},
+		"another one":    {"growth/more.cue", "package growth\n\nautomations: a: enabled: false\n"},
+		"segue.cue":      {"segue.cue", "project: \"test\"\nsources: segment: writeKey: secret: \"OTHER_KEY\"\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := evaluatedProject(t, nil)
+			file := filepath.Join(dir, filepath.FromSlash(change[0]))
+			before, missing := os.ReadFile(file)
+			pool := &limits.Pool{Version: "test", Size: 1, Command: func() *exec.Cmd {
+				if err := os.WriteFile(file, []byte(change[1]), 0o666); err != nil {
+					t.Error(err)
+				}
+				cmd := exec.Command(os.Args[0])
+				cmd.Env = append(os.Environ(), rightChild+"=1")
+				return cmd
+			}}
+			defer pool.Close()
+			c := cache.Open(cache.Config{Dir: t.TempDir()})
+			defer c.Close(context.Background())
+			opts := Options{Dir: dir, Version: "test", Cache: c, Children: pool}
+			session := NewSession(opts)
+			session.Again()
+			compiled := func(s *Session) string {
+				t.Helper()
+				result, err := s.Compile(t.Context(), "", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				document, err := result.Document.Canonical()
+				if err != nil || len(result.Document.Automations) != 1 {
+					t.Fatalf("%d automations, %v: %v", len(result.Document.Automations), result.Diagnostics, err)
+				}
+				return string(document)
+			}
+			changed := compiled(session)
+			if n := c.Counts().Stored; n != 0 {
+				t.Errorf("%d results were kept", n)
+			}
+			if missing != nil {
+				os.Remove(file)
+			} else if err := os.WriteFile(file, before, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range []*Session{session, NewSession(opts)} {
+				s.opts.Children = nil
+				if compiled(s) == changed {
+					t.Error("the files as they were give what they gave with another one")
+				}
+			}
+		})
 	}
 }
 

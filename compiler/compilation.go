@@ -26,6 +26,8 @@ type compilation struct {
 	// as on the disk.
 	patterns []string
 	unsaved  map[string][]byte
+	// settings is what segue.cue held before it was read.
+	settings string
 	kept     *kept
 	// again says that the session will compile again.
 	again bool
@@ -47,9 +49,12 @@ func (c *compilation) run(ctx context.Context) ([]evaluate.Package, error) {
 		results[dir] = packages
 	}
 	keys := c.recall(ctx, done)
-	fresh := func(dir string, packages []evaluate.Package) {
-		if key, ok := keys[dir]; ok && c.keepable(packages) {
-			c.keep(ctx, key, packages)
+	var fresh []string
+	evaluated := func(dir string, packages []evaluate.Package) {
+		if _, ok := keys[dir]; ok && c.keepable(packages) {
+			mu.Lock()
+			fresh = append(fresh, dir)
+			mu.Unlock()
 		}
 		done(dir, packages)
 	}
@@ -59,9 +64,12 @@ func (c *compilation) run(ctx context.Context) ([]evaluate.Package, error) {
 	}
 	for _, way := range []func(context.Context, []string, func(string, []evaluate.Package)) error{c.plainPackages, rest} {
 		todo := slices.DeleteFunc(slices.Clone(c.Dirs), func(dir string) bool { _, known := results[dir]; return known })
-		if err := way(ctx, todo, fresh); err != nil {
+		if err := way(ctx, todo, evaluated); err != nil {
 			return nil, err
 		}
+	}
+	for _, dir := range c.unchanged(ctx, fresh, keys) {
+		c.keep(ctx, keys[dir], results[dir])
 	}
 	var out []evaluate.Package
 	for _, dir := range c.Dirs {

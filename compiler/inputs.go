@@ -73,22 +73,22 @@ func newInputs(e *evaluate.Evaluation) *inputs {
 	return in
 }
 
-// keys prepares the keys of an evaluation. It returns false if its results can't be kept.
-func (c *compilation) keys() (*inputs, bool) {
+// keysOf prepares the keys of an evaluation, of what its inputs are. It returns false if
+// the results can't be kept.
+func (c *compilation) keysOf(in *inputs) bool {
 	if c.opts.Version == "" || c.Project.Gaps != nil {
-		return nil, false
+		return false
 	}
-	in := c.inputs()
 	facts, err := c.facts()
 	if err != nil {
-		return nil, false
+		return false
 	}
 	h := sha256.New()
 	put(h, "segue/package/v2", c.opts.Version, schema.Version(), string(facts))
 	for _, name := range []string{workspace.ModuleFileName, workspace.LocalModuleFileName} {
-		content, err := c.Disk.Read(name)
-		if err != nil && c.Disk.Exists(name) {
-			return nil, false
+		content, err := in.disk.Read(name)
+		if err != nil && in.disk.Exists(name) {
+			return false
 		}
 		put(h, name, string(content))
 	}
@@ -96,11 +96,11 @@ func (c *compilation) keys() (*inputs, bool) {
 		// The tracking plan is more than values: it is what its files say.
 		names := append([]string{config.ProjectFile}, plan.Files...)
 		if _, clear := in.closure(h, nil, names); !clear {
-			return nil, false
+			return false
 		}
 	}
 	h.Sum(in.common[:0])
-	return in, true
+	return true
 }
 
 // facts are the parts of segue.cue that the results of packages depend on.

@@ -2,12 +2,15 @@ package compiler
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seguehq/segue/compiler/cache"
+	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/evaluate"
+	"github.com/seguehq/segue/compiler/workspace"
 )
 
 // A kept has the results of a session's last run by their keys, so that the next one
@@ -49,8 +52,8 @@ func (c *compilation) recall(
 	if c.opts.Cache == nil && len(c.kept.last) == 0 && !c.again {
 		return nil
 	}
-	in, ok := c.keys()
-	if !ok {
+	in := c.inputs()
+	if !c.keysOf(in) {
 		return nil
 	}
 	keys := make([]cache.Key, len(c.Dirs))
@@ -98,4 +101,50 @@ func (c *compilation) keep(ctx context.Context, key cache.Key, packages []evalua
 	if value, err := evaluate.Encode(packages); err == nil {
 		c.opts.Cache.Put(ctx, key, value)
 	}
+}
+
+// unchanged returns those of the folders whose files still are what their keys were made
+// of. An evaluation reads them after the keys were made, so that the result of a file that
+// somebody saves meanwhile must not be kept as that of the file before.
+func (c *compilation) unchanged(ctx context.Context, dirs []string, keys map[string]cache.Key) []string {
+	if len(dirs) == 0 {
+		return nil
+	}
+	disk, err := workspace.OpenProject(ctx, c.Disk.Dir, c.unsaved)
+	if err != nil {
+		return nil
+	}
+	defer disk.Rest()
+	if settings(disk) != c.settings {
+		return nil
+	}
+	in := newInputs(c.Evaluation)
+	in.disk, in.entries = disk, disk.ReadDir
+	if !c.keysOf(in) {
+		return nil
+	}
+	same := make([]bool, len(dirs))
+	var group errgroup.Group
+	group.SetLimit(c.opts.workers())
+	for i, dir := range dirs {
+		group.Go(func() error {
+			key, ok := in.key(dir)
+			same[i] = ok && key == keys[dir]
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
+	var out []string
+	for i, dir := range dirs {
+		if same[i] {
+			out = append(out, dir)
+		}
+	}
+	return out
+}
+
+// settings is what segue.cue holds, or why it can't be read.
+func settings(disk *workspace.Disk) string {
+	content, err := disk.Read(config.ProjectFile)
+	return fmt.Sprintf("%v %s", err, content)
 }

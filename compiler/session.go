@@ -43,6 +43,8 @@ type opened struct {
 	findings diagnostic.List
 	// told are those of the disk's findings that are among findings.
 	told map[string]bool
+	// settings is what segue.cue held before it was read.
+	settings string
 }
 
 // NewSession returns a session on the project in opts.Dir. Nothing is read yet.
@@ -113,7 +115,7 @@ func (s *Session) open(ctx context.Context) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{disk: disk}
+	o := &opened{disk: disk, settings: settings(disk)}
 	guard := func() (*diagnostic.Diagnostic, error) { return s.opts.projectOverrun(ctx, disk, s.unsaved) }
 	if o.project, o.findings, err = project.Open(ctx, disk, guard); err != nil {
 		return nil, err
@@ -230,7 +232,7 @@ func (s *Session) compilation(
 	if err != nil {
 		return nil, err
 	}
-	return &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved,
+	return &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, settings: o.settings,
 		kept: &s.kept, again: s.again, inputs: sync.OnceValue(func() *inputs { return newInputs(e) })}, nil
 }
 
