@@ -21,7 +21,7 @@ import (
 
 // patience is how long a script waits for something before it takes it for
 // broken. Nothing that works comes near it.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // A process is a program that runs beside the script.
 type process struct {

@@ -39,10 +39,20 @@ func TestMain(m *testing.M) {
 //
 //	SEGUE_UPDATE=1 go test ./cmd/segue -run TestScript
 //
-// and read every line of the difference as its reader would.
+// and read every line of the difference as its reader would. With -short, which is for the
+// race detector, only those in which several things happen at once are run.
 func TestScript(t *testing.T) {
+	const dir = "../../testdata/script"
+	whole, some := dir, []string(nil)
+	if testing.Short() {
+		whole = ""
+		for _, name := range []string{"apply", "apply_parallel", "cache", "deliveries", "interrupt", "serve", "targets", "test", "watch"} {
+			some = append(some, filepath.Join(dir, name+".txtar"))
+		}
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                "../../testdata/script",
+		Dir:                whole,
+		Files:              some,
 		UpdateScripts:      os.Getenv("SEGUE_UPDATE") != "",
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
