@@ -91,6 +91,9 @@ func until(t *testing.T, what string, holds func() bool) {
 // of a day. It returns once all children are at work.
 func busy(t *testing.T) (cmd *exec.Cmd, stderr *bytes.Buffer, working []int) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes all of two processors, and with the race detector minutes until then")
+	}
 	cmd, _ = segueIn(t, explodingProject(t), "vet", "--limit-time", "24h", "--limit-memory", "2GB")
 	stderr = &bytes.Buffer{}
 	cmd.Stderr = stderr
