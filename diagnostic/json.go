@@ -16,14 +16,14 @@ func WriteJSON(w io.Writer, l List) error {
 			shown[i].Fix = nil
 		}
 	}
-	return encodeJSON(w, struct {
+	return EncodeJSON(w, struct {
 		Diagnostics List    `json:"diagnostics"`
 		Summary     Summary `json:"summary"`
 	}{shown, l.Summary()})
 }
 
-// encodeJSON writes a value as indented JSON that is harmless to a terminal.
-func encodeJSON(w io.Writer, v any) error {
+// EncodeJSON writes a value as indented JSON that is harmless to a terminal.
+func EncodeJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

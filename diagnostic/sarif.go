@@ -57,7 +57,7 @@ func WriteSARIF(w io.Writer, l List, opts Options) error {
 	if err != nil {
 		return err
 	}
-	return encodeJSON(w, slim)
+	return EncodeJSON(w, slim)
 }
 
 type sarifWriter struct {

@@ -1,8 +1,6 @@
 package review
 
 import (
-	"bytes"
-	"encoding/json"
 	"io"
 
 	"github.com/seguehq/segue/diagnostic"
@@ -12,13 +10,5 @@ import (
 // JSON writes a [sync.Plan], a [sync.Result] or a [sync.Drift] for programs, as the schemas in docs/schema
 // describe it. It is harmless to a terminal.
 func JSON[T sync.Plan | sync.Result | sync.Drift](w io.Writer, v *T) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return err
-	}
-	_, err := w.Write(diagnostic.EscapeJSON(b.Bytes()))
-	return err
+	return diagnostic.EncodeJSON(w, v)
 }

@@ -95,7 +95,7 @@ func (t *terminal) cacheInfo(c *cli.Context) error {
 		use.Server, use.ReadOnly = config.Remote.String(), config.Remote.ReadOnly()
 	}
 	if format == "json" {
-		return t.printJSON(use)
+		return diagnostic.EncodeJSON(t.stdout, use)
 	}
 	folder := "none"
 	if use.Dir != "" {

@@ -87,13 +87,13 @@ func deliveriesCommand(t *terminal) *cli.Command {
 				Name: "retry", Usage: "have failed deliveries sent again", Description: deliveriesRetryHelp, ArgsUsage: "[ID...]",
 				Flags: flags(selectionFlags(), []cli.Flag{all(),
 					&cli.BoolFlag{Name: "render", Usage: "make the request anew, with the automation as it is now"}}),
-				Action: t.retryDeliveries,
+				Action: t.onDeliveries(t.retryDeliveries),
 			},
 			{
 				Name: "discard", Usage: "remove failed deliveries", Description: deliveriesDiscardHelp, ArgsUsage: "[ID...]",
 				Flags: flags(selectionFlags(), []cli.Flag{all(),
 					&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before removing anything"}}),
-				Action: t.discardDeliveries,
+				Action: t.onDeliveries(t.discardDeliveries),
 			},
 		},
 		Action: func(c *cli.Context) error {
@@ -163,7 +163,7 @@ func (t *terminal) listDeliveries(c *cli.Context) error {
 	}
 	shown := all[:min(limit, len(all))]
 	if c.String("format") == "json" {
-		return t.printJSON(map[string]any{"deliveries": append([]embedded.Delivery{}, shown...)})
+		return diagnostic.EncodeJSON(t.stdout, map[string]any{"deliveries": append([]embedded.Delivery{}, shown...)})
 	}
 	t.showDeliveryTable(shown)
 	if len(all) > limit {
@@ -203,7 +203,7 @@ func (t *terminal) showDelivery(c *cli.Context) error {
 		return err
 	}
 	if c.String("format") == "json" {
-		return t.printJSON(d)
+		return diagnostic.EncodeJSON(t.stdout, d)
 	}
 	t.printf("delivery    %s\noccurrence  %s\nautomation  %s\nstatus      %s\n", diagnostic.Printable(d.ID), diagnostic.Printable(d.Occurrence),
 		diagnostic.Printable(d.Automation.Key), d.Status)
@@ -254,21 +254,30 @@ func someDeliveries(c *cli.Context, project string, platform *embedded.Platform)
 	return ids, err
 }
 
-func (t *terminal) retryDeliveries(c *cli.Context) error {
-	project, platform, err := t.embeddedPlatform(c, toWrite)
-	if err != nil {
-		return err
+// onDeliveries does something with the deliveries that the command line names, if there
+// are any.
+func (t *terminal) onDeliveries(do func(*cli.Context, *embedded.Platform, []string) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		project, platform, err := t.embeddedPlatform(c, toWrite)
+		if err != nil {
+			return err
+		}
+		defer platform.Close()
+		ids, err := someDeliveries(c, project, platform)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			t.printf("No delivery has failed.\n")
+			return nil
+		}
+		return do(c, platform, ids)
 	}
-	defer platform.Close()
-	ids, err := someDeliveries(c, project, platform)
-	if err != nil {
-		return err
-	}
-	if len(ids) == 0 {
-		t.printf("No delivery has failed.\n")
-		return nil
-	}
+}
+
+func (t *terminal) retryDeliveries(c *cli.Context, platform *embedded.Platform, ids []string) error {
 	var sent, problems []string
+	var err error
 	for _, id := range ids {
 		if err = retryPatiently(c.Context, platform, id, c.Bool("render")); err == nil {
 			sent = append(sent, id)
@@ -326,20 +335,7 @@ func ofOne(err error) string {
 	return ""
 }
 
-func (t *terminal) discardDeliveries(c *cli.Context) error {
-	project, platform, err := t.embeddedPlatform(c, toWrite)
-	if err != nil {
-		return err
-	}
-	defer platform.Close()
-	ids, err := someDeliveries(c, project, platform)
-	if err != nil {
-		return err
-	}
-	if len(ids) == 0 {
-		t.printf("No delivery has failed.\n")
-		return nil
-	}
+func (t *terminal) discardDeliveries(c *cli.Context, platform *embedded.Platform, ids []string) error {
 	if !c.Bool("auto-approve") {
 		if !interactive(t.stdin) {
 			return errors.New("discard asks before it removes anything, and there is no terminal to ask on; use --auto-approve")

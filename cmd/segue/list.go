@@ -45,7 +45,7 @@ func listCommand(t *terminal) *cli.Command {
 				return err
 			}
 			if c.String("format") == "json" {
-				return t.printJSON(listed{Format: listFormat, Project: s.desired.Project, Target: s.desired.Target, Automations: entries})
+				return diagnostic.EncodeJSON(t.stdout, listed{Format: listFormat, Project: s.desired.Project, Target: s.desired.Target, Automations: entries})
 			}
 			return t.showEntries(s.desired, entries)
 		},

@@ -245,7 +245,7 @@ func (t *terminal) planTargets(c *cli.Context, names []string, format string) er
 		}
 	}
 	if format == "json" {
-		if err := t.printJSON(plans); err != nil {
+		if err := diagnostic.EncodeJSON(t.stdout, plans); err != nil {
 			return err
 		}
 	}

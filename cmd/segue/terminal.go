@@ -2,9 +2,7 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -219,17 +217,4 @@ func printableLines(s string) string {
 		lines[i] = diagnostic.Printable(line)
 	}
 	return strings.Join(lines, "\n")
-}
-
-// printJSON prints a value as indented JSON that no terminal takes for commands.
-func (t *terminal) printJSON(v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return err
-	}
-	t.printf("%s", diagnostic.EscapeJSON(b.Bytes()))
-	return nil
 }

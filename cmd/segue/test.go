@@ -100,7 +100,7 @@ func (t *terminal) testJSON(r *compiler.TestReport) error {
 	if r.Diagnostics == nil {
 		r.Diagnostics = diagnostic.List{}
 	}
-	if err := t.printJSON(struct {
+	if err := diagnostic.EncodeJSON(t.stdout, struct {
 		*compiler.TestReport
 		Summary testTotals `json:"summary"`
 	}{r, sum}); err != nil {
