@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,38 +21,16 @@ import (
 // takes at most 500 bytes, and /moved/ leads elsewhere.
 func startNginx(t *testing.T) (address, objects string) {
 	t.Helper()
-	platformtest.Require(t, "nginx")
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		// Debian has it in a folder that is on root's PATH only.
-		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			t.Fatal("nginx is not on the PATH; install it, with apt-get install nginx-light.\n" +
-				"The test needs the real one. To leave it out, list what to test in SEGUE_TEST_PLATFORMS.")
-		}
-	}
 	dir := t.TempDir()
 	objects = filepath.Join(dir, "objects")
 	port := platformtest.FreePort(t)
-	config := strings.NewReplacer("DIR", dir, "PORT", fmt.Sprint(port), "TOKEN", secret).Replace(`
-daemon off;
-worker_processes 1;
-pid DIR/nginx.pid;
-error_log stderr;
-events {}
-http {
-	access_log off;
-	client_body_temp_path DIR/bodies;
-	proxy_temp_path DIR/proxy;
-	fastcgi_temp_path DIR/fastcgi;
-	uwsgi_temp_path DIR/uwsgi;
-	scgi_temp_path DIR/scgi;
+	site := strings.NewReplacer("PORT", fmt.Sprint(port), "TOKEN", secret).Replace(`
 	client_max_body_size 64m;
 	server {
 		listen 127.0.0.1:PORT;
 		root DIR/objects;
 		dav_access user:rw;
 		create_full_put_path on;
-		location = /ready { return 204; }
 		location /open/ { dav_methods PUT; }
 		location /small/ { dav_methods PUT; client_max_body_size 500; }
 		location /public/ { alias DIR/objects/open/; }
@@ -69,22 +46,15 @@ http {
 		}
 		location /moved/ { return 301 http://127.0.0.1:PORT/open$request_uri; }
 	}
-}
 `)
 	hash := sha1.Sum([]byte("pass" + secret)) // the only kind that nginx knows on all systems
-	if os.Geteuid() == 0 {                    // nobody else can say whose rights it has
-		config = "user root;\n" + config
-	}
 	users := "team:{SHA}" + base64.StdEncoding.EncodeToString(hash[:]) + "\n"
-	file := filepath.Join(dir, "nginx.conf")
-	err = errors.Join(os.Mkdir(objects, 0o700), os.WriteFile(file, []byte(config), 0o600), os.WriteFile(filepath.Join(dir, "users"), []byte(users), 0o600))
+	err := errors.Join(os.Mkdir(objects, 0o700), os.WriteFile(filepath.Join(dir, "users"), []byte(users), 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
+	platformtest.StartNginx(t, dir, site)
 	address = fmt.Sprintf("http://127.0.0.1:%d", port)
-	platformtest.StartProcess(t, platformtest.Command{
-		Args: []string{nginx, "-p", dir, "-c", file, "-e", "stderr"}, Dir: dir, Ready: address + "/ready",
-	})
 	return address, objects
 }
 

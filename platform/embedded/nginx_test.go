@@ -69,48 +69,12 @@ func certificate(t *testing.T, dir string) *x509.CertPool {
 // platform, and returns its URL and what trusts its certificate.
 func behindNginx(t *testing.T, platform string) (string, *http.Transport) {
 	t.Helper()
-	platformtest.Require(t, "nginx")
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		// Debian has it in a folder that is on root's PATH only.
-		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			t.Fatal("nginx is not on the PATH; install it, with apt-get install nginx-light.\n" +
-				"The test needs the real one. To leave it out, list what to test in SEGUE_TEST_PLATFORMS.")
-		}
-	}
 	dir := t.TempDir()
 	pool := certificate(t, dir)
-	port, ready := platformtest.FreePort(t), platformtest.FreePort(t)
+	port := platformtest.FreePort(t)
 	site := replaced(t, "nginx.conf", "server 127.0.0.1:8377", "server "+strings.TrimPrefix(platform, "http://"),
 		"listen 443 ssl", fmt.Sprintf("listen 127.0.0.1:%d ssl", port), "/etc/ssl/segue", dir)
-	user := ""
-	if os.Geteuid() == 0 { // nobody else can say whose rights it has
-		user = "user root;\n"
-	}
-	config := user + strings.NewReplacer("DIR", dir, "READY", fmt.Sprint(ready), "SITE", site).Replace(`
-daemon off;
-worker_processes 1;
-pid DIR/nginx.pid;
-error_log stderr;
-events {}
-http {
-	access_log off;
-	client_body_temp_path DIR/bodies;
-	proxy_temp_path DIR/proxy;
-	fastcgi_temp_path DIR/fastcgi;
-	uwsgi_temp_path DIR/uwsgi;
-	scgi_temp_path DIR/scgi;
-	server { listen 127.0.0.1:READY; return 204; }
-	SITE
-}
-`)
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	platformtest.StartProcess(t, platformtest.Command{
-		Args: []string{nginx, "-p", dir, "-c", file, "-e", "stderr"}, Dir: dir, Ready: fmt.Sprintf("http://127.0.0.1:%d/", ready),
-	})
+	platformtest.StartNginx(t, dir, site)
 	return fmt.Sprintf("https://127.0.0.1:%d", port), &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 }
 
