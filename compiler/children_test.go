@@ -3,6 +3,7 @@ package compiler
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,46 +52,44 @@ automations: a: automation.#Identify & {
 
 func evaluatedProject(t *testing.T, files map[string]string) string {
 	t.Helper()
-	dir := t.TempDir()
 	all := map[string]string{
 		"segue.cue":              "project: \"test\"\nsources: segment: writeKey: secret: \"SEGMENT_WRITE_KEY\"\n",
 		workspace.ModuleFileName: workspace.ModuleFile("test.example@v0"),
 		"growth/automations.cue": evaluated,
 	}
-	for name, content := range files {
-		all[name] = content
-	}
-	for name, content := range all {
-		name = filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-			t.Fatal(err)
+	maps.Copy(all, files)
+	return writePlain(t, all)
+}
+
+// withChildren are options with a cache, and children of the kind that the environment
+// names. started, if there is one, is called before each child is started.
+func withChildren(t *testing.T, dir, kind string, started func()) Options {
+	t.Helper()
+	pool := &limits.Pool{Version: "test", Size: 1, Command: func() *exec.Cmd {
+		if started != nil {
+			started()
 		}
-		if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), kind+"=1")
+		return cmd
+	}}
+	t.Cleanup(pool.Close)
+	c := cache.Open(cache.Config{Dir: t.TempDir()})
+	t.Cleanup(func() { c.Close(context.Background()) })
+	return Options{Dir: dir, Version: "test", Cache: c, Children: pool}
 }
 
 // An evaluation that fails says nothing of the package: nothing is kept of it, or the
 // next run would take the package for one without automations.
 func TestFailedEvaluationIsNotKept(t *testing.T) {
 	dir := evaluatedProject(t, nil)
-	pool := &limits.Pool{Version: "test", Size: 1, Command: func() *exec.Cmd {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), failingChild+"=1")
-		return cmd
-	}}
-	defer pool.Close()
-	c := cache.Open(cache.Config{Dir: t.TempDir()})
-	defer c.Close(context.Background())
-	opts := Options{Dir: dir, Version: "test", Cache: c, Children: pool}
+	opts := withChildren(t, dir, failingChild, nil)
 	session := NewSession(opts)
 	session.Again()
 	if _, err := session.Compile(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), "on fire") {
 		t.Fatalf("the error is %v", err)
 	}
-	if n := c.Counts().Stored; n != 0 {
+	if n := opts.Cache.Counts().Stored; n != 0 {
 		t.Errorf("%d results were kept", n)
 	}
 	for _, s := range []*Session{session, NewSession(opts)} {
@@ -114,18 +113,11 @@ func TestFileSavedMeanwhile(t *testing.T) {
 			dir := evaluatedProject(t, nil)
 			file := filepath.Join(dir, filepath.FromSlash(change[0]))
 			before, missing := os.ReadFile(file)
-			pool := &limits.Pool{Version: "test", Size: 1, Command: func() *exec.Cmd {
+			opts := withChildren(t, dir, rightChild, func() {
 				if err := os.WriteFile(file, []byte(change[1]), 0o666); err != nil {
 					t.Error(err)
 				}
-				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), rightChild+"=1")
-				return cmd
-			}}
-			defer pool.Close()
-			c := cache.Open(cache.Config{Dir: t.TempDir()})
-			defer c.Close(context.Background())
-			opts := Options{Dir: dir, Version: "test", Cache: c, Children: pool}
+			})
 			session := NewSession(opts)
 			session.Again()
 			compiled := func(s *Session) string {
@@ -141,7 +133,7 @@ func TestFileSavedMeanwhile(t *testing.T) {
 				return string(document)
 			}
 			changed := compiled(session)
-			if n := c.Counts().Stored; n != 0 {
+			if n := opts.Cache.Counts().Stored; n != 0 {
 				t.Errorf("%d results were kept", n)
 			}
 			if missing != nil {
