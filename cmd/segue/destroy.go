@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/review"
 	"github.com/seguehq/segue/sync"
@@ -42,7 +43,11 @@ func destroyCommand(t *terminal) *cli.Command {
 }
 
 func (t *terminal) destroy(c *cli.Context) error {
-	s, err := t.openEmpty(c)
+	project, name, target, err := t.target(c.Context, c.String("target"))
+	if err != nil {
+		return beforeChanges(c.Context, err)
+	}
+	s, err := t.openEmpty(c, project, name, target, toWrite)
 	if err != nil {
 		return beforeChanges(c.Context, err)
 	}
@@ -86,16 +91,14 @@ func and(n int, noun string) string {
 }
 
 // openEmpty connects to a target for which the code wants nothing.
-func (t *terminal) openEmpty(c *cli.Context) (*session, error) {
-	project, name, target, err := t.target(c.Context, c.String("target"))
-	if err != nil {
-		return nil, err
-	}
+func (t *terminal) openEmpty(
+	c *cli.Context, project *config.Project, name string, target config.Target, use connectionUse,
+) (*session, error) {
 	secrets, err := t.secrets(c, project, credentialUse(name, target))
 	if err != nil {
 		return nil, err
 	}
-	platform, err := t.connect(c.Context, project, name, target, secrets, toWrite)
+	platform, err := t.connect(c.Context, project, name, target, secrets, use)
 	if err != nil {
 		return nil, err
 	}

@@ -126,17 +126,12 @@ func (t *terminal) importAll(c *cli.Context) error {
 
 // unmanaged lists what is not managed and the command line asks for.
 func (t *terminal) unmanaged(c *cli.Context, project *config.Project, name string, target config.Target) ([]sync.Unmanaged, error) {
-	secrets, err := t.secrets(c, project, credentialUse(name, target))
+	s, err := t.openEmpty(c, project, name, target, toLook)
 	if err != nil {
 		return nil, err
 	}
-	platform, err := t.connect(c.Context, project, name, target, secrets, toLook)
-	if err != nil {
-		return nil, err
-	}
-	defer platform.Close()
-	s := &session{target: target}
-	all, err := sync.ListUnmanaged(c.Context, platform, sync.Desired{Project: project.Name, Target: name}, s.readCalls())
+	defer s.platform.Close()
+	all, err := sync.ListUnmanaged(c.Context, s.platform, s.desired, s.readCalls())
 	if err != nil {
 		return nil, err
 	}
@@ -146,11 +141,14 @@ func (t *terminal) unmanaged(c *cli.Context, project *config.Project, name strin
 	}
 	var picked []sync.Unmanaged
 	matched := make([]bool, len(only))
+	names := make([]*regexp.Regexp, len(only))
+	for i, pattern := range only {
+		names[i] = regexp.MustCompile("(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$")
+	}
 	for _, u := range all {
 		picks := false
 		for i, pattern := range only {
-			expression := "(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$"
-			if regexp.MustCompile(expression).MatchString(u.Automation.Name) || pattern == u.ID {
+			if names[i].MatchString(u.Automation.Name) || pattern == u.ID {
 				matched[i], picks = true, true
 			}
 		}
