@@ -194,16 +194,20 @@ func (r Rename) Line() string { return Moves{r.From: r.To}.line(r.From) }
 // renames finds automations that are gone while one with the same content is new. Where
 // that is true of all that goes from a folder, it is one rename of the folder.
 func (p *Plan) renames(desired map[string]automation.Automation, own map[string][]Stored) []Rename {
+	if !slices.ContainsFunc(p.Changes, Change.removes) {
+		return nil
+	}
 	created := map[string][]string{} // keys by content
 	for _, c := range p.Changes {
 		if c.Action == Create {
-			created[contentOf(desired[c.Key])] = append(created[contentOf(desired[c.Key])], c.Key)
+			content := contentOf(desired[c.Key])
+			created[content] = append(created[content], c.Key)
 		}
 	}
 	var found []Rename
 	left := map[string]int{} // how many automations go from a folder
 	for _, c := range p.Changes {
-		if c.Action != Delete || c.Reason != Removed {
+		if !c.removes() {
 			continue
 		}
 		left[path.Dir(c.Key)]++
@@ -216,6 +220,9 @@ func (p *Plan) renames(desired map[string]automation.Automation, own map[string]
 	}
 	return foldersOf(found, left)
 }
+
+// removes reports whether a change deletes what the code does not have.
+func (c Change) removes() bool { return c.Action == Delete && c.Reason == Removed }
 
 // contentOf identifies an automation by all but its key.
 func contentOf(a automation.Automation) string {
