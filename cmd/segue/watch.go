@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -173,6 +174,11 @@ func newWatcher(output string, streams ...*os.File) (*watcher, error) {
 	if err := w.addAll(dir); err != nil {
 		w.Close()
 		return nil, err
+	}
+	if runtime.GOOS == "linux" {
+		// Of a folder that a process is in, such as this one, inotify tells only by the one
+		// above that it is gone.
+		_ = w.Add(filepath.Dir(dir)) // it may not be ours to read
 	}
 	return w, nil
 }
