@@ -108,7 +108,7 @@ func (r *run) shown(own map[string][]Stored) bool {
 // reviewDelete reports a key that is there again.
 func (r *run) reviewDelete(c *ChangeResult, copies []Stored) {
 	_, wanted := r.desired[c.Key]
-	if c.Reason == Removed && len(copies) > 0 && !wanted {
+	if (c.Reason == Removed || c.Reason == Elsewhere) && len(copies) > 0 && !wanted {
 		r.fail(c, &Error{Kind: Conflict, Message: "it is there again: another apply has written it at the same time"})
 	}
 }

@@ -100,7 +100,7 @@ func (t *terminal) apply(c *cli.Context) error {
 	case err != nil:
 		return err
 	case several && c.String("format") != "text":
-		return fmt.Errorf("--format %s is for one target", c.String("format"))
+		return fmt.Errorf("--format %s is for one target: apply to each by itself, with --target NAME", c.String("format"))
 	case several:
 		return t.applyTargets(c, names)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -43,7 +44,28 @@ func closedSchema(file string) (*jsonschema.Schema, error) {
 	if err := c.AddResource(file, doc); err != nil {
 		return nil, err
 	}
+	c.UseLoader(published{filepath.Dir(file), closeObjects})
 	return c.Compile(file)
+}
+
+// published loads the schemas that others refer to from the repository, where they are on
+// the web once it is pushed.
+type published struct {
+	dir string
+	// change is done to each.
+	change func(any)
+}
+
+// Load implements [jsonschema.URLLoader].
+func (p published) Load(url string) (any, error) {
+	f, err := os.Open(filepath.Join(p.dir, path.Base(url)))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	doc, err := jsonschema.UnmarshalJSON(f)
+	p.change(doc)
+	return doc, err
 }
 
 func closeObjects(v any) {
@@ -68,6 +90,8 @@ func TestPublishedSchemas(t *testing.T) {
 		"plan-v1":     map[string]any{"format": "segue/plan/v2"},
 		"result-v1":   map[string]any{"format": "segue/result/v1", "changes": []any{map[string]any{"key": "a"}}},
 		"drift-v1":    map[string]any{"format": "segue/drift/v1", "found": []any{map[string]any{"kind": "moody"}}},
+		"plans-v1":    map[string]any{"format": "segue/plans/v1", "plans": []any{map[string]any{"format": "segue/plan/v2"}}},
+		"list-v1":     map[string]any{"format": "segue/list/v1", "project": "a", "target": "b", "automations": []any{map[string]any{"key": "a"}}},
 		"findings-v1": map[string]any{"diagnostics": []any{map[string]any{}}},
 	} {
 		file := filepath.Join(schemas, name+".json")
@@ -81,6 +105,7 @@ func TestPublishedSchemas(t *testing.T) {
 		}
 		c := jsonschema.NewCompiler()
 		c.AssertFormat()
+		c.UseLoader(published{schemas, func(any) {}})
 		if err := c.AddResource(file, doc); err != nil {
 			t.Fatal(err)
 		}
