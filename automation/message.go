@@ -111,7 +111,7 @@ func segmentCall(url string, headers map[string]Header) string {
 // that is known.
 func dropped(call string, body []byte) string {
 	if len(body) > MaxMessageBytes {
-		return fmt.Sprintf("it has %d bytes, of at most %d", len(body), MaxMessageBytes)
+		return fmt.Sprintf("it has %d bytes; the maximum is %d", len(body), MaxMessageBytes)
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
@@ -127,11 +127,11 @@ func dropped(call string, body []byte) string {
 	// call has. "Errors" on the page of the HTTP API: each payload has a userId
 	// and/or an anonymousId.
 	if user, anonymous := lacks(message["userId"]), lacks(message["anonymousId"]); user != "" && anonymous != "" {
-		return fmt.Sprintf("userId %s and anonymousId %s, and a message needs one of them", user, anonymous)
+		return fmt.Sprintf("userId %s and anonymousId %s, but a message needs one of them", user, anonymous)
 	}
 	if field, ok := requiredFields[call]; ok {
 		if lack := lacks(message[field]); lack != "" {
-			return fmt.Sprintf("%s %s, and a message of the call %s needs one", field, lack, call)
+			return fmt.Sprintf("%s %s, but %s calls require it", field, lack, call)
 		}
 	}
 	// "Timestamps" in the common fields: all are date strings of ISO 8601.
@@ -140,15 +140,15 @@ func dropped(call string, body []byte) string {
 		case nil:
 		case string:
 			if !isISOTime(v) {
-				return field + " is not a time as ISO 8601 writes it" + shown(v)
+				return field + " is not an ISO 8601 time" + shown(v)
 			}
 		default:
-			return field + " is not a string with a time as ISO 8601 writes it"
+			return field + " is not a string with an ISO 8601 time"
 		}
 	}
 	// "Errors": fewer than 100 characters.
 	if id, _ := message["messageId"].(string); utf8.RuneCountInString(id) > MaxMessageIDLength {
-		return fmt.Sprintf("messageId has %d characters, of at most %d", utf8.RuneCountInString(id), MaxMessageIDLength)
+		return fmt.Sprintf("messageId has %d characters; the maximum is %d", utf8.RuneCountInString(id), MaxMessageIDLength)
 	}
 	return ""
 }

@@ -87,7 +87,7 @@ function refusal({ url, body, headers, placeholders, values }) {
 
   const dropped = (call) => {
     const size = bytes(body === undefined ? '' : body);
-    if (size > maxBytes) return `it has ${size} bytes, of at most ${maxBytes}`;
+    if (size > maxBytes) return `it has ${size} bytes; the maximum is ${maxBytes}`;
     let message;
     try {
       message = JSON.parse(body);
@@ -97,19 +97,19 @@ function refusal({ url, body, headers, placeholders, values }) {
     if (message === null || typeof message !== 'object' || Array.isArray(message)) return 'its body is not a JSON object';
     const user = lacks(own(message, 'userId'));
     const anonymous = lacks(own(message, 'anonymousId'));
-    if (user && anonymous) return `userId ${user} and anonymousId ${anonymous}, and a message needs one of them`;
+    if (user && anonymous) return `userId ${user} and anonymousId ${anonymous}, but a message needs one of them`;
     const field = own(requiredFields, call);
     const lack = field && lacks(own(message, field));
-    if (lack) return `${field} ${lack}, and a message of the call ${call} needs one`;
+    if (lack) return `${field} ${lack}, but ${call} calls require it`;
     for (const name of ['timestamp', 'sentAt']) {
       const time = own(message, name);
       if (time === undefined || time === null) continue;
-      if (typeof time !== 'string') return `${name} is not a string with a time as ISO 8601 writes it`;
-      if (!isISOTime(time)) return `${name} is not a time as ISO 8601 writes it${shown(time)}`;
+      if (typeof time !== 'string') return `${name} is not a string with an ISO 8601 time`;
+      if (!isISOTime(time)) return `${name} is not an ISO 8601 time${shown(time)}`;
     }
     const id = own(message, 'messageId');
     const characters = typeof id === 'string' ? Array.from(id).length : 0;
-    if (characters > maxMessageID) return `messageId has ${characters} characters, of at most ${maxMessageID}`;
+    if (characters > maxMessageID) return `messageId has ${characters} characters; the maximum is ${maxMessageID}`;
     return '';
   };
 
