@@ -1,14 +1,14 @@
-// refusal returns why a request must not be sent, '' if there is no reason. The
-// rules, and where Segment's documentation has them, are those of CheckMessage in
-// message.go, with the same words: one table of cases holds the two equal.
+// refusal returns the reason why a request must not be sent, or '' if there is none.
+// The rules, their sources in Segment's documentation and their messages are those
+// of CheckMessage in message.go. One table of cases tests both.
 //
 //   url           the request's URL, with its placeholders filled in
 //   body          the request's body, a string of JSON; undefined for none
-//   headers       the automation's headers, as its canonical JSON has them
-//   placeholders  the automation's placeholders, as its canonical JSON has them;
+//   headers       the automation's headers, as in its canonical JSON
+//   placeholders  the automation's placeholders, as in its canonical JSON;
 //                 undefined for none
 //   values        the values of the placeholders, an object; numbers may be given
-//                 as strings of their digits, so that none of these is lost
+//                 as strings of their digits, so that none is lost
 function refusal({ url, body, headers, placeholders, values }) {
   const maxBytes = 32768;
   const maxMessageID = 99;
@@ -20,7 +20,7 @@ function refusal({ url, body, headers, placeholders, values }) {
     + '(?:[Tt ]([0-9]{2})(?::?([0-9]{2})(?::?([0-9]{2}))?)?(?:[.,]([0-9]+))?(?:[Zz]|[+-]([0-9]{2})(?::?([0-9]{2}))?)?)?$');
   const isoLess = /^(?:[0-9]{4}|[+-][0-9]{6})(?:-([0-9]{2})|-?W([0-9]{2}))?$/;
 
-  // own returns a field that an object has itself.
+  // own returns a field of an object, but not an inherited one.
   const own = (object, name) => (Object.prototype.hasOwnProperty.call(object, name) ? object[name] : undefined);
 
   // bytes returns the size of a string in UTF-8.
