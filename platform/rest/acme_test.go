@@ -35,7 +35,7 @@ type acme struct {
 	last  int
 	rules map[int]*rule
 	// triggers are listed in addition to those of the rules.
-	behaviours, paths []string
+	behaviors, paths []string
 	// requests counts requests by method and path.
 	requests map[string]int
 	// limit is the maximum number of rules; the error has the platform's own
@@ -61,7 +61,7 @@ func startAcme(t testing.TB) *acme {
 		delete(a.rules, r.id)
 		w.WriteHeader(http.StatusNoContent)
 	}))
-	mux.HandleFunc("GET /api/2/behaviours", a.labels(&a.behaviours))
+	mux.HandleFunc("GET /api/2/behaviors", a.labels(&a.behaviors))
 	mux.HandleFunc("GET /api/2/paths", a.labels(&a.paths))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
@@ -278,7 +278,7 @@ func (a *acme) dump() []byte {
 func (a *acme) fire(kind automation.TriggerKind, name string, values map[string]any) error {
 	a.mu.Lock()
 	var live []*rule
-	word := map[automation.TriggerKind]string{automation.Pattern: "behaviour", automation.Journey: "path"}[kind]
+	word := map[automation.TriggerKind]string{automation.Pattern: "behavior", automation.Journey: "path"}[kind]
 	for _, id := range slices.Sorted(maps.Keys(a.rules)) {
 		r := a.rules[id]
 		if when, ok := r.fields["when"].(map[string]any); ok && r.fields["state"] == "live" && when[word] == name {

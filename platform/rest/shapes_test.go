@@ -438,7 +438,7 @@ func TestWhatIsLost(t *testing.T) {
 
 func TestTriggers(t *testing.T) {
 	server := startAcme(t)
-	server.behaviours, server.paths = []string{"B", "A", "A"}, []string{"A"}
+	server.behaviors, server.paths = []string{"B", "A", "A"}, []string{"A"}
 	p := client(t, described(t, worked(t)), server.URL, rest.Options{})
 	got, err := p.(sync.TriggerLister).Triggers(t.Context())
 	if err != nil {
