@@ -326,7 +326,7 @@ func TestAFullFolderIsNotedOnce(t *testing.T) {
 	put(t, Config{Dir: dir}, 10)
 	for _, run := range []int{1, packEntries} {
 		out := rerun(t, "full", dir, fmt.Sprint(run))
-		if n := strings.Count(out, "note: "); n != 1 || !strings.Contains(out, "can't be written") {
+		if n := strings.Count(out, "note: "); n != 1 || !strings.Contains(out, "can't write to") {
 			t.Errorf("%d: %s", run, out)
 		}
 	}

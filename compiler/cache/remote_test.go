@@ -126,10 +126,10 @@ func TestAServerThatFailsIsGivenUp(t *testing.T) {
 		"a forged block":         {body(func(i int) []byte { return forge(key(i), 1, []byte{1, 0xff, 0xff, 0xff}) }), "damaged"},
 		"a huge body, with size": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", fmt.Sprint(maxEntry+1)) }, "too large"},
 		"a huge body, without":   {pour, "too large"},
-		"a body that is cut off": {raw(func(*http.Request) string { return "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nsegue" }), "breaks off"},
-		"no HTTP":                {raw(func(r *http.Request) string { return "SSH-2.0-" + r.Header.Get("Authorization") + "\r\n\r\n" }), "does not answer in HTTP"},
+		"a body that is cut off": {raw(func(*http.Request) string { return "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nsegue" }), "closes the connection"},
+		"no HTTP":                {raw(func(r *http.Request) string { return "SSH-2.0-" + r.Header.Get("Authorization") + "\r\n\r\n" }), "does not speak HTTP"},
 		"a status with a secret": {raw(func(*http.Request) string { return "HTTP/1.1 500 " + secret + "\r\n\r\n" }), "answers 500"},
-		"nothing at all":         {raw(func(*http.Request) string { return "" }), "breaks off"},
+		"nothing at all":         {raw(func(*http.Request) string { return "" }), "closes the connection"},
 		"a forged gzip encoding": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = w.Write([]byte{0x1f, 0x8b})

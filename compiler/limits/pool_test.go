@@ -66,7 +66,7 @@ func verdicts() map[string]string {
 		"echo 2":      "2",
 		"print 3":     "3",
 		"fail so":     "error: so",
-		"skip":        "error: the evaluation left it out",
+		"skip":        "error: the evaluation skipped it",
 		"spin":        "time:",
 		"spin-before": "time:",
 		"allocate":    "memory:",
@@ -408,9 +408,9 @@ func TestParentIsKilled(t *testing.T) {
 
 func TestNoChildToBeHad(t *testing.T) {
 	for want, pool := range map[string]*Pool{
-		"can't start an evaluation: ":                                                    {Command: func() *exec.Cmd { return exec.Command("/does/not/exist") }},
-		"an evaluation can't be started: panic: not today":                               {Command: mode("gone")},
-		"the program was replaced while it ran: it is 2, and there is \"1\" on disk now": {Command: mode("serve"), Version: "2"},
+		"can't start an evaluation: ":                                                {Command: func() *exec.Cmd { return exec.Command("/does/not/exist") }},
+		"an evaluation can't be started: panic: not today":                           {Command: mode("gone")},
+		"the program was replaced while it ran: this is 2, but \"1\" is on disk now": {Command: mode("serve"), Version: "2"},
 	} {
 		err := pool.Do(t.Context(), task("echo 1", "echo 2"), func(int, []byte, error) { t.Error("an item has ended") })
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
