@@ -55,7 +55,7 @@ func TestFixFiles(t *testing.T) {
 		name  string
 		fixes [][]Edit
 		fixed int
-		want  map[string]string // what is written
+		want  map[string]string // the written files
 		err   string
 	}{
 		{name: "nothing to do", fixes: [][]Edit{nil, {}}},

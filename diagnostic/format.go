@@ -33,7 +33,7 @@ type Options struct {
 
 // A Rule describes the findings of one code.
 type Rule struct {
-	// Summary says in one sentence what the code means.
+	// Summary gives the meaning of the code in one sentence.
 	Summary string
 	// Help describes the remedy, in plain text.
 	Help string

@@ -266,7 +266,7 @@ func TestNothingIsWrittenToAReadOnlyServer(t *testing.T) {
 	c.Close(t.Context())
 }
 
-// Closing does not wait longer than it may, and what is cut off is not noted.
+// Closing waits only for the allowed time, and canceled uploads make no note.
 func TestUploadsAreCutOff(t *testing.T) {
 	end, begun := make(chan struct{}), make(chan struct{}, 100)
 	defer close(end)
@@ -286,7 +286,7 @@ func TestUploadsAreCutOff(t *testing.T) {
 	}
 }
 
-// What waits to be uploaded is bounded.
+// The queue of uploads is bounded.
 func TestUploadsAreBounded(t *testing.T) {
 	end := make(chan struct{})
 	address, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { wait(r.Context(), end) })
@@ -392,7 +392,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// What comes from the server is kept in the folder.
+// Results from the server are kept in the folder.
 func TestMachinesShare(t *testing.T) {
 	var mu sync.Mutex
 	objects := map[string][]byte{}

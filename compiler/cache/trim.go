@@ -14,7 +14,7 @@ import (
 const (
 	// trimAgain is the time from a trim to the next one.
 	trimAgain = time.Hour
-	// A process trims after writing this fraction of the limit.
+	// A process trims after it has written limit/trimShare bytes.
 	trimShare = 16
 	// abandoned is the age after which a temporary file is considered abandoned.
 	abandoned = time.Hour

@@ -55,7 +55,7 @@ func describe(result []byte, err error) string {
 	return string(result)
 }
 
-// How an item of the tests ends, whatever is done beside it.
+// The expected ends of the tests' items, independent of the other items.
 func verdicts() map[string]string {
 	killed := "crash: signal: killed"
 	if runtime.GOOS == "windows" {
@@ -144,7 +144,7 @@ func TestErrorOfAll(t *testing.T) {
 	}
 }
 
-// An item is not to blame for what others have left in the child.
+// An item is not blamed for memory that others left in the child.
 func TestInnocentIsTriedAgain(t *testing.T) {
 	l := Limits{Time: generous.Time, Memory: 300 * megabyte}
 	got := do(t, newPool(t, 1), limited(l, "fill 100", "fill 100", "fill 100", "fill 100", "fill 100", "fill 400"))
@@ -177,7 +177,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// accept waits for a call, and returns what it says: the number of a process.
+// accept waits for a connection, and returns the process number that it sends.
 func accept(t *testing.T, l net.Listener) (net.Conn, int) {
 	t.Helper()
 	conn, err := l.Accept()

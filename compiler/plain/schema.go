@@ -248,7 +248,7 @@ func literalTyp(e *ast.BasicLit) *typ {
 		return &typ{kind: basic, kinds: []nodeKind{nullKind}}
 	case numberKind:
 		if simpleInt(e.Value) {
-			return &typ{kind: constant, value: n} // as a bound it accepts only itself
+			return &typ{kind: constant, value: n} // it equals only its own node: see same
 		}
 	}
 	return &typ{}

@@ -81,7 +81,7 @@ func (n *node) add(label string, value *node) {
 	}
 }
 
-// A pkg collects what the files of a package declare.
+// A pkg collects the declarations in the files of a package.
 type pkg struct {
 	schema *Schema
 	name   string
