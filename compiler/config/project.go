@@ -123,6 +123,13 @@ type Target struct {
 	Username string `json:"username"`
 	// Password is the secret that holds the user's password.
 	Password SecretRef `json:"password"`
+	// CA is the path of a file, relative to the project, with the certificates of the
+	// authorities that the platform's certificate is signed by; "" for the system's.
+	CA string `json:"ca"`
+	// ClientCert is the path of the file with segue's own certificate, "" for none, and
+	// ClientKey the secret that holds its private key.
+	ClientCert string    `json:"clientCert"`
+	ClientKey  SecretRef `json:"clientKey"`
 	// Sources override the project's, field by field.
 	Sources map[string]Source `json:"sources"`
 	// Parallelism is how many requests may be under way at once.

@@ -18,10 +18,10 @@ const maskedBytes = 1 << 20
 // NewClient returns a client for a platform: it follows no redirect, which could
 // lead credentials elsewhere, and hides the mask's secrets in all that is only
 // for messages: answers that are no success or no JSON, and errors. A nil
-// transport is one like [http.DefaultTransport].
+// transport is that of [NewTransport] with the zero [TLS].
 func NewClient(transport http.RoundTripper, mask *automation.Mask) *http.Client {
 	if transport == nil {
-		transport = http.DefaultTransport.(*http.Transport).Clone()
+		transport = newTransport()
 	}
 	return &http.Client{
 		Transport:     masking{transport, mask},
@@ -64,8 +64,10 @@ func (t masking) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections closes those of the transport.
-func (t masking) CloseIdleConnections() {
-	if c, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+func (t masking) CloseIdleConnections() { closeIdle(t.RoundTripper) }
+
+func closeIdle(transport http.RoundTripper) {
+	if c, ok := transport.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
