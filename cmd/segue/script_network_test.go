@@ -94,4 +94,3 @@ func proxyCommand(ts *testscript.TestScript, neg bool, args []string) {
 		}()
 	})
 }
-
