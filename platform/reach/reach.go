@@ -1,5 +1,5 @@
-// Package reach says why a platform can't be reached, and what to do about it, in
-// the same words for all platforms.
+// Package reach explains, in the same words for all platforms, why a platform
+// can't be reached and how to fix that.
 package reach
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Failure is the error of a request that got no answer. Place is what the platform
-// is called in messages, its URL in it; hint follows where nothing listens there,
-// such as "is it running?". The error keeps no more of the cause than its root:
-// what net/http wraps around that holds the whole URL.
+// Failure is the error of a request that got no answer. place is the platform's
+// name in messages, including its URL. hint, such as "is it running?", is added if
+// the connection was refused. The error keeps only the root cause: the errors that
+// net/http wraps around it contain the whole URL.
 func Failure(err error, place, hint string) *sync.Error {
 	cause := Root(err)
 	e := &sync.Error{Kind: sync.Temporary, Err: cause}
@@ -32,7 +32,7 @@ func Failure(err error, place, hint string) *sync.Error {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, context.Canceled):
-		e.Message = "cancelled while waiting for " + place
+		e.Message = "canceled while waiting for " + place
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.Message = "no answer from " + place + " in time"
 	case errors.As(err, &proxy):
@@ -86,7 +86,7 @@ func distrusted(e *tls.CertificateVerificationError) string {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(e, &name):
-		return "its certificate is for another name (" + why + "); put the name in the certificate into url"
+		return "its certificate is for another name (" + why + "); use the name of the certificate in url"
 	case errors.As(e, &invalid) && invalid.Reason == x509.Expired:
 		return "its certificate is not valid now (" + why + "); renew it, or set the clock of this machine"
 	}
@@ -107,21 +107,21 @@ func alerted(alert string) string {
 
 const wantsCertificate = "it asks for a client certificate; set clientCert and clientKey on the target"
 
-// tlsAlert matches what net/http says of an answer that is a TLS record.
+// tlsAlert matches the error of net/http for an answer that is a TLS record.
 var tlsAlert = regexp.MustCompile(`malformed HTTP (response|status code|version) "?\\x15\\x03`)
 
-// plainHTTP matches what servers answer to a request in plain HTTP at a port that
-// is for TLS: Go's, nginx and Apache.
+// plainHTTP matches the answers of Go's server, nginx and Apache to a plain HTTP
+// request at a TLS port.
 var plainHTTP = regexp.MustCompile(`(?i)HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port|speaking plain HTTP to an SSL-enabled server`)
 
-// nginx answers like this where it asks for a client certificate.
+// Answers of nginx where it requires a client certificate.
 var (
 	noCertificate    = regexp.MustCompile(`No required SSL certificate was sent`)
 	wrongCertificate = regexp.MustCompile(`The SSL certificate error`)
 )
 
-// Mismatch returns the error of an answer which says that the platform wants to be
-// spoken to by HTTPS, or with a client certificate, nil for any other answer.
+// Mismatch returns an error if the answer says that the platform expects HTTPS or
+// a client certificate, and nil for any other answer.
 func Mismatch(status int, body []byte, place string) *sync.Error {
 	if status != http.StatusBadRequest {
 		return nil
@@ -140,7 +140,7 @@ func Mismatch(status int, body []byte, place string) *sync.Error {
 	return nil
 }
 
-// WantsTLS is the error of a request in plain HTTP to a platform that speaks
+// WantsTLS returns the error of a plain HTTP request to a platform that speaks
 // HTTPS.
 func WantsTLS(place string) *sync.Error {
 	return &sync.Error{Kind: sync.Refused, Message: "can't reach " + place + ": it speaks HTTPS; write https:// in the url"}
@@ -157,7 +157,7 @@ func Root(err error) error {
 	}
 }
 
-// printable replaces what could disturb a terminal.
+// printable replaces characters that could disturb a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -82,11 +82,11 @@ func TestFailures(t *testing.T) {
 		})
 	}
 	if e := ask(t, secure.URL, &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, time.Minute); e != nil {
-		t.Errorf("a failure where there is none: %v", e)
+		t.Errorf("an unexpected failure: %v", e)
 	}
 }
 
-// What other servers say of plain HTTP at the port of their HTTPS.
+// Answers of other servers to plain HTTP at their HTTPS port.
 func TestMismatch(t *testing.T) {
 	for body, want := range map[string]bool{
 		"<center>The plain HTTP request was sent to HTTPS port</center>":          true,
@@ -99,7 +99,7 @@ func TestMismatch(t *testing.T) {
 		}
 	}
 	if reach.Mismatch(http.StatusOK, []byte("HTTP request to an HTTPS server"), "x") != nil {
-		t.Error("a success is no mismatch")
+		t.Error("a successful answer is reported as a mismatch")
 	}
 }
 
