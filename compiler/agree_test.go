@@ -48,6 +48,10 @@ var candidates = []any{
 // CUE refuses it. Values are made by putting candidates into valid messages at random places.
 func TestShapesAgreeWithCUE(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
+	messages := 1000
+	if testing.Short() {
+		messages = 50
+	}
 	for _, name := range []string{"segment.#Identify", "segment.#Group", "segment.#Track", "segment.#OrderCompleted", "segment.#CartViewed",
 		"segment.#EmailOpened", "segment.#InstallAttributed", "segment.#VideoPlaybackStarted", "automation.#HTTP", "automation.#Trigger",
 		"automation.#Header", "project.#Project", "project.#Source", "project.#Target", "project.#SecretSource", "placeholder.#Placeholder"} {
@@ -56,7 +60,7 @@ func TestShapesAgreeWithCUE(t *testing.T) {
 		s := shape.Of(name)
 		definition := v.LookupPath(cue.ParsePath(def))
 		disagree := 0
-		for range 1000 {
+		for range messages {
 			value := randomMessage(random, s)
 			accepted := definition.Unify(ctx.Encode(plainNumbers(value))).Validate(cue.Concrete(true)) == nil
 			rules := check.Rules{Catalog: agreeCatalog, Trigger: automation.Pattern, Templates: pkg == "segment"}

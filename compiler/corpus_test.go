@@ -126,7 +126,10 @@ func TestCorpus(t *testing.T) {
 	if len(names) < 140 {
 		t.Errorf("the corpus has %d archives only", len(names))
 	}
-	for _, name := range names {
+	for i, name := range names {
+		if testing.Short() && i%8 != 0 {
+			continue // a sample finds what several compilations at once get wrong
+		}
 		rel, _ := filepath.Rel(corpusDir, name)
 		t.Run(strings.TrimSuffix(filepath.ToSlash(rel), ".txtar"), func(t *testing.T) {
 			t.Parallel()

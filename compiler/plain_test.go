@@ -53,7 +53,7 @@ func TestPlainAgainstCUE(t *testing.T) {
 	total := plainTally{reasons: map[string]int{}}
 	count := *plainCount
 	if testing.Short() {
-		count /= 4
+		count /= 10
 	}
 	for batch := uint64(0); total.automations < count; batch++ {
 		g := &plainGenerator{Rand: rand.New(rand.NewPCG(seed, batch))}
@@ -72,6 +72,9 @@ func TestPlainAgainstCUE(t *testing.T) {
 		}
 	}
 	total.report(t)
+	if testing.Short() {
+		return // too few to judge the shares
+	}
 	if total.right*10 > total.rightDecided*12 {
 		t.Errorf("only %d of %d right packages were decided without CUE", total.rightDecided, total.right)
 	}
@@ -749,6 +752,9 @@ func (g *plainGenerator) label(k string) string {
 // Projects that are plain but for one thing: each is compiled both ways, and each says
 // which of its folders are decided without CUE.
 func TestPlainProjects(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compiles each project both ways, one after the other")
+	}
 	const head = "package growth\n\nimport \"github.com/seguehq/segue/schema/automation\"\n\n"
 	one := func(name string) string {
 		return head + "automations: \"" + name + "\": automation.#Track & {\n\tname: \"" + name + "\"\n\ttrigger: pattern: \"" + name +

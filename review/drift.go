@@ -71,6 +71,8 @@ func drifted(f sync.Drifting) string {
 		return "it is not on the platform: it was never applied, or somebody has deleted it there"
 	case sync.NotInCode:
 		return "it is on the platform" + id(f) + " with the project's marker, and not in the code"
+	case sync.NotForTarget:
+		return "it is on the platform" + id(f) + " with the project's marker, and the code has it for other targets alone"
 	case sync.SecondCopy:
 		return "there is a second one on the platform" + id(f)
 	case sync.FormerName:

@@ -3,6 +3,7 @@ package review
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/seguehq/segue/diagnostic"
@@ -16,22 +17,52 @@ const CommentLimit = 65536
 // markdownBody is how many lines of one change are written.
 const markdownBody = 200
 
-// Markdown writes a plan as a comment on a pull request, of at most [CommentLimit] bytes. It
-// begins with a line that nobody sees, by which the comment of the same project and target
-// can be found again. Details are folded. What does not fit is left out and counted: details
-// first, then changes.
-func Markdown(w io.Writer, p *sync.Plan) error {
+// Markdown writes the plans of a project, one for each target, as a comment on a pull
+// request, of at most [CommentLimit] bytes. It begins with a line that nobody sees, by which
+// the comment of the same project and targets can be found again. Details are folded. What
+// does not fit is left out and counted: details first, then changes.
+func Markdown(w io.Writer, plans ...*sync.Plan) error {
+	if len(plans) == 0 {
+		return nil
+	}
+	targets := make([]string, len(plans))
+	for i, p := range plans {
+		targets[i] = commentText(p.Target)
+	}
+	text := fmt.Sprintf("<!-- segue plan: %s on %s -->\n", commentText(plans[0].Project), strings.Join(targets, ", "))
+	sections := make([]string, len(plans))
+	all := CommentLimit - len(text) - len(plans)
+	for i, p := range plans {
+		sections[i] = section(p, all)
+	}
+	// Those that need less than their share leave more to the rest.
+	order := make([]int, len(plans))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return len(sections[a]) - len(sections[b]) })
+	for n, i := range order {
+		if share := all / (len(plans) - n); len(sections[i]) > share {
+			sections[i] = section(plans[i], share)
+		}
+		all -= len(sections[i])
+	}
+	_, err := io.WriteString(w, text+strings.Join(sections, "\n"))
+	return err
+}
+
+// section is one plan, in so many bytes at most.
+func section(p *sync.Plan, room int) string {
 	r := New(p)
 	target := diagnostic.Printable(p.Target)
 	var head strings.Builder
-	fmt.Fprintf(&head, "<!-- segue plan: %s on %s -->\n", commentText(p.Project), commentText(p.Target))
 	if p.Empty() {
 		fmt.Fprintf(&head, "### segue plan for %s: no changes\n", code(target))
 	} else {
 		fmt.Fprintf(&head, "### segue plan for %s: %s\n", code(target), summary(p))
 	}
 	notices := noticesOf(p, TextOptions{Full: true})
-	const roomForNotices = CommentLimit / 4
+	roomForNotices := room / 4
 	if len(notices) > 0 {
 		kept, left := firstLines(notices, roomForNotices)
 		if left > 0 {
@@ -50,8 +81,7 @@ func Markdown(w io.Writer, p *sync.Plan) error {
 		}
 		head.WriteString("\n" + fenced("text", kept))
 	}
-	_, err := io.WriteString(w, head.String()+"\n"+fitted(r.Changes, CommentLimit-head.Len()-1))
-	return err
+	return head.String() + "\n" + fitted(r.Changes, room-head.Len()-1)
 }
 
 // commentText is a name within an HTML comment, which nothing in it can end.

@@ -120,6 +120,9 @@ func (t *text) notices(p *sync.Plan) {
 	for _, key := range p.Orphaned {
 		t.line(0, diagnostic.Printable(key)+" is gone from the code and stays on "+target+", which does not prune.")
 	}
+	for _, key := range p.Elsewhere {
+		t.line(0, diagnostic.Printable(key)+" is for other targets alone and stays on "+target+", which does not prune.")
+	}
 	for _, w := range p.Warnings {
 		t.warn(w)
 	}

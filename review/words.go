@@ -24,6 +24,8 @@ func reason(c sync.Change) string {
 		return "an older version of segue wrote it, in another form"
 	case sync.Removed:
 		return "it is gone from the code"
+	case sync.Elsewhere:
+		return "the code has it for other targets alone"
 	case sync.Duplicate:
 		if c.Base != nil && c.Base.Project != "" {
 			return fmt.Sprintf("a second one, %q, under the project's former name %s", c.Name, c.Base.Project) + baseText(c.Base)

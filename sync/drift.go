@@ -42,6 +42,9 @@ const (
 	Missing DriftKind = "missing"
 	// NotInCode: it carries the project's marker, and the code does not have it.
 	NotInCode DriftKind = "not in the code"
+	// NotForTarget: it carries the project's marker, and the code has it for other targets
+	// alone.
+	NotForTarget DriftKind = "not for this target"
 	// SecondCopy: there is more than one of the key.
 	SecondCopy DriftKind = "second copy"
 	// FormerName: it carries the marker of the project's former name.
@@ -91,6 +94,9 @@ func (p *Plan) Drift() *Drift {
 	for _, key := range p.Orphaned {
 		d.Found = append(d.Found, Drifting{Kind: NotInCode, Key: key})
 	}
+	for _, key := range p.Elsewhere {
+		d.Found = append(d.Found, Drifting{Kind: NotForTarget, Key: key})
+	}
 	slices.SortStableFunc(d.Found, func(a, b Drifting) int {
 		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.ID, b.ID))
 	})
@@ -117,6 +123,8 @@ func (c Change) driftKind() DriftKind {
 		return EditedToo
 	case c.Reason == Removed:
 		return NotInCode
+	case c.Reason == Elsewhere:
+		return NotForTarget
 	case c.Reason == Duplicate:
 		return SecondCopy
 	}

@@ -62,15 +62,19 @@ func blocks(p *Plan, actual map[string][]Stored, opts PlanOptions) []Block {
 	var found []Block
 	var deleted []string
 	for _, c := range p.Changes {
-		if c.Action != Delete || c.Reason != Removed {
+		if !c.removes() {
 			continue
 		}
 		deleted = append(deleted, c.Key)
 		if slices.ContainsFunc(actual[c.Key], func(s Stored) bool { return s.Automation.Protect }) {
+			remedy := "put it back with `protect: false`, apply, then remove it"
+			if c.Reason == Elsewhere {
+				remedy = "put the target back under its `only`, with `protect: false`, apply, then take it out"
+			}
 			found = append(found, Block{
 				Kind: Protected, Keys: []string{c.Key},
 				Message: fmt.Sprintf("%s is protected and would be deleted from %s", c.Key, p.Target),
-				Remedy:  "put it back with `protect: false`, apply, then remove it",
+				Remedy:  remedy,
 			})
 		}
 	}

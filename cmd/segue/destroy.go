@@ -37,7 +37,7 @@ func destroyCommand(t *terminal) *cli.Command {
 			if err := checkParallelism(c); err != nil {
 				return err
 			}
-			return t.destroy(c)
+			return t.audited(c, func() error { return t.destroy(c) })
 		},
 	}
 }

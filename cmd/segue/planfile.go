@@ -148,6 +148,7 @@ func (t *terminal) applyFile(c *cli.Context) error {
 		return beforeChanges(c.Context, err)
 	}
 	defer s.platform.Close()
+	s.digest = p.file.Digest
 	s.approve = func(*sync.Plan) error { return nil } // that is decided
 	s.again = func(plan *sync.Plan) (*sync.Plan, error) {
 		return plan, beforeChanges(c.Context, sync.Verify(c.Context, s.platform, plan, s.desired.Secrets, s.readCalls()))

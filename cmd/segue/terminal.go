@@ -36,6 +36,8 @@ type terminal struct {
 	full bool
 	// result is what an apply has done, nil if it has tried nothing.
 	result *sync.Result
+	// audit gets a line for each change, nil for none.
+	audit *audit
 	// children evaluate packages for this process.
 	children *limits.Pool
 	// limits are what the command line lets the evaluation of a package take.

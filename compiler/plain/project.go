@@ -13,7 +13,10 @@ import (
 var projectSchema = sync.OnceValue(func() *Schema { return newSchema("project") })
 
 // beyondData has the fields of segue.cue that are more than values, or whose presence has a meaning of its own.
-var beyondData = []string{"platforms", "trackingPlan", "placeholders"}
+var beyondData = []string{"platforms", "placeholders"}
+
+// planFile is the only field of a tracking plan that is a value.
+const planFile = "jsonSchema"
 
 // Project decides segue.cue, parsed by CUE's parser. It returns the value that CUE would export, with the
 // defaults of the schema filled in. The error is the reason that the file is left to CUE.
@@ -67,6 +70,9 @@ func Project(f *ast.File) (map[string]any, error) {
 		if slices.Contains(beyondData, f.label) {
 			return nil, notPlain(token.NoPos, "it has more than values")
 		}
+		if f.label == "trackingPlan" && f.value.hasMoreThan(planFile) {
+			return nil, notPlain(token.NoPos, "the tracking plan has more than values")
+		}
 	}
 	v, ok := decide(n, nil)
 	m, isStruct := v.(map[string]any)
@@ -74,4 +80,9 @@ func Project(f *ast.File) (map[string]any, error) {
 		return nil, notPlain(token.NoPos, "it is not certainly valid")
 	}
 	return m, nil
+}
+
+// hasMoreThan reports whether a struct has another field.
+func (n *node) hasMoreThan(label string) bool {
+	return slices.ContainsFunc(n.fields, func(f field) bool { return f.label != label })
 }
