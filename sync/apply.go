@@ -126,7 +126,7 @@ func errTaken(b *Bystander) error {
 		place = b.Endpoint
 	}
 	return &Error{Kind: Refused, Message: place + " is held by " + b.Title +
-		", which is not this project's; change or delete that one there, or take it over with --adopt"}
+		", which is not this project's; change or delete it there, or take it over with --adopt"}
 }
 
 // errKeptGone is why a second copy is not deleted.

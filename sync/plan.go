@@ -160,7 +160,7 @@ const (
 	Outdated Reason = "outdated"
 	// Removed: the code does not have it any more.
 	Removed Reason = "removed"
-	// Elsewhere: the code has it for other targets alone.
+	// Elsewhere: the code has it only for other targets.
 	Elsewhere Reason = "elsewhere"
 	// Duplicate: segue has made another automation of the same key, because an
 	// answer was lost, and that one stays.

@@ -1,5 +1,5 @@
-// Package reach says why a platform can't be reached, and what to do about it, in
-// the same words for all platforms.
+// Package reach explains, in the same words for all platforms, why a platform
+// can't be reached and how to fix that.
 package reach
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Failure is the error of a request that got no answer. Place is what the platform
-// is called in messages, its URL in it; hint follows where nothing listens there,
-// such as "is it running?". The error keeps no more of the cause than its root:
-// what net/http wraps around that holds the whole URL.
+// Failure is the error of a request that got no answer. place is the platform's
+// name in messages, including its URL. hint, such as "is it running?", is added if
+// the connection was refused. The error keeps only the root cause: the errors that
+// net/http wraps around it contain the whole URL.
 func Failure(err error, place, hint string) *sync.Error {
 	cause := Root(err)
 	e := &sync.Error{Kind: sync.Temporary, Err: cause}
@@ -29,7 +29,7 @@ func Failure(err error, place, hint string) *sync.Error {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, context.Canceled):
-		e.Message = "cancelled while waiting for " + place
+		e.Message = "canceled while waiting for " + place
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.Message = "no answer from " + place + " in time"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -42,7 +42,7 @@ func Failure(err error, place, hint string) *sync.Error {
 		e = WantsTLS(place)
 		e.Err = cause
 	case errors.As(err, &certificate):
-		e.Kind, e.Message = sync.Refused, "can't reach "+place+": its certificate is not accepted ("+printable(cause.Error())+"); put the name in the certificate into url, or let the system trust who has signed it"
+		e.Kind, e.Message = sync.Refused, "can't reach "+place+": its certificate is not accepted ("+printable(cause.Error())+"); use the name of the certificate in url, or make the system trust its issuer"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		e.Message = place + " closed the connection in the middle of its answer"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
@@ -56,15 +56,15 @@ func Failure(err error, place, hint string) *sync.Error {
 	return e
 }
 
-// tlsAlert matches what net/http says of an answer that is a TLS record.
+// tlsAlert matches the error of net/http for an answer that is a TLS record.
 var tlsAlert = regexp.MustCompile(`malformed HTTP (response|status code|version) "?\\x15\\x03`)
 
-// plainHTTP matches what servers answer to a request in plain HTTP at a port that
-// is for TLS: Go's, nginx and Apache.
+// plainHTTP matches the answers of Go's server, nginx and Apache to a plain HTTP
+// request at a TLS port.
 var plainHTTP = regexp.MustCompile(`(?i)HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port|speaking plain HTTP to an SSL-enabled server`)
 
-// Mismatch returns the error of an answer which says that the platform wants to be
-// spoken to by HTTPS, nil for any other answer.
+// Mismatch returns an error if the answer says that the platform expects HTTPS,
+// and nil for any other answer.
 func Mismatch(status int, body []byte, place string) *sync.Error {
 	if status != http.StatusBadRequest || !plainHTTP.Match(body) {
 		return nil
@@ -74,7 +74,7 @@ func Mismatch(status int, body []byte, place string) *sync.Error {
 	return e
 }
 
-// WantsTLS is the error of a request in plain HTTP to a platform that speaks
+// WantsTLS returns the error of a plain HTTP request to a platform that speaks
 // HTTPS.
 func WantsTLS(place string) *sync.Error {
 	return &sync.Error{Kind: sync.Refused, Message: "can't reach " + place + ": it speaks HTTPS; write https:// in the url"}
@@ -91,7 +91,7 @@ func Root(err error) error {
 	}
 }
 
-// printable replaces what could disturb a terminal.
+// printable replaces characters that could disturb a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
