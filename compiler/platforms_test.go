@@ -70,7 +70,7 @@ func findingsOf(t *testing.T, files map[string]string) diagnostic.List {
 	return result.Diagnostics
 }
 
-// rangeIn returns the range of a text in a file, between two arrows if it has some.
+// rangeIn returns the range of a string in a file, between two arrows if it has some.
 func rangeIn(t *testing.T, content, text string) diagnostic.Range {
 	t.Helper()
 	start := strings.Index(content, strings.NewReplacer("«", "", "»", "").Replace(text))
