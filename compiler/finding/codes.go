@@ -31,6 +31,7 @@ func Codes() []Code {
 // table has the codes in order of their names. A test compares them with the codes
 // that the rooms of the compiler report.
 var table = []Code{
+	{Name: "broken-data", Severity: diagnostic.Error},
 	{Name: "broken-import", Severity: diagnostic.Error},
 	{Name: "broken-plan", Severity: diagnostic.Error},
 	{Name: "conflicting-fields", Severity: diagnostic.Error},

@@ -56,7 +56,10 @@ type Index struct {
 	// ImportedIndex returns the index of a package that is imported, nil if that is
 	// not among the files.
 	ImportedIndex func(*ast.ImportSpec) *Index
-	members       map[string]*members
+	// Data reads a data file of the project, false if there is none of that name; nil for
+	// no such files.
+	Data    func(name string) ([]byte, bool)
+	members map[string]*members
 	// Written has the lengths of names as they are written that another one stands
 	// in for, in bytes.
 	Written map[ast.Node]int
@@ -266,6 +269,9 @@ func (x *Index) Place(f finding.Finding, fallback token.Pos) diagnostic.Diagnost
 	d := f.Diagnostic
 	d.Path = f.At.String()
 	if d.File != "" {
+		return d
+	}
+	if x.inData(&d, f) {
 		return d
 	}
 	if sites := x.Sites(f.At); len(sites) > 0 && !(f.Exact && x.SourceOf(position) != nil) {
