@@ -397,7 +397,7 @@ func (p *Platform) call(ctx context.Context, c call) (int, error) {
 		return 0, p.unreachable(err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	answer, err := reach.ReadAnswer(res.Body, answerLimit)
 	if err != nil {
 		return 0, p.unreachable(err)
 	}
