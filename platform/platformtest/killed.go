@@ -31,6 +31,8 @@ type Kills struct {
 	Server string
 	// ReadOnly is that of [Faults].
 	ReadOnly func(*http.Request) bool
+	// Most is the most automations, 0 for no bound.
+	Most int
 	// Open returns the platform at a URL, which sends its requests by the transport.
 	Open OpenPlatform
 }
@@ -114,6 +116,9 @@ func KilledApplies(t *testing.T, k Kills) sync.Desired {
 	size := 1000
 	if testing.Short() {
 		size = 250
+	}
+	if k.Most > 0 {
+		size = min(size, k.Most)
 	}
 	t.Logf("seed %d (%s repeats it), %d automations", seed, seedVariable, size)
 	u, err := url.Parse(k.Server)
