@@ -23,7 +23,7 @@ type Options struct {
 	// takes columns as they are.
 	Source func(file string) ([]byte, error)
 	// Prefix is where the project is in its repository, with slashes, for the
-	// formats that a code host reads (sarif, github and junit): those name files
+	// formats that a code host reads (sarif, github, gitlab and junit): those name files
 	// from the top of the repository.
 	Prefix string
 	// ToolVersion is segue's version, for the tool component of SARIF.
@@ -60,6 +60,7 @@ var formats = []struct {
 	{"json", func(w io.Writer, l List, _ Options) error { return WriteJSON(w, l) }},
 	{"sarif", WriteSARIF},
 	{"github", WriteGitHub},
+	{"gitlab", WriteGitLab},
 	{"junit", WriteJUnit},
 }
 

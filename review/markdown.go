@@ -9,9 +9,10 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// CommentLimit is how long a comment on GitHub may be, in characters. [Markdown] keeps to it
-// in bytes, which are never fewer.
-const CommentLimit = 65536
+// CommentLimit is how long [Markdown] gets at most, in bytes. GitHub takes comments of 65,536
+// characters, which are never more than the bytes; the rest is for words of the job that writes
+// the comment, such as the commit.
+const CommentLimit = 65536 - 1024
 
 // markdownBody is how many lines of one change are written.
 const markdownBody = 200

@@ -56,6 +56,7 @@ func TestScript(t *testing.T) {
 		UpdateScripts:      os.Getenv("SEGUE_UPDATE") != "",
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("SOURCE", absolute(t, "../.."))
 			e.Setenv("TERM", "xterm-256color")
 			e.Setenv("SEGUE_CACHE_DIR", filepath.Join(e.WorkDir, ".cache", "segue"))
 			stage := newStage()
@@ -94,6 +95,16 @@ func TestScript(t *testing.T) {
 			"slay":    slayCommand,
 			"revive":  reviveCommand,
 
+			"action":    actionCommand,
+			"gitlab":    gitlabCommand,
+			"buildkite": buildkiteCommand,
+			"jenkins":   jenkinsCommand,
+			"github":    gitHubCommand,
+			"comment":   commentCommand,
+			"comments":  commentsCommand,
+			"merged":    mergedCommand,
+			"files":     filesCommand,
+
 			"readonly": readonlyCommand,
 			"disk":     diskCommand,
 		},
@@ -106,12 +117,14 @@ type stage struct {
 	processes map[string]*process
 	servers   map[string]*server
 	nodeREDs  map[string]*platformtest.Process
+	gitHubs   map[string]*gitHub
 }
 
 type stageKey struct{}
 
 func newStage() *stage {
-	return &stage{processes: map[string]*process{}, servers: map[string]*server{}, nodeREDs: map[string]*platformtest.Process{}}
+	return &stage{processes: map[string]*process{}, servers: map[string]*server{}, nodeREDs: map[string]*platformtest.Process{},
+		gitHubs: map[string]*gitHub{}}
 }
 
 func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }
