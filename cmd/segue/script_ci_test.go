@@ -47,15 +47,47 @@ func assignments(ts *testscript.TestScript, args []string) map[string]string {
 		if !ok {
 			ts.Fatalf("%q is not name=value", a)
 		}
-		values[name] = value
+		values[name] = digestNamed(ts, value)
 	}
 	return values
 }
 
-// ending ends a command that has run steps: with neg, one of them must have failed. In what
-// they have printed, the script's folder is $WORK.
+var planDigest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+
+// comparable is text in which the script's folder is $WORK, and the digests of plans, which
+// differ from one run to the next with the revisions on the platform, are sha256:plan1,
+// sha256:plan2 and so on, in the order in which they first appear.
+func comparable(ts *testscript.TestScript, text string) string {
+	stage := stageOf(ts)
+	text = strings.ReplaceAll(text, ts.Getenv("WORK"), "$WORK")
+	return planDigest.ReplaceAllStringFunc(text, func(digest string) string {
+		i := slices.Index(stage.digests, digest)
+		if i < 0 {
+			i, stage.digests = len(stage.digests), append(stage.digests, digest)
+		}
+		return fmt.Sprintf("sha256:plan%d", i+1)
+	})
+}
+
+// digestNamed is the digest that comparable gives a name; any other string is itself.
+func digestNamed(ts *testscript.TestScript, name string) string {
+	for i, digest := range stageOf(ts).digests {
+		if name == fmt.Sprintf("sha256:plan%d", i+1) {
+			return digest
+		}
+	}
+	return name
+}
+
+// summaryCommand writes the summary that jobs have written: summary
+func summaryCommand(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 0, "summary")
+	_, _ = fmt.Fprint(ts.Stdout(), comparable(ts, ts.ReadFile(filepath.Join(ts.Getenv("WORK"), "summary.md"))))
+}
+
+// ending ends a command that has run steps: with neg, one of them must have failed.
 func ending(ts *testscript.TestScript, neg bool, log string, err error) {
-	_, _ = fmt.Fprint(ts.Stdout(), strings.ReplaceAll(log, ts.Getenv("WORK"), "$WORK"))
+	_, _ = fmt.Fprint(ts.Stdout(), comparable(ts, log))
 	switch {
 	case err != nil && !neg:
 		ts.Fatalf("%v", err)

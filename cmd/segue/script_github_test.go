@@ -172,7 +172,7 @@ func commentsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	out := ts.Stdout() // also where there is none
 	for _, c := range g.comments {
 		if c.number == args[1] && c.User.Login == gitHubLogin {
-			fmt.Fprintf(out, "%s\n", c.Body)
+			fmt.Fprintf(out, "%s\n", comparable(ts, c.Body))
 		}
 	}
 }

@@ -103,6 +103,7 @@ func TestScript(t *testing.T) {
 			"comment":   commentCommand,
 			"comments":  commentsCommand,
 			"merged":    mergedCommand,
+			"summary":   summaryCommand,
 			"files":     filesCommand,
 
 			"readonly": readonlyCommand,
@@ -118,6 +119,8 @@ type stage struct {
 	servers   map[string]*server
 	nodeREDs  map[string]*platformtest.Process
 	gitHubs   map[string]*gitHub
+	// digests are those of plans that were shown, by which they are named.
+	digests []string
 }
 
 type stageKey struct{}
