@@ -123,11 +123,11 @@ func TestTrackingPlan(t *testing.T) {
 		{"type", "event: \"Report Exported\"\nproperties: {format: \"csv\", seats: \"3\"}", []string{
 			`growth/a.cue:11:36-11:39: error planned-type: payload.properties.seats must be a number in the tracking plan, got the text "3" [3] (segue.cue:15)`}},
 		{"bound", "event: \"Report Exported\"\nproperties: {format: \"csv\", rows: -1}", []string{
-			`growth/a.cue:11:35-11:37: error planned-type: payload.properties.rows must be an integer that fits >=0 in the tracking plan, got the number -1 (segue.cue:12)`}},
+			`growth/a.cue:11:35-11:37: error planned-type: payload.properties.rows must be an integer that matches >=0 in the tracking plan, got the number -1 (segue.cue:12)`}},
 		{"fraction", "event: \"Report Exported\"\nproperties: {format: \"csv\", rows: 1.5}", []string{
-			`growth/a.cue:11:35-11:38: error planned-type: payload.properties.rows must be an integer that fits >=0 in the tracking plan, got the number 1.5 (segue.cue:12)`}},
+			`growth/a.cue:11:35-11:38: error planned-type: payload.properties.rows must be an integer that matches >=0 in the tracking plan, got the number 1.5 (segue.cue:12)`}},
 		{"pattern", "event: \"Report Exported\"\nproperties: {format: \"csv\", code: \"ab\"}", []string{
-			`growth/a.cue:11:35-11:39: error planned-type: payload.properties.code must be a string that fits =~"^[A-Z]+$" in the tracking plan, got the text "ab" (segue.cue:13)`}},
+			`growth/a.cue:11:35-11:39: error planned-type: payload.properties.code must be a string that matches =~"^[A-Z]+$" in the tracking plan, got the text "ab" (segue.cue:13)`}},
 		{"item", "event: \"Report Exported\"\nproperties: {format: \"csv\", tags: [\"a\", 2]}", []string{
 			`growth/a.cue:11:41-11:42: error planned-type: payload.properties.tags[1] must be a string in the tracking plan, got the number 2 (segue.cue:18)`}},
 		{"object for a string", "event: \"Report Exported\"\nproperties: {format: \"csv\", note: {a: 1}}", []string{

@@ -98,7 +98,7 @@ func (p *PlanValue) String() string {
 		out = "a value"
 	}
 	if p.Constraint != "" {
-		out += " that fits " + p.Constraint
+		out += " that matches " + p.Constraint
 	}
 	return out
 }

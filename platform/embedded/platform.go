@@ -81,6 +81,10 @@ type LocalOptions struct {
 	Delivery DeliveryOptions
 	// Logger gets the log of the platform; nil means no log.
 	Logger *slog.Logger
+	// Requests gets each request to the platform, as [reach.Traced] has it; nil for none.
+	Requests *slog.Logger
+	// Mask is as in [ClientOptions].
+	Mask *automation.Mask
 }
 
 // OpenLocal opens the platform's file at path in-process. [Open] describes the
@@ -97,8 +101,8 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 		return nil, errors.Join(err, discard())
 	}
 	d := newDispatcher(store, options.Delivery, logger)
-	transport := handlerTransport{newAPI(store, d, automation.Secret{}, logger)}
-	p := newPlatform(&url.URL{Scheme: "http", Host: "in-process"}, path, automation.Secret{}, ClientOptions{Transport: transport})
+	transport := reach.Traced(handlerTransport{newAPI(store, d, automation.Secret{}, logger)}, options.Requests, options.Mask)
+	p := newPlatform(&url.URL{Scheme: "http", Host: "in-process"}, path, automation.Secret{}, ClientOptions{Transport: transport, Mask: options.Mask})
 	p.close = func() error {
 		d.Close()
 		return errors.Join(store.Close(), discard())
