@@ -186,7 +186,7 @@ func TestSilentRegistry(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
-	if got := strings.Join(about, ", "); got != "cue.mod/module.cue module-unavailable, other/a.cue unknown-reference" {
+	if got := strings.Join(about, ", "); got != "growth/a.cue module-unavailable, other/a.cue unknown-reference" {
 		t.Errorf("findings: %s: %+v", got, result.Diagnostics)
 	}
 }

@@ -121,6 +121,12 @@ func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (aga
 		w.base = nil
 		return err != nil && mayPass(err), err
 	}
+	// Only an apply that wants the same writes the same marker. What another one has
+	// created since the plan is not this run's to write over: that one may have ended.
+	wanted := func(s Stored) bool { return s.Marker.Hash == w.hash }
+	if err != nil && !slices.ContainsFunc(found, wanted) {
+		return false, changedSince("created", err)
+	}
 	// Of several copies, which only a create that took effect late can leave,
 	// every run picks the same.
 	found = preferred(found, w.plan.Project)
@@ -134,6 +140,9 @@ func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (aga
 	if err == nil || matches(w.hash, kept) {
 		*w.found, *w.settled = w.taken, err != nil && !w.taken
 		return false, nil
+	}
+	if !wanted(kept) {
+		return false, changedSince("created", err)
 	}
 	untouched := w.base != nil && w.base.ID == kept.ID && w.base.Revision == kept.Revision
 	w.base = &kept

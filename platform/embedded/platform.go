@@ -190,6 +190,7 @@ func (p *Platform) list(ctx context.Context, query url.Values) ([]sync.Stored, e
 // pages reads all pages of a list.
 func (p *Platform) pages(ctx context.Context, query url.Values, each func(storedAutomation)) error {
 	query.Set("limit", fmt.Sprint(pageLimit))
+	followed := map[string]bool{}
 	for {
 		var page automationPage
 		if _, err := p.call(ctx, call{method: "GET", path: "/v1/automations", query: query, out: &page}); err != nil {
@@ -206,9 +207,10 @@ func (p *Platform) pages(ctx context.Context, query url.Values, each func(stored
 		if page.NextCursor == "" {
 			return nil
 		}
-		if page.NextCursor == query.Get("cursor") {
+		if followed[page.NextCursor] {
 			return p.strange("the list of automations does not end")
 		}
+		followed[page.NextCursor] = true
 		query.Set("cursor", page.NextCursor)
 	}
 }
@@ -397,7 +399,7 @@ func (p *Platform) call(ctx context.Context, c call) (int, error) {
 		return 0, p.unreachable(err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	answer, err := reach.ReadAnswer(res.Body, answerLimit)
 	if err != nil {
 		return 0, p.unreachable(err)
 	}

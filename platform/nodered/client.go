@@ -205,7 +205,7 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 	}
 	defer res.Body.Close()
 	first := !c.answered.Swap(true)
-	b, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	b, err := reach.ReadAnswer(res.Body, answerLimit)
 	if err != nil {
 		return answer{}, c.unreachable(ctx, err)
 	}

@@ -3,6 +3,7 @@
 package reach
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -165,4 +166,12 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// ReadAnswer reads the body of an answer, up to so many bytes and one more, by which
+// callers tell that it is too long. Proxies and servers on Windows put a byte order mark
+// before JSON, which is left out.
+func ReadAnswer(body io.Reader, most int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(body, most+1))
+	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), err
 }
