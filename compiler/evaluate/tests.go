@@ -217,7 +217,7 @@ func (c *comparison) compare(want cue.Value, got any, field string, at finding.P
 			c.fields(want, fields, field, at)
 			return
 		}
-		c.differ(field, sourceText(want), compactJSON(got), at, "%s is not a struct", field)
+		c.differ(field, sourceText(want), compactJSON(got), at, "%s is not an object", field)
 		return
 	}
 	open := want.Allows(cue.AnyIndex) // a list that ends in "..."

@@ -99,7 +99,7 @@ func (p *Evaluated) mustBe(f *finding.Finding, args []any, given mention) {
 	if lit, ok := literalOf(given.expr); ok && len(args) > 0 && describeLiteral(lit) == fmt.Sprint(args[0]) {
 		want, got = got, want
 	}
-	if want == "a struct" && credential.HoldsCredential(credential.PathLabels(f.At.String())) {
+	if want == "an object" && credential.HoldsCredential(credential.PathLabels(f.At.String())) {
 		f.Recode("secret-in-code")
 		f.Confidential = true
 		f.Message, f.Help = check.SecretMessage(f.At), check.SecretHelp(f.At)
@@ -129,13 +129,13 @@ func conflictWords(args []any) [2]string {
 func valueWords(s string) string {
 	switch {
 	case strings.HasPrefix(s, "{"):
-		return "a struct"
+		return "an object"
 	case strings.HasPrefix(s, "["):
 		return "a list"
 	case strings.HasPrefix(s, "'"):
 		return "bytes"
 	}
-	words := map[string]string{"string": "a text", "number": "a number", "int": "a whole number", "float": "a number",
+	words := map[string]string{"string": "a string", "number": "a number", "int": "an integer", "float": "a number",
 		"bool": "true or false"}
 	if w, ok := words[s]; ok {
 		return w
@@ -148,8 +148,8 @@ func valueWords(s string) string {
 func (p *Evaluated) written(err error) (any, bool) {
 	for _, e := range cueerrors.Errors(err) {
 		format, args := e.Msg()
-		if !strings.HasPrefix(format, "conflicting values") || len(args) < 4 || conflictWords(args)[0] != "a struct" &&
-			conflictWords(args)[1] != "a struct" {
+		if !strings.HasPrefix(format, "conflicting values") || len(args) < 4 || conflictWords(args)[0] != "an object" &&
+			conflictWords(args)[1] != "an object" {
 			continue
 		}
 		mentions := p.mentions(p.authorPlaces(e))

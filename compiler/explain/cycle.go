@@ -47,7 +47,7 @@ func (c *Conversion) refersToItself(v cue.Value, at finding.Path) (found diagnos
 				fix = finding.Rewrite(c.Index.SourceOf(id.Pos()).Name, around, placeholder, placeholder)
 			}
 		} else if s.Field.Value == ast.Expr(id) {
-			f.Help = fmt.Sprintf("a text stands between quotes: %q; a placeholder between braces too: %q", id.Name,
+			f.Help = fmt.Sprintf("strings must be quoted: %q; a placeholder is in braces as well: %q", id.Name,
 				placeholder)
 		}
 		if label, ok := s.Field.Label.(*ast.Ident); ok && src != nil && resolve.RefersTo(id, s.Field) &&

@@ -105,7 +105,7 @@ func typeWithoutQuotes(f *finding.Finding, sites []source.Site) {
 	for _, s := range sites {
 		if id, ok := s.Value.(*ast.Ident); ok && source.Predeclared(id.Name) {
 			f.Recode("wrong-type")
-			f.Message = f.At.Subject() + " must be a text, got " + id.Name + " without quotes"
+			f.Message = f.At.Subject() + " must be a string, got " + id.Name + " without quotes"
 			f.Suggestion = strconv.Quote(strings.TrimPrefix(id.Name, "__"))
 			if id.Name == "bool" {
 				f.Suggestion = `"boolean"`
@@ -341,9 +341,9 @@ func typeName(v cue.Value) string {
 		kind cue.Kind
 		word string
 	}{
-		{cue.NumberKind, "a number"}, {cue.IntKind, "a whole number"}, {cue.FloatKind, "a number"},
-		{cue.StringKind, "a text"},
-		{cue.BoolKind, "true or false"}, {cue.ListKind, "a list"}, {cue.StructKind, "a struct"}, {cue.NullKind, "null"},
+		{cue.NumberKind, "a number"}, {cue.IntKind, "an integer"}, {cue.FloatKind, "a number"},
+		{cue.StringKind, "a string"},
+		{cue.BoolKind, "true or false"}, {cue.ListKind, "a list"}, {cue.StructKind, "an object"}, {cue.NullKind, "null"},
 	} {
 		if kind&k.kind == k.kind {
 			words, kind = append(words, k.word), kind&^k.kind

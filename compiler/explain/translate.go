@@ -86,11 +86,11 @@ var translations = []struct {
 	}},
 	{"cannot range over %s (incomplete", func(_ string, args []string) wording {
 		return wording{code: "missing-value", message: args[0] +
-			" has no value: what a loop over it makes would be left out", help: "give it a value: a list or a struct",
+			" has no value: what a loop over it makes would be left out", help: "give it a value: a list or an object",
 			byPosition: true}
 	}},
 	{"cannot range over", func(_ string, args []string) wording {
-		return wording{code: "wrong-type", message: "a comprehension goes over a list or a struct, got " + args[0],
+		return wording{code: "wrong-type", message: "a comprehension goes over a list or an object, got " + args[0],
 			help: "write a list, as in [" + args[0] + "]", byPosition: true}
 	}},
 	{"Addition of lists", func(string, []string) wording {
@@ -107,7 +107,7 @@ var translations = []struct {
 	}},
 	{"invalid operands", func(_ string, args []string) wording {
 		return wording{code: "wrong-type", message: fmt.Sprintf("%s and %s can't be combined by %s", args[0], args[1],
-			args[2]), help: `give both the same type; "\(…)" puts a value into a text`, byPosition: true}
+			args[2]), help: `give both the same type; "\(…)" puts a value into a string`, byPosition: true}
 	}},
 	{"invalid operand", func(_ string, args []string) wording {
 		return wording{code: "wrong-type", message: "the operation can't take " + strings.Join(args[:1], ""),
@@ -189,7 +189,7 @@ func boundWords(bound string) string {
 		return bound
 	}
 	words := map[string]string{">=": "at least ", "<=": "at most ", ">": "more than ", "<": "less than ",
-		"!=": "other than ", "=~": "a text that matches ", "!~": "a text that does not match "}
+		"!=": "other than ", "=~": "a string that matches ", "!~": "a string that does not match "}
 	return words[m[1]] + m[2]
 }
 

@@ -54,14 +54,6 @@ func Otherwise(d diagnostic.Diagnostic) diagnostic.Diagnostic {
 	return d
 }
 
-// InSemanticEvent makes a warning of a finding about a track call that only has the
-// name of a semantic event: the event's rules are not those of the call, and the
-// author may not have meant them.
-func (f *Finding) InSemanticEvent(event string) {
-	f.Severity = diagnostic.Warning
-	f.Message = fmt.Sprintf("in Segment's semantic event %q, %s", event, f.Message)
-}
-
 // IsError reports whether a finding is an error.
 func IsError(f Finding) bool { return f.Severity == diagnostic.Error }
 

@@ -334,7 +334,7 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 		d.Help = "define it, as in " + id.Name + ": {...}"
 		return nil
 	}
-	d.Help = "if it is meant as a text, write it in quotes: " + strconv.Quote(id.Name)
+	d.Help = "if you meant a string, quote it: " + strconv.Quote(id.Name)
 	return nil
 }
 

@@ -237,7 +237,7 @@ func (r *resolver) strayValues() {
 			r.bare[lit] = true
 			what, named := "the value "+lit.Value, lit.Value
 			if lit.Kind == token.STRING { // which may be a secret
-				what, named = "a text", `"…"`
+				what, named = "a string", `"…"`
 			}
 			f := r.report("wrong-type", lit, what+" stands among fields, and has no name",
 				"give it a name, as in name: "+named+"; or remove it")
@@ -411,7 +411,7 @@ var nullWords = []string{"nil", "None", "NULL", "Null", "undefined"}
 // meant is no reference, and reports whether it is one of these.
 func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 	if truth, ok := source.TruthWords[id.Name]; ok {
-		d.Suggestion, d.Help = truth, fmt.Sprintf("write %s; or, if it is meant as a text, write it in quotes: %q",
+		d.Suggestion, d.Help = truth, fmt.Sprintf("write %s; or, if you meant a string, quote it: %q",
 			truth, id.Name)
 		at := source.PathAt(r.src.Syntax, id.Pos())
 		if len(at) > 0 && isSwitch(at[len(at)-1]) || finding.PlainName(id.Name) == truth {
@@ -421,7 +421,7 @@ func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 		return true
 	}
 	if slices.Contains(nullWords, id.Name) {
-		d.Suggestion, d.Help = "null", fmt.Sprintf("write null; or, if it is meant as a text, write it in quotes: %q",
+		d.Suggestion, d.Help = "null", fmt.Sprintf("write null; or, if you meant a string, quote it: %q",
 			id.Name)
 		return true
 	}

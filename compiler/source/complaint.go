@@ -70,10 +70,10 @@ func (m *Complaint) word() {
 	case strings.Contains(raw, "not terminated") && m.interpolation():
 		m.say(`this \( is not closed`, "close it with )")
 	case strings.Contains(raw, "not terminated") && m.content[m.From] == '\'':
-		m.say("the text has no closing quote", `a text stands between double quotes: "…"`)
+		m.say("the string has no closing quote", `strings must be in double quotes: "…"`)
 	case strings.Contains(raw, "not terminated"):
 		m.lost = !balanced(m.content[m.From:LineEnd(m.content, m.From)])
-		m.say("the text has no closing quote", `close it with "; a text over several lines stands between """`)
+		m.say("the string has no closing quote", `close it with "; a string over several lines is in """`)
 	case strings.Contains(raw, "missing ','"):
 		m.say("a field is to end here, with a new line or a comma",
 			"start a new line, or put a comma, between two fields")
@@ -87,10 +87,10 @@ func (m *Complaint) word() {
 		m.say("found "+thing(found)+" that closes nothing", "remove it, or open it before")
 		m.superfluous()
 	case strings.Contains(raw, "multiline"), strings.Contains(raw, "multi-line"):
-		m.say("the lines of the text are not indented as its closing quotes are",
+		m.say("the lines of the string are not indented like its closing quotes",
 			`give every line the blanks or tabs that stand before the closing """`)
 	case strings.Contains(raw, "in escape sequence"), strings.Contains(raw, "unknown escape"):
-		m.say("the text has an escape that does not exist", `write \\ for a backslash`)
+		m.say("the string has an unknown escape", `write \\ for a backslash`)
 	case strings.Contains(raw, "UTF-8"):
 		m.say("the file is not UTF-8: the byte "+strconv.Quote(string(m.content[m.From:m.To]))+" is no character",
 			"save the file as UTF-8")
@@ -98,7 +98,7 @@ func (m *Complaint) word() {
 		m.number()
 	case strings.HasPrefix(raw, "illegal character"):
 		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "),
-			"remove it, or put it into a text between quotes")
+			"remove it, or quote it")
 	case strings.Contains(raw, "maximum nesting depth"):
 		m.lost = true
 		m.say("values are nested more than 10000 deep", "take them apart")
@@ -128,7 +128,7 @@ func (m *Complaint) number() {
 		return
 	}
 	m.say("this is no number: "+string(text),
-		"write a number without leading zeros and without a unit; a text stands between quotes")
+		"write a number without leading zeros and without a unit; strings must be quoted")
 }
 
 var (

@@ -38,7 +38,7 @@ var habits = []habit{
 	{says: "else requires", message: noElse, help: elseHelp},
 	{after: finding.Pattern(`^;`), message: "found ; where a field ends",
 		help: "remove it: a new line or a comma ends a field"},
-	{after: finding.Pattern(`^[“”‘’]`), message: "typographic quotes don't make a text",
+	{after: finding.Pattern(`^[“”‘’]`), message: "typographic quotes don't make a string",
 		help: `write straight quotes: "`},
 	{after: finding.Pattern(`^\{`), says: "missing ','", message: "two values stand side by side",
 		help: "put & between a definition and what is added to it, as in automation.#Identify & {"},
@@ -155,7 +155,7 @@ func (m *Complaint) wordsWithoutQuotes(line string) bool {
 	m.From, m.To = start, start+len(text)
 	words := strings.TrimRight(text, "\" \t")
 	m.Suggestion = strconv.Quote(words)
-	m.say("a text stands between quotes", "write "+m.Suggestion)
+	m.say("strings must be quoted", "write "+m.Suggestion)
 	return true
 }
 
