@@ -202,7 +202,7 @@ func TestFixes(t *testing.T) {
 
 func TestFixesByTheTrackingPlan(t *testing.T) {
 	const file = "package growth\n\nimport \"github.com/seguehq/segue/schema/automation\"\n\n" +
-		"automations: a: automation.#Track & {name: \"A\", trigger: pattern: \"A\", payload: {userId: \"1\", event: %q, properties: {%s: 1, %s: 1}}}\n"
+		"automations: a: automation.#Track & {name: \"A\", trigger: pattern: \"A\", payload: {userId: \"{{userId}}\", event: %q, properties: {%s: 1, %s: 1}}}\n"
 	dir := writeProject(t, map[string]string{
 		"segue.cue": defaultProject + "trackingPlan: events: \"Report Exported\": properties: {rows?: int, format?: string}\n",
 		"a.cue":     fmt.Sprintf(file, "Report Exportd", "row", "fromat"),

@@ -95,14 +95,20 @@ func withoutChoice(list diagnostic.List) diagnostic.List {
 	wrong := map[value]bool{}
 	for _, d := range list {
 		if d.Code == "wrong-type" {
-			wrong[value{d.Key, d.Path}] = true
+			wrong[value{d.Key, withoutIndexes(d.Path)}] = true
 		}
 	}
 	return slices.DeleteFunc(list, func(d diagnostic.Diagnostic) bool {
 		at := value{d.Key, d.Path}
-		return d.Code == "invalid-value" && twice[at] || d.Code == "property-type" && wrong[at]
+		return d.Code == "invalid-value" && twice[at] ||
+			d.Code == "property-type" && wrong[value{d.Key, withoutIndexes(d.Path)}]
 	})
 }
+
+// withoutIndexes is a path that all elements of a list have in common.
+func withoutIndexes(path string) string { return index().ReplaceAllString(path, "[]") }
+
+var index = finding.Pattern(`\[\d+\]`)
 
 // tellsMore reports whether a finding is better than another about the same mistake: it has a suggestion, or it
 // is about the value itself.

@@ -30,8 +30,8 @@ func (by Rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 	}
 	if !by.Templates {
 		w := finding.Newf("misplaced-placeholder", p, finding.AtValue,
-			"a placeholder can't stand in %s: it would be used as it is", p.Name())
-		w.Help = "placeholders can stand in the payload, in header values, and in the path and query of a URL"
+			"%s can't hold a placeholder: it would be used unchanged", p.Name())
+		w.Help = "placeholders can be in the payload, in header values, and in the path and query of a URL"
 		return append(found, w), true
 	}
 	for i, e := range malformed {
@@ -42,7 +42,8 @@ func (by Rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 	}
 	ref, lone := t.Lone()
 	if spaced, ok := t.BlanksAround(); ok && len(malformed) == 0 {
-		w := finding.Newf("stray-blanks", p, finding.AtValue, "the value of %s would have blanks around it: %q", p.Name(), v)
+		w := finding.Newf("stray-blanks", p, finding.AtValue,
+			"%s has leading or trailing whitespace around its placeholder: %q", p.Name(), v)
 		w.Suggestion = spaced.String()
 		w.Help = fmt.Sprintf("write %q", spaced.String())
 		w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: finding.Quoted(strings.TrimSpace(v)).Text,
@@ -56,7 +57,7 @@ func (by Rules) placeholders(v string, s *shape.Shape, p finding.Path) (found fi
 			whole.Cast = automation.Cast(castOf(v[m[4]:m[5]]))
 		}
 		w := finding.Newf("malformed-placeholder", p, finding.AtValue,
-			"the cast stands behind the braces: it would be sent as it stands")
+			"the cast is outside the braces, so it would be sent unchanged")
 		w.In(v, m[2], len(v)-m[2])
 		w.Suggestion, w.Help = whole.String(), fmt.Sprintf("write %q", whole.String())
 		if by.fits(whole.String(), s, p) {
@@ -98,12 +99,12 @@ func (by Rules) malformed(e automation.SyntaxError, p finding.Path) finding.Find
 			w.Repair = otherCast(e, near)
 			return w
 		}
-		w.Help = "the casts are number and boolean; without one, the value is a text"
+		w.Help = "the casts are number and boolean; without one, the value is a string"
 	case automation.CastInText:
 		w.Help = "remove the cast, or let the placeholder be the whole value"
 	default:
 		if e.Problem == automation.BadName && automation.ValidName(e.Name) {
-			w.Message = fmt.Sprintf("placeholder %s has a bar, but what follows is no cast", e.Text)
+			w.Message = fmt.Sprintf("the part after the bar of placeholder %s is not a cast", e.Text)
 		}
 		name := e.Name
 		if !automation.ValidName(name) {
@@ -173,7 +174,7 @@ func (by Rules) reference(r automation.Reference, v string, p finding.Path) find
 		for i, k := range entry.Triggers {
 			kinds[i] = string(k)
 		}
-		w.Help = "it comes with a " + finding.OneOf(kinds) + " trigger only; use another placeholder or a fixed text"
+		w.Help = "it comes with a " + finding.OneOf(kinds) + " trigger only; use another placeholder or a literal string"
 		return findings{w}
 	}
 	wants := map[automation.Cast]automation.ValueType{automation.CastNumber: automation.NumberValue,
@@ -216,8 +217,8 @@ func (by Rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 		w := finding.Newf("placeholder-type", p, finding.AtValue, "%s must be %s, but {{%s}} is a %s", p.Name(), s, ref.Name,
 			shape.TypeWord(entry.Type))
 		w.In(v, ref.Offset, ref.Length)
-		w.Help = "write a fixed value"
-		if near := by.OfType(want); near != "" {
+		w.Help = "write a literal value, or a placeholder of that type"
+		if near := by.OfType(want); near != "" && ofMessage(p) {
 			w.Help = "use " + near
 		}
 		return findings{w}
@@ -232,7 +233,7 @@ func (by Rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 		case !lone:
 			w := by.WrongType(v, s, p)
 			if near := by.OfType(want); near != "" {
-				w.Help = "write a fixed value, or let one placeholder with a cast be the whole value: " + near
+				w.Help = "write a literal value, or let one placeholder with a cast be the whole value"
 			}
 			return findings{w}
 		case entry.Type != want:
@@ -240,7 +241,7 @@ func (by Rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 		case ref.Cast != cast:
 			ref.Cast = cast
 			w := finding.Newf("missing-cast", p, finding.AtValue,
-				"%s must be %s, but without a cast {{%s}} is sent as a text", p.Name(), s, ref.Name)
+				"%s must be %s, but without a cast {{%s}} is sent as a string", p.Name(), s, ref.Name)
 			w.In(v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
 			w.Repair = &finding.Repair{How: finding.RewriteText, Text: ref.String()}
@@ -249,9 +250,9 @@ func (by Rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 	case shape.Time, shape.Date:
 		switch {
 		case !lone:
-			w := finding.Newf("invalid-time", p, finding.AtValue, "%s is not a time: %q", p.Name(), v)
+			w := finding.Newf("invalid-time", p, finding.AtValue, "%s must be a time, got %q", p.Name(), v)
 			w.Help = "let one placeholder be the whole value"
-			if near := by.OfType(automation.TimeValue); near != "" {
+			if near := by.OfType(automation.TimeValue); near != "" && ofMessage(p) {
 				w.Help += ": " + near
 			}
 			return findings{w}
@@ -268,10 +269,10 @@ func (by Rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 			return findings{w}
 		case s.Pattern != nil && !s.Pattern.MatchString(v) && !s.OrLone:
 			w := finding.Newf("invalid-value", p, finding.AtValue, "%s can't hold a placeholder", p.Name())
-			w.Help = cmp.Or(PatternHelp(p), "write a fixed text")
+			w.Help = cmp.Or(PatternHelp(p), "write a literal string")
 			return findings{w}
 		case s.Pattern != nil && !s.Pattern.MatchString(v):
-			w := finding.Newf("invalid-value", p, finding.AtValue, "%s can't hold a placeholder with a text around it: %q",
+			w := finding.Newf("invalid-value", p, finding.AtValue, "%s can't hold a placeholder with other text around it: %q",
 				p.Name(), v)
 			w.Help = "let one placeholder be the whole value, without a cast"
 			return findings{w}
@@ -282,7 +283,7 @@ func (by Rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 		case lone && ref.Cast != automation.NoCast:
 			cast := ref.Cast
 			ref.Cast = automation.NoCast
-			w := finding.Newf("placeholder-type", p, finding.AtValue, "%s must be a text, but the cast makes it a %s",
+			w := finding.Newf("placeholder-type", p, finding.AtValue, "%s must be a string, but the cast makes it a %s",
 				p.Name(), cast)
 			w.In(v, ref.Offset, ref.Length)
 			w.Suggestion, w.Help = ref.String(), fmt.Sprintf("write %q", ref.String())
@@ -292,6 +293,11 @@ func (by Rules) suits(v string, ref automation.Reference, lone bool, s *shape.Sh
 	}
 	return nil
 }
+
+// ofMessage reports whether a field is one of the message itself, such as payload.timestamp,
+// which the placeholders that every platform knows may fill in. A trait or property has a
+// meaning of its own, which a placeholder of the same type need not have.
+func ofMessage(p finding.Path) bool { return len(p) > 1 && p[len(p)-2] == "payload" }
 
 // foreignForms are how others write a placeholder. Each has the name as its only
 // group.
@@ -339,7 +345,7 @@ func (by Rules) foreign(v string, p finding.Path) (found findings, any bool) {
 		}
 		told = append(told, place{from, to})
 		w := finding.Newf("malformed-placeholder", p, finding.AtValue,
-			"%s is not a placeholder: it would be sent as it stands", v[from:to])
+			"%s is not a placeholder: it would be sent unchanged", v[from:to])
 		w.In(v, from, to-from)
 		w.Suggestion, w.Help = name, "write {{"+name+"}}"
 		w.Repair = &finding.Repair{How: finding.RewriteText, Text: automation.Reference{Name: name}.String(),
@@ -357,7 +363,7 @@ func (by Rules) foreign(v string, p finding.Path) (found findings, any bool) {
 	}
 	if m := strayDollar().FindStringSubmatchIndex(v); m != nil && by.nonNumber(v[m[2]:m[3]]) {
 		if say(m); len(found) > 0 {
-			found[len(found)-1].Message = "the $ in " + v + " would be sent as it stands"
+			found[len(found)-1].Message = "the $ in " + v + " would be sent unchanged"
 		}
 		return found, false // the placeholder in it is one
 	}

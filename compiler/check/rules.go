@@ -46,6 +46,9 @@ func (by Rules) Value(v any, s *shape.Shape, p finding.Path) findings {
 		w.Help = "give it a value"
 		return findings{w}
 	}
+	if s.Advised {
+		return by.advised(v, s, p)
+	}
 	switch s.Kind {
 	case shape.Any:
 		return by.Any(v, p)
@@ -116,13 +119,17 @@ func (by Rules) Struct(m map[string]any, s *shape.Shape, p finding.Path) finding
 					"%s is set by Segment itself: what is sent here is overwritten", at.Name())
 				w.Help = "remove the field"
 				found = append(found, w)
+				found = append(found, by.Any(m[k], at)...)
+				continue
 			}
 			found = append(found, by.Value(m[k], f.Shape, at)...)
 		case s.Rest != nil:
 			found = append(found, by.fieldName(k, at)...)
+			found = append(found, misspelt(k, m, s, at)...)
 			found = append(found, by.Value(m[k], s.Rest, at)...)
 		case s.Open:
 			found = append(found, by.fieldName(k, at)...)
+			found = append(found, misspelt(k, m, s, at)...)
 			found = append(found, by.Any(m[k], at)...)
 		default:
 			w, near := by.unknownField(k, m, s, at)
@@ -132,14 +139,6 @@ func (by Rules) Struct(m map[string]any, s *shape.Shape, p finding.Path) finding
 				strays = append(strays, stray{k, len(found)})
 			}
 			found = append(found, w)
-			if !by.Templates {
-				continue
-			}
-			if f, ok := s.Fields[near]; ok && w.Repair != nil {
-				found = append(found, by.Value(m[k], f.Shape, at)...)
-			} else {
-				found = append(found, by.Any(m[k], at)...)
-			}
 		}
 	}
 	if len(unknown) > 1 && !s.AnyKnown(m) {
@@ -233,7 +232,7 @@ func standsFor(
 func countFields(m map[string]any, s *shape.Shape, count shape.Count, meant map[string]bool, p finding.Path) findings {
 	var has []string
 	for _, k := range count.Fields {
-		if _, ok := m[k]; ok {
+		if v, ok := m[k]; ok && (v != nil || !s.Fields[k].Shape.Admits(nil)) {
 			has = append(has, k)
 		}
 		if meant[k] {

@@ -44,7 +44,7 @@ func (by Rules) WrongType(v any, s *shape.Shape, p finding.Path) finding.Finding
 	got := shape.Describe(v)
 	ofSecret := len(p) > 1 && p[0] == "secrets" // what is pasted there may be one
 	if _, text := v.(string); ofSecret && text {
-		got = "a text"
+		got = "a string"
 	}
 	w := finding.Newf("wrong-type", p, finding.AtValue, "%s must be %s, got %s", name, s, got)
 	w.Confidential = ofSecret
@@ -55,7 +55,7 @@ func (by Rules) WrongType(v any, s *shape.Shape, p finding.Path) finding.Finding
 	switch {
 	case w.Help != "":
 	case s.Definition == "automation.#Header":
-		w.Help = `write a text between quotes, or refer to a secret: secret: "NAME"`
+		w.Help = `write a quoted string, or refer to a secret: secret: "NAME"`
 	case s.Pattern != nil:
 		w.Help = PatternHelp(p)
 	default:
@@ -99,7 +99,10 @@ func rewritten(v any, s *shape.Shape) (suggestion, help string) {
 			return v, "write " + v + " without quotes"
 		}
 	case json.Number, bool:
-		if text := strconv.Quote(fmt.Sprint(v)); (s.Kind == shape.Text || s.Definition == "automation.#Header") &&
+		if n, ok := v.(json.Number); ok && (s.Kind == shape.Time || s.Kind == shape.Date) && fromUnix(n) != "" {
+			return strconv.Quote(fromUnix(n)), "write the Unix time as " + strconv.Quote(fromUnix(n))
+		}
+		if text := strconv.Quote(fmt.Sprint(v)); (wants("") || s.Definition == "automation.#Header") &&
 			(s.Pattern == nil || s.Pattern.MatchString(fmt.Sprint(v))) {
 			return text, "write " + text + " with quotes"
 		}
@@ -109,10 +112,12 @@ func rewritten(v any, s *shape.Shape) (suggestion, help string) {
 		case utf8.ValidString(string(v)):
 			return strconv.Quote(string(v)), `write it between double quotes, as in "…": single quotes make bytes`
 		default:
-			return "", "make a text of it: hex.Encode of the package encoding/hex, or base64.Encode"
+			return "", "make it a string: hex.Encode of the package encoding/hex, or base64.Encode"
 		}
 	case nil:
 		return "", "give it a value, or leave the field out"
+	case []any, map[string]any:
+		return "", ""
 	}
 	return "", ""
 }
@@ -159,7 +164,7 @@ func (by Rules) number(n json.Number, p finding.Path) findings {
 	}
 	w := finding.Newf("number-precision", p, finding.AtValue, "%s is a number that JSON readers can't hold exactly: %s",
 		p.Name(), n)
-	w.Help = "write it as a text, with quotes"
+	w.Help = "write it as a string, with quotes"
 	return findings{w}
 }
 
@@ -213,9 +218,11 @@ func (by Rules) strayBlanks(v string, p finding.Path) findings {
 	if !by.Templates || plain == v || plain == "" || len(p) < 2 || p[len(p)-2] != "payload" || p[len(p)-1] != "event" {
 		return nil
 	}
-	w := finding.Newf("stray-blanks", p, finding.AtValue, "%s has blanks that are not meant to be there: %q", p.Name(), v)
+	w := finding.Newf("stray-blanks", p, finding.AtValue,
+		"%s has whitespace at its ends, or twice in one place: %q", p.Name(), v)
 	w.Suggestion, w.Help = plain, fmt.Sprintf("write %q", plain)
 	w.Repair = &finding.Repair{How: finding.ReplaceLiteral, Text: strconv.Quote(plain), Shared: true}
+	w.Otherwise()
 	return findings{w}
 }
 

@@ -93,7 +93,7 @@ func (by Rules) fieldName(k string, at finding.Path) findings {
 		of = "a header"
 	}
 	w := finding.Newf("misplaced-placeholder", at, finding.AtLabel,
-		"a placeholder can't stand in the name of %s: it would be sent as it is", of)
+		"the name of %s can't hold a placeholder: it would be sent unchanged", of)
 	w.Help = "give the field a fixed name and put the placeholder into the value"
 	return findings{w}
 }

@@ -50,13 +50,6 @@ func Otherwise(d diagnostic.Diagnostic) diagnostic.Diagnostic {
 	return d
 }
 
-// InSemanticEvent turns a finding about a track call that only has the name of a semantic event into a warning:
-// the rules of the event are not those of the call, and the author may not have meant the event.
-func (f *Finding) InSemanticEvent(event string) {
-	f.Severity = diagnostic.Warning
-	f.Message = fmt.Sprintf("in Segment's semantic event %q, %s", event, f.Message)
-}
-
 // IsError reports whether a finding is an error.
 func IsError(f Finding) bool { return f.Severity == diagnostic.Error }
 

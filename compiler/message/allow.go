@@ -39,7 +39,7 @@ func (m *Checked) silenced() (found findings, pending []string) {
 		}
 		switch isThat := func(f finding.Finding) bool { return f.Code == name }; {
 		case allows(name):
-		case code.Severity == diagnostic.Error, slices.ContainsFunc(found, isThat):
+		case code.Severity == diagnostic.Error && code.Also == "", slices.ContainsFunc(found, isThat):
 			w := finding.Newf("unused-allow", at, finding.AtLabel,
 				"an error can't be silenced, and %s is one", name)
 			w.Help = "remove the line, and correct what is wrong"
@@ -67,7 +67,7 @@ func unknownCode(name string, allow map[string]any, at finding.Path) finding.Fin
 	w := finding.Newf("unknown-code", at, finding.AtLabel, "there is no warning called %q", name)
 	var names []string
 	for _, c := range finding.Codes() {
-		if c.Severity == diagnostic.Warning && c.Name != "unused-allow" {
+		if (c.Severity == diagnostic.Warning || c.Also == diagnostic.Warning) && c.Name != "unused-allow" {
 			names = append(names, c.Name)
 		}
 	}

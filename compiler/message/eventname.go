@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/schema"
 )
@@ -19,8 +20,11 @@ import (
 func (m *Checked) checkEventName() findings {
 	payload, _ := m.payload.(map[string]any)
 	name, ok := payload["event"].(string)
-	if m.Call != "track" || !ok || strings.ContainsAny(name, "{}") {
+	if m.Call != "track" || !ok {
 		return nil
+	}
+	if strings.ContainsAny(name, "{}") {
+		return m.checkEventPerUser(name)
 	}
 	if m.Plan != nil {
 		if _, planned := m.Plan.Events[name]; planned {
@@ -40,9 +44,34 @@ func (m *Checked) checkEventName() findings {
 	return findings{w}
 }
 
+// checkEventPerUser warns of the name of an event that is another one for each person or
+// account: each would be an event, and a table of a warehouse, of its own.
+func (m *Checked) checkEventPerUser(name string) findings {
+	t, err := automation.ParseTemplate(name)
+	if err != nil {
+		return nil
+	}
+	for _, r := range t.References() {
+		kind := m.Catalog[r.Name].Type
+		if r.Name == "usagePatternName" || !slices.Contains(perSubject, r.Name) && kind != automation.TimeValue &&
+			kind != automation.NumberValue && personalKind(r.Name) == "" {
+			continue
+		}
+		w := finding.Newf("event-per-user", m.At.With("payload", "event"), finding.AtValue,
+			"{{%s}} makes many events of one, each with a table of its own in a warehouse", r.Name)
+		w.In(name, r.Offset, r.Length)
+		w.Help = "give the event a fixed name, and send " + r.Name + " as a property"
+		return findings{w}
+	}
+	return nil
+}
+
 // JudgeEvent says what is wrong with the name of an event, "" if nothing is for
 // certain; and how to write it, where that is certain.
 func JudgeEvent(name string) (problem, better string) {
+	if !strings.ContainsFunc(name, unicode.IsLetter) && strings.TrimSpace(name) != "" {
+		return "has no letter", ""
+	}
 	first := []rune(name + " ")[0]
 	if first > unicode.MaxASCII || !unicode.IsLetter(first) {
 		return "", "" // such as $pageview, which has a meaning of its own
@@ -52,6 +81,9 @@ func JudgeEvent(name string) (problem, better string) {
 			return "", ""
 		}
 		return "is not written as Segment writes it", own
+	}
+	if own := formerName(name); own != "" {
+		return "is the former name of a semantic event", own
 	}
 	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII && unicode.IsLetter(r) }) {
 		return "", "" // not English
@@ -81,6 +113,19 @@ func JudgeEvent(name string) (problem, better string) {
 	default:
 		return "is not in Title Case, as Segment advises", better
 	}
+}
+
+// formerName returns the semantic event that had a name before Segment put the verb behind
+// the noun: "Completed Order" is "Order Completed" today; "" if there is none.
+func formerName(name string) string {
+	words := finding.Words(name)
+	if len(words) < 2 || !isPast(strings.ToLower(words[0])) {
+		return ""
+	}
+	if strings.EqualFold(name, "Viewed Product Category") {
+		return "Product List Viewed"
+	}
+	return semanticEvents()[finding.PlainName(strings.Join(append(slices.Clone(words[1:]), words[0]), ""))]
 }
 
 // semanticEvents are the names of Segment's semantic events by their plain form.

@@ -49,8 +49,8 @@ const (
 )
 
 // KindWords are the JSON types for people.
-var KindWords = map[JSONKind]string{textKind: "a text", numberKind: "a number", booleanKind: "true or false",
-	listKind: "a list", structKind: "a struct"}
+var KindWords = map[JSONKind]string{textKind: "a string", numberKind: "a number", booleanKind: "true or false",
+	listKind: "a list", structKind: "an object"}
 
 // KindOf returns the type that a value of a payload has when it is sent, 0 for
 // null.

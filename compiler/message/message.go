@@ -87,15 +87,21 @@ var checks = []func(*Checked) findings{
 	(*Checked).checkTrigger,      // learns the kind of trigger, which provides placeholders
 	(*Checked).checkFields,       // all but the payload, against the shape
 	(*Checked).checkPayload,      // against the shape
+	(*Checked).checkIdentity,     // the ids, and when it happened
+	(*Checked).checkRouting,      // profiles and destinations
+	(*Checked).checkFieldNames,   // as columns of a warehouse
 	(*Checked).checkSize,         // of the payload
 	(*Checked).checkPlan,         // says nothing of values that have an error
 	(*Checked).checkEventName,    // of a track call
 	(*Checked).checkOnly,         // the names of targets
-	(*Checked).checkPersonalData, // says nothing of values that have a finding
-	(*Checked).checkSource,       // learns the source, and the URL that it gives
-	(*Checked).checkURL,          // that the author gave
-	(*Checked).checkHeaders,      // learns the headers
-	(*Checked).checkSecrecy,      // of what the headers send to the URL
+	(*Checked).checkPersonalData, // this and the next say nothing of values that have a finding
+	(*Checked).checkSensitive,
+	(*Checked).checkUnusable,
+	(*Checked).checkForeign,
+	(*Checked).checkSource,  // learns the source, and the URL that it gives
+	(*Checked).checkURL,     // that the author gave
+	(*Checked).checkHeaders, // learns the headers
+	(*Checked).checkSecrecy, // of what the headers send to the URL
 }
 
 // draftChecks are those of a definition that automations build on: what they add to it
@@ -299,39 +305,21 @@ func SlugOf(name string) string {
 	return strings.Join(words, "-")
 }
 
-// checkPayload checks the message: against the call's shape and, where CUE has
-// refused it, against that of the semantic event. A track call that was not
-// declared as a semantic event, but has the name of one, gets warnings.
+// checkPayload checks the message against its shape.
 func (m *Checked) checkPayload() findings {
 	if _, given := m.Raw["payload"]; !given {
 		return nil
 	}
-	at, s := m.At.With("payload"), shape.Calls()[m.Call].Payload
-	fields, _ := m.payload.(map[string]any)
-	event, _ := fields["event"].(string)
-	semantic := shape.OfEvent(event)
-	switch {
-	case m.Call != "track" || semantic == nil:
-		return m.rules(true).Value(m.payload, s, at)
-	case !m.accepted:
-		return m.rules(true).Value(m.payload, semantic, at)
-	}
-	return m.bySemanticEvent(s, semantic, at)
+	return m.rules(true).Value(m.payload, m.payloadShape(), m.At.With("payload"))
 }
 
-// bySemanticEvent checks a payload that CUE accepted by the call's shape, and warns of
-// what the semantic event of that name would have otherwise.
-func (m *Checked) bySemanticEvent(s, event *shape.Shape, at finding.Path) findings {
-	found := m.rules(true).Value(m.payload, s, at)
-	known := slices.Clone(found)
-	for _, f := range m.rules(true).Value(m.payload, event, at) {
-		if slices.ContainsFunc(known, func(k finding.Finding) bool {
-			return k.Code == f.Code && k.At.String() == f.At.String()
-		}) {
-			continue
-		}
-		f.InSemanticEvent(event.Fields["event"].Shape.Consts[0])
-		found = append(found, f)
+// payloadShape is the shape of the call's message, or of the semantic event that a track
+// call has the name of, whether it is declared as one or not.
+func (m *Checked) payloadShape() *shape.Shape {
+	fields, _ := m.payload.(map[string]any)
+	event, _ := fields["event"].(string)
+	if semantic := shape.OfEvent(event); m.Call == "track" && semantic != nil {
+		return semantic
 	}
-	return found
+	return shape.Calls()[m.Call].Payload
 }

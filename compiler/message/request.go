@@ -26,9 +26,9 @@ func (m *Checked) checkURL() findings {
 	}
 	at := m.At.With("url")
 	if in := credential.TemplatePattern().FindStringIndex(origin(given)); in != nil {
-		w := finding.Newf("misplaced-placeholder", at, finding.AtValue, "a placeholder can't stand in the host of a URL")
+		w := finding.Newf("misplaced-placeholder", at, finding.AtValue, "the host of a URL can't hold a placeholder")
 		w.In(given, in[0], in[1]-in[0])
-		w.Help = "write the host; placeholders can stand in the path and the query"
+		w.Help = "write the host; the path and the query can hold placeholders"
 		return findings{w}
 	}
 	u := automation.AbsoluteURL(credential.TemplatePattern().ReplaceAllString(given, "x"))

@@ -27,7 +27,7 @@ func (m *Checked) checkTrigger() findings {
 		name, ok := t[string(kind)].(string)
 		if trimmed := strings.TrimSpace(name); ok && trimmed != name && trimmed != "" {
 			w := finding.Newf("stray-blanks", m.At.With("trigger", string(kind)), finding.AtValue,
-				"the name of the %s has blanks around it: %q", kind, name)
+				"the name of the %s has leading or trailing whitespace: %q", kind, name)
 			w.Suggestion, w.Help, w.Repair = trimmed, fmt.Sprintf("write %q", trimmed), finding.Quoted(trimmed)
 			return findings{w}
 		}

@@ -330,6 +330,9 @@ func (t *typ) closed() bool {
 }
 
 func (r *reader) disjunction(pkg string, e *ast.BinaryExpr) *typ {
+	if source.IsAdvice(e) {
+		return &typ{kind: top}
+	}
 	t := &typ{kind: either}
 	sure := true
 	var collect func(e ast.Expr)

@@ -166,7 +166,7 @@ func isAnything(e ast.Expr) bool {
 func defaultOf(e ast.Expr) ast.Expr {
 	switch e := e.(type) {
 	case *ast.BinaryExpr:
-		if e.Op == token.OR {
+		if e.Op == token.OR && !source.IsAdvice(e) {
 			if d := defaultOf(e.X); d != nil {
 				return d
 			}

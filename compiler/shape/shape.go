@@ -8,6 +8,7 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/compiler/source"
@@ -41,12 +42,15 @@ type Shape struct {
 	// Definition is where the shape was defined, such as "segment.#Context".
 	Definition string
 
-	NonEmptyText bool           // of a text
-	Consts       []string       // the only texts allowed, if any
-	OrLone       bool           // or else one placeholder by itself
-	Pattern      *regexp.Regexp // what a text has to look like
-	MaxRunes     int            // of a text, 0 for no limit
-	Min, Max     *int64         // of an integer
+	NonEmptyText bool     // of a text
+	Consts       []string // the only texts allowed, if any
+	OrLone       bool     // or else one placeholder by itself
+	// Advised says that the spec names the type, and that Segment takes any other, which the
+	// schema writes as *T | _ or, of a scalar, as _ @spec(T).
+	Advised  bool
+	Pattern  *regexp.Regexp // what a text has to look like
+	MaxRunes int            // of a text, 0 for no limit
+	Min, Max *int64         // of an integer
 
 	Fields map[string]*Field
 	Open   bool   // of a struct: other fields are allowed
@@ -285,14 +289,14 @@ func (r *shapeReader) structure(pkg string, lit *ast.StructLit) *Shape {
 			*s = *merged
 		case *ast.Field:
 			if _, pattern := d.Label.(*ast.ListLit); pattern {
-				s.Rest = r.expr(pkg, d.Value)
+				s.Rest = r.advised(pkg, d)
 				continue
 			}
 			label, _, err := ast.LabelName(d.Label)
 			if err != nil {
 				continue
 			}
-			f := &Field{Shape: r.expr(pkg, d.Value), Required: d.Constraint == token.NOT, Doc: comment(d),
+			f := &Field{Shape: r.advised(pkg, d), Required: d.Constraint == token.NOT, Doc: comment(d),
 				Given: d.Constraint == token.ILLEGAL, defaulted: defaultOf(d.Value) != nil}
 			for _, a := range d.Attrs {
 				f.SetBySegment = f.SetBySegment || a.Text == "@segment(sets)"
@@ -306,6 +310,21 @@ func (r *shapeReader) structure(pkg string, lit *ast.StructLit) *Shape {
 		}
 	}
 	return s
+}
+
+// advised returns the shape of a field: of its value, or what its attribute says that the
+// spec asks for.
+func (r *shapeReader) advised(pkg string, d *ast.Field) *Shape {
+	for _, a := range d.Attrs {
+		if key, body := a.Split(); key == "spec" {
+			if e, err := parser.ParseExpr("schema", body); err == nil {
+				s := *r.expr(pkg, e)
+				s.Advised = true
+				return &s
+			}
+		}
+	}
+	return r.expr(pkg, d.Value)
 }
 
 func (r *shapeReader) list(pkg string, lit *ast.ListLit) *Shape {
@@ -362,10 +381,13 @@ func (r *shapeReader) call(e *ast.CallExpr) *Shape {
 
 // union is a | b. Texts with fixed values become one text with several.
 func union(a, b *Shape) *Shape {
-	if a.Kind == Any || b.Kind == Any {
-		return &Shape{Kind: Any}
-	}
 	switch {
+	case a.isDefault && b.Kind == Any: // *T | _
+		advised := *a
+		advised.isDefault, advised.Advised = false, true
+		return &advised
+	case a.Kind == Any || b.Kind == Any:
+		return &Shape{Kind: Any}
 	case a.Kind == Text && b.Kind == Text && len(a.Consts) > 0 && len(b.Consts) > 0:
 		return &Shape{Kind: Text, Consts: append(append([]string{}, a.Consts...), b.Consts...)}
 	case a.Kind == Text && len(a.Consts) > 0 && b.Definition == "segment.#TextPlaceholder":
@@ -421,7 +443,8 @@ func intersection(a, b *Shape) *Shape {
 // in CUE; here the union serves, since both sides agree on their fields.
 func mergeStructs(a, b *Shape) *Shape {
 	m := &Shape{Kind: Struct, Definition: a.Definition, Fields: map[string]*Field{},
-		Open: a.Open && b.Open, Rest: a.Rest, Counts: append(append([]Count{}, a.Counts...), b.Counts...)}
+		Open: a.Open && b.Open, Advised: a.Advised && b.Advised, Rest: a.Rest,
+		Counts: append(append([]Count{}, a.Counts...), b.Counts...)}
 	if b.Rest != nil {
 		m.Rest = b.Rest
 	}

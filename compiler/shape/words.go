@@ -16,7 +16,7 @@ func (s *Shape) String() string { return finding.OneOf(s.words()) }
 
 func (s *Shape) words() []string {
 	if s.Definition == "automation.#Header" {
-		return []string{"a text", "a secret by its name"}
+		return []string{"a string", "a secret by its name"}
 	}
 	switch s.Kind {
 	case Text:
@@ -27,7 +27,7 @@ func (s *Shape) words() []string {
 			}
 			return quoted
 		}
-		return []string{"a text"}
+		return []string{"a string"}
 	case Number:
 		return []string{"a number"}
 	case Integer:
@@ -41,7 +41,7 @@ func (s *Shape) words() []string {
 	case Null:
 		return []string{"null"}
 	case Struct:
-		return []string{"a struct"}
+		return []string{"an object"}
 	case List:
 		return []string{"a list"}
 	case Union:
@@ -62,11 +62,11 @@ func (s *Shape) words() []string {
 func (s *Shape) integer() string {
 	switch {
 	case s.Min != nil && s.Max != nil:
-		return "a whole number from " + strconv.FormatInt(*s.Min, 10) + " to " + strconv.FormatInt(*s.Max, 10)
+		return "an integer from " + strconv.FormatInt(*s.Min, 10) + " to " + strconv.FormatInt(*s.Max, 10)
 	case s.Min != nil:
-		return "a whole number from " + strconv.FormatInt(*s.Min, 10)
+		return "an integer from " + strconv.FormatInt(*s.Min, 10)
 	default:
-		return "a whole number"
+		return "an integer"
 	}
 }
 
@@ -83,11 +83,11 @@ func (s *Shape) Example(p finding.Path) string {
 		if len(s.Consts) > 0 {
 			return s.String()
 		}
-		return `a text between quotes, as in ` + name + `: "…"`
+		return `a quoted string, as in ` + name + `: "…"`
 	case Number:
 		return "a number without quotes, as in " + name + ": 42.5"
 	case Time, Date:
-		return "it between quotes, as in " + TimeExamples(s)
+		return "a quoted time, as in " + TimeExamples(s)
 	case Struct:
 		if name == "headers" {
 			return `the headers by their names, as in headers: "X-Team": "growth"`
@@ -96,12 +96,12 @@ func (s *Shape) Example(p finding.Path) string {
 			return "the code of a warning, and the reason why it may be: " +
 				`allow: "event-name": "the other teams know it by this name"`
 		}
-		return "the fields between braces, as in " + name + ": {…}"
+		return "the fields in braces, as in " + name + ": {…}"
 	case List:
 		if name == "exec" {
 			return `the command and its arguments in a list, as in exec: ["op", "read", "op://team/segment/key"]`
 		}
-		return "the elements between brackets, as in " + name + ": […]"
+		return "the elements in brackets, as in " + name + ": […]"
 	default:
 		return s.String()
 	}
@@ -114,7 +114,7 @@ func Describe(v any) string {
 		if utf8.RuneCountInString(v) > 40 {
 			v = string([]rune(v)[:40]) + "…"
 		}
-		return "the text " + strconv.Quote(v)
+		return "the string " + strconv.Quote(v)
 	case json.Number:
 		return "the number " + v.String()
 	case bool:
@@ -122,7 +122,7 @@ func Describe(v any) string {
 	case []any:
 		return "a list"
 	case map[string]any:
-		return "a struct"
+		return "an object"
 	case Bytes:
 		return "bytes"
 	default:
@@ -133,7 +133,7 @@ func Describe(v any) string {
 // TypeWord is the type of a placeholder for people, who write texts, not strings.
 func TypeWord(t automation.ValueType) string {
 	if t == automation.StringValue {
-		return "text"
+		return "string"
 	}
 	return string(t)
 }
@@ -156,7 +156,7 @@ const timeExample = "2026-03-14T09:26:53Z"
 // TimeExamples shows how a shape's times are written.
 func TimeExamples(s *Shape) string {
 	if s.Kind == Date {
-		return timeExample + " or 2026-03-14"
+		return strconv.Quote(timeExample) + ` or "2026-03-14"`
 	}
-	return timeExample
+	return strconv.Quote(timeExample)
 }

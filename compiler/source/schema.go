@@ -6,9 +6,22 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/schema"
 )
+
+// IsAdvice reports whether an expression of the schema is *T | _: the spec names a type, and
+// Segment takes a value of any other. It gives a value nothing, and refuses none.
+func IsAdvice(e ast.Expr) bool {
+	or, ok := e.(*ast.BinaryExpr)
+	if !ok || or.Op != token.OR {
+		return false
+	}
+	star, ok1 := or.X.(*ast.UnaryExpr)
+	top, ok2 := or.Y.(*ast.Ident)
+	return ok1 && ok2 && star.Op == token.MUL && top.Name == "_"
+}
 
 // parsed has the declarations of the schema that were used so far, by name.
 var parsed sync.Map // of string to func() ast.Expr

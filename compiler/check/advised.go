@@ -1,0 +1,88 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hbollon/go-edlib"
+
+	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/shape"
+)
+
+// advised checks a value whose type the spec names and Segment does not enforce. Null is
+// not a value of another type: it is how a trait is removed from a profile.
+func (by Rules) advised(v any, s *shape.Shape, p finding.Path) findings {
+	if v == nil {
+		return nil
+	}
+	strict := *s
+	strict.Advised = false
+	found := by.Value(v, &strict, p)
+	for i := range found {
+		f := &found[i]
+		if !aboutType[f.Code] || f.At.String() != p.String() {
+			continue
+		}
+		f.Otherwise()
+		f.Message = strings.Replace(f.Message, " must be ", " should be ", 1)
+	}
+	return found
+}
+
+// aboutType are the codes of findings that only say that a value is not of the type, or
+// among the values, that the spec names.
+var aboutType = map[string]bool{"wrong-type": true, "missing-cast": true, "placeholder-type": true,
+	"invalid-time": true, "invalid-value": true, "out-of-range": true, "empty-value": true}
+
+// misspelt warns of a field of one's own that is called nearly as a known one, which is
+// not there itself: destinations only know the latter.
+func misspelt(k string, m map[string]any, s *shape.Shape, at finding.Path) findings {
+	near := nearField(k, m, s)
+	if near == "" {
+		return nil
+	}
+	w := finding.Newf("misspelt-field", at, finding.AtLabel, "%s is nearly called %s, which Segment's spec has",
+		at.Name(), near)
+	w.Suggestion, w.Help = near, finding.DidYouMean(near)
+	return findings{w}
+}
+
+// nearField returns the one known field that a name differs from in case, in how its words
+// are joined, or in a slip of the keyboard; "" if there is none.
+func nearField(k string, m map[string]any, s *shape.Shape) string {
+	if len(s.Fields) == 0 || strings.HasPrefix(k, "_") {
+		return ""
+	}
+	plain, near := finding.PlainName(k), ""
+	for _, name := range s.Names() {
+		_, there := m[name]
+		known := finding.PlainName(name)
+		switch {
+		case known == plain && there:
+			return "" // both spellings are sent
+		case known == plain:
+			return name
+		case near == "" && !there && (isSlip(k, name) || s.Fields[name].Shape.Kind == shape.List && known == plain+"s"):
+			near = name
+		}
+	}
+	return near
+}
+
+// isSlip reports whether a name is probably a slip in typing a known one. A plural, a number
+// at the end and a word more or less make another name.
+func isSlip(name, known string) bool {
+	a, b := finding.PlainName(name), finding.PlainName(known)
+	if len(b) < 4 || len(a) < 3 || a == b+"s" || b == a+"s" || a[len(a)-1] >= '0' && a[len(a)-1] <= '9' {
+		return false
+	}
+	if words := finding.Words(known); slices.Contains(words, name) || slices.Contains(finding.Words(name), known) {
+		return false
+	}
+	limit := 1
+	if len(b) >= 10 {
+		limit = 2
+	}
+	return a[:1] == b[:1] && edlib.OSADamerauLevenshteinDistance(a, b) <= limit
+}
