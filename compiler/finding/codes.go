@@ -97,6 +97,7 @@ var table = []Code{
 	{Name: "too-long", Severity: diagnostic.Error},
 	{Name: "unchecked-event", Severity: diagnostic.Warning},
 	{Name: "unchecked-message", Severity: diagnostic.Warning},
+	{Name: "unchecked-property", Severity: diagnostic.Warning},
 	{Name: "unexpected-payload", Severity: diagnostic.Warning},
 	{Name: "unknown-automation", Severity: diagnostic.Error},
 	{Name: "unknown-cast", Severity: diagnostic.Error},

@@ -14,7 +14,10 @@ var projectSchema = sync.OnceValue(func() *Schema { return newSchema("project") 
 
 // beyondData are the fields of segue.cue that are more than values, or that say more by
 // being there than by their value.
-var beyondData = []string{"platforms", "trackingPlan", "placeholders"}
+var beyondData = []string{"platforms", "placeholders"}
+
+// planFile is the only field of a tracking plan that is a value.
+const planFile = "jsonSchema"
 
 // Project decides segue.cue, whose file is parsed by CUE's parser: it returns what CUE
 // would export, with the defaults of the schema filled in. The error says why the file
@@ -69,6 +72,9 @@ func Project(f *ast.File) (map[string]any, error) {
 		if slices.Contains(beyondData, f.label) {
 			return nil, notPlain(token.NoPos, "there is more than values")
 		}
+		if f.label == "trackingPlan" && f.value.hasMoreThan(planFile) {
+			return nil, notPlain(token.NoPos, "there is more than values in the tracking plan")
+		}
 	}
 	v, ok := decide(n, nil)
 	m, isStruct := v.(map[string]any)
@@ -76,4 +82,9 @@ func Project(f *ast.File) (map[string]any, error) {
 		return nil, notPlain(token.NoPos, "it is not right for certain")
 	}
 	return m, nil
+}
+
+// hasMoreThan reports whether a struct has another field.
+func (n *node) hasMoreThan(label string) bool {
+	return slices.ContainsFunc(n.fields, func(f field) bool { return f.label != label })
 }
