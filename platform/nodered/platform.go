@@ -268,7 +268,7 @@ func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error
 	case p.writing <- struct{}{}:
 		defer func() { <-p.writing }()
 	case <-ctx.Done():
-		return nil, &sync.Error{Kind: sync.Temporary, Message: "cancelled while waiting for another change", Err: ctx.Err()}
+		return nil, &sync.Error{Kind: sync.Temporary, Message: "canceled while waiting for another change", Err: ctx.Err()}
 	}
 	if _, err := p.client.version(ctx); err != nil {
 		return nil, err
