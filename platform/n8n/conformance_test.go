@@ -22,10 +22,10 @@ func TestConformance(t *testing.T) {
 	platformtest.Run(t, platformtest.Harness{
 		Platform: "n8n", Release: s.release.name, Product: "n8n " + s.release.version + " over SQLite",
 		Missing: map[platformtest.Capability]string{
-			platformtest.AtomicRevisions: "its API has no conditional update: a workflow is read and compared just before it is written",
-			platformtest.OneWrite:        "each workflow is a write of its own, and so are its credential and its activation",
-			platformtest.NamedTriggers:   "each automation has a webhook of its own",
-			platformtest.ListsTriggers:   "its triggers are webhooks, which an apply makes",
+			platformtest.AtomicRevisions: "its API has no conditional update: segue reads and compares a workflow just before it writes it",
+			platformtest.OneWrite:        "each workflow is a separate write, and so are its credential and its activation",
+			platformtest.NamedTriggers:   "each automation has its own webhook",
+			platformtest.ListsTriggers:   "its triggers are webhooks, which apply makes",
 		},
 		New: func(t *testing.T) *platformtest.Bench { return s.bench(t) },
 	})
