@@ -28,7 +28,7 @@ const (
 	AnyKind    = StringKind | NumberKind | BooleanKind | ObjectKind | ListKind | NullKind
 )
 
-// kindNames are the types in words, in the order in which they are named.
+// kindNames are the names of the types, in the order of output.
 var kindNames = []struct {
 	kind Kinds
 	name string
@@ -37,7 +37,7 @@ var kindNames = []struct {
 	{BooleanKind, "true or false"}, {ObjectKind, "an object"}, {ListKind, "a list"}, {NullKind, "null"},
 }
 
-// KindName is a type in words.
+// KindName returns the name of a type.
 func KindName(k Kinds) string {
 	for _, n := range kindNames {
 		if n.kind == k {
@@ -71,7 +71,7 @@ func (p *PlanValue) Allows(v any) bool {
 	}
 }
 
-// String says what is planned, in words: a string, "csv" or "pdf".
+// String describes the planned value: a string, "csv" or "pdf".
 func (p *PlanValue) String() string {
 	if p == nil {
 		return "a value"
@@ -98,22 +98,21 @@ func (p *PlanValue) String() string {
 		out = "a value"
 	}
 	if p.Constraint != "" {
-		out += " that fits " + p.Constraint
+		out += " that matches " + p.Constraint
 	}
 	return out
 }
 
-// A TrackingPlan says which events a project may send, with which properties.
-// What is usual in a plan is in the values and is free to use; the rest is asked of
-// the Judge.
+// A TrackingPlan says which events a project may send, with which properties. Its values cover common plans and
+// are fast to use; the Judge answers the rest.
 type TrackingPlan struct {
-	// Events holds what is planned of the properties by event, nil for anything.
+	// Events has the planned properties by event, nil if anything is allowed.
 	Events map[string]*PlanValue
-	// AnyEvent says that the plan names no events, so that all are in it.
+	// AnyEvent means that the plan names no events, so that it allows all.
 	AnyEvent bool
-	// Traits holds what is planned of the traits by call.
+	// Traits has the planned traits by call.
 	Traits map[string]*PlanValue
-	// Judge decides what the values don't tell. It may be asked concurrently.
+	// Judge decides the questions that the values do not answer. It may be called concurrently.
 	Judge Judge
 	// Rules are those of the plan's files, nil for none. A message has to fit both what
 	// is above and these.
@@ -227,17 +226,16 @@ const (
 
 // A Judge knows all that a tracking plan says.
 type Judge interface {
-	// AllowsField reports whether a struct of the plan takes a field that it does
-	// not name.
+	// AllowsField reports whether a struct of the plan allows a field that it does not name.
 	AllowsField(p *PlanValue, name string) bool
-	// Accepts reports whether a value, written as CUE, is what is planned. known
-	// says that all of it is a value, and not only a type.
+	// Accepts reports whether a value, written as CUE, satisfies the plan. known means that the value is fully
+	// known, without types in it.
 	Accepts(p *PlanValue, value string, known bool) bool
 }
 
-// A PlanValue is what a tracking plan says of one value.
+// A PlanValue is the part of a tracking plan about one value.
 type PlanValue struct {
-	// Kinds are the JSON types that are allowed.
+	// Kinds are the allowed JSON types.
 	Kinds Kinds
 	// Texts are the only strings allowed, if any are named.
 	Texts []string
@@ -245,11 +243,10 @@ type PlanValue struct {
 	Values []string
 	// Exact says that this is all there is to say: the Judge need not be asked.
 	Exact bool
-	// Constraint is what else the plan asks for, in the team's own words; "" for
-	// nothing that is worth showing.
+	// Constraint is the rest of the constraint, as the team wrote it; "" if there is none worth showing.
 	Constraint string
-	// InParent says that the Judge can be asked only about the struct around it: the
-	// plan refers to itself here.
+	// InParent means that the Judge can only be called about the struct around the value, because the plan
+	// refers to itself here.
 	InParent bool
 
 	Required bool // of a field
