@@ -16,13 +16,13 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A connection is a platform that is closed in the end.
+// A connection is a platform that must be closed.
 type connection interface {
 	sync.Platform
 	io.Closer
 }
 
-// A connectionUse says what a connection is for.
+// A connectionUse is the purpose of a connection.
 type connectionUse int
 
 const (
@@ -31,9 +31,8 @@ const (
 	toWrite
 )
 
-// connect returns the platform of the target that has the name. The secrets hold the values of what
-// the target and the automations refer to. Only to read, it makes nothing that
-// is not there.
+// connect returns the platform of the target that has the name. secrets holds the values that the
+// target and the automations refer to. Only to read, it creates nothing.
 func (t *terminal) connect(ctx context.Context, project *config.Project, name string, target config.Target, secrets map[string]automation.Secret, use connectionUse) (connection, error) {
 	if err := checkSecrecy(name, target, secrets); err != nil {
 		return nil, err
@@ -55,7 +54,7 @@ func (t *terminal) connect(ctx context.Context, project *config.Project, name st
 	}
 	described, ok := project.Platforms[target.Platform]
 	if !ok {
-		return nil, fmt.Errorf("this segue can't work with the platform %s", target.Platform)
+		return nil, fmt.Errorf("this segue does not support the platform %s", target.Platform)
 	}
 	return opened(rest.New(described, target.URL, key, rest.Options{Timeout: timeout, Secrets: secrets, Mask: t.mask}))
 }
@@ -76,8 +75,8 @@ func opened[P connection](p P, err error) (connection, error) {
 	return p, nil
 }
 
-// connectEmbedded returns the embedded platform of a target, within segue or
-// where it is served.
+// connectEmbedded returns the embedded platform of a target, in-process or
+// served.
 func (t *terminal) connectEmbedded(ctx context.Context, project *config.Project, target config.Target, secrets map[string]automation.Secret, use connectionUse) (*embedded.Platform, error) {
 	if target.URL != "" {
 		return embedded.NewClient(target.URL, secrets[target.Token.Name], embedded.ClientOptions{Timeout: time.Duration(target.Timeout), Mask: t.mask})
@@ -89,7 +88,7 @@ func (t *terminal) connectEmbedded(ctx context.Context, project *config.Project,
 	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{NoCreate: use != toWrite})
 }
 
-// platformCredential is the secret that shows the platform who segue is.
+// platformCredential returns the secret for authentication at the platform.
 func platformCredential(target config.Target) config.SecretRef {
 	switch {
 	case target.APIKey.Name != "":
