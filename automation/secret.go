@@ -1,6 +1,7 @@
 package automation
 
 import (
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"strings"
@@ -41,6 +42,24 @@ func ParseSecret(text string) (Secret, error) {
 		return Secret{}, errors.New("holds a control character")
 	case strings.HasPrefix(value, "\ufeff"):
 		return Secret{}, errors.New("begins with a byte order mark")
+	}
+	return Secret{value}, nil
+}
+
+// ParsePrivateKey is ParseSecret for the private key of a certificate: one block of PEM, which
+// is several lines long. A key that takes a passphrase is not one to use.
+func ParsePrivateKey(text string) (Secret, error) {
+	value := strings.TrimSpace(text)
+	block, rest := pem.Decode([]byte(value))
+	switch {
+	case value == "":
+		return Secret{}, errors.New("is empty")
+	case block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		return Secret{}, errors.New("holds no private key in PEM, from -----BEGIN to -----END")
+	case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "":
+		return Secret{}, errors.New("holds a private key that takes a passphrase; segue can't ask for one")
+	case len(strings.TrimSpace(string(rest))) > 0:
+		return Secret{}, errors.New("holds more than one private key")
 	}
 	return Secret{value}, nil
 }

@@ -271,7 +271,7 @@ func TestMixedCase(t *testing.T) {
 	one(t, call("Identify", "a", `traits: planTier: 1`)+call("Identify", "b", `traits: {planTier: 1, plan_tier: 1}`)) // for two destinations
 }
 
-func TestAdviceOnWhatComprehensionsMake(t *testing.T) {
+func TestAdviceOnComprehensions(t *testing.T) {
 	content := header + `for n in ["a", "b"] {
 	automations: (n): ⟦event-name⟧automation.#Track & {
 		name: n

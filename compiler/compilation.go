@@ -145,7 +145,7 @@ func (c *compilation) join(result *Result, partial bool) error {
 		}
 		result.Diagnostics = append(result.Diagnostics, d)
 	}
-	claimed := map[string]*evaluate.Compiled{}
+	claimed, sameButCase := map[string]*evaluate.Compiled{}, map[string]*evaluate.Compiled{}
 	var all []*evaluate.Compiled
 	for i := range result.packages {
 		p := &result.packages[i]
@@ -162,6 +162,18 @@ func (c *compilation) join(result *Result, partial bool) error {
 				continue
 			}
 			claimed[one.Automation.Key] = one
+			folded := strings.ToLower(one.Automation.Key)
+			if first := sameButCase[folded]; first == nil {
+				sameButCase[folded] = one
+			} else {
+				d, err := c.duplicate(one, first)
+				if err != nil {
+					return err
+				}
+				d.Message = fmt.Sprintf("the keys %s and %s differ only in capitals, which the files of some systems do not",
+					one.Automation.Key, first.Automation.Key)
+				result.Diagnostics = append(result.Diagnostics, finding.Otherwise(d))
+			}
 			all = append(all, one)
 			if only := one.Facts.Targets; c.Target != "" && only != nil && !slices.Contains(only, c.Target) {
 				result.Elsewhere = append(result.Elsewhere, one.Automation.Key)

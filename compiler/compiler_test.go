@@ -391,7 +391,7 @@ func TestFoldersThatAreLeftOut(t *testing.T) {
 
 // A folder has all its packages each time, also beside a file with tests of a package
 // that is not there: CUE stops at that one, in the order of a map.
-func TestTestsOfNoPackage(t *testing.T) {
+func TestTestsWithoutPackage(t *testing.T) {
 	dir := newProject(t, map[string]string{
 		"growth/a.cue":      identify("growth", "a"),
 		"growth/b.cue":      "package more\n",

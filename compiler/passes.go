@@ -113,7 +113,7 @@ func tellsMore(a, b diagnostic.Diagnostic) bool {
 	return a.Key == "" && b.Key != ""
 }
 
-// sameMistake reports whether two findings with one place and code are about the same mistake. Their texts are
+// sameMistake reports whether two findings with one place and code are about the same mistake. Their messages are
 // the same except for the key, or one of them is about a value itself and the other about an automation that
 // only uses it.
 func sameMistake(a, b diagnostic.Diagnostic) bool {

@@ -62,7 +62,7 @@ func (s *Session) Again() {
 	s.again = true
 }
 
-// Set replaces a file's content on disk by a text. The name is relative to the project, with slashes; the file
+// Set replaces a file's content on disk. The name is relative to the project, with slashes; the file
 // need not exist.
 func (s *Session) Set(name string, content []byte) {
 	s.mu.Lock()

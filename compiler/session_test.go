@@ -97,7 +97,7 @@ func sourcesOf(t *testing.T, dir string) []string {
 	return names
 }
 
-// edited changes a text at random.
+// edited changes content at random.
 func edited(random *rand.Rand, text []byte, other []byte) []byte {
 	lines := bytes.SplitAfter(text, []byte("\n"))
 	at := random.IntN(len(lines))

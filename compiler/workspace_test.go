@@ -42,7 +42,7 @@ func openTree(t *testing.T, tree map[string]string) *workspace.Disk {
 	return disk
 }
 
-func TestWorkspaceReadsWhatIsInIt(t *testing.T) {
+func TestWorkspaceReadsItsFiles(t *testing.T) {
 	disk := openTree(t, map[string]string{
 		"outside/a.cue":              "secret",
 		"project/a.cue":              "a",
@@ -99,7 +99,7 @@ func TestWorkspaceReadsWhatIsInIt(t *testing.T) {
 	}
 }
 
-func TestWorkspaceReadsNothingHuge(t *testing.T) {
+func TestWorkspaceRefusesHugeFiles(t *testing.T) {
 	disk := openTree(t, map[string]string{"project/a.cue": ""})
 	if err := os.Truncate(disk.Dir+"/a.cue", 10<<30); err != nil {
 		t.Skip(err)
@@ -118,7 +118,7 @@ func TestWorkspaceReadsNothingHuge(t *testing.T) {
 }
 
 // A link that is put in the place of a folder, after it was looked at, leads nowhere.
-func TestWorkspaceIsConfinedMeanwhile(t *testing.T) {
+func TestWorkspaceStaysConfined(t *testing.T) {
 	disk := openTree(t, map[string]string{"project/growth/a.cue": "a", "outside/a.cue": "secret"})
 	if _, err := disk.Read("growth/a.cue"); err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestSilentRegistry(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
-	if got := strings.Join(about, ", "); got != "cue.mod/module.cue module-unavailable, other/a.cue unknown-reference" {
+	if got := strings.Join(about, ", "); got != "growth/a.cue module-unavailable, other/a.cue unknown-reference" {
 		t.Errorf("findings: %s: %+v", got, result.Diagnostics)
 	}
 }

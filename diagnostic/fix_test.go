@@ -93,7 +93,7 @@ func TestFixFiles(t *testing.T) {
 	}
 }
 
-func TestFixFilesCountsWhatIsWritten(t *testing.T) {
+func TestFixFilesCountsWrittenFixes(t *testing.T) {
 	l := List{
 		{Fix: &Fix{"", []Edit{{"b.cue", at(1, 1, 1), "x"}}}},
 		{Fix: &Fix{"", []Edit{{"a.cue", at(1, 1, 1), "x"}}}},

@@ -201,7 +201,7 @@ func level(d Diagnostic) string {
 	return sarif.LevelWarning
 }
 
-// message returns a text without links for a viewer: [word](3) is one.
+// message returns a message without links for a viewer: [word](3) is one.
 func message(text string) *sarif.Message {
 	text = valid(text)
 	if strings.Contains(text, "](") {

@@ -345,9 +345,9 @@ func (r *run) settle(ctx context.Context) {
 	if r.result.CountOutcome(Failed) > 0 {
 		calls.Tries = 1 // a platform that is away has been waited for already
 	}
-	err := calls.repeat(ctx, nil, func() (bool, error) {
+	err := calls.repeat(ctx, nil, func(n int) (bool, error) {
 		// It may have to list everything.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
+		ctx, cancel := context.WithTimeout(withTry(context.WithoutCancel(ctx), n), listTimeouts*r.opts.Timeout)
 		defer cancel()
 		err := s.Settle(ctx, r.plan.Project)
 		if former := r.former(); err == nil && former != "" {

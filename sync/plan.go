@@ -423,11 +423,13 @@ func groupByKey(project string, stored []Stored) map[string][]Stored {
 	return byKey
 }
 
-// preferred returns the copies of one key with the one that is to stay in front:
-// one that carries the project's name rather than its former one, one that is not
-// archived, one that is enabled rather than one that is not, and of those the one
-// with the lowest ID. It does not depend on the code: two applies of different
-// code must choose the same one, or each would delete the other's.
+// preferred returns the copies of one key with the one that is to stay in front: one
+// that carries the project's name rather than its former one, one that is not
+// archived, one that is enabled rather than one that is not, and of those the one with
+// the lowest ID. Where those are numbers, that is the oldest one: whoever has written
+// it may have ended by now, and must not lose it unawares. It does not depend on the
+// code: two applies of different code must choose the same one, or each would delete
+// the other's.
 func preferred(copies []Stored, project string) []Stored {
 	rank := func(s Stored) int {
 		switch {
@@ -441,8 +443,21 @@ func preferred(copies []Stored, project string) []Stored {
 		return 0
 	}
 	return slices.SortedFunc(slices.Values(copies), func(a, b Stored) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), compareIDs(a.ID, b.ID))
 	})
+}
+
+// compareIDs compares two identifiers, as numbers if both are.
+func compareIDs(a, b string) int {
+	if number(a) && number(b) {
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	}
+	return strings.Compare(a, b)
+}
+
+// number reports whether an identifier is a number, as platforms count.
+func number(id string) bool {
+	return id != "" && id[0] != '0' && strings.Trim(id, "0123456789") == ""
 }
 
 // baseOf returns the base of a change from a stored automation.

@@ -21,7 +21,9 @@ project has errors. Secrets stay references.
 
 With -o, the document goes into a file; a path that ends in / is a folder that
 gets one file for each automation, named after its key. A file with the same
-content is not written again.
+content is not written again. What compile wrote there before for an automation that
+is gone is removed, unless somebody has changed it; .segue-files in the folder lists
+what it wrote.
 
 With --watch, the project is compiled again after each change of its files, until
 Ctrl-C.
@@ -84,23 +86,6 @@ func (t *terminal) compile(ctx context.Context, target string, patterns ...strin
 		return nil, t.projectError(err)
 	}
 	return result, t.findings(t.stderr, result.Diagnostics)
-}
-
-// writeEach writes a file for each automation.
-func writeEach(ctx context.Context, dir string, d automation.Document, compact bool) error {
-	for _, a := range d.Automations {
-		b, err := a.Canonical()
-		if err != nil {
-			return err
-		}
-		if !compact {
-			b = automation.Indent(b)
-		}
-		if err := writeFile(ctx, dir, filepath.Join(dir, filepath.FromSlash(a.Key)+".json"), b); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // writeFile writes a file, in the folder top if that is not "". It never

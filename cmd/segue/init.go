@@ -67,6 +67,9 @@ automations: "account-activated": automation.#Group & {
 
 const gitignoreTemplate = "# the embedded platform's data, and the key of its secrets\n.segue/\n"
 
+// gitattributesTemplate keeps the line ends of CUE files in clones on Windows.
+const gitattributesTemplate = "# the same bytes on every machine\n*.cue text eol=lf\n"
+
 func initCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "init", Usage: "make a project", Description: initHelp, ArgsUsage: "[DIR]",
@@ -108,7 +111,8 @@ func (t *terminal) initProject(ctx context.Context, dir string) error {
 			files = append(files, file{"growth/activation.cue", automationTemplate})
 		}
 		// segue.cue comes last: it makes the folder a project.
-		files = append(files, file{".gitignore", gitignoreTemplate}, file{"segue.cue", fmt.Sprintf(projectTemplate, name)})
+		files = append(files, file{".gitignore", gitignoreTemplate},
+			file{".gitattributes", gitattributesTemplate}, file{"segue.cue", fmt.Sprintf(projectTemplate, name)})
 	}
 	for _, f := range files {
 		if err := createFile(ctx, dir, filepath.Join(dir, filepath.FromSlash(f.name)), f.content); err != nil {

@@ -152,7 +152,7 @@ func readValuesFrom(r io.Reader) ([]byte, error) {
 	if err == nil && len(content) > mostValues {
 		err = fmt.Errorf("there are more than %d MB", mostValues>>20)
 	}
-	return content, err
+	return bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")), err // a byte order mark of Windows
 }
 
 // inputName is a file as messages name it.

@@ -90,6 +90,10 @@ func TestScript(t *testing.T) {
 			"held":     heldCommand,
 			"release":  releaseCommand,
 
+			"authority": authorityCommand,
+			"secure":    secureCommand,
+			"proxy":     proxyCommand,
+
 			"nodered": noderedCommand,
 			"slay":    slayCommand,
 			"revive":  reviveCommand,
@@ -106,6 +110,8 @@ type stage struct {
 	processes map[string]*process
 	servers   map[string]*server
 	nodeREDs  map[string]*platformtest.Process
+	// authority signs the certificates of the script, nil until there is one.
+	authority *platformtest.Authority
 }
 
 type stageKey struct{}

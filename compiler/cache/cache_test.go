@@ -75,7 +75,7 @@ func hits(t testing.TB, config Config, n int) int {
 	return found
 }
 
-func TestWhatIsPutIsFoundByTheNextRun(t *testing.T) {
+func TestNextRunFindsEntries(t *testing.T) {
 	for _, n := range []int{1, packMin - 1, packMin, 2*packEntries + 7} {
 		config := Config{Dir: filepath.Join(t.TempDir(), "a", "segue"), Warn: func(note string) { t.Error(note) }}
 		put(t, config, n)
@@ -89,7 +89,7 @@ func TestWhatIsPutIsFoundByTheNextRun(t *testing.T) {
 	}
 }
 
-func TestWhatIsPutIsFoundAtOnce(t *testing.T) {
+func TestEntriesAreFoundAtOnce(t *testing.T) {
 	c := Open(Config{Dir: t.TempDir()})
 	defer c.Close(t.Context())
 	for i := range 3 * packEntries {
@@ -162,7 +162,7 @@ func files(t testing.TB, dir string) []string {
 
 // Each way to damage a file makes a miss, never another value, and the entry is
 // made anew.
-func TestADamagedEntryIsAMissAndMadeAnew(t *testing.T) {
+func TestDamagedEntryIsMissAndReplaced(t *testing.T) {
 	type damage struct {
 		name string
 		do   func(t *testing.T, file string) error
@@ -283,7 +283,7 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
-func TestAFolderThatCanNotBeUsedIsDoneWithout(t *testing.T) {
+func TestUnusableFolderIsSkipped(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, []byte("somebody's"), 0o600); err != nil {
@@ -457,7 +457,7 @@ func TestAbandonedFilesAreRemoved(t *testing.T) {
 	}
 }
 
-func TestCleanRemovesOnlyWhatIsTheCaches(t *testing.T) {
+func TestCleanRemovesOnlyCacheFiles(t *testing.T) {
 	dir := t.TempDir()
 	put(t, Config{Dir: dir}, packMin)
 	put(t, Config{Dir: dir}, 7)
@@ -528,7 +528,7 @@ func TestCleanRefusesAnotherFolder(t *testing.T) {
 }
 
 // A marker that a power cut has damaged is written again.
-func TestADamagedMarkerIsMadeAnew(t *testing.T) {
+func TestDamagedMarkerIsReplaced(t *testing.T) {
 	for _, content := range []string{"", marker[:50], strings.Repeat("\x00", len(marker)), "removed"} {
 		dir := t.TempDir()
 		put(t, Config{Dir: dir}, 3)
@@ -549,7 +549,7 @@ func TestADamagedMarkerIsMadeAnew(t *testing.T) {
 }
 
 // Closing writes pending entries, even if there is no time for anything else.
-func TestClosingWritesWhatIsPending(t *testing.T) {
+func TestCloseWritesPendingEntries(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	config := Config{Dir: t.TempDir()}
@@ -564,7 +564,7 @@ func TestClosingWritesWhatIsPending(t *testing.T) {
 	}
 }
 
-func TestFlushShowsOtherProcessesWhatIsThere(t *testing.T) {
+func TestFlushIsVisibleToOtherProcesses(t *testing.T) {
 	config := Config{Dir: t.TempDir()}
 	c := Open(config)
 	defer c.Close(t.Context())

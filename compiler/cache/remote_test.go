@@ -212,7 +212,7 @@ func TestAServerThatCanNotBeReached(t *testing.T) {
 }
 
 // A server that takes nothing: each is tried once or a few times, and reading goes on.
-func TestAServerThatTakesNothing(t *testing.T) {
+func TestServerThatAcceptsNothing(t *testing.T) {
 	for status, tries := range map[int]int64{401: 1, 403: 3, 405: 1, 411: 3, 413: 20, 500: 3, 507: 1, 400: 3, 307: 1} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			address, requests := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -267,7 +267,7 @@ func TestNothingIsWrittenToAReadOnlyServer(t *testing.T) {
 }
 
 // Closing waits only for the allowed time, and canceled uploads make no note.
-func TestUploadsAreCutOff(t *testing.T) {
+func TestUploadsAreCanceled(t *testing.T) {
 	end, begun := make(chan struct{}), make(chan struct{}, 100)
 	defer close(end)
 	address, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { begun <- struct{}{}; wait(r.Context(), end) })
@@ -334,7 +334,7 @@ func TestACallerThatStopsIsNotAFailure(t *testing.T) {
 }
 
 // When a server is given up, those who wait for it go on.
-func TestGivingUpEndsWhatIsOnItsWay(t *testing.T) {
+func TestGivingUpCancelsRequests(t *testing.T) {
 	var n atomic.Int64
 	end := make(chan struct{})
 	defer close(end)

@@ -117,7 +117,14 @@ type Target struct {
 	Username string `json:"username"`
 	// Password is the secret that holds the user's password.
 	Password SecretRef `json:"password"`
-	// Sources override those of the project, field by field.
+	// CA is the path of a file, relative to the project, with the certificates of the
+	// authorities that the platform's certificate is signed by; "" for the system's.
+	CA string `json:"ca"`
+	// ClientCert is the path of the file with segue's own certificate, "" for none, and
+	// ClientKey the secret that holds its private key.
+	ClientCert string    `json:"clientCert"`
+	ClientKey  SecretRef `json:"clientKey"`
+	// Sources override the project's, field by field.
 	Sources map[string]Source `json:"sources"`
 	// Parallelism is the maximum number of concurrent requests.
 	Parallelism int `json:"parallelism"`

@@ -13,6 +13,7 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/resolve"
 	"github.com/seguehq/segue/compiler/source"
+	"github.com/seguehq/segue/compiler/trackingplan"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -31,8 +32,15 @@ func embeds(p *resolve.Resolved) (found diagnostic.List, at map[int]bool) {
 			}
 			names, _ := e.FindAll(disk)
 			for _, name := range names {
-				if d, bad := embedded(p.Loader.Disk, name); bad {
-					pos := e.Attribute.Pos
+				d, bad := embedded(p.Loader.Disk, name)
+				if pos := e.Attribute.Pos; !bad {
+					if d, bad = brokenData(p.Loader.Disk, name, e.Type); bad {
+						d.Related = []diagnostic.Related{{Message: finding.UsedHere, File: s.Name,
+							Range: source.RangeOf(pos, pos.Add(len("@embed")))}}
+						found = append(found, d)
+						at[pos.Offset()] = true
+					}
+				} else {
 					d.File, d.Range = s.Name, source.RangeOf(pos, pos.Add(len("@embed")))
 					found = append(found, d)
 					at[pos.Offset()] = true
@@ -70,6 +78,21 @@ func embedded(disk *workspace.Disk, name string) (diagnostic.Diagnostic, bool) {
 	return d, true
 }
 
+// brokenData says why a data file can't be decoded, and where.
+func brokenData(disk *workspace.Disk, name, kind string) (diagnostic.Diagnostic, bool) {
+	content, err := disk.Read(name)
+	if err != nil || kind != "" && kind != "json" && kind != "yaml" ||
+		kind == "" && path.Ext(name) != ".json" && path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
+		return diagnostic.Diagnostic{}, false
+	}
+	p := trackingplan.DataProblem(trackingplan.File{Name: name, Content: content})
+	if p == nil {
+		return diagnostic.Diagnostic{}, false
+	}
+	return finding.Diagnose("broken-data", diagnostic.Diagnostic{File: name, Range: p.Range,
+		Message: "the file can't be embedded: " + p.Message, Help: "correct the file"}), true
+}
+
 // aboutEmbedding reports whether an error from CUE is about an @embed that has a finding.
 func (p *Evaluated) aboutEmbedding(e cueerrors.Error) bool {
 	for _, pos := range cueerrors.Positions(e) {
@@ -81,6 +104,6 @@ func (p *Evaluated) aboutEmbedding(e cueerrors.Error) bool {
 }
 
 func isEmbedError(message string) bool {
-	return strings.HasPrefix(message, "open ") || strings.HasPrefix(message, "failed to stat ") ||
+	return strings.HasPrefix(message, "invalid JSON for file ") || strings.HasPrefix(message, "open ") || strings.HasPrefix(message, "failed to stat ") ||
 		strings.Contains(message, "failed to decode file")
 }

@@ -30,6 +30,7 @@ func Codes() []Code {
 // table has the codes, sorted by name. A test compares them with the codes that the rooms of the compiler
 // report.
 var table = []Code{
+	{Name: "broken-data", Severity: diagnostic.Error},
 	{Name: "broken-import", Severity: diagnostic.Error},
 	{Name: "broken-plan", Severity: diagnostic.Error},
 	{Name: "conflicting-fields", Severity: diagnostic.Error},
@@ -38,7 +39,8 @@ var table = []Code{
 	{Name: "cycle", Severity: diagnostic.Error},
 	{Name: "duplicate-automation", Severity: diagnostic.Warning, Comparing: true},
 	{Name: "duplicate-header", Severity: diagnostic.Error},
-	{Name: "duplicate-key", Severity: diagnostic.Error},
+	{Name: "duplicate-key", Severity: diagnostic.Error, Also: diagnostic.Warning,
+		When: "two keys differ only in capitals, which some disks do not tell apart"},
 	{Name: "empty-value", Severity: diagnostic.Error},
 	{Name: "event-name", Severity: diagnostic.Warning},
 	{Name: "event-spelling", Severity: diagnostic.Warning, Comparing: true},

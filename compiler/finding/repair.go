@@ -28,7 +28,7 @@ const (
 // Quoted returns the repair that replaces a literal by a string.
 func Quoted(text string) *Repair { return &Repair{How: ReplaceLiteral, Text: strconv.Quote(text)} }
 
-// Rewrite returns the fix that replaces a range of a file by a text. shown is the text for people, without
+// Rewrite returns the fix that replaces a range of a file by text. shown is the text for people, without
 // quotes and other syntax of CUE.
 func Rewrite(file string, r diagnostic.Range, text, shown string) *diagnostic.Fix {
 	return &diagnostic.Fix{Message: "write " + shown, Edits: []diagnostic.Edit{{File: file, Range: r, NewText: text}}}

@@ -201,7 +201,7 @@ func gone(t *testing.T, conn net.Conn) {
 
 // An item that waits uses nothing, and is not given up while another one uses all that
 // both are allowed.
-func TestTimeIsNotTheClocks(t *testing.T) {
+func TestTimeIsProcessorTime(t *testing.T) {
 	l := listen(t)
 	pool := newPool(t, 2)
 	ended := make(chan error, 1)
@@ -406,7 +406,7 @@ func TestParentIsKilled(t *testing.T) {
 	gone(t, conn)
 }
 
-func TestNoChildToBeHad(t *testing.T) {
+func TestChildCanNotStart(t *testing.T) {
 	for want, pool := range map[string]*Pool{
 		"can't start an evaluation: ":                                                {Command: func() *exec.Cmd { return exec.Command("/does/not/exist") }},
 		"an evaluation can't be started: panic: not today":                           {Command: mode("gone")},

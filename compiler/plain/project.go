@@ -12,8 +12,7 @@ import (
 // projectSchema is the schema of segue.cue.
 var projectSchema = sync.OnceValue(func() *Schema { return newSchema("project") })
 
-// beyondData are the fields of segue.cue that are more than values, or that say more by
-// being there than by their value.
+// beyondData has the fields of segue.cue that are more than values, or whose presence has a meaning of its own.
 var beyondData = []string{"platforms", "placeholders"}
 
 // planFile is the only field of a tracking plan that is a value.
@@ -72,7 +71,7 @@ func Project(f *ast.File) (map[string]any, error) {
 			return nil, notPlain(token.NoPos, "it has more than values")
 		}
 		if f.label == "trackingPlan" && f.value.hasMoreThan(planFile) {
-			return nil, notPlain(token.NoPos, "there is more than values in the tracking plan")
+			return nil, notPlain(token.NoPos, "the tracking plan has more than values")
 		}
 	}
 	v, ok := decide(n, nil)

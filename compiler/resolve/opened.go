@@ -110,6 +110,10 @@ func (e *Reader) open(dir, pkg string, files []string, of *family) (*Opened, err
 		folder = path.Dir(folder)
 	}
 	p.Index = source.NewIndex(sources)
+	p.Index.Data = func(name string) ([]byte, bool) {
+		content, err := p.Loader.Disk.Read(name)
+		return content, err == nil
+	}
 	p.Index.Elsewhere, p.Index.ImportedIndex = of.file, of.index
 	return p, nil
 }

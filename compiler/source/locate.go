@@ -53,7 +53,10 @@ type Index struct {
 	Elsewhere func(filename string) *File
 	// ImportedIndex returns the index of an imported package; nil if its files are not in the project.
 	ImportedIndex func(*ast.ImportSpec) *Index
-	members       map[string]*members
+	// Data reads a data file of the project, false if there is none of that name; nil for
+	// no such files.
+	Data    func(name string) ([]byte, bool)
+	members map[string]*members
 	// Written has the lengths, in bytes, that replaced names have in the file.
 	Written map[ast.Node]int
 	// references has the nodes that identifiers refer to, and selected the names of selectors; nil until they
@@ -259,6 +262,9 @@ func (x *Index) Place(f finding.Finding, fallback token.Pos) diagnostic.Diagnost
 	d := f.Diagnostic
 	d.Path = f.At.String()
 	if d.File != "" {
+		return d
+	}
+	if x.inData(&d, f) {
 		return d
 	}
 	if sites := x.Sites(f.At); len(sites) > 0 && !(f.Exact && x.SourceOf(position) != nil) {

@@ -22,7 +22,7 @@ func WithoutMistake(
 	for _, cut := range m.parts() {
 		without = slices.Clone(content)
 		for _, r := range cut.blank {
-			blank(without[r.From:r.To])
+			overwrite(without[r.From:r.To])
 		}
 		syntax, err = parser.ParseFile(filename, without, parser.ParseComments)
 		if err == nil {
@@ -52,8 +52,8 @@ func (m Complaint) follows(cut Span) bool {
 	return m.From >= cut.To && len(bytes.TrimSpace(between)) == 0 && (m.From == len(m.content) || m.operand)
 }
 
-// blank overwrites a part of a file with spaces and keeps its line breaks.
-func blank(content []byte) {
+// overwrite replaces a part of a file with spaces and keeps its line breaks.
+func overwrite(content []byte) {
 	for i, b := range content {
 		if b != '\n' && b != '\r' {
 			content[i] = ' '

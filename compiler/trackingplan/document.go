@@ -87,6 +87,12 @@ func decode(f File, read func(name string) ([]byte, error)) (*document, *Problem
 	return decodeJSON(f.Name, content)
 }
 
+// DataProblem says why a file of JSON or YAML can't be decoded, nil if it can.
+func DataProblem(f File) *Problem {
+	_, problem := decode(f, nil)
+	return problem
+}
+
 // withoutBOM returns a file as UTF-8 without a byte order mark. Some editors and shells
 // write one, or UTF-16 with one.
 func withoutBOM(content []byte) ([]byte, error) {

@@ -161,7 +161,8 @@ func (l *Loader) VendoredDiffers() bool {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if string(got) != string(want) {
+		// A clone on Windows may have other line ends.
+		if !bytes.Equal(bytes.ReplaceAll(got, []byte("\r\n"), []byte("\n")), want) {
 			return true
 		}
 	}

@@ -270,6 +270,9 @@ func (d DataFS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ext := path.Ext(name); ext == ".json" || ext == ".yaml" || ext == ".yml" {
+		content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")) // a byte order mark of Windows
+	}
 	size := int64(len(content))
 	return &openFile{info: fileInfo{name: path.Base(name), size: size}, content: bytes.NewReader(content)}, nil
 }

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/mod/modconfig"
 	"cuelang.org/go/mod/modfile"
 	"cuelang.org/go/mod/modregistry"
@@ -193,11 +196,59 @@ func (r *registry) finding(w *Disk) *diagnostic.Diagnostic {
 		Message: fmt.Sprintf("the module registry does not provide %s: %s", failed.module, why),
 		Help: "make sure that the registry is reachable (CUE_REGISTRY names it), " +
 			"or remove the module from deps if nothing imports it"})
-	path, _, _ := strings.Cut(failed.module, "@")
+	modulePath, _, _ := strings.Cut(failed.module, "@")
+	if file, r, ok := importOf(w, ".", modulePath); ok {
+		d.File, d.Range = file, r
+		d.Help = "see that the registry can be reached (CUE_REGISTRY names it)"
+		return &d
+	}
 	if content, err := w.Read(ModuleFileName); err == nil {
-		if at := bytes.Index(content, []byte(path)); at >= 0 {
-			d.Range = source.ContentRange(content, at, at+len(path))
+		if at := bytes.Index(content, []byte(modulePath)); at >= 0 {
+			d.Range = source.ContentRange(content, at, at+len(modulePath))
 		}
 	}
 	return &d
+}
+
+// importOf finds the first import of a module's package in the files of a folder and of
+// those below.
+func importOf(w *Disk, dir, module string) (file string, r diagnostic.Range, ok bool) {
+	entries, err := w.ReadDir(dir)
+	if err != nil {
+		return "", r, false
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch {
+		case ignoredName(e.Name()) || e.Name() == "cue.mod":
+		case e.IsDir():
+			if file, r, ok = importOf(w, name, module); ok {
+				return file, r, true
+			}
+		case strings.HasSuffix(e.Name(), ".cue"):
+			if r, ok = importIn(w, name, module); ok {
+				return name, r, true
+			}
+		}
+	}
+	return "", r, false
+}
+
+func importIn(w *Disk, name, module string) (r diagnostic.Range, ok bool) {
+	content, err := w.Read(name)
+	if err != nil || !bytes.Contains(content, []byte(module)) {
+		return r, false
+	}
+	f, _ := parser.ParseFile(name, content, parser.ImportsOnly)
+	if f == nil {
+		return r, false
+	}
+	for spec := range f.ImportSpecs() {
+		imported, err := literal.Unquote(spec.Path.Value)
+		rest, below := strings.CutPrefix(imported, module)
+		if err == nil && below && (rest == "" || strings.ContainsAny(rest[:1], "/@:")) {
+			return source.RangeOf(spec.Path.Pos(), spec.Path.End()), true
+		}
+	}
+	return r, false
 }

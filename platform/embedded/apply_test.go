@@ -34,6 +34,11 @@ func wanted(n int) sync.Desired {
 	return d
 }
 
+// readsOnly reports whether a request changes nothing.
+func readsOnly(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.URL.Path == "/v1/secrets:compare"
+}
+
 // The network loses requests and answers, and the platform reports errors for
 // work that it has done. Still each automation is there once, and the next plan
 // is empty.
@@ -43,10 +48,7 @@ func TestApplyThroughFaults(t *testing.T) {
 			in := wanted(300)
 			backend := served(t, ServeOptions{Data: filepath.Join(t.TempDir(), "platform.db"), Token: automation.NewSecret(testToken)})
 			proxy := platformtest.StartFaultProxy(t, platformtest.Backend(t, backend), seed, platformtest.Faults{
-				Rate: 0.3,
-				ReadOnly: func(r *http.Request) bool {
-					return r.Method == http.MethodGet || r.URL.Path == "/v1/secrets:compare"
-				},
+				Rate: 0.3, ReadOnly: readsOnly,
 			})
 			through, err := NewClient(proxy.URL, automation.NewSecret(testToken), ClientOptions{})
 			if err != nil {
@@ -118,4 +120,36 @@ func fires(t *testing.T, p *Platform) {
 	if len(previews) != 1 || previews[0].Request == nil || previews[0].Request.Body != `{"event":"Event 7","userId":"u"}` {
 		t.Errorf("preview of one trigger = %+v", previews)
 	}
+}
+
+// TestApplyingProcess is not a test: TestKilledApplies runs and kills it.
+func TestApplyingProcess(t *testing.T) { platformtest.ApplyingProcess(t, openAt) }
+
+func openAt(t testing.TB, base string, transport http.RoundTripper, timeout time.Duration, _ map[string]automation.Secret) sync.Platform {
+	t.Helper()
+	p, err := NewClient(base, automation.NewSecret(testToken), ClientOptions{Transport: transport, Timeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// A thousand automations, while requests fail in all ways and segue is killed again and
+// again.
+func TestKilledApplies(t *testing.T) {
+	platformtest.Require(t, "embedded")
+	platformtest.KilledApplies(t, platformtest.Kills{
+		Process: "TestApplyingProcess", Open: openAt, ReadOnly: readsOnly,
+		Server: served(t, ServeOptions{Data: filepath.Join(t.TempDir(), "platform.db"), Token: automation.NewSecret(testToken)}),
+	})
+}
+
+// Every interleaving of two applies.
+func TestTwoApplies(t *testing.T) {
+	platformtest.Require(t, "embedded")
+	server := served(t, ServeOptions{Data: filepath.Join(t.TempDir(), "platform.db"), Token: automation.NewSecret(testToken)})
+	platformtest.TwoApplies(t, platformtest.Contest{Open: func(t testing.TB, transport http.RoundTripper) sync.Platform {
+		return openAt(t, server, transport, time.Hour, nil)
+	}})
 }

@@ -81,6 +81,10 @@ type LocalOptions struct {
 	Delivery DeliveryOptions
 	// Logger gets the log of the platform; nil means no log.
 	Logger *slog.Logger
+	// Requests gets each request to the platform, as [reach.Traced] has it; nil for none.
+	Requests *slog.Logger
+	// Mask is as in [ClientOptions].
+	Mask *automation.Mask
 }
 
 // OpenLocal opens the platform's file at path in-process. [Open] describes the
@@ -97,8 +101,8 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 		return nil, errors.Join(err, discard())
 	}
 	d := newDispatcher(store, options.Delivery, logger)
-	transport := handlerTransport{newAPI(store, d, automation.Secret{}, logger)}
-	p := newPlatform(&url.URL{Scheme: "http", Host: "in-process"}, path, automation.Secret{}, ClientOptions{Transport: transport})
+	transport := reach.Traced(handlerTransport{newAPI(store, d, automation.Secret{}, logger)}, options.Requests, options.Mask)
+	p := newPlatform(&url.URL{Scheme: "http", Host: "in-process"}, path, automation.Secret{}, ClientOptions{Transport: transport, Mask: options.Mask})
 	p.close = func() error {
 		d.Close()
 		return errors.Join(store.Close(), discard())
@@ -186,6 +190,7 @@ func (p *Platform) list(ctx context.Context, query url.Values) ([]sync.Stored, e
 // pages reads all pages of a list.
 func (p *Platform) pages(ctx context.Context, query url.Values, each func(storedAutomation)) error {
 	query.Set("limit", fmt.Sprint(pageLimit))
+	followed := map[string]bool{}
 	for {
 		var page automationPage
 		if _, err := p.call(ctx, call{method: "GET", path: "/v1/automations", query: query, out: &page}); err != nil {
@@ -202,9 +207,10 @@ func (p *Platform) pages(ctx context.Context, query url.Values, each func(stored
 		if page.NextCursor == "" {
 			return nil
 		}
-		if page.NextCursor == query.Get("cursor") {
+		if followed[page.NextCursor] {
 			return p.strange("the list of automations does not end")
 		}
+		followed[page.NextCursor] = true
 		query.Set("cursor", page.NextCursor)
 	}
 }
@@ -393,7 +399,7 @@ func (p *Platform) call(ctx context.Context, c call) (int, error) {
 		return 0, p.unreachable(err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	answer, err := reach.ReadAnswer(res.Body, answerLimit)
 	if err != nil {
 		return 0, p.unreachable(err)
 	}

@@ -236,7 +236,11 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			http.Redirect(w, r, "https://u:p@elsewhere.example/x", http.StatusFound)
 		}, sync.Refused, 0, "redirects to https://elsewhere.example; put"},
 		"no end": {text(200, "application/json", `{"automations":[],"nextCursor":"x"}`), sync.Refused, 0, "does not end"},
-		"reset":  {reset, sync.Temporary, 0, "URL closed the connection without an answer"},
+		"a circle": {func(w http.ResponseWriter, r *http.Request) {
+			next := map[string]string{"": "x", "x": "y", "y": "x"}[r.FormValue("cursor")]
+			fmt.Fprintf(w, `{"automations":[],"nextCursor":%q}`, next)
+		}, sync.Refused, 0, "does not end"},
+		"reset": {reset, sync.Temporary, 0, "URL closed the connection without an answer"},
 		"half of it": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			w.Write([]byte("{"))

@@ -318,3 +318,20 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Cursors that lead in a circle are an error, and not a list without an end.
+func TestACircleOfCursors(t *testing.T) {
+	next := map[string]string{"": "x", "x": "y", "y": "x"}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"data":[{"id":"1"}],"nextCursor":%q}`, next[r.FormValue("cursor")])
+	}))
+	t.Cleanup(server.Close)
+	p, err := New(server.URL, automation.NewSecret(testKey), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	_, err = p.List(t.Context(), "growth")
+	wantError(t, err, sync.Refused, "does not end")
+}

@@ -18,10 +18,10 @@ const maskedBytes = 1 << 20
 // NewClient returns a client for a platform. It does not follow redirects, which
 // could leak credentials. It hides the mask's secrets in everything that is only
 // used for messages: error answers, answers that are not JSON, and errors. A nil
-// transport means one like [http.DefaultTransport].
+// transport means that of [NewTransport] with the zero [TLS].
 func NewClient(transport http.RoundTripper, mask *automation.Mask) *http.Client {
 	if transport == nil {
-		transport = http.DefaultTransport.(*http.Transport).Clone()
+		transport = newTransport()
 	}
 	return &http.Client{
 		Transport:     masking{transport, mask},
@@ -64,8 +64,10 @@ func (t masking) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections closes the idle connections of the transport.
-func (t masking) CloseIdleConnections() {
-	if c, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+func (t masking) CloseIdleConnections() { closeIdle(t.RoundTripper) }
+
+func closeIdle(transport http.RoundTripper) {
+	if c, ok := transport.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }

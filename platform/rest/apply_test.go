@@ -3,6 +3,7 @@ package rest_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -73,5 +74,24 @@ func TestApplyThroughFaults(t *testing.T) {
 	platformtest.RequireExactly(t, client(t, d, server.URL, rest.Options{}), in)
 	if got := len(server.rules); got != 270 {
 		t.Errorf("the server has %d rules, want 270", got)
+	}
+}
+
+// TestApplyingProcess is not a test: TestKilledApplies runs and kills it.
+func TestApplyingProcess(t *testing.T) { platformtest.ApplyingProcess(t, openAt) }
+
+func openAt(t testing.TB, base string, transport http.RoundTripper, timeout time.Duration, secrets map[string]automation.Secret) sync.Platform {
+	t.Helper()
+	return client(t, described(t, worked(t)), base, rest.Options{Transport: transport, Timeout: timeout, Secrets: secrets})
+}
+
+// Fewer than a thousand automations, since each look-up reads the whole list, while requests fail in all ways and segue is killed again and
+// again.
+func TestKilledApplies(t *testing.T) {
+	platformtest.Require(t, "rest")
+	server := startAcme(t)
+	in := platformtest.KilledApplies(t, platformtest.Kills{Process: "TestApplyingProcess", Open: openAt, Server: server.URL, Most: 250})
+	if got := len(server.rules); got != len(in.Automations) {
+		t.Errorf("the server has %d rules, want %d", got, len(in.Automations))
 	}
 }

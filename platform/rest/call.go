@@ -100,7 +100,7 @@ func readAll(res *http.Response) ([]byte, error) {
 		}
 		from = unpacked
 	}
-	return io.ReadAll(io.LimitReader(from, answerLimit+1))
+	return reach.ReadAnswer(from, answerLimit)
 }
 
 // request makes the HTTP request of a call.

@@ -4,7 +4,6 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -12,10 +11,13 @@ import (
 	"strings"
 	gosync "sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/platform/platformtest"
 	"github.com/seguehq/segue/platform/rest"
 	"github.com/seguehq/segue/sync"
 )
@@ -197,7 +199,12 @@ platforms: acme: {
 
 func deskClient(t *testing.T, d *desk, revision string) rest.Client {
 	t.Helper()
-	return client(t, described(t, strings.Replace(deskFile, "REVISION", revision, 1)), d.URL, rest.Options{})
+	return client(t, deskDescription(t, revision), d.URL, rest.Options{})
+}
+
+func deskDescription(t *testing.T, revision string) *description.Platform {
+	t.Helper()
+	return described(t, strings.Replace(deskFile, "REVISION", revision, 1))
 }
 
 // marker reads and changes what a note's marker says.
@@ -563,26 +570,13 @@ func TestAltered(t *testing.T) {
 	}
 }
 
-// Two applies at once leave one of each automation.
+// One apply is held at each of its requests while another one runs, on Acme, which refuses
+// an update of another version.
 func TestTwoApplies(t *testing.T) {
-	server := startDesk(t)
-	in := wanted(20)
-	var both gosync.WaitGroup
-	for range 2 {
-		p := deskClient(t, server, "")
-		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: quick})
-		if err != nil {
-			t.Fatal(err)
-		}
-		both.Go(func() {
-			// Whether it succeeds or fails, it must leave exactly one.
-			_, _ = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Parallelism: 4, Calls: quick})
-		})
-	}
-	both.Wait()
-	p := deskClient(t, server, "")
-	apply(t, p, in)
-	if n := len(maps.Clone(server.notes)); n != len(in.Automations) {
-		t.Errorf("%d notes, want %d", n, len(in.Automations))
-	}
+	secrets := platformtest.Secret("abc123")
+	deletes := func(r *http.Request) bool { return r.Method == "DELETE" } // which has no object, and so no version
+	server, d := startAcme(t), described(t, worked(t))
+	platformtest.TwoApplies(t, platformtest.Contest{Once: true, Overwrites: deletes, Open: func(t testing.TB, transport http.RoundTripper) sync.Platform {
+		return client(t, d, server.URL, rest.Options{Transport: transport, Timeout: time.Hour, Lag: time.Millisecond, Secrets: secrets})
+	}})
 }

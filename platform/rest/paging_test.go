@@ -329,3 +329,38 @@ func TestRequestsOfAPlan(t *testing.T) {
 		t.Errorf("requests: %v, want no more than 52 for pages of the list", server.requests)
 	}
 }
+
+// A total that changes while the pages are read has them read again. One that never
+// stays the same is an error, and nothing is taken for missing.
+func TestATotalThatChanges(t *testing.T) {
+	server, in := startShelf(t), bare(20)
+	d := described(t, fmt.Sprintf(shelfProject, `paging: {kind: "offset", parameter: "skip", total: "count"}`, ""))
+	apply(t, client(t, d, server.URL, rest.Options{}), in)
+	creates := server.creates
+	for name, test := range map[string]struct {
+		lists int32 // so many answers have another total each
+		want  string
+	}{
+		"for a while": {3, ""},
+		"for ever":    {1 << 30, "check paging"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lists atomic.Int32
+			p := client(t, d, server.URL, rest.Options{Transport: altered{list: func(body map[string]any) {
+				total, err := body["count"].(json.Number).Int64()
+				if n := lists.Add(1); err == nil && n <= test.lists {
+					body["count"] = total + int64(n)
+				}
+			}}})
+			switch err := applyOnce(t, p, in); {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("error %v, want %q in it", err, test.want)
+			}
+			if server.creates != creates {
+				t.Errorf("%d automations were created", server.creates-creates)
+			}
+		})
+	}
+}
