@@ -49,7 +49,7 @@ func (p *Platform) newMint(prj *project, secret map[string]automation.Header) (*
 		value := latin1(rendered.Header.Get(name))
 		if strings.HasPrefix(value, "=") {
 			// n8n would take it for an expression. Who reads a header ignores
-			// blanks in front of its value.
+			// spaces in front of its value.
 			value = " " + value
 		}
 		headers = append(headers, map[string]string{"name": name, "value": value})

@@ -100,7 +100,7 @@ func (p *Platform) settings(ctx context.Context) (started bool, version string) 
 	return true, versionIn(said.Data.VersionCli)
 }
 
-// versionIn returns the version that a text starts with, "" if there is none.
+// versionIn returns the version at the start of a string, "" if there is none.
 func versionIn(s string) string { return aVersion.FindString(s) }
 
 // older reports whether a version is before another one. Both are numbers
