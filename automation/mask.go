@@ -168,7 +168,7 @@ func (m *Mask) Reach() int {
 // six characters is hidden only as a separate word.
 func (m *Mask) Hide(text string) string { return m.Start(text, len(text)) }
 
-// Start returns the first limit bytes of a text with the secrets hidden. A
+// Start returns the first limit bytes of a string with the secrets hidden. A
 // secret that begins within them and ends beyond is hidden as a whole.
 func (m *Mask) Start(text string, limit int) string {
 	out, _ := m.hide(text, limit, false)
@@ -176,14 +176,14 @@ func (m *Mask) Start(text string, limit int) string {
 }
 
 // HideTelling hides the secrets except those that may be words, such as
-// "development", which a text may contain for another reason. It is applied to
-// everything that is printed.
+// "development", which a string may contain for another reason. It is applied
+// to everything that is printed.
 func (m *Mask) HideTelling(text string) string {
 	out, _ := m.hide(text, len(text), true)
 	return out
 }
 
-// Finds reports whether a text contains a secret.
+// Finds reports whether a string contains a secret.
 func (m *Mask) Finds(text string) bool {
 	_, found := m.hide(text, len(text), false)
 	return found
@@ -259,7 +259,7 @@ func withShared(text string, kept, start, end int) (int, int) {
 }
 
 // mayBegin reports whether a byte may be the first of the form. It is called
-// for every byte of a text.
+// for every byte of a string.
 func (f *maskForm) mayBegin(c byte) bool {
 	switch {
 	case isEscape(c), c == '-', c == '_', c == f.first:
@@ -269,16 +269,16 @@ func (f *maskForm) mayBegin(c byte) bool {
 	}
 }
 
-// match reports whether the form begins at an offset of a text, and returns its
-// end.
+// match reports whether the form begins at an offset of a string, and returns
+// its end.
 func (f *maskForm) match(text string, at int) (end int, ok bool) {
 	if f.whole && at > 0 {
 		if r, _ := utf8.DecodeLastRuneInString(text[:at]); isWord(r) && !escapeEnds(text[:at]) {
 			return 0, false
 		}
 	}
-	// A text may have several readings. A state is the length of the form found
-	// so far, and the offset at which the rest would begin.
+	// A string may have several readings. A state is the length of the form
+	// found so far, and the offset at which the rest would begin.
 	type state struct{ found, at int }
 	states, next := []state{{0, at}}, []state(nil)
 	for len(states) > 0 {
@@ -309,7 +309,7 @@ func (f *maskForm) match(text string, at int) (end int, ok bool) {
 	return end, ok
 }
 
-// same compares a byte of the form with one of a text.
+// same compares a byte of the form with one of a string.
 func (f *maskForm) same(want, got byte) bool {
 	switch {
 	case want == got:
@@ -335,7 +335,7 @@ func isWord(r rune) bool {
 	return r == '_' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
 }
 
-// escapeEnds reports whether a text ends with an escaped character that can't
+// escapeEnds reports whether a string ends with an escaped character that can't
 // be part of a word, as in "%3A" or "\n".
 func escapeEnds(text string) bool {
 	if n := len(text); n >= 3 && text[n-3] == '%' {
@@ -361,14 +361,14 @@ const (
 // isEscape reports whether a byte may begin an escape, or be one.
 func isEscape(c byte) bool { return c == '%' || c == '\\' || c == '&' || c == '+' }
 
-// A reading is a byte that a text may mean at an offset, and the offset after
+// A reading is a byte that a string may mean at an offset, and the offset after
 // it.
 type reading struct {
 	bytes string
 	next  int
 }
 
-// read returns the possible readings of a text at an offset: the byte itself,
+// read returns the possible readings of a string at an offset: the byte itself,
 // and the byte that it means if it was escaped up to this many times.
 func read(text string, at, times int) []reading {
 	if at >= len(text) {

@@ -79,7 +79,7 @@ func Altered(w io.Writer, altered []sync.Altered, o TextOptions) error {
 	return t.flush(w)
 }
 
-// A text writes a plan for a terminal.
+// The type text writes a plan for a terminal.
 type text struct {
 	TextOptions
 	out                       strings.Builder

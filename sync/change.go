@@ -10,16 +10,16 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// Each function below carries out one change by the same rule: try, and after
-// any error look at what is there before deciding how to go on.
+// Each function below makes one change by the same rule: try, and after any
+// error check the current state before deciding how to continue.
 
 // changedSince is the error for an automation that somebody else has changed.
 func changedSince(what string, cause error) error {
 	return &Error{Kind: Conflict, Message: what + " on the platform since the plan; plan again", Err: cause}
 }
 
-// put creates or updates an automation so that it is as wanted. It returns what was
-// stored or found, the zero value where that is not known.
+// put creates or updates an automation. It returns the automation as stored or
+// found, or the zero value if that is unknown.
 func (r *run) put(ctx context.Context, t task, c Change, want automation.Automation) (Stored, error) {
 	r.emit(t, EventStarted, nil, 0)
 	w := &write{run: r, task: t, want: want, hash: want.Hash()}
@@ -37,14 +37,14 @@ type write struct {
 	task
 	want automation.Automation
 	hash string
-	// base is the stored automation to update, nil as long as there is none
-	// and one has to be created.
+	// base is the stored automation to update, or nil if it has to be created.
 	base *Stored
-	// plannedID is the ID that the plan tells to update, "" for a create.
+	// plannedID is the ID in the plan, "" for a create.
 	plannedID string
 	// now is the automation as it was written or found, the zero value for not yet.
 	now Stored
-	// made goes into the marker: what the platform has made of it before.
+	// made goes into the marker: the hash of the platform's earlier version of
+	// it.
 	made string
 	// takesOver is set where that does not carry the project and key yet, or its marker
 	// is this run's for another reason.
@@ -114,8 +114,8 @@ func (w *write) send(ctx context.Context) error {
 	})
 }
 
-// judgeCreate decides how to go on after a create, or an update of what an
-// earlier create has left, by what is found.
+// judgeCreate decides, from the automations found, how to continue after a
+// create, or after an update of the result of an earlier create.
 func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (again bool, _ error) {
 	if len(found) == 0 {
 		w.base = nil
@@ -149,7 +149,8 @@ func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (aga
 	return !untouched || mayPass(err), err
 }
 
-// judgeUpdate decides how to go on after a failed update by what is found.
+// judgeUpdate decides, from the automations found, how to continue after a
+// failed update.
 func (w *write) judgeUpdate(found []Stored, err error) (again bool, _ error) {
 	i := slices.IndexFunc(found, func(s Stored) bool { return s.ID == w.plannedID })
 	if i < 0 {
@@ -222,7 +223,7 @@ func (r *run) remove(ctx context.Context, t task, old Stored) error {
 	})
 }
 
-// removeExtra deletes a second copy of an automation, which no change of the plan is about.
+// removeExtra deletes a duplicate that no change of the plan covers.
 func (r *run) removeExtra(ctx context.Context, t task, extra Stored) error {
 	err := r.remove(ctx, t, extra)
 	r.recordExtra(extra, err)
@@ -296,7 +297,7 @@ func (r *run) persist(ctx context.Context, t task, try func(context.Context) (bo
 	})
 }
 
-// call makes one call that writes. It is finished even if ctx is cancelled.
+// call makes one call that writes. It is finished even if ctx is canceled.
 func (r *run) call(ctx context.Context, f func(context.Context) error) error {
 	return r.callFor(ctx, r.opts.Timeout, f)
 }
@@ -339,20 +340,21 @@ func (r *run) retrying(t task) func(error, time.Duration) {
 	return func(err error, wait time.Duration) { r.emit(t, EventRetrying, err, wait) }
 }
 
-// mayPass reports whether another try makes sense after an error that left
-// nothing behind: also after one that what was found contradicts, such as a
-// conflict over a revision that is still the same.
+// mayPass reports whether another attempt makes sense after an error that left
+// nothing behind. It does after an error that contradicts the current state,
+// such as a conflict although the revision is unchanged.
 func mayPass(err error) bool {
 	kind := KindOf(err)
 	return kind != Refused && kind != Unauthorized && kind != Unlisted
 }
 
-// unknown is the error of a write that failed and could not be looked up.
+// unknown is the error of a write that failed and whose result could not be
+// looked up.
 func unknown(err, lookErr error) error { return unknownError{err, lookErr} }
 
 type unknownError struct{ write, look error }
 
-// Error says once what both have in common, as when the platform has gone away.
+// Error mentions a common cause only once, for example an unreachable platform.
 func (e unknownError) Error() string {
 	if strings.HasPrefix(e.look.Error(), e.write.Error()) {
 		return "whether it took effect is unknown: " + e.look.Error()

@@ -2,7 +2,8 @@ package sync
 
 import "fmt"
 
-// A Record tells of one change that has ended, for an audit. It holds no secret.
+// A Record describes one change that has ended, for an audit. It holds no
+// secret.
 type Record struct {
 	// Key is the automation's, "" for a secret; Secret is the secret's name.
 	Key    string `json:"key,omitempty"`
@@ -20,12 +21,12 @@ type Record struct {
 	// failures.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
-	// Error says why the outcome is not [Done].
+	// Error is the reason why the outcome is not [Done].
 	Error string `json:"error,omitempty"`
 }
 
-// record passes a record on. A change that nobody would hear of is not made: if that
-// fails, nothing new is started.
+// record passes a record on. If that fails, nothing new is started, because
+// unrecorded changes must not be made.
 func (r *run) record(e Record) {
 	if r.opts.Record == nil {
 		return
@@ -39,7 +40,7 @@ func (r *run) record(e Record) {
 	}
 }
 
-// recordChange tells how the change of an automation has ended.
+// recordChange records the outcome of an automation's change.
 func (r *run) recordChange(i int) {
 	c, planned := r.result.Changes[i], r.plan.Changes[i]
 	e := Record{
@@ -55,13 +56,13 @@ func (r *run) recordChange(i int) {
 	r.record(e)
 }
 
-// recordSecret tells how the change of a secret has ended.
+// recordSecret records the outcome of a secret's change.
 func (r *run) recordSecret(i int) {
 	s := r.result.Secrets[i]
 	r.record(Record{Secret: s.Name, Former: r.plan.Secrets[i].Project, Action: s.Action, Outcome: s.Outcome, Error: s.Error})
 }
 
-// recordExtra tells of a second copy that was deleted beside the planned changes.
+// recordExtra records a duplicate that was deleted beside the planned changes.
 func (r *run) recordExtra(extra Stored, err error) {
 	r.record(Record{
 		Key: extra.Marker.Key, Action: Delete, Reason: Duplicate, Outcome: outcome(err),

@@ -20,13 +20,14 @@ import (
 	"github.com/seguehq/segue/trust"
 )
 
-// DefaultSecretTimeout is how long a file or a command may take to give a secret.
+// DefaultSecretTimeout is the time that a file or a command may take to provide a
+// secret.
 const DefaultSecretTimeout = 30 * time.Second
 
-// secretParallelism is how many secrets are fetched at a time.
+// secretParallelism is the number of secrets fetched at a time.
 const secretParallelism = 4
 
-// secretLimit is the longest text that is read for a secret, in bytes.
+// secretLimit is the maximum size of a secret's text, in bytes.
 const secretLimit = 64 << 10
 
 // A SecretUse is one place that refers to a secret.
@@ -36,8 +37,8 @@ type SecretUse struct {
 	// Where is the place, for people: "growth/account-activated, header
 	// Authorization".
 	Where string
-	// BasicUser says that it is the user name of Basic credentials, which must
-	// not hold a colon (RFC 7617).
+	// BasicUser is true if it is the user name of Basic credentials, which must
+	// not contain a colon (RFC 7617).
 	BasicUser bool
 	// PrivateKey says that it is one, in PEM, and nothing else.
 	PrivateKey bool
@@ -66,8 +67,8 @@ type SecretResolver struct {
 	Sources map[string]automation.SecretSource
 	// LookupEnv reads an environment variable, [os.LookupEnv] if it is nil.
 	LookupEnv func(string) (string, bool)
-	// Trusted says of a secret, by its name, that the command which gives it may
-	// run, or that its file may be outside of the project. Nil trusts none.
+	// Trusted reports whether the command of a secret may run, or its file may
+	// be outside of the project. Nil trusts none.
 	Trusted func(name string) bool
 	// Mask has secrets that are known already: no error shows them. It may be nil.
 	Mask *automation.Mask
@@ -163,7 +164,7 @@ func (r SecretResolver) fetch(ctx context.Context, name string, form secretForm)
 	case err != nil:
 		return value, &unusableError{fmt.Errorf("%s %w", from, err)}
 	case form.basicUser && strings.Contains(value.Reveal(), ":"):
-		return automation.Secret{}, &unusableError{fmt.Errorf("%s holds a colon, and the user name of Basic credentials can't have one", from)}
+		return automation.Secret{}, &unusableError{fmt.Errorf("%s contains a colon, which the user name of Basic credentials can't have", from)}
 	}
 	return value, nil
 }
@@ -249,7 +250,7 @@ func variable(s automation.SecretSource, secret string) string {
 	return cmp.Or(s.Env, secret)
 }
 
-// An unusableError is what is wrong with a value that is there.
+// An unusableError is the error of an unusable value.
 type unusableError struct{ error }
 
 func (e *unusableError) Unwrap() error { return e.error }
@@ -259,9 +260,9 @@ type MissingSecret struct {
 	Name string
 	// Uses are the places that refer to it.
 	Uses []string
-	// Source is where the project says it comes from.
+	// Source is its source in the project.
 	Source automation.SecretSource
-	// Err says what is wrong with the source.
+	// Err is the error of the source.
 	Err error
 }
 
@@ -274,8 +275,8 @@ func (m MissingSecret) unusable() bool {
 	return errors.As(m.Err, &e)
 }
 
-// Error says of each secret what is wrong, where it is used and how to provide
-// it. It is several lines long.
+// Error gives for each secret the problem, its uses and how to provide it. It
+// has several lines.
 func (e *MissingSecretsError) Error() string {
 	var b strings.Builder
 	unusable := 0
@@ -317,7 +318,7 @@ func (e *MissingSecretsError) Error() string {
 	return b.String()
 }
 
-// Unwrap returns what is wrong with each secret.
+// Unwrap returns the error of each secret.
 func (e *MissingSecretsError) Unwrap() []error {
 	errs := make([]error, len(e.Missing))
 	for i, m := range e.Missing {

@@ -217,7 +217,7 @@ func TestResolveTakesNothingThatNoHeaderCanCarry(t *testing.T) {
 		"\ufeffhunter2":     "begins with a byte order mark",
 		" \t ":              "holds only whitespace",
 		"hunter2:hunter3":   "",
-		"user: hunter2:bad": "holds a colon, and the user name of Basic credentials can't have one",
+		"user: hunter2:bad": "contains a colon, which the user name of Basic credentials can't have",
 	} {
 		value, isUser := strings.CutPrefix(value, "user: ")
 		dir := t.TempDir()

@@ -19,18 +19,18 @@ import (
 // auditFormat names the layout of a line of an audit.
 const auditFormat = "segue/audit/v1"
 
-// An auditLine says what became of one change.
+// An auditLine is the record of one change.
 type auditLine struct {
 	// Format is [auditFormat].
 	Format string `json:"format"`
-	// Time is when the change has ended, as RFC 3339 in UTC.
+	// Time is the end of the change, as RFC 3339 in UTC.
 	Time string `json:"time"`
 	// Apply is the same for all lines of one apply to one target.
 	Apply string `json:"apply"`
 	origin
 	Project string `json:"project"`
 	Target  string `json:"target"`
-	// Plan is the digest of the plan file, "" where none was applied.
+	// Plan is the digest of the plan file, "" if none was applied.
 	Plan string `json:"plan,omitempty"`
 	sync.Record
 }
@@ -41,17 +41,17 @@ type audit struct {
 	file *os.File
 	to   io.Writer // the file, without secrets
 	by   origin
-	// broken says that the file ends within a line.
+	// broken is true if the file ends within a line.
 	broken bool
 }
 
 func auditFlag() cli.Flag {
 	return &cli.StringFlag{Name: "audit",
-		Usage: "append to `FILE` a line of JSON for each change: when, who, which commit, what, and what became of it"}
+		Usage: "append to `FILE` a line of JSON for each change: time, user, commit, change and outcome"}
 }
 
-// openAudit opens the file that the command line names, so that what can't be written is
-// an error before anything is changed. Without one, the audit is nil.
+// openAudit opens the file that the command line names, so that an unwritable file is an
+// error before anything is changed. Without a file, the audit is nil.
 func (t *terminal) openAudit(c *cli.Context) error {
 	name := c.String("audit")
 	if !c.IsSet("audit") {
@@ -65,8 +65,8 @@ func (t *terminal) openAudit(c *cli.Context) error {
 	return nil
 }
 
-// endsWithin reports whether a file ends within a line: whoever wrote it was stopped, or
-// the disk was full.
+// endsWithin reports whether a file ends within a line: the writer was stopped, or the
+// disk was full.
 func endsWithin(name string) bool {
 	f, err := os.Open(name)
 	if err != nil {
@@ -82,8 +82,8 @@ func endsWithin(name string) bool {
 	return err == nil && last[0] != '\n'
 }
 
-// recorder returns the function that an apply of the plan tells its changes to, nil
-// without an audit. The plan file's digest is "" where there is none.
+// recorder returns the function that records the changes of an apply, nil without
+// an audit. digest is that of the plan file, "" for none.
 func (a *audit) recorder(plan *sync.Plan, digest string) func(sync.Record) error {
 	if a == nil {
 		return nil

@@ -16,13 +16,13 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A connection is a platform that is closed in the end.
+// A connection is a platform that must be closed.
 type connection interface {
 	sync.Platform
 	io.Closer
 }
 
-// A connectionUse says what a connection is for.
+// A connectionUse is the purpose of a connection.
 type connectionUse int
 
 const (
@@ -73,7 +73,7 @@ func (t *terminal) connect(ctx context.Context, to connecting) (connection, erro
 	}
 	described, ok := to.project.Platforms[target.Platform]
 	if !ok {
-		return nil, fmt.Errorf("this segue can't work with the platform %s", target.Platform)
+		return nil, fmt.Errorf("this segue does not support the platform %s", target.Platform)
 	}
 	return opened(rest.New(described, target.URL, key, rest.Options{Timeout: timeout, Transport: transport, Secrets: secrets, Mask: t.mask}))
 }
@@ -94,8 +94,8 @@ func opened[P connection](p P, err error) (connection, error) {
 	return p, nil
 }
 
-// connectEmbedded returns the embedded platform of a target, within segue or
-// where it is served.
+// connectEmbedded returns the embedded platform of a target, in-process or
+// served.
 func (t *terminal) connectEmbedded(ctx context.Context, to connecting) (*embedded.Platform, error) {
 	target := to.target
 	if target.URL != "" {
@@ -113,7 +113,7 @@ func (t *terminal) connectEmbedded(ctx context.Context, to connecting) (*embedde
 	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{NoCreate: to.use != toWrite, Requests: t.log, Mask: t.mask})
 }
 
-// platformCredential is the secret that shows the platform who segue is.
+// platformCredential returns the secret for authentication at the platform.
 func platformCredential(target config.Target) config.SecretRef {
 	switch {
 	case target.APIKey.Name != "":

@@ -19,25 +19,25 @@ const (
 	evaluateAllFlag = "evaluate-all"
 )
 
-// evaluating gives a command the flags of all that evaluate packages.
+// evaluating adds the flags for evaluating packages to a command.
 func (t *terminal) evaluating(c *cli.Command) *cli.Command {
 	c.Flags = append(c.Flags,
 		&cli.StringFlag{Name: timeLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
-			Usage: "let the evaluation of one package take `TIME` of the processors, such as 30s"},
+			Usage: "let the evaluation of one package take `TIME` of processor time, such as 30s"},
 		&cli.StringFlag{Name: memoryLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
-			Usage: "let the evaluation of one package take so much `MEMORY`, such as 2GB"},
+			Usage: "let the evaluation of one package take `MEMORY`, such as 2GB"},
 	)
 	if c.Name == "vet" || c.Name == "compile" {
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: evaluateAllFlag,
-			Usage: "have CUE evaluate packages of plain data, too, and use nothing that is kept: slower, with the same result"})
+			Usage: "let CUE evaluate packages of plain data too, without the cache: slower, with the same result"})
 	}
 	if c.Name == "apply" {
-		// Whoever can write to a cache that others share could have apply send
+		// Anybody who can write to a shared cache could make apply send
 		// automations that are not in the code.
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: cacheFlag,
-			Usage: "use the results of packages that are kept; apply evaluates all of them itself otherwise"})
+			Usage: "use cached results of packages; by default, apply evaluates all packages itself"})
 	} else {
-		c.Flags = append(c.Flags, &cli.BoolFlag{Name: noCacheFlag, Usage: "neither use results of packages that are kept nor keep any"})
+		c.Flags = append(c.Flags, &cli.BoolFlag{Name: noCacheFlag, Usage: "neither use nor keep cached results of packages"})
 	}
 	c.Before = t.prepareEvaluation
 	return c

@@ -42,8 +42,8 @@ func main() {
 }
 
 // interruptContext returns a context that ends with the first Ctrl-C, or the end
-// of the terminal, so that what is under way can finish. The second one ends the
-// process: by the time the context is done it is not caught any more.
+// of the terminal, so that requests in progress can finish. The second Ctrl-C
+// ends the process: it is not caught after the context is done.
 func interruptContext() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -68,8 +68,8 @@ A project is a folder with a segue.cue. Commands work on the current folder;
 EXAMPLES:
    segue init growth                     make a project
    segue -C growth vet                   check it
-   segue -C growth plan                  see what would change
-   segue -C growth apply                 make it so`
+   segue -C growth plan                  see the changes
+   segue -C growth apply                 make them`
 
 // run runs the command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -129,7 +129,7 @@ func newApp(t *terminal) *cli.App {
 	return app
 }
 
-// prepare gives every command what they have in common.
+// prepare sets the common properties of all commands.
 func (t *terminal) prepare(commands []*cli.Command) {
 	for _, c := range commands {
 		c.Flags = append(c.Flags, observingFlags(true)...)
@@ -162,8 +162,7 @@ func (t *terminal) observed(before cli.BeforeFunc) cli.BeforeFunc {
 	}
 }
 
-// A statusError ends the process with a status, and has nothing to add to what
-// was printed.
+// A statusError ends the process with a status, without another message.
 type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
@@ -187,8 +186,7 @@ func (t *terminal) finish(err error) int {
 	}
 }
 
-// showError prints an error, unless it is one that has nothing to add to what was
-// printed.
+// showError prints an error, unless it is only a status.
 func (t *terminal) showError(err error) {
 	var status statusError
 	if errors.As(err, &status) {

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// An origin says who changes a target, and from where, as far as the environment tells:
-// whoever sets that can make it say anything.
+// An origin says who changes a target, and from where, according to the environment:
+// whoever controls that can forge it.
 type origin struct {
 	// Who is the person for whom a pipeline runs, or the user of this machine.
 	Who string `json:"who"`
 	// Run is the URL of the pipeline's job, "" elsewhere.
 	Run string `json:"run,omitempty"`
-	// Commit is that of the code, "" where it is not known, and Modified says that files
-	// of the project were not as they are in it.
+	// Commit is the commit of the code, "" if it is unknown. Modified is true if files
+	// of the project differed from it.
 	Commit   string `json:"commit,omitempty"`
 	Modified bool   `json:"modified,omitempty"`
 }
 
-// A pipeline has the variables in which a CI system says what it runs.
+// A pipeline has the variables in which a CI system describes its job.
 type pipeline struct {
 	// set is the variable by which it is known.
 	set string
@@ -59,8 +59,7 @@ func pipelineOf(getenv func(string) string) *pipeline {
 	return nil
 }
 
-// originOf says who works from where: what the pipeline says, and Git and the system for
-// the rest.
+// originOf returns the origin, from the pipeline, and otherwise from Git and the system.
 func originOf(ctx context.Context, getenv func(string) string) origin {
 	var o origin
 	if p := pipelineOf(getenv); p != nil {
@@ -87,11 +86,11 @@ func isCommit(s string) bool {
 	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// gitTimeout is how long Git may take to tell the commit.
+// gitTimeout is the time that Git may take to return the commit.
 const gitTimeout = 10 * time.Second
 
 // gitState asks Git for the commit of the current folder, and whether CUE files below it
-// are other than they are there. Where there is no Git, or no repository, it is "".
+// differ from it. Without Git, or a repository, it is "".
 func gitState(ctx context.Context) (commit string, modified bool) {
 	ctx, cancel := context.WithTimeout(ctx, gitTimeout)
 	defer cancel()

@@ -144,7 +144,7 @@ func (t *terminal) readInput(ctx context.Context, file string) ([]byte, error) {
 	return content, err
 }
 
-// mostValues is how long values may be, in bytes.
+// mostValues is the maximum size of values, in bytes.
 const mostValues = 8 << 20
 
 func readValuesFrom(r io.Reader) ([]byte, error) {
@@ -163,7 +163,7 @@ func inputName(file string) string {
 	return file
 }
 
-// jsonError says where in a file JSON is wrong.
+// jsonError returns an error with the place of invalid JSON in a file.
 func jsonError(file string, content []byte, err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError

@@ -59,7 +59,7 @@ func TestFailuresOfOneCauseAreOne(t *testing.T) {
 	}
 	r.Changes = append(r.Changes, sync.ChangeResult{Key: "growth/odd", Action: sync.Update, Outcome: sync.Failed,
 		Err: &sync.ChangeError{Subject: "growth/odd", Action: sync.Update, Target: "prod", Err: errors.New("503: busy")}})
-	const want = `20 failed, 0 not started; apply again to take it from there
+	const want = `20 failed, 0 not started; apply again to continue
   19 changes: create on prod: can't reach http://127.0.0.1:1: connection refused (growth/00, growth/01, growth/02 and 16 more)
   growth/odd: update on prod: 503: busy`
 	if got := failures(r); got != want {

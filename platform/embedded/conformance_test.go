@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) {
 	platformtest.Run(t, platformtest.Harness{
 		Platform: "embedded", Product: "segue itself",
 		Missing: map[platformtest.Capability]string{
-			platformtest.OneWrite:      "each automation is a write of its own",
+			platformtest.OneWrite:      "each automation is a separate write",
 			platformtest.Canvas:        "there is no canvas; saving an automation unchanged is not an edit",
 			platformtest.ListsTriggers: "it accepts any trigger name",
 		},

@@ -15,7 +15,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A number arrives with the digits that it was sent with, wherever it goes.
+// A number keeps all its digits everywhere.
 func TestNumbersKeepTheirDigits(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -41,8 +41,8 @@ func TestNumbersKeepTheirDigits(t *testing.T) {
 			t.Errorf("%s: body %s, want %s", n, got.Body, want)
 		}
 	}
-	// A path in other capital letters is the same to Node-RED, which then reads the
-	// body itself: what may have lost digits is not sent.
+	// Node-RED ignores the case of a path, but then parses the body itself: a
+	// number that may have lost digits is not sent.
 	shouted := strings.ToUpper(path)
 	if status, b := r.post(t, shouted, "application/json", []byte(`{"n":42}`)); status != 200 {
 		t.Errorf("%s: %d: %s", shouted, status, b)
@@ -58,7 +58,7 @@ func TestNumbersKeepTheirDigits(t *testing.T) {
 	}
 }
 
-// Nothing but one JSON object is taken, and whoever sends something else is told.
+// The endpoint only accepts one JSON object, and gives the reason otherwise.
 func TestBodiesThatAreRefused(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -136,13 +136,12 @@ func TestMessagesThatSegmentWouldDrop(t *testing.T) {
 	recorder.Next(t)
 }
 
-// A try that fails in a way that may pass is made again, and the caller is told
-// at the end.
+// A temporary failure is retried, and the caller gets the final result.
 func TestTriesAgain(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
 	var mu gosync.Mutex
-	var answers []int // 0 for none
+	var answers []int // 0 means no answer
 	var bodies []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		b := new(strings.Builder)
@@ -214,13 +213,14 @@ func TestTriesAgain(t *testing.T) {
 	})
 }
 
-// Whoever waits for another try is told if a deploy stops the flow meanwhile.
+// A caller that waits for a retry gets an answer if a deploy stops the flow
+// meanwhile.
 func TestAStopBetweenTries(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
 	tried := make(chan struct{}, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "3600") // as long as it may be
+		w.Header().Set("Retry-After", "3600") // the longest pause
 		w.WriteHeader(http.StatusServiceUnavailable)
 		tried <- struct{}{}
 	}))

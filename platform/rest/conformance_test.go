@@ -17,10 +17,10 @@ func TestConformance(t *testing.T) {
 	platformtest.Run(t, platformtest.Harness{
 		Platform: "rest", Product: "the API described below",
 		Missing: map[platformtest.Capability]string{
-			platformtest.UniqueKeys:     "it does not know segue's keys; a second automation of a key is found and removed by the next apply",
-			platformtest.OneWrite:       "each automation is a write of its own",
-			platformtest.ChecksMessages: "what it sends is its own business",
-			platformtest.Retries:        "whether it tries again is its own business",
+			platformtest.UniqueKeys:     "it does not know segue's keys; the next apply finds and removes a second automation of a key",
+			platformtest.OneWrite:       "each automation is a separate write",
+			platformtest.ChecksMessages: "the platform itself decides what it sends",
+			platformtest.Retries:        "the platform itself decides whether to retry",
 			platformtest.Canvas:         "there is no canvas; saving an automation unchanged is not an edit",
 		},
 		New: func(t *testing.T) *platformtest.Bench {
