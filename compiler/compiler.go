@@ -51,6 +51,9 @@ type Options struct {
 	// EvaluateAll has CUE evaluate all packages. Else those of plain data are decided
 	// from their syntax, with the same result.
 	EvaluateAll bool
+	// Inputs are values for fields with @tag, by name, in place of those of segue.cue.
+	// An input that segue.cue does not have is an error.
+	Inputs map[string]string
 	// Children are the processes in which packages are evaluated that may explode, with
 	// a command that calls [Serve]. Nil stands for this process, without any limits.
 	Children *limits.Pool

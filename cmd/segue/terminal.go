@@ -42,6 +42,8 @@ type terminal struct {
 	children *limits.Pool
 	// limits are what the command line lets the evaluation of a package take.
 	limits limits.Limits
+	// inputs are those of --input, by name.
+	inputs map[string]string
 	// cacheConfig says where results are kept, nil if the command uses none of them,
 	// and cache is open once one was asked for.
 	cacheConfig *cache.Config

@@ -36,6 +36,12 @@ type Project struct {
 	Sources map[string]Source `json:"sources"`
 	// Targets are the platforms by name.
 	Targets map[string]Target `json:"targets"`
+	// Inputs are the values that @tag gives to fields of packages, by name: strings,
+	// numbers and booleans.
+	Inputs map[string]any `json:"inputs"`
+	// Given are the inputs that were given for one run, by name. They come before those
+	// of Inputs and of targets.
+	Given map[string]string `json:"-"`
 	// DefaultTarget is the name of the target that is used where none is asked
 	// for, "" if there is none.
 	DefaultTarget string `json:"defaultTarget"`
@@ -125,6 +131,8 @@ type Target struct {
 	Password SecretRef `json:"password"`
 	// Sources override the project's, field by field.
 	Sources map[string]Source `json:"sources"`
+	// Inputs override the project's, by name.
+	Inputs map[string]any `json:"inputs"`
 	// Parallelism is how many requests may be under way at once.
 	Parallelism int `json:"parallelism"`
 	// Timeout is how long one request may take.

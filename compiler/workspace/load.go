@@ -115,6 +115,8 @@ type Loader struct {
 	schema map[string][]byte
 	// Tests says that files ending in _test.cue are read as well.
 	Tests bool
+	// Inputs are the values of fields with @tag, by name.
+	Inputs map[string]string
 	// Alters says that CUE gets files that are not as they are on the disk, and may
 	// import something else.
 	Alters bool
@@ -459,7 +461,9 @@ func (l *Loader) Parse(name string, src any, cfg parser.Config) (*ast.File, erro
 			return f, cueerrors.Newf(token.NewFile(name, -1, len(b)).Pos(0, token.NoRelPos), "the file is not UTF-8")
 		}
 	}
-	return parser.ParseFile(name, src, cfg)
+	f, err := parser.ParseFile(name, src, cfg)
+	Inject(f, l.Inputs)
+	return f, err
 }
 
 // Packages loads all packages in the folders, which are relative to the root. CUE
