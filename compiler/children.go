@@ -32,6 +32,7 @@ type commission struct {
 	Dir      string            `json:"dir"`
 	Unsaved  map[string][]byte `json:"unsaved,omitempty"`
 	Target   string            `json:"target,omitempty"`
+	Inputs   map[string]string `json:"inputs,omitempty"`
 	Patterns []string          `json:"patterns,omitempty"`
 	// Tests means that tests are run, and Only selects them.
 	Tests bool   `json:"tests,omitempty"`
@@ -112,7 +113,9 @@ func (a commission) open(ctx context.Context) (*opened, error) {
 		return nil, err
 	}
 	o := &opened{disk: disk}
-	o.project, o.findings, err = project.Open(ctx, disk, nil)
+	if o.project, o.findings, err = project.Open(ctx, disk, nil); o.project != nil {
+		o.project.Given = a.Inputs
+	}
 	return o, err
 }
 
@@ -120,7 +123,8 @@ func (a commission) open(ctx context.Context) (*opened, error) {
 func (c *compilation) inChildren(
 	ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package),
 ) error {
-	ask := commission{Run: rand.Text(), Dir: c.Disk.Dir, Unsaved: c.unsaved, Target: c.Target, Patterns: c.patterns}
+	ask := commission{Run: rand.Text(), Dir: c.Disk.Dir, Unsaved: c.unsaved, Target: c.Target, Patterns: c.patterns,
+		Inputs: c.Project.Given}
 	if c.Tests != nil {
 		ask.Tests = true
 		if c.Tests.Only != nil {

@@ -45,6 +45,9 @@ type Options struct {
 	// EvaluateAll makes CUE evaluate all packages. Otherwise packages of plain data are decided from their
 	// syntax, with the same result.
 	EvaluateAll bool
+	// Inputs has values for fields with @tag, by name, in place of those in segue.cue. An input that segue.cue
+	// does not declare is an error.
+	Inputs map[string]string
 	// Children are the processes that evaluate packages which may explode, with a command that calls [Serve].
 	// Nil means this process, without limits.
 	Children *limits.Pool

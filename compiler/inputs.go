@@ -123,7 +123,9 @@ func (c *compilation) facts() ([]byte, error) {
 		Targets  []string
 		Triggers config.TriggerNames
 		Tests    string
-	}{catalog, c.Project.SourcesOf(c.Target), finding.SortedKeys(c.Project.Targets), c.Project.Triggers, tests})
+		Inputs   map[string]string
+	}{catalog, c.Project.SourcesOf(c.Target), finding.SortedKeys(c.Project.Targets), c.Project.Triggers, tests,
+		c.Project.InputsOf(c.Target)})
 }
 
 // key returns the key of a folder's results, false if it has none.

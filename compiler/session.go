@@ -118,6 +118,12 @@ func (s *Session) open(ctx context.Context) (*opened, error) {
 	if o.project, o.findings, err = project.Open(ctx, disk, guard); err != nil {
 		return nil, err
 	}
+	if o.project != nil && len(s.opts.Inputs) > 0 {
+		o.project.Given = s.opts.Inputs
+		if err := o.project.CheckGiven(); err != nil && o.project.Gaps.Knows("inputs") {
+			return nil, err
+		}
+	}
 	o.told = disk.Told()
 	s.opened = o
 	return o, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,6 +23,7 @@ const (
 // evaluating adds the flags for evaluating packages to a command.
 func (t *terminal) evaluating(c *cli.Command) *cli.Command {
 	c.Flags = append(c.Flags,
+		&cli.StringSliceFlag{Name: inputFlag, Usage: "give an input of segue.cue another value: `NAME=VALUE`; may be given several times"},
 		&cli.StringFlag{Name: timeLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
 			Usage: "let the evaluation of one package take `TIME` of processor time, such as 30s"},
 		&cli.StringFlag{Name: memoryLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
@@ -46,6 +48,9 @@ func (t *terminal) evaluating(c *cli.Command) *cli.Command {
 // prepareEvaluation reads the flags of evaluating.
 func (t *terminal) prepareEvaluation(c *cli.Context) error {
 	var err error
+	if t.inputs, err = inputsOf(c.StringSlice(inputFlag)); err != nil {
+		return err
+	}
 	if text := c.String(timeLimitFlag); c.IsSet(timeLimitFlag) {
 		if t.limits.Time, err = limits.ParseTime(text); err != nil {
 			return fmt.Errorf("--%s: %w", timeLimitFlag, err)
@@ -63,4 +68,26 @@ func (t *terminal) prepareEvaluation(c *cli.Context) error {
 	config, err := cache.FromEnvironment(os.Getenv)
 	t.cacheConfig = &config
 	return err
+}
+
+// inputFlag gives an input.
+const inputFlag = "input"
+
+// inputsOf reads NAME=VALUE of --input.
+func inputsOf(given []string) (map[string]string, error) {
+	inputs := map[string]string{}
+	last := ""
+	for _, text := range given {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok && last != "" {
+			inputs[last] += "," + text // the library splits a value at its commas
+			continue
+		}
+		last = name
+		if !ok || name == "" {
+			return nil, fmt.Errorf("--%s wants NAME=VALUE, got %q", inputFlag, text)
+		}
+		inputs[name] = value
+	}
+	return inputs, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,8 +18,24 @@ import (
 
 // showPlan prints a plan for people.
 func (t *terminal) showPlan(p *sync.Plan) {
+	t.showInputs(p.Target)
 	// A write error is reported at the end, as for all output.
 	_ = review.Text(t.stdout, p, t.textOptions())
+}
+
+// showInputs prints the inputs that differ between a target and the project, if there are any.
+func (t *terminal) showInputs(target string) {
+	if t.compiled == nil {
+		return // the plan comes from a file
+	}
+	project, _, err := t.compiled.Project(context.Background()) // which it has read
+	if err != nil || project == nil {
+		return
+	}
+	if inputs := project.DifferentInputs(target); len(inputs) > 0 {
+		t.printf("Inputs that differ for %s: %s\n\n", diagnostic.Printable(target),
+			diagnostic.Printable(strings.Join(inputs, ", ")))
+	}
 }
 
 // showAltered prints how the platform has changed automations, and suggests how

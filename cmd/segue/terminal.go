@@ -43,6 +43,8 @@ type terminal struct {
 	children *limits.Pool
 	// limits are the command line's limits for the evaluation of a package.
 	limits limits.Limits
+	// inputs has the values of --input, by name.
+	inputs map[string]string
 	// cacheConfig configures the cache, nil if the command does not use it, and
 	// cache is set after the first use.
 	cacheConfig *cache.Config

@@ -36,6 +36,10 @@ type Project struct {
 	Sources map[string]Source `json:"sources"`
 	// Targets are the platforms by name.
 	Targets map[string]Target `json:"targets"`
+	// Inputs has the values that @tag gives to fields of packages, by name: strings, numbers and booleans.
+	Inputs map[string]any `json:"inputs"`
+	// Given has the inputs that were given for one run, by name. They override Inputs and those of targets.
+	Given map[string]string `json:"-"`
 	// DefaultTarget is the name of the target that is used if none is given, "" if there is none.
 	DefaultTarget string `json:"defaultTarget"`
 	// Secrets has the sources of secrets that are not in the environment variable of their name.
@@ -126,6 +130,8 @@ type Target struct {
 	ClientKey  SecretRef `json:"clientKey"`
 	// Sources override the project's, field by field.
 	Sources map[string]Source `json:"sources"`
+	// Inputs override the project's, by name.
+	Inputs map[string]any `json:"inputs"`
 	// Parallelism is the maximum number of concurrent requests.
 	Parallelism int `json:"parallelism"`
 	// Timeout is the maximum duration of one request.

@@ -79,7 +79,7 @@ func New(
 	disk *workspace.Disk, settings *config.Project, target string, patterns []string, tests *TestRun,
 ) (*Evaluation, error) {
 	loader := workspace.NewLoader(disk, schema.Files())
-	loader.Tests = tests != nil
+	loader.Tests, loader.Inputs = tests != nil, settings.InputsOf(target)
 	all, err := loader.PackageDirs()
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func New(
 // Explainer returns a reader of the same files, to explain errors.
 func (e *Evaluation) Explainer() *resolve.Reader {
 	x := resolve.NewReader(e.Disk, e.Project.Catalog, e.Dirs)
-	x.Loader.Tests = e.Loader.Tests
+	x.Loader.Tests, x.Loader.Inputs = e.Loader.Tests, e.Loader.Inputs
 	// All explainers share the result of the first search.
 	e.once.Do(func() { e.projectDirs = x.ProjectDirs })
 	x.ProjectDirs = e.projectDirs

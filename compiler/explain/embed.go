@@ -104,6 +104,7 @@ func (p *Evaluated) aboutEmbedding(e cueerrors.Error) bool {
 }
 
 func isEmbedError(message string) bool {
-	return strings.HasPrefix(message, "invalid JSON for file ") || strings.HasPrefix(message, "open ") || strings.HasPrefix(message, "failed to stat ") ||
+	return strings.HasPrefix(message, "invalid JSON for file ") ||
+		strings.HasPrefix(message, "open ") || strings.HasPrefix(message, "failed to stat ") ||
 		strings.Contains(message, "failed to decode file")
 }

@@ -191,5 +191,6 @@ func (e *Reader) Read(name string) (*source.File, error, error) {
 		syntax = &ast.File{}
 	}
 	syntax.Filename = filename
+	workspace.Inject(syntax, e.Loader.Inputs)
 	return &source.File{Name: name, Syntax: syntax, Content: content}, broken, nil
 }

@@ -465,16 +465,6 @@ func positionAt(content []byte, offset int) diagnostic.Position {
 	return diagnostic.Position{Line: strings.Count(before, "\n") + 1, Column: offset - strings.LastIndex(before, "\n")}
 }
 
-// RangeOf converts CUE's positions, which count like those of diagnostics.
-func RangeOf(from, to token.Pos) diagnostic.Range {
-	r := diagnostic.Range{Start: diagnostic.Position{Line: from.Line(), Column: from.Column()}}
-	r.End = r.Start
-	if to.IsValid() {
-		r.End = diagnostic.Position{Line: to.Line(), Column: to.Column()}
-	}
-	return r
-}
-
 // WithinFiles cuts the ranges of findings at the ends of their files and lines.
 func WithinFiles(read func(name string) ([]byte, error), found diagnostic.List) {
 	lines := func() func(string) [][]byte {

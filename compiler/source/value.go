@@ -12,6 +12,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/diagnostic"
 )
 
 // errNotStruct is the error for a list in the place of a struct.
@@ -100,4 +101,14 @@ func PlainMessage(e cueerrors.Error) string {
 		text = e.Error()
 	}
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// RangeOf converts CUE's positions, which count as diagnostics do.
+func RangeOf(from, to token.Pos) diagnostic.Range {
+	r := diagnostic.Range{Start: diagnostic.Position{Line: from.Line(), Column: from.Column()}}
+	r.End = r.Start
+	if to.IsValid() {
+		r.End = diagnostic.Position{Line: to.Line(), Column: to.Column()}
+	}
+	return r
 }

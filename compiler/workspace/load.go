@@ -114,6 +114,8 @@ type Loader struct {
 	schema map[string][]byte
 	// Tests means that files ending in _test.cue are read as well.
 	Tests bool
+	// Inputs has the values of fields with @tag, by name.
+	Inputs map[string]string
 	// Alters means that CUE gets altered files, which may import other packages than the files on disk.
 	Alters bool
 	// Sizes has the sizes of the files, in bytes, summed for each folder that PackageDirs lists.
@@ -453,7 +455,9 @@ func (l *Loader) Parse(name string, src any, cfg parser.Config) (*ast.File, erro
 			return f, cueerrors.Newf(token.NewFile(name, -1, len(b)).Pos(0, token.NoRelPos), "the file is not UTF-8")
 		}
 	}
-	return parser.ParseFile(name, src, cfg)
+	f, err := parser.ParseFile(name, src, cfg)
+	Inject(f, l.Inputs)
+	return f, err
 }
 
 // Packages loads all packages in the folders, which are relative to the root. At the first file of a folder
