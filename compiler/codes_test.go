@@ -31,8 +31,8 @@ func nameOf(e ast.Expr) string {
 	return ""
 }
 
-// reportedCodes returns the texts of a Go file that stand where a finding gets its
-// code, and all that look like one.
+// reportedCodes returns the strings of a Go file that are used as the code of a finding, and all strings that
+// look like a code.
 func reportedCodes(t *testing.T, file string) (reported, all []string) {
 	t.Helper()
 	syntax, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)

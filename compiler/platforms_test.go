@@ -70,7 +70,7 @@ func findingsOf(t *testing.T, files map[string]string) diagnostic.List {
 	return result.Diagnostics
 }
 
-// rangeIn is where a text stands in a file, between two arrows if it has some.
+// rangeIn returns the range of a text in a file, between two arrows if it has some.
 func rangeIn(t *testing.T, content, text string) diagnostic.Range {
 	t.Helper()
 	start := strings.Index(content, strings.NewReplacer("«", "", "»", "").Replace(text))
@@ -119,7 +119,7 @@ func TestFindingsAboutDescriptions(t *testing.T) {
 		{"a field that the automation does not have", "title: automation.name", "title: automation.nam", "title: automation.«nam»", "platform-mapping", "encode can't be evaluated for a sample automation (pattern, enabled, POST with a payload): there is no field nam", "name"},
 		{"an operation that fails", "title: automation.name", "title: automation.name + 1", "title: «automation.name + 1»", "platform-mapping", "encode can't be evaluated for a sample automation (pattern, enabled, POST with a payload): ", ""},
 		{"encode without a payload", "\t\t\tif automation.action.payload != _|_ {body: json.Marshal(automation.action.payload)}\n", "\t\t\tbody: json.Marshal(automation.action.payload)\n", "body: json.Marshal(automation.action.«payload»)", "platform-mapping", "encode can't be evaluated for a sample automation (pattern, enabled, GET without a payload): ", ""},
-		{"a name that nothing has", "title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "nothing here is called automaton", "automation"},
+		{"a name that nothing has", "title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "automaton is not defined", "automation"},
 		{"a decode that fails", "enabled: object.on", "enabled: object.no", "enabled: object.«no»", "platform-mapping", "decode can't be evaluated for the object that encode makes of a sample automation (pattern, enabled, POST with a payload): ", ""},
 		{"a field of the wrong type in decode", "enabled: object.on", "enabled: object.title", "decode: {\n\t\tobject: _\n\t\t«automation»", "platform-mapping", "decode can't be evaluated for the object that encode makes of a sample automation (pattern, enabled, POST with a payload): decode gives a string for automation.enabled", ""},
 		{"a marker elsewhere", "meta: note: marker", "meta: mark: marker", "«object»: {\n\t\t\ttitle", "platform-mapping", "encode does not put the marker where it is looked for, at meta.note", ""},
@@ -149,7 +149,7 @@ func TestFindingsAboutDescriptions(t *testing.T) {
 				return
 			}
 			for len(found) > 1 && test.name == "a platform that segue knows" {
-				found = found[:1] // what it lacks is said too
+				found = found[:1] // its missing parts are reported too
 			}
 			if len(found) != 1 {
 				t.Fatalf("%d findings, want 1: %+v", len(found), found)
@@ -180,8 +180,8 @@ func TestPatchLeavesSomethingBehind(t *testing.T) {
 	}
 }
 
-// A description may stand in a package of its own, of the project or in cue.mod, and
-// with the schema or without. Its mistakes are found there.
+// A description may be in a package of its own, in the project or in cue.mod, with the schema or without. Its
+// mistakes are found there.
 func TestImportedDescription(t *testing.T) {
 	_, body, _ := strings.Cut(describedProject, "platforms: acme: {")
 	heads := map[string]string{
@@ -219,7 +219,7 @@ platforms: "acme": acme.#Platform
 					{"\t\tdelete: path: \"/rules/{id}\"\n", "", "«endpoints»: {", "missing-field", "platforms.acme.endpoints.delete is missing", ""},
 					{"\tmarker: field: \"meta.note\"\n", "", "«#Platform»: ", "missing-field", "platforms.acme.marker is missing", ""},
 					{`update: path: "/rules/{id}"`, `update: path: "/rules"`, `update: path: «"/rules"»`, "invalid-value", "the path does not say which automation is meant", ""},
-					{"title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "nothing here is called automaton", "automation"},
+					{"title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "automaton is not defined", "automation"},
 					{"title: automation.name", "title: automation.nam", "title: automation.«nam»", "", "there is no field nam", "name"},
 					{"title: automation.name", "title: automation.name + 1", "title: «automation.name + 1»", "platform-mapping", "encode" + sample, ""},
 					{"enabled: object.on", "enabled: object.no", "enabled: object.«no»", "platform-mapping", "decode" + sample, ""},

@@ -14,8 +14,7 @@ import (
 	"github.com/seguehq/segue/compiler/workspace"
 )
 
-// A tree is what a test puts into a project: files by their names, and links that
-// start with "-> ".
+// A tree has the files of a project by name. Links start with "-> ".
 func openTree(t *testing.T, tree map[string]string) *workspace.Disk {
 	t.Helper()
 	top, err := filepath.EvalSymlinks(t.TempDir())
@@ -112,7 +111,7 @@ func TestWorkspaceReadsNothingHuge(t *testing.T) {
 	if err := os.Truncate(disk.Dir+"/a.cue", 8<<20+1); err != nil {
 		t.Fatal(err)
 	}
-	const want = "the file has 8.1 MB, and the largest that is read has 8 MB"
+	const want = "the file has 8.1 MB, but segue reads at most 8 MB"
 	if _, err := disk.Read("a.cue"); err == nil || err.Error() != want {
 		t.Errorf("a byte too much: %v, want %s", err, want)
 	}

@@ -26,6 +26,11 @@ type ApplyOptions struct {
 	// Progress, if not nil, hears of every event, one at a time. It holds up
 	// the work for as long as it takes.
 	Progress func(Event)
+	// Record, if not nil, hears of every change as it ends, one at a time. It hears of a
+	// change once more if that turns out later to have failed, and of second copies that
+	// are deleted beside the plan. If it fails, nothing new is started, and the result
+	// says so.
+	Record func(Record) error
 	// Calls says how the platform is called.
 	Calls
 }
@@ -77,6 +82,7 @@ func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOp
 			Changes: make([]ChangeResult, len(plan.Changes)),
 			Secrets: make([]SecretResult, len(plan.Secrets)),
 		},
+		after: make([]string, len(plan.Changes)), written: map[string]Stored{},
 	}
 	if b, ok := p.(Batcher); ok {
 		r.batch(ctx, b)
@@ -103,10 +109,14 @@ type run struct {
 	// stop keeps anything new from being started.
 	stop   context.CancelCauseFunc
 	result *Result // each goroutine writes to an element of its own
+	// after has the revision of each change's automation in the end, "" for not known.
+	after []string
+	// written has what a batch has created or updated, by key.
+	written map[string]Stored
 	// confirmed is set once the list has shown an automation that was created.
 	confirmed atomic.Bool
 
-	progress stdsync.Mutex // serialises calls of opts.Progress
+	progress stdsync.Mutex // serialises calls of opts.Progress and opts.Record
 }
 
 // errTaken is why a change is refused whose endpoint or name somebody else holds.
@@ -116,7 +126,7 @@ func errTaken(b *Bystander) error {
 		place = b.Endpoint
 	}
 	return &Error{Kind: Refused, Message: place + " is held by " + b.Title +
-		", which is not this project's; change or delete that one there, or take it over with --adopt"}
+		", which is not this project's; change or delete it there, or take it over with --adopt"}
 }
 
 // errKeptGone is why a second copy is not deleted.
@@ -137,7 +147,11 @@ func (r *run) putSecrets(ctx context.Context) {
 		}
 		t := r.secretTask(s)
 		t.carried = r.carried(s)
-		r.finishSecret(i, r.do(ctx, t, func(t task) error { return r.putSecret(ctx, t, s) }))
+		err := r.do(ctx, t, func(t task) error { return r.putSecret(ctx, t, s) })
+		r.finishSecret(i, err)
+		if err != nil || !t.carried {
+			r.recordSecret(i)
+		}
 	})
 }
 
@@ -163,6 +177,7 @@ func (r *run) carrySecrets(ctx context.Context) {
 			}
 			return nil
 		}))
+		r.recordSecret(i)
 	}
 }
 
@@ -175,7 +190,7 @@ func (r *run) change(ctx context.Context) {
 	one := func(i int) {
 		c := r.plan.Changes[i]
 		t := changeTask(c)
-		id := ""
+		var now Stored
 		err := r.do(ctx, t, func(t task) (err error) {
 			if c.Taken != nil {
 				return errTaken(c.Taken)
@@ -192,16 +207,18 @@ func (r *run) change(ctx context.Context) {
 					return fmt.Errorf("%w: the secret %s could not be stored", errNotStarted, name)
 				}
 			}
-			id, err = r.put(ctx, t, c, want)
+			now, err = r.put(ctx, t, c, want)
 			return err
 		})
 		r.result.Changes[i] = ChangeResult{
-			Key: c.Key, Action: c.Action, Reason: c.Reason, ID: id,
+			Key: c.Key, Action: c.Action, Reason: c.Reason, ID: now.ID,
 			Outcome: outcome(err), Settled: err == nil && *t.settled, Err: err, Error: text(err),
 		}
 		if err == nil && *t.found {
 			r.result.Changes[i].Outcome = AlreadyThere
 		}
+		r.after[i] = now.Revision
+		r.recordChange(i)
 	}
 	done := make([]bool, len(r.plan.Changes))
 	if _, ok := r.platform.(Confirmer); ok {
@@ -278,7 +295,7 @@ func (r *run) confirm(ctx context.Context) {
 		if cause == nil || c.Action == Delete || c.Outcome != Done {
 			continue
 		}
-		r.fail(c, cause)
+		r.fail(i, cause)
 	}
 }
 
@@ -313,6 +330,7 @@ func (r *run) deleteSecrets(ctx context.Context) {
 			}
 			return r.deleteSecret(ctx, t, project, s.Name)
 		}))
+		r.recordSecret(i)
 	})
 }
 
@@ -326,9 +344,9 @@ func (r *run) settle(ctx context.Context) {
 	if r.result.CountOutcome(Failed) > 0 {
 		calls.Tries = 1 // a platform that is away has been waited for already
 	}
-	err := calls.repeat(ctx, nil, func() (bool, error) {
+	err := calls.repeat(ctx, nil, func(n int) (bool, error) {
 		// It may have to list what is there.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
+		ctx, cancel := context.WithTimeout(withTry(context.WithoutCancel(ctx), n), listTimeouts*r.opts.Timeout)
 		defer cancel()
 		err := s.Settle(ctx, r.plan.Project)
 		if former := r.former(); err == nil && former != "" {

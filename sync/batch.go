@@ -33,6 +33,9 @@ type Batch struct {
 	Deletes    []Stored
 	// DeleteSecrets are removed; one that is not there is no error.
 	DeleteSecrets []string
+	// Stored, if not nil, is called once for each automation that was created or updated,
+	// with what the platform has then, before Batch returns without an error.
+	Stored func(Stored)
 }
 
 // A BatchUpdate replaces one stored automation, as [Platform.Update] does.
@@ -71,7 +74,7 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 			r.emit(tasks[i], EventStarted, nil, 0)
 		}
 		for {
-			err = r.persist(ctx, whole, func() (bool, error) {
+			err = r.persist(ctx, whole, func(ctx context.Context) (bool, error) {
 				// One write does the work of many.
 				callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
 				defer cancel()
@@ -106,10 +109,16 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 			}
 			return err
 		})
+		now := Stored{}
+		if err == nil && c.Action != Delete {
+			now = r.written[c.Key]
+		}
+		r.after[i] = now.Revision
 		r.result.Changes[i] = ChangeResult{
 			Key: c.Key, Action: c.Action, Reason: c.Reason,
-			Outcome: outcome(err), Settled: err == nil && *whole.settled, Err: err, Error: text(err),
+			ID: now.ID, Outcome: outcome(err), Settled: err == nil && *whole.settled, Err: err, Error: text(err),
 		}
+		r.recordChange(i)
 	}
 	for i, s := range r.plan.Secrets {
 		r.finishSecret(i, r.do(context.WithoutCancel(ctx), r.secretTask(s), func(t task) error {
@@ -122,6 +131,7 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 			}
 			return err
 		}))
+		r.recordSecret(i)
 	}
 }
 
@@ -231,7 +241,7 @@ func (r *run) stillNeeded(there map[string][]Stored, left map[string]error) map[
 // newBatch returns the plan's changes, without those that are left out and the
 // secrets that are kept.
 func (r *run) newBatch(kept map[storedSecret]string, left map[string]error) Batch {
-	b := Batch{PutSecrets: map[string]automation.Secret{}}
+	b := Batch{PutSecrets: map[string]automation.Secret{}, Stored: func(s Stored) { r.written[s.Marker.Key] = s }}
 	for _, c := range r.plan.Changes {
 		if left[c.Key] != nil {
 			continue
@@ -320,6 +330,9 @@ func (r *run) judgeBatch(ctx context.Context, t task, b Batch, left map[string]e
 	}
 	if count[pending] == 0 && (count[untold] == 0 || count[achieved] > 0) {
 		*t.settled = true
+		for key, copies := range byKey {
+			r.written[key] = preferred(copies, r.plan.Project)[0]
+		}
 		return false, nil
 	}
 	return mayPass(err), err

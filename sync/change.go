@@ -18,17 +18,17 @@ func changedSince(what string, cause error) error {
 	return &Error{Kind: Conflict, Message: what + " on the platform since the plan; plan again", Err: cause}
 }
 
-// put creates or updates an automation so that it is as wanted. It returns the ID,
-// "" where that is not known.
-func (r *run) put(ctx context.Context, t task, c Change, want automation.Automation) (string, error) {
+// put creates or updates an automation so that it is as wanted. It returns what was
+// stored or found, the zero value where that is not known.
+func (r *run) put(ctx context.Context, t task, c Change, want automation.Automation) (Stored, error) {
 	r.emit(t, EventStarted, nil, 0)
 	w := &write{run: r, task: t, want: want, hash: want.Hash()}
 	if c.Base != nil {
 		base := c.Base.stored(r.plan.Project, c.Key)
 		w.base, w.plannedID, w.takesOver, w.replaces = &base, base.ID, c.Base.takenOver(), c.Reason == Replaced
 	}
-	err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) })
-	return w.id, err
+	err := r.persist(ctx, t, w.try)
+	return w.now, err
 }
 
 // A write is an automation on its way to the platform.
@@ -42,8 +42,8 @@ type write struct {
 	base *Stored
 	// plannedID is the ID that the plan tells to update, "" for a create.
 	plannedID string
-	// id is that of the automation as it was written or found, "" for not yet.
-	id string
+	// now is the automation as it was written or found, the zero value for not yet.
+	now Stored
 	// made goes into the marker: what the platform has made of it before.
 	made string
 	// takesOver is set where that does not carry the project and key yet, or its marker
@@ -92,7 +92,7 @@ func (w *write) send(ctx context.Context) error {
 	if ok && w.base == nil && (w.doubtful || !w.confirmed.Load()) {
 		err := w.callFor(ctx, 2*listTimeouts*w.opts.Timeout, func(ctx context.Context) error {
 			made, err := confirmer.CreateConfirmed(ctx, w.plan.Project, w.want)
-			w.id = made.ID
+			w.now = made
 			return err
 		})
 		if err == nil {
@@ -109,7 +109,7 @@ func (w *write) send(ctx context.Context) error {
 			next.Made = w.made
 			made, err = w.platform.Update(ctx, *w.base, next, w.want)
 		}
-		w.id = made.ID
+		w.now = made
 		return err
 	})
 }
@@ -125,12 +125,12 @@ func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (aga
 	// every run picks the same.
 	found = preferred(found, w.plan.Project)
 	for _, extra := range found[1:] {
-		if dropErr := w.remove(ctx, w.task, extra); dropErr != nil {
-			return false, fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, dropErr)
+		if dropErr := w.removeExtra(ctx, w.task, extra); dropErr != nil {
+			return false, dropErr
 		}
 	}
 	kept := found[0]
-	w.id = kept.ID
+	w.now = kept
 	if err == nil || matches(w.hash, kept) {
 		*w.found, *w.settled = w.taken, err != nil && !w.taken
 		return false, nil
@@ -157,6 +157,7 @@ func (w *write) judgeUpdate(found []Stored, err error) (again bool, _ error) {
 	now := found[i]
 	switch {
 	case matches(w.hash, now) && !(w.replaces && now.Revision == w.base.Revision):
+		w.now = now
 		*w.settled = true
 		return false, nil
 	case now.Revision == w.base.Revision:
@@ -179,7 +180,7 @@ func (r *run) delete(ctx context.Context, t task, old Stored) error {
 
 // remove deletes a stored automation as a change or as a part of one.
 func (r *run) remove(ctx context.Context, t task, old Stored) error {
-	return r.persist(ctx, t, func() (bool, error) {
+	return r.persist(ctx, t, func(ctx context.Context) (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error { return r.platform.Delete(ctx, old) })
 		if err == nil {
 			return false, nil
@@ -212,11 +213,21 @@ func (r *run) remove(ctx context.Context, t task, old Stored) error {
 	})
 }
 
+// removeExtra deletes a second copy of an automation, which no change of the plan is about.
+func (r *run) removeExtra(ctx context.Context, t task, extra Stored) error {
+	err := r.remove(ctx, t, extra)
+	r.recordExtra(extra, err)
+	if err != nil {
+		err = fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, err)
+	}
+	return err
+}
+
 // putSecret stores a secret's value.
 func (r *run) putSecret(ctx context.Context, t task, s SecretChange) error {
 	r.emit(t, EventStarted, nil, 0)
 	name, value := s.Name, r.secrets[s.Name]
-	return r.persist(ctx, t, func() (bool, error) {
+	return r.persist(ctx, t, func(ctx context.Context) (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error {
 			return r.platform.PutSecret(ctx, r.plan.Project, name, value)
 		})
@@ -240,7 +251,7 @@ func (r *run) putSecret(ctx context.Context, t task, s SecretChange) error {
 // deleteSecret deletes a secret.
 func (r *run) deleteSecret(ctx context.Context, t task, project, name string) error {
 	r.emit(t, EventStarted, nil, 0)
-	return r.persist(ctx, t, func() (bool, error) {
+	return r.persist(ctx, t, func(ctx context.Context) (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error {
 			return r.platform.DeleteSecret(ctx, project, name)
 		})
@@ -261,9 +272,9 @@ func (r *run) deleteSecret(ctx context.Context, t task, project, name string) er
 
 // persist repeats try within the bounds of the options, and stops the run if
 // the credentials turn out to be wrong, or the list to be incomplete.
-func (r *run) persist(ctx context.Context, t task, try func() (bool, error)) error {
-	return r.opts.repeat(ctx, r.retrying(t), func() (bool, error) {
-		again, err := try()
+func (r *run) persist(ctx context.Context, t task, try func(context.Context) (bool, error)) error {
+	return r.opts.repeat(ctx, r.retrying(t), func(n int) (bool, error) {
+		again, err := try(withTry(ctx, n))
 		switch {
 		case hasKind(err, Unauthorized):
 			r.stop(fmt.Errorf("the platform refuses the credentials: %w", err))

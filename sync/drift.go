@@ -42,6 +42,9 @@ const (
 	Missing DriftKind = "missing"
 	// NotInCode: it carries the project's marker, and the code does not have it.
 	NotInCode DriftKind = "not in the code"
+	// NotForTarget: it carries the project's marker, and the code has it for other targets
+	// alone.
+	NotForTarget DriftKind = "not for this target"
 	// SecondCopy: there is more than one of the key.
 	SecondCopy DriftKind = "second copy"
 	// FormerName: it carries the marker of the project's former name.
@@ -54,7 +57,7 @@ const (
 	UnusedSecret DriftKind = "unused secret"
 )
 
-// A Drifting is one automation, or one secret, that is not as segue has left it.
+// A Drifting is one automation, or one secret, that is not as segue left it.
 type Drifting struct {
 	Kind DriftKind `json:"kind"`
 	// Key is the automation's, "" for a secret; Secret is the secret's name.
@@ -75,7 +78,7 @@ type Drifting struct {
 	Differences []Difference `json:"differences,omitempty"`
 }
 
-// Empty reports whether the platform is as segue has left it.
+// Empty reports whether the platform is as segue left it.
 func (d *Drift) Empty() bool { return len(d.Found) == 0 }
 
 // Drift returns what a plan tells of the platform alone. What only the code has changed is
@@ -90,6 +93,9 @@ func (p *Plan) Drift() *Drift {
 	}
 	for _, key := range p.Orphaned {
 		d.Found = append(d.Found, Drifting{Kind: NotInCode, Key: key})
+	}
+	for _, key := range p.Elsewhere {
+		d.Found = append(d.Found, Drifting{Kind: NotForTarget, Key: key})
 	}
 	slices.SortStableFunc(d.Found, func(a, b Drifting) int {
 		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.ID, b.ID))
@@ -117,6 +123,8 @@ func (c Change) driftKind() DriftKind {
 		return EditedToo
 	case c.Reason == Removed:
 		return NotInCode
+	case c.Reason == Elsewhere:
+		return NotForTarget
 	case c.Reason == Duplicate:
 		return SecondCopy
 	}

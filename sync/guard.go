@@ -62,15 +62,19 @@ func blocks(p *Plan, actual map[string][]Stored, opts PlanOptions) []Block {
 	var found []Block
 	var deleted []string
 	for _, c := range p.Changes {
-		if c.Action != Delete || c.Reason != Removed {
+		if !c.removes() {
 			continue
 		}
 		deleted = append(deleted, c.Key)
 		if slices.ContainsFunc(actual[c.Key], func(s Stored) bool { return s.Automation.Protect }) {
+			remedy := "put it back with `protect: false`, apply, then remove it"
+			if c.Reason == Elsewhere {
+				remedy = "put the target back under its `only`, with `protect: false`, apply, then take it out"
+			}
 			found = append(found, Block{
 				Kind: Protected, Keys: []string{c.Key},
 				Message: fmt.Sprintf("%s is protected and would be deleted from %s", c.Key, p.Target),
-				Remedy:  "put it back with `protect: false`, apply, then remove it",
+				Remedy:  remedy,
 			})
 		}
 	}
@@ -165,7 +169,7 @@ func formerSecrets(former string, stored map[string]SecretState, orphans []Store
 }
 
 // needing returns the keys of the stored automations that may need the secret:
-// those that refer to it, and those that are not as segue has left them.
+// those that refer to it, and those that are not as segue left them.
 func needing(secret string, stored []Stored) []string {
 	var keys []string
 	for _, s := range stored {

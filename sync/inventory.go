@@ -84,7 +84,7 @@ func Inventory(ctx context.Context, p Platform, in Desired, only Selection, call
 			case i > 0:
 				e.Reason = Duplicate
 			case !wanted:
-				e.Reason = Removed
+				e.Reason = in.gone(key)
 			case s.Marker.Project != in.Project || s.Marker.Key != key:
 				e.Reason = Moved
 			default:

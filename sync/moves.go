@@ -194,7 +194,7 @@ func (r Rename) Line() string { return Moves{r.From: r.To}.line(r.From) }
 // renames finds automations that are gone while one with the same content is new. Where
 // that is true of all that goes from a folder, it is one rename of the folder.
 func (p *Plan) renames(desired map[string]automation.Automation, own map[string][]Stored) []Rename {
-	if !slices.ContainsFunc(p.Changes, Change.removes) {
+	if !slices.ContainsFunc(p.Changes, Change.gone) {
 		return nil
 	}
 	created := map[string][]string{} // keys by content
@@ -207,7 +207,7 @@ func (p *Plan) renames(desired map[string]automation.Automation, own map[string]
 	var found []Rename
 	left := map[string]int{} // how many automations go from a folder
 	for _, c := range p.Changes {
-		if !c.removes() {
+		if !c.gone() {
 			continue
 		}
 		left[path.Dir(c.Key)]++
@@ -221,8 +221,13 @@ func (p *Plan) renames(desired map[string]automation.Automation, own map[string]
 	return foldersOf(found, left)
 }
 
-// removes reports whether a change deletes what the code does not have.
-func (c Change) removes() bool { return c.Action == Delete && c.Reason == Removed }
+// removes reports whether a change deletes what the code does not have for the target.
+func (c Change) removes() bool {
+	return c.Action == Delete && (c.Reason == Removed || c.Reason == Elsewhere)
+}
+
+// gone reports whether a change deletes what the code does not have at all.
+func (c Change) gone() bool { return c.Action == Delete && c.Reason == Removed }
 
 // contentOf identifies an automation by all but its key.
 func contentOf(a automation.Automation) string {

@@ -112,6 +112,9 @@ type Plan struct {
 	// Orphaned lists the keys that the code does not have any more and that
 	// are left alone, as [PlanOptions.KeepOrphans] demands.
 	Orphaned []string `json:"orphaned,omitempty"`
+	// Elsewhere lists the keys that the code has for other targets alone and that are
+	// left alone here, for the same reason.
+	Elsewhere []string `json:"elsewhere,omitempty"`
 	// Renames are automations that seem to have got another key, and would keep their
 	// identifiers with a line in segue.cue.
 	Renames []Rename `json:"renames,omitempty"`
@@ -157,6 +160,8 @@ const (
 	Outdated Reason = "outdated"
 	// Removed: the code does not have it any more.
 	Removed Reason = "removed"
+	// Elsewhere: the code has it only for other targets.
+	Elsewhere Reason = "elsewhere"
 	// Duplicate: segue has made another automation of the same key, because an
 	// answer was lost, and that one stays.
 	Duplicate Reason = "duplicate"
@@ -345,11 +350,11 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 		case wanted:
 			err = m.keep(a, copies)
 		case opts.KeepOrphans:
-			plan.Orphaned = append(plan.Orphaned, key)
+			m.leave(key)
 			orphans = append(orphans, copies...)
 		default:
 			copies = preferred(copies, in.Project)
-			m.drop(key, Removed, copies[:1], "")
+			m.drop(key, in.gone(key), copies[:1], "")
 			m.drop(key, Duplicate, copies[1:], "")
 		}
 		if err != nil {

@@ -234,12 +234,29 @@ func (m *planning) drop(key string, reason Reason, copies []Stored, kept string)
 	}
 }
 
+// gone says why the code does not have a key for this target.
+func (in Desired) gone(key string) Reason {
+	if slices.Contains(in.Elsewhere, key) {
+		return Elsewhere
+	}
+	return Removed
+}
+
+// leave lists a key that the code does not have for this target and that stays.
+func (m *planning) leave(key string) {
+	if m.in.gone(key) == Elsewhere {
+		m.Elsewhere = append(m.Elsewhere, key)
+	} else {
+		m.Orphaned = append(m.Orphaned, key)
+	}
+}
+
 // pair finds what is created in the place of what is deleted: an automation that
 // does the same under another key.
 func (m *planning) pair(desired map[string]automation.Automation, own map[string][]Stored) {
 	for i := range m.Changes {
 		old := &m.Changes[i]
-		if old.Action != Delete || old.Reason != Removed {
+		if !old.removes() {
 			continue
 		}
 		at := slices.IndexFunc(own[old.Key], func(s Stored) bool { return s.ID == old.Base.ID })

@@ -39,11 +39,11 @@ func (r *run) review(ctx context.Context) {
 			continue
 		}
 		if c.Action == Delete {
-			r.reviewDelete(c, own[c.Key])
+			r.reviewDelete(i, own[c.Key])
 			continue
 		}
-		if err := r.reviewKey(ctx, c, own[c.Key]); err != nil {
-			r.fail(c, err)
+		if err := r.reviewKey(ctx, i, own[c.Key]); err != nil {
+			r.fail(i, err)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (r *run) caughtUp(ctx context.Context, stored []Stored) ([]Stored, error) {
 	calls.Tries = min(calls.Tries, lagTries)
 	first := true
 	var err error
-	_ = calls.repeat(ctx, nil, func() (bool, error) {
+	_ = calls.repeat(ctx, nil, func(int) (bool, error) {
 		if !first {
 			stored, err = r.reviewList(ctx, newTask(Event{}, "the review"), false)
 		}
@@ -106,15 +106,17 @@ func (r *run) shown(own map[string][]Stored) bool {
 }
 
 // reviewDelete reports a key that is there again.
-func (r *run) reviewDelete(c *ChangeResult, copies []Stored) {
+func (r *run) reviewDelete(i int, copies []Stored) {
+	c := r.result.Changes[i]
 	_, wanted := r.desired[c.Key]
-	if c.Reason == Removed && len(copies) > 0 && !wanted {
-		r.fail(c, &Error{Kind: Conflict, Message: "it is there again: another apply has written it at the same time"})
+	if (c.Reason == Removed || c.Reason == Elsewhere) && len(copies) > 0 && !wanted {
+		r.fail(i, &Error{Kind: Conflict, Message: "it is there again: another apply has written it at the same time"})
 	}
 }
 
 // reviewKey looks at the automations of one key that was written.
-func (r *run) reviewKey(ctx context.Context, c *ChangeResult, copies []Stored) error {
+func (r *run) reviewKey(ctx context.Context, i int, copies []Stored) error {
+	c := &r.result.Changes[i]
 	want := r.desired[c.Key]
 	if len(copies) == 0 {
 		return &Error{Kind: Conflict, Message: "it is gone again: somebody has deleted it, or another apply has at the same time"}
@@ -129,14 +131,14 @@ func (r *run) reviewKey(ctx context.Context, c *ChangeResult, copies []Stored) e
 			c.Outcome = AlreadyThere
 		}
 	}
-	c.ID = kept.ID
+	c.ID, r.after[i] = kept.ID, kept.Revision
 	switch {
 	case updateReason(want.Hash(), kept) == "" && kept.Automation.Hash() == want.Hash():
 		return nil
 	case kept.Marker.Hash != want.Hash():
 		return &Error{Kind: Conflict, Message: "another apply has written something else at the same time, and that is there now; plan again"}
 	}
-	return r.altered(ctx, c, kept)
+	return r.altered(ctx, i, kept)
 }
 
 // keepOne deletes all of the automations of one key but the one that every apply
@@ -160,8 +162,7 @@ func (r *run) keepOne(ctx context.Context, c *ChangeResult, copies []Stored) (St
 		copies = preferred(copies, r.plan.Project)
 		var err error
 		for _, extra := range copies[1:] {
-			if err = r.remove(ctx, t, extra); err != nil {
-				err = fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, err)
+			if err = r.removeExtra(ctx, t, extra); err != nil {
 				break
 			}
 		}
@@ -182,7 +183,8 @@ func (r *run) keepOne(ctx context.Context, c *ChangeResult, copies []Stored) (St
 // altered notes on the platform what it has made of an automation, so that the next
 // plan does not take it for somebody's edit. The automation is written once more for
 // that, which puts an edit right that a person has made in the meantime.
-func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
+func (r *run) altered(ctx context.Context, i int, now Stored) error {
+	c := &r.result.Changes[i]
 	want := r.desired[c.Key]
 	made := now.Automation.Hash()
 	t := newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
@@ -199,6 +201,7 @@ func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
 			return changedSince("deleted", nil)
 		}
 		now = found[at]
+		r.after[i] = now.Revision
 		switch now.Automation.Hash() {
 		case want.Hash():
 			// Somebody has edited it in between, and that is undone. It is nothing that
@@ -223,7 +226,7 @@ func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
 func (r *run) note(ctx context.Context, t task, now Stored, made string) error {
 	want := r.desired[t.Key]
 	w := &write{run: r, task: t, want: want, hash: want.Hash(), base: &now, plannedID: now.ID, made: made, takesOver: true, replaces: true}
-	if err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) }); err != nil {
+	if err := r.persist(ctx, t, w.try); err != nil {
 		return fmt.Errorf("note what the platform has made of it: %w", err)
 	}
 	return nil
@@ -242,10 +245,12 @@ func (e *AlteredError) Error() string {
 }
 
 // fail makes a failure of a change that had been done.
-func (r *run) fail(c *ChangeResult, cause error) {
+func (r *run) fail(i int, cause error) {
+	c := &r.result.Changes[i]
 	c.Outcome, c.Settled = Failed, false
 	c.Err = &ChangeError{Subject: c.Key, Action: c.Action, Target: r.plan.Target, Err: cause}
 	c.Error = text(c.Err)
+	r.recordChange(i)
 	var altered *AlteredError
 	if errors.As(cause, &altered) {
 		return // it was written, and the result tells what of it

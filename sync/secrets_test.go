@@ -215,7 +215,7 @@ func TestResolveTakesNothingThatNoHeaderCanCarry(t *testing.T) {
 		"hunter2\x00":       "holds a control character",
 		"hunter2\xff":       "holds bytes that are not UTF-8",
 		"\ufeffhunter2":     "begins with a byte order mark",
-		" \t ":              "holds nothing but whitespace",
+		" \t ":              "holds only whitespace",
 		"hunter2:hunter3":   "",
 		"user: hunter2:bad": "holds a colon, and the user name of Basic credentials can't have one",
 	} {

@@ -114,7 +114,11 @@ func (c Change) stale(actual map[string][]Stored, secrets map[string]automation.
 	movesKey := c.Base != nil && c.Base.Kind == "" && c.Base.Key != "" && c.Action == Update
 	switch there := actual[c.Key]; {
 	case (c.Base == nil || movesKey) && len(there) > 0:
-		return "is there by now" + atTime(there[0])
+		written := atTime(there[0])
+		if written != "" {
+			written = ", last written" + written
+		}
+		return "exists on the platform by now" + written
 	case c.Base == nil:
 		return ""
 	}

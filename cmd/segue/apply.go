@@ -30,6 +30,9 @@ and the list of all automations ten times that.
 Patterns restrict it to some folders of the project, and --only to some automations
 by their keys. All others stay as they are, and no secret is deleted.
 
+With --audit FILE, apply appends a line of JSON to a file for each change as it ends: when,
+who, which commit, what, the revisions before and after, and what became of it.
+
 With several targets, --target a,b or --all-targets, all plans are shown first, and
 then applied one after the other, or several at a time. One that fails does not stop
 the rest, unless --stop-on-failure is given.
@@ -47,6 +50,7 @@ EXAMPLES:
    segue apply ./growth/...
    segue apply --auto-approve
    segue apply --target local --auto-approve --parallelism 4
+   segue apply --auto-approve --audit audit.log
    segue plan --out plan.json
    segue apply plan.json --auto-approve`
 
@@ -65,9 +69,9 @@ func applyCommand(t *terminal) *cli.Command {
 				return err
 			}
 			if format == "json" {
-				return t.applyForPrograms(c)
+				return t.audited(c, func() error { return t.applyForPrograms(c) })
 			}
-			return t.apply(c)
+			return t.audited(c, func() error { return t.apply(c) })
 		},
 	})
 }
@@ -100,7 +104,7 @@ func (t *terminal) apply(c *cli.Context) error {
 	case err != nil:
 		return err
 	case several && c.String("format") != "text":
-		return fmt.Errorf("--format %s is for one target", c.String("format"))
+		return fmt.Errorf("--format %s is for one target: apply to each by itself, with --target NAME", c.String("format"))
 	case several:
 		return t.applyTargets(c, names)
 	}
@@ -139,7 +143,7 @@ func cannotApply(plan *sync.Plan) error {
 		return err
 	}
 	if plan.Empty() && len(plan.Altered) > 0 {
-		return fmt.Errorf("%s stored as the code says; see above for what to write instead", review.NotAre(len(plan.Altered)))
+		return fmt.Errorf("%s stored as in the code; see above how to write them instead", review.NotAre(len(plan.Altered)))
 	}
 	return nil
 }
@@ -151,6 +155,7 @@ func applyFlags() []cli.Flag {
 		&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
 		&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore one that somebody else holds"},
 		&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
+		auditFlag(),
 	}
 }
 
@@ -197,6 +202,7 @@ func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan) error {
 	defer context.AfterFunc(c.Context, progress.interrupted)()
 	result, err := sync.Apply(ctx, s.platform, plan, s.desired, sync.ApplyOptions{
 		Parallelism: s.parallelism(c.Int("parallelism")), Progress: progress.event, Calls: s.calls(),
+		Record: t.audit.recorder(plan, s.digest),
 	})
 	progress.done()
 	if result == nil {

@@ -37,7 +37,7 @@ func destroyCommand(t *terminal) *cli.Command {
 			if err := checkParallelism(c); err != nil {
 				return err
 			}
-			return t.destroy(c)
+			return t.audited(c, func() error { return t.destroy(c) })
 		},
 	}
 }
@@ -98,7 +98,7 @@ func (t *terminal) openEmpty(
 	if err != nil {
 		return nil, err
 	}
-	platform, err := t.connect(c.Context, project, name, target, secrets, use)
+	platform, err := t.connect(c.Context, connecting{project: project, name: name, target: target, secrets: secrets, use: use})
 	if err != nil {
 		return nil, err
 	}

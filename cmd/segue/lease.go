@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -46,24 +45,10 @@ func (t *terminal) lease(c *cli.Context, s *session) (held context.Context, rele
 // holder says who applies: the job of a pipeline by its URL where there is one, else
 // the user and the machine.
 func holder(getenv func(string) string) string {
-	switch {
-	case getenv("GITHUB_RUN_ID") != "":
-		return getenv("GITHUB_SERVER_URL") + "/" + getenv("GITHUB_REPOSITORY") + "/actions/runs/" + getenv("GITHUB_RUN_ID")
-	case getenv("CI_JOB_URL") != "":
-		return getenv("CI_JOB_URL")
-	case getenv("BUILD_URL") != "":
-		return getenv("BUILD_URL")
-	case getenv("BUILDKITE_BUILD_URL") != "":
-		return getenv("BUILDKITE_BUILD_URL")
+	if p := pipelineOf(getenv); p != nil {
+		return p.job(getenv)
 	}
-	name, machine := "somebody", "an unknown machine"
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		machine = host
-	}
-	return name + "@" + machine
+	return userAndMachine()
 }
 
 // planAgain looks whether the plan still holds once the lease is held: somebody may

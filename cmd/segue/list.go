@@ -113,6 +113,8 @@ func stateText(e sync.Entry) string {
 		return "changed in the code and on the platform"
 	case sync.Removed:
 		return "gone from the code"
+	case sync.Elsewhere:
+		return "only for other targets"
 	case sync.Duplicate:
 		return "a second one"
 	case sync.Moved:

@@ -141,7 +141,7 @@ func planCommand(t *terminal) *cli.Command {
 			case several:
 				return t.planTargets(c, names, format)
 			case c.IsSet("out") && c.Bool("no-secrets"):
-				return errors.New("a plan without the values of secrets can't be applied: whether one would be rotated is not known; " +
+				return errors.New("a plan without the values of secrets can't be applied: it is unknown whether one would be rotated; " +
 					"leave --out or --no-secrets away")
 			case c.Bool("refresh-only"):
 				return t.drift(c, names[0], format)
@@ -186,6 +186,6 @@ func blocked(plan *sync.Plan) error {
 // showSecretsUnknown says what a plan lacks that was made without secrets.
 func showSecretsUnknown(w io.Writer, s *session, plan *sync.Plan) {
 	if plan.SecretsUnknown {
-		fmt.Fprintf(w, "%s. Whether one would be rotated is not known.\n", s.noSecrets)
+		fmt.Fprintf(w, "%s. It is unknown whether one would be rotated.\n", s.noSecrets)
 	}
 }

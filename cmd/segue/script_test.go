@@ -91,6 +91,10 @@ func TestScript(t *testing.T) {
 			"held":     heldCommand,
 			"release":  releaseCommand,
 
+			"authority": authorityCommand,
+			"secure":    secureCommand,
+			"proxy":     proxyCommand,
+
 			"nodered": noderedCommand,
 			"slay":    slayCommand,
 			"revive":  reviveCommand,
@@ -121,6 +125,8 @@ type stage struct {
 	gitHubs   map[string]*gitHub
 	// digests are those of plans that were shown, by which they are named.
 	digests []string
+	// authority signs the certificates of the script, nil until there is one.
+	authority *platformtest.Authority
 }
 
 type stageKey struct{}

@@ -39,6 +39,8 @@ type session struct {
 	// again looks once the lease is held whether a plan still holds, and returns the one to
 	// carry out, nil for none. If it is nil, a plan that does not hold is made again.
 	again func(*sync.Plan) (*sync.Plan, error)
+	// digest is that of the plan file that is applied, "" for none.
+	digest string
 	// places tells where the code has what a plan is about, nil for what is not known.
 	places func(key string, path ...any) *sync.Place
 }
@@ -93,7 +95,7 @@ func (t *terminal) connectTarget(c *cli.Context, named string, use connectionUse
 	if err != nil {
 		return nil, err
 	}
-	platform, err := t.connect(c.Context, project, name, target, secrets, use)
+	platform, err := t.connect(c.Context, connecting{project: project, name: name, target: target, secrets: secrets, use: use})
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/review"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -161,7 +162,7 @@ func (t *terminal) planEach(c *cli.Context, names []string, use connectionUse, s
 		runs[i] = &targetRun{name: name, first: i == 0}
 	}
 	t.eachTarget(c, runs, func(t *terminal, r *targetRun) (err error) {
-		if c.String("format") != "json" {
+		if c.String("format") == "text" {
 			t.heading(r)
 		}
 		if r.session, err = t.open(c, r.name, use); err != nil {
@@ -225,8 +226,8 @@ func unmatched(runs []*targetRun) error {
 
 // planTargets prints the plans for several targets.
 func (t *terminal) planTargets(c *cli.Context, names []string, format string) error {
-	if format != "text" && format != "json" {
-		return fmt.Errorf("--format %s is for one target", format)
+	if format == "html" {
+		return errors.New("--format html is for one target: write a page for each, with --target NAME")
 	}
 	runs := t.planEach(c, names, toRead, func(t *terminal, r *targetRun) error {
 		if format == "text" {
@@ -244,10 +245,15 @@ func (t *terminal) planTargets(c *cli.Context, names []string, format string) er
 			changes = changes || !r.plan.Empty()
 		}
 	}
-	if format == "json" {
-		if err := diagnostic.EncodeJSON(t.stdout, plans); err != nil {
-			return err
-		}
+	var err error
+	switch format {
+	case "json":
+		err = diagnostic.EncodeJSON(t.stdout, plans)
+	case "markdown":
+		err = review.Markdown(t.stdout, plans.Plans...)
+	}
+	if err != nil {
+		return err
 	}
 	if err := failedTargets(runs); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
@@ -36,6 +37,8 @@ type terminal struct {
 	full bool
 	// result is what an apply has done, nil if it has tried nothing.
 	result *sync.Result
+	// audit gets a line for each change, nil for none.
+	audit *audit
 	// children evaluate packages for this process.
 	children *limits.Pool
 	// limits are what the command line lets the evaluation of a package take.
@@ -46,6 +49,10 @@ type terminal struct {
 	cache       *cache.Cache
 	// evaluateAll has CUE evaluate packages of plain data, too.
 	evaluateAll bool
+	// log gets what is asked of platforms and what they answer, nil for nothing, and
+	// logFile is the file that it is written to, nil for the standard error.
+	log     *slog.Logger
+	logFile *output
 	// profiles are what is written when the command ends, by their flags.
 	profiles map[string]*profile
 	// compiled is the project that the command works on, nil until it is needed.

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// notes collects what a cache warns of.
+// notes collects the warnings of a cache.
 type notes struct {
 	mu  sync.Mutex
 	all []string
@@ -326,7 +326,7 @@ func TestAFullFolderIsNotedOnce(t *testing.T) {
 	put(t, Config{Dir: dir}, 10)
 	for _, run := range []int{1, packEntries} {
 		out := rerun(t, "full", dir, fmt.Sprint(run))
-		if n := strings.Count(out, "note: "); n != 1 || !strings.Contains(out, "can't be written") {
+		if n := strings.Count(out, "note: "); n != 1 || !strings.Contains(out, "can't write to") {
 			t.Errorf("%d: %s", run, out)
 		}
 	}
@@ -360,7 +360,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// What was used longest ago is removed first, packs and entries alike.
+// The least recently used entries and packs are removed first.
 func TestTheOldestAreRemoved(t *testing.T) {
 	dir := t.TempDir()
 	const n = 30
@@ -411,7 +411,7 @@ func TestAFolderKeepsToItsLimit(t *testing.T) {
 			c.Put(t.Context(), sha256.Sum256(b), b)
 		}
 		c.Close(t.Context())
-		// What one run writes after its last trim can be on top.
+		// The folder may exceed the limit by the writes of one run after its last trim.
 		if u, err := Measure(config.Dir); err != nil || u.Bytes > config.Limit+config.Limit/2 {
 			t.Errorf("%+v, %v", u, err)
 		}
@@ -548,7 +548,7 @@ func TestADamagedMarkerIsMadeAnew(t *testing.T) {
 	}
 }
 
-// Closing writes what is pending, even if there is no time for anything else.
+// Closing writes pending entries, even if there is no time for anything else.
 func TestClosingWritesWhatIsPending(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -34,9 +34,9 @@ func wanted(n int) sync.Desired {
 	return d
 }
 
-// A platform behind a network that loses requests and answers, and that answers
-// with errors to work that it has done: each automation is there once, and there
-// is nothing left to do.
+// The network loses requests and answers, and the platform reports errors for
+// work that it has done. Still each automation is there once, and the next plan
+// is empty.
 func TestApplyThroughFaults(t *testing.T) {
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
@@ -76,8 +76,8 @@ func TestApplyThroughFaults(t *testing.T) {
 	}
 }
 
-// requireExactly checks that the platform holds what is wanted, each automation
-// once, and that the next plan is empty.
+// requireExactly checks that the platform holds each wanted automation once and
+// nothing else, and that the next plan is empty.
 func requireExactly(t *testing.T, p sync.Platform, in sync.Desired) {
 	t.Helper()
 	stored, err := p.List(t.Context(), in.Project)
@@ -107,8 +107,8 @@ func requireExactly(t *testing.T, p sync.Platform, in sync.Desired) {
 	}
 }
 
-// fires checks that the secret arrived whole: by the preview, which needs it, no
-// message being sent.
+// fires checks that the secret arrived whole. It uses a preview, which needs the
+// secret and sends no message.
 func fires(t *testing.T, p *Platform) {
 	t.Helper()
 	previews, err := p.Preview(t.Context(), Occurrence{Kind: automation.Pattern, Name: "Pattern 7", Data: json.RawMessage(`{"userId":"u"}`)})

@@ -18,7 +18,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// platforms gives a platform that is served and one in-process.
+// platforms returns a served platform and an in-process one.
 func platforms(t *testing.T) map[string]*Platform {
 	token := automation.NewSecret(testToken)
 	url := served(t, ServeOptions{Data: dataFile(t), Token: token, Delivery: fast()})
@@ -71,10 +71,10 @@ func TestPlatformKeepsAutomations(t *testing.T) {
 				t.Error(err)
 			}
 			if err := p.Delete(ctx, moved); sync.KindOf(err) != sync.NotFound {
-				t.Errorf("delete of what is gone: %v, want NotFound", err)
+				t.Errorf("delete of a deleted automation: %v, want NotFound", err)
 			}
 			if _, err := p.Update(ctx, moved, sync.MarkerOf(moved.Marker.Project, a), a); sync.KindOf(err) != sync.NotFound {
-				t.Errorf("update of what is gone: %v, want NotFound", err)
+				t.Errorf("update of a deleted automation: %v, want NotFound", err)
 			}
 			a.Action.URL = "nowhere"
 			if _, err := p.Create(ctx, "growth", a); sync.KindOf(err) != sync.Refused || !strings.Contains(err.Error(), "action.url") {

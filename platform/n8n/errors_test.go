@@ -147,7 +147,7 @@ func TestBadInput(t *testing.T) {
 			t.Fatal(err)
 		}
 		result, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
-		wantError(t, err, sync.Refused, "POST /webhook/segue/conflict/team-0/a000 is held by", `"Somebody's"`, foreign.ID, "change or delete that one there")
+		wantError(t, err, sync.Refused, "POST /webhook/segue/conflict/team-0/a000 is held by", `"Somebody's"`, foreign.ID, "change or delete it there")
 		if result.Count(sync.Create) != 1 {
 			t.Errorf("%d automations were created, want the other one", result.Count(sync.Create))
 		}

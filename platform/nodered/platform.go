@@ -149,27 +149,26 @@ func (c *config) list(project string, match func(tab) bool) []sync.Stored {
 
 // Create implements [sync.Platform].
 func (p *Platform) Create(ctx context.Context, project string, a automation.Automation) (sync.Stored, error) {
-	var made sync.Stored
-	err := p.edit(ctx, project, func(e *edit) (err error) {
-		made, err = e.create(a)
-		return err
-	}, &made)
-	return made, err
+	return only(p.edit(ctx, project, func(e *edit) error { return e.create(a) }))
+}
+
+// only is the one flow that an edit has written, the zero value if there is none.
+func only(made []sync.Stored, err error) (sync.Stored, error) {
+	if err != nil || len(made) != 1 {
+		return sync.Stored{}, err
+	}
+	return made[0], nil
 }
 
 // Update implements [sync.Platform].
 func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
-	var made sync.Stored
-	err := p.edit(ctx, next.Project, func(e *edit) (err error) {
-		made, err = e.update(old, next, a)
-		return err
-	}, &made)
-	return made, err
+	return only(p.edit(ctx, next.Project, func(e *edit) error { return e.update(old, next, a) }))
 }
 
 // Delete implements [sync.Platform].
 func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
-	return p.edit(ctx, old.Marker.Project, func(e *edit) error { return e.delete(old) }, nil)
+	_, err := p.edit(ctx, old.Marker.Project, func(e *edit) error { return e.delete(old) })
+	return err
 }
 
 // Secrets implements [sync.Platform]. Values are compared with fingerprints:
@@ -202,20 +201,22 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 
 // PutSecret implements [sync.Platform].
 func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
-	return p.edit(ctx, project, func(e *edit) error { return e.putSecret(name, value) }, nil)
+	_, err := p.edit(ctx, project, func(e *edit) error { return e.putSecret(name, value) })
+	return err
 }
 
 // DeleteSecret implements [sync.Platform].
 func (p *Platform) DeleteSecret(ctx context.Context, project, name string) error {
-	return p.edit(ctx, project, func(e *edit) error {
+	_, err := p.edit(ctx, project, func(e *edit) error {
 		e.deleteSecret(name)
 		return nil
-	}, nil)
+	})
+	return err
 }
 
 // Batch implements [sync.Batcher].
 func (p *Platform) Batch(ctx context.Context, project string, b sync.Batch) error {
-	return p.edit(ctx, project, func(e *edit) error {
+	made, err := p.edit(ctx, project, func(e *edit) error {
 		blame := func(key string, err error) error {
 			if err == nil {
 				return nil
@@ -233,20 +234,26 @@ func (p *Platform) Batch(ctx context.Context, project string, b sync.Batch) erro
 			}
 		}
 		for _, u := range b.Updates {
-			if _, err := e.update(u.Old, u.Next, u.New); err != nil {
-				return blame(u.New.Key, err)
+			if err := blame(u.New.Key, e.update(u.Old, u.Next, u.New)); err != nil {
+				return err
 			}
 		}
 		for _, a := range b.Creates {
-			if _, err := e.create(a); err != nil {
-				return blame(a.Key, err)
+			if err := blame(a.Key, e.create(a)); err != nil {
+				return err
 			}
 		}
 		for _, name := range b.DeleteSecrets {
 			e.deleteSecret(name)
 		}
 		return nil
-	}, nil)
+	})
+	if err == nil && b.Stored != nil {
+		for _, s := range made {
+			b.Stored(s)
+		}
+	}
+	return err
 }
 
 // deployTries is how often a change is tried while others deploy in between.
@@ -255,16 +262,16 @@ const deployTries = 10
 // edit reads the configuration, changes what is the project's, and deploys it.
 // If somebody else has deployed in the meantime, all of it is done again with
 // what is there now: f itself says if that is not what the change was made for.
-// The revision that made has got is filled in.
-func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error, made *sync.Stored) error {
+// It returns the flows that were written, as they are stored.
+func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error) ([]sync.Stored, error) {
 	select {
 	case p.writing <- struct{}{}:
 		defer func() { <-p.writing }()
 	case <-ctx.Done():
-		return &sync.Error{Kind: sync.Temporary, Message: "cancelled while waiting for another change", Err: ctx.Err()}
+		return nil, &sync.Error{Kind: sync.Temporary, Message: "cancelled while waiting for another change", Err: ctx.Err()}
 	}
 	if _, err := p.client.version(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	p.mu.Lock()
 	p.listed = nil
@@ -272,43 +279,40 @@ func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error
 	for try := range deployTries {
 		c, err := p.client.readConfig(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		e := &edit{config: c, project: project, subflow: c.subflow(project)}
 		if err := f(e); err != nil {
-			return err
+			return nil, err
 		}
 		if c.changed || e.subflow.dirty {
 			if err := c.writeSubflow(e.subflow); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		for _, former := range e.left {
 			c.dropSubflow(former)
 		}
 		if err := e.checkEndpoints(); err != nil {
-			return err
+			return nil, err
 		}
-		if made != nil {
-			t, _ := c.tab(project, made.ID)
-			*made = stored(t, c.on(t.id), c.subflow(project))
-		}
+		made := e.made()
 		if !c.changed {
-			return nil
+			return made, nil
 		}
 		c.restartRoutes()
 		err = p.client.deploy(ctx, c)
 		var conflict *sync.Error
 		if !errors.As(err, &conflict) || conflict.Kind != sync.Conflict {
-			return err
+			return made, err
 		}
 		select {
 		case <-ctx.Done():
-			return &sync.Error{Kind: sync.Temporary, Message: "cancelled while others deploy to " + p.client.place(), Err: ctx.Err()}
+			return nil, &sync.Error{Kind: sync.Temporary, Message: "cancelled while others deploy to " + p.client.place(), Err: ctx.Err()}
 		case <-time.After(rand.N(time.Duration(try+1) * 20 * time.Millisecond)):
 		}
 	}
-	return &sync.Error{Kind: sync.Temporary, Message: "others deploy to " + p.client.place() + " all the time"}
+	return nil, &sync.Error{Kind: sync.Temporary, Message: "others deploy to " + p.client.place() + " all the time"}
 }
 
 // An edit is a change of a project's flows in progress.
@@ -320,9 +324,9 @@ type edit struct {
 	left    []string // the projects that something was taken over from
 }
 
-func (e *edit) create(a automation.Automation) (sync.Stored, error) {
+func (e *edit) create(a automation.Automation) error {
 	if err := e.free(a.Key, ""); err != nil {
-		return sync.Stored{}, err
+		return err
 	}
 	return e.write(newID(), 0, sync.MarkerOf(e.project, a), a)
 }
@@ -338,10 +342,26 @@ func (e *edit) free(key, id string) error {
 	return nil
 }
 
-func (e *edit) update(old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
+// made returns the flows that were written.
+func (e *edit) made() []sync.Stored {
+	if len(e.written) == 0 {
+		return nil
+	}
+	tabs := map[string]tab{}
+	for _, t := range e.tabs(e.project) {
+		tabs[t.id] = t
+	}
+	made, nodes, secrets := make([]sync.Stored, len(e.written)), e.nodesOf(), e.config.subflow(e.project)
+	for i, w := range e.written {
+		made[i] = stored(tabs[w.id], nodes[w.id], secrets)
+	}
+	return made
+}
+
+func (e *edit) update(old sync.Stored, next sync.Marker, a automation.Automation) error {
 	t, err := e.current(old)
 	if err != nil {
-		return sync.Stored{}, err
+		return err
 	}
 	writes := 0
 	switch {
@@ -359,7 +379,7 @@ func (e *edit) update(old sync.Stored, next sync.Marker, a automation.Automation
 		}
 	}
 	if err != nil {
-		return sync.Stored{}, err
+		return err
 	}
 	return e.write(t.id, writes, next, a)
 }
@@ -415,17 +435,17 @@ func (e *edit) adoptable(t entry) error {
 	return nil
 }
 
-func (e *edit) write(id string, writes int, next sync.Marker, a automation.Automation) (sync.Stored, error) {
+func (e *edit) write(id string, writes int, next sync.Marker, a automation.Automation) error {
 	if !pathPattern.MatchString(a.Key) || !pathPattern.MatchString(e.project) {
-		return sync.Stored{}, &sync.Error{Kind: sync.Refused,
+		return &sync.Error{Kind: sync.Refused,
 			Message: fmt.Sprintf("%s/%s can't be the path of an endpoint: use letters, digits, '-', '_', '.' and '/'", printable(e.project), printable(a.Key))}
 	}
 	m := tabMarker{Marker: next, ID: id, Trigger: a.Trigger, Protect: a.Protect, Writes: writes + 1}
 	if err := e.writeTab(id, m, a); err != nil {
-		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "the automation can't be written as a flow: " + printable(err.Error()), Err: err}
+		return &sync.Error{Kind: sync.Refused, Message: "the automation can't be written as a flow: " + printable(err.Error()), Err: err}
 	}
 	e.written = append(e.written, tab{entry: entry{id: id, off: !a.Enabled}, marker: m})
-	return sync.Stored{ID: id}, nil
+	return nil
 }
 
 // deleteSecret has a secret forgotten, unless what a person has made needs it.

@@ -206,16 +206,6 @@ func (c *config) tabs(project string) []tab {
 	return found
 }
 
-// tab returns the flow with an ID, if it is the project's own.
-func (c *config) tab(project, id string) (tab, bool) {
-	tabs := c.tabs(project)
-	i := slices.IndexFunc(tabs, func(t tab) bool { return t.id == id })
-	if i < 0 {
-		return tab{}, false
-	}
-	return tabs[i], true
-}
-
 // nodesOf returns the nodes on each of the tabs and subflows.
 func (c *config) nodesOf() map[string][]entry {
 	byContainer := map[string][]entry{}

@@ -14,7 +14,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// quick are calls without long pauses.
+// quick configures calls without long pauses.
 var quick = sync.Calls{Timeout: 10 * time.Second, Tries: 12, BackOff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Millisecond) }}
 
 // wanted returns n automations that use one secret.
@@ -34,9 +34,9 @@ func wanted(n int) sync.Desired {
 	return d
 }
 
-// Behind a network that loses requests and answers, and that answers with errors
-// to work that was done: each automation is there once, and there is nothing left
-// to do.
+// The network loses requests and answers, and the platform reports errors for
+// work that it has done. Still each automation is there once, and the next plan
+// is empty.
 func TestApplyThroughFaults(t *testing.T) {
 	in := wanted(300)
 	server := startAcme(t)
@@ -63,7 +63,7 @@ func TestApplyThroughFaults(t *testing.T) {
 	if got := len(server.rules); got != 300 {
 		t.Errorf("the server has %d rules, want 300", got)
 	}
-	// Then a bit of everything at once.
+	// Then creates, updates and deletes at once.
 	in.Automations = in.Automations[30:]
 	for i := range 30 {
 		in.Automations[i].Name += ", edited"

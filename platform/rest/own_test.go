@@ -20,7 +20,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A desk is a platform that keeps notes, each as a JSON object.
+// A desk is a platform that stores notes, each a JSON object.
 type desk struct {
 	*httptest.Server
 	mu    gosync.Mutex
@@ -28,17 +28,17 @@ type desk struct {
 	notes map[string]map[string]any
 	order []string
 	rev   map[string]int
-	// name makes an identifier of a number.
+	// name makes an identifier from a number.
 	name func(n int) string
-	// stored makes something else of what is sent.
+	// stored changes a note before it is stored.
 	stored func(note map[string]any)
-	// tag is what a note's ETag looks like, by its revision and by whether the client
-	// takes gzip; takes says which If-Match the desk takes. Nil for no tags.
+	// tag returns a note's ETag, given its revision and whether the client accepts
+	// gzip. takes reports which If-Match the desk accepts. Nil means no tags.
 	tag   func(rev int, zipped bool) string
 	takes func(rev int, ifMatch string) bool
-	// zips says that reads are compressed for whoever takes it, or always.
+	// zips compresses reads for clients that accept it, or always.
 	zips, alwaysZips bool
-	// updates counts the writes of a note that was there, refused ones too.
+	// updates counts the writes to existing notes, including refused ones.
 	updates int
 }
 
@@ -136,7 +136,7 @@ func (d *desk) copyOf(id string, change func(note map[string]any)) (copied strin
 	return copied
 }
 
-// text is a note as it is.
+// text returns a note unchanged.
 func (d *desk) text(id string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -229,7 +229,7 @@ func ids(t *testing.T, p sync.Platform, project string) []string {
 	return out
 }
 
-// others are what a survey has found: "copy 3", or "copy 3 takes team/a000".
+// others lists the findings of a survey: "copy 3", or "copy 3 takes team/a000".
 func others(t *testing.T, p sync.Surveyor, project string, keys ...string) []string {
 	t.Helper()
 	survey, err := p.Survey(t.Context(), project, keys)
@@ -248,7 +248,7 @@ func others(t *testing.T, p sync.Surveyor, project string, keys ...string) []str
 	return out
 }
 
-// What a person has copied stays as it is, whatever is applied.
+// An apply never changes copies that a person has made.
 func TestCopiesStay(t *testing.T) {
 	server := startDesk(t)
 	in := wanted(2)
@@ -278,7 +278,8 @@ func TestCopiesStay(t *testing.T) {
 	}
 }
 
-// What segue has not got to is told from copies as far as that goes.
+// Automations without an identifier are distinguished from copies as far as
+// possible.
 func TestMarkersWithoutIdentifier(t *testing.T) {
 	letters := func(n int) string { return string(rune('z' - n)) }
 	drop := func(fields ...string) func(map[string]any) {
@@ -356,7 +357,7 @@ func TestMarkersWithoutIdentifier(t *testing.T) {
 			if got := ids(t, p, "load"); !slices.Equal(got, test.own) {
 				t.Errorf("own %q, want %q", got, test.own)
 			}
-			// From what List has read, and once more from the platform.
+			// From the result of List, and once more from the platform.
 			for range 2 {
 				if got := others(t, p, "load", in.Automations[0].Key); !slices.Equal(got, test.others) {
 					t.Errorf("others %q, want %q", got, test.others)
@@ -372,8 +373,8 @@ func TestMarkersWithoutIdentifier(t *testing.T) {
 	}
 }
 
-// A project that is renamed takes over what was its own. What people have copied of that
-// stays theirs.
+// A renamed project takes over its own automations. Copies that people have made of them
+// remain theirs.
 func TestCopiesStayWhereAProjectIsRenamed(t *testing.T) {
 	server := startDesk(t)
 	in := wanted(2)
@@ -437,8 +438,8 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// An entity tag that the platform does not take back does not stop an update, and does
-// not let a change of somebody else's be overwritten.
+// An entity tag that the platform does not accept back does not prevent an update, and
+// does not allow overwriting a change of somebody else.
 func TestEntityTags(t *testing.T) {
 	plain := func(rev int, _ bool) string { return fmt.Sprintf(`"%d"`, rev) }
 	exactly := func(tag func(int, bool) string) func(int, string) bool {
@@ -457,7 +458,7 @@ func TestEntityTags(t *testing.T) {
 		tag         func(int, bool) string
 		takes       func(int, string) bool
 		zips, force bool
-		most        int // updates that are sent for one
+		most        int // updates sent per automation
 	}{
 		"strong":                        {plain, exactly(plain), false, false, 1},
 		"compressed for whoever asks":   {suffixed("-gzip"), exactly(plain), true, false, 1},
@@ -484,7 +485,7 @@ func TestEntityTags(t *testing.T) {
 				in.Automations[i].Name += ", changed"
 			}
 			apply(t, deskClient(t, server, `revision: header: "ETag"`), in)
-			// The form that was taken is the first for the next one.
+			// The accepted form is tried first for the next automation.
 			if most := 3 * test.most; server.updates > most {
 				t.Errorf("%d updates, want at most %d", server.updates, most)
 			}
@@ -504,8 +505,8 @@ func TestEntityTags(t *testing.T) {
 	}
 }
 
-// What a platform has made of an automation can be read, whatever it has made, and is
-// told as the platform's doing.
+// Any change that a platform makes to a stored automation can be read, and is
+// reported as the platform's change.
 func TestAltered(t *testing.T) {
 	payload := func(note map[string]any) map[string]any {
 		return note["data"].(map[string]any)["action"].(map[string]any)["payload"].(map[string]any)
@@ -548,7 +549,7 @@ func TestAltered(t *testing.T) {
 					if !plan.Empty() || len(plan.Altered) != 1 || !slices.ContainsFunc(plan.Altered[0].Differences, func(d sync.Difference) bool {
 						return strings.HasPrefix(d.Path, test.field)
 					}) {
-						t.Errorf("the second plan: %+v, %+v; want that %s is told", plan.Changes, plan.Altered, test.field)
+						t.Errorf("the second plan: %+v, %+v; want that %s is reported", plan.Changes, plan.Altered, test.field)
 					}
 					return
 				}
@@ -562,7 +563,7 @@ func TestAltered(t *testing.T) {
 	}
 }
 
-// Two applies at once leave one of each.
+// Two applies at once leave one of each automation.
 func TestTwoApplies(t *testing.T) {
 	server := startDesk(t)
 	in := wanted(20)
@@ -574,7 +575,7 @@ func TestTwoApplies(t *testing.T) {
 			t.Fatal(err)
 		}
 		both.Go(func() {
-			// Whatever it says, it must not leave two, or none.
+			// Whether it succeeds or fails, it must leave exactly one.
 			_, _ = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Parallelism: 4, Calls: quick})
 		})
 	}
