@@ -44,9 +44,8 @@ var candidates = []any{
 	[]any{}, []any{"a"}, []any{json.Number("1")}, map[string]any{}, map[string]any{"name": "a"}, map[string]any{"id": json.Number("1")},
 }
 
-// TestShapesAgreeWithCUE is the property that everything rests on: what CUE
-// refuses has a finding, and what CUE takes has none. Values are made by putting
-// candidates into right messages at random places.
+// TestShapesAgreeWithCUE tests the property that everything depends on: a value has a finding if and only if
+// CUE refuses it. Values are made by putting candidates into valid messages at random places.
 func TestShapesAgreeWithCUE(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	messages := 1000
@@ -67,8 +66,7 @@ func TestShapesAgreeWithCUE(t *testing.T) {
 			rules := check.Rules{Catalog: agreeCatalog, Trigger: automation.Pattern, Templates: pkg == "segment"}
 			var errs []string
 			for _, f := range rules.Value(value, s, finding.Path{"automations", "a", "payload"}) {
-				// Outside of messages, a misplaced placeholder stands for whatever
-				// else is wrong with the text.
+				// Outside of messages, a misplaced placeholder replaces any other finding about the string.
 				if f.Severity == diagnostic.Error && (!beyondCUE(f) || !accepted && pkg != "segment") {
 					errs = append(errs, f.Code+": "+f.Message)
 				}
@@ -89,15 +87,15 @@ func beyondCUE(f finding.Finding) bool {
 	case "unknown-placeholder", "malformed-placeholder", "number-precision", "misplaced-placeholder":
 		return true
 	case "placeholder-type":
-		// CUE sees casts: a number field is fed by one to a number, and a time by
-		// none. It does not see the placeholder's type, nor minds a text's cast.
+		// CUE checks casts: a number field accepts only a cast to a number, and a time field none. It does not
+		// check the placeholder's type, and ignores the cast of a string.
 		return strings.Contains(f.Message, "can't be cast") || strings.Contains(f.Message, "must be a text") ||
 			strings.Contains(f.Message, "must be a") && !strings.Contains(f.Part, "|")
 	}
 	return false
 }
 
-// plainNumbers replaces json.Number by what CUE encodes as a number.
+// plainNumbers replaces json.Number by numbers that CUE can encode.
 func plainNumbers(v any) any {
 	switch v := v.(type) {
 	case json.Number:

@@ -116,21 +116,21 @@ func TestTrackingPlan(t *testing.T) {
 			`growth/a.cue:11:1-11:11: error missing-property: payload.properties.format is missing, and the tracking plan requires it (segue.cue:11)`}},
 		{"no properties", `event: "Seat Added"`, []string{
 			`growth/a.cue:8:2-8:9: error missing-property: payload has no properties, and in the tracking plan plan and seats are required (segue.cue:23)`}},
-		{"not one of the texts", "event: \"Report Exported\"\nproperties: format: \"cvs\"", []string{
+		{"not an allowed string", "event: \"Report Exported\"\nproperties: format: \"cvs\"", []string{
 			`growth/a.cue:11:21-11:26: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the text "cvs" [csv] (segue.cue:11)`}},
 		{"mixed text that can't fit", "event: \"Report Exported\"\nproperties: format: \"x{{accountId}}\"", []string{
 			`growth/a.cue:11:21-11:37: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the text "x{{accountId}}" (segue.cue:11)`}},
 		{"type", "event: \"Report Exported\"\nproperties: {format: \"csv\", seats: \"3\"}", []string{
 			`growth/a.cue:11:36-11:39: error planned-type: payload.properties.seats must be a number in the tracking plan, got the text "3" [3] (segue.cue:15)`}},
 		{"bound", "event: \"Report Exported\"\nproperties: {format: \"csv\", rows: -1}", []string{
-			`growth/a.cue:11:35-11:37: error planned-type: payload.properties.rows must be an integer that fits >=0 in the tracking plan, got the number -1 (segue.cue:12)`}},
+			`growth/a.cue:11:35-11:37: error planned-type: payload.properties.rows must be an integer that matches >=0 in the tracking plan, got the number -1 (segue.cue:12)`}},
 		{"fraction", "event: \"Report Exported\"\nproperties: {format: \"csv\", rows: 1.5}", []string{
-			`growth/a.cue:11:35-11:38: error planned-type: payload.properties.rows must be an integer that fits >=0 in the tracking plan, got the number 1.5 (segue.cue:12)`}},
+			`growth/a.cue:11:35-11:38: error planned-type: payload.properties.rows must be an integer that matches >=0 in the tracking plan, got the number 1.5 (segue.cue:12)`}},
 		{"pattern", "event: \"Report Exported\"\nproperties: {format: \"csv\", code: \"ab\"}", []string{
-			`growth/a.cue:11:35-11:39: error planned-type: payload.properties.code must be a string that fits =~"^[A-Z]+$" in the tracking plan, got the text "ab" (segue.cue:13)`}},
+			`growth/a.cue:11:35-11:39: error planned-type: payload.properties.code must be a string that matches =~"^[A-Z]+$" in the tracking plan, got the text "ab" (segue.cue:13)`}},
 		{"item", "event: \"Report Exported\"\nproperties: {format: \"csv\", tags: [\"a\", 2]}", []string{
 			`growth/a.cue:11:41-11:42: error planned-type: payload.properties.tags[1] must be a string in the tracking plan, got the number 2 (segue.cue:18)`}},
-		{"struct for a text", "event: \"Report Exported\"\nproperties: {format: \"csv\", note: {a: 1}}", []string{
+		{"object for a string", "event: \"Report Exported\"\nproperties: {format: \"csv\", note: {a: 1}}", []string{
 			`growth/a.cue:11:35-11:41: error planned-type: payload.properties.note must be a string in the tracking plan, got a struct (segue.cue:14)`}},
 		{"no cast", "event: \"Report Exported\"\nproperties: {format: \"csv\", seats: \"{{seats}}\"}", []string{
 			`growth/a.cue:11:37-11:46: error planned-type: payload.properties.seats must be a number in the tracking plan, and {{seats}} is sent as a string [{{seats | number}}] (segue.cue:15)`}},
@@ -261,7 +261,7 @@ func TestTrackingPlanInJSONSchema(t *testing.T) {
 	}
 }
 
-// What CUE and JSON Schema plan for the same event holds both.
+// If both CUE and JSON Schema plan the same event, both plans apply.
 func TestTrackingPlanFromBoth(t *testing.T) {
 	files := func(fields string) map[string]string {
 		return map[string]string{"segue.cue": planProject + `trackingPlan: {
@@ -298,7 +298,7 @@ func TestBrokenTrackingPlan(t *testing.T) {
 		{"conflict in an optional property", `trackingPlan: events: "A B": properties: {a?: int & string}`, "", []string{
 			`segue.cue:5:47-5:59: error conflicting-values: `}},
 		{"unknown reference", `trackingPlan: events: "A B": properties: {a?: strin}`, "", []string{
-			`segue.cue:5:47-5:52: error unknown-reference: nothing here is called strin [string]`}},
+			`segue.cue:5:47-5:52: error unknown-reference: strin is not defined [string]`}},
 		{"beside another mistake", "trackingPlan: events: \"A B\": properties: {a: string}\nsourcs: {}", "", []string{
 			`growth/a.cue:8:2-8:9: error missing-property: `,
 			`segue.cue:6:1-6:7: error unknown-field: the project file has no field "sourcs"`}},

@@ -10,7 +10,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// planOf is a plan that creates so many automations.
+// planOf returns a plan that creates n automations.
 func planOf(n int, payload string) *sync.Plan {
 	p := &sync.Plan{Format: sync.PlanFormat, Project: "growth", Target: "prod"}
 	for i := range n {
@@ -48,8 +48,8 @@ func TestMarkdown(t *testing.T) {
 	golden(t, "empty.md", b.Bytes())
 }
 
-// Plans for several targets share one comment, and what one of them does not need is left
-// to the others.
+// Plans for several targets share one comment. Room that one of them does not need is
+// left to the others.
 func TestMarkdownOfSeveralTargets(t *testing.T) {
 	small, large := planOf(2, `{"event":"E"}`), planOf(1000, `{"event":"E"}`)
 	large.Target = "staging"
@@ -75,7 +75,8 @@ func TestMarkdownOfSeveralTargets(t *testing.T) {
 	}
 }
 
-// A comment is never longer than GitHub takes, and says what it lacks.
+// A comment never exceeds GitHub's limit, and mentions the parts that it leaves
+// out.
 func TestMarkdownFitsAComment(t *testing.T) {
 	long := `{"event":"` + strings.Repeat("long ", 2000) + `"}`
 	for _, test := range []struct {
@@ -121,7 +122,7 @@ func TestMarkdownFitsAComment(t *testing.T) {
 	}
 }
 
-// Nothing in a plan can end its block or mention somebody.
+// No content of a plan can end its block or mention somebody.
 func TestMarkdownIsNoMarkup(t *testing.T) {
 	evil := "@everyone </details> ``` <img src=x> --> #1 https://evil.example **bold**"
 	a := sample("growth/"+evil, "{\"event\":\"`````\"}")

@@ -126,7 +126,7 @@ func errTaken(b *Bystander) error {
 		place = b.Endpoint
 	}
 	return &Error{Kind: Refused, Message: place + " is held by " + b.Title +
-		", which is not this project's; change or delete that one there, or take it over with --adopt"}
+		", which is not this project's; change or delete it there, or take it over with --adopt"}
 }
 
 // errKeptGone is why a second copy is not deleted.
@@ -344,9 +344,9 @@ func (r *run) settle(ctx context.Context) {
 	if r.result.CountOutcome(Failed) > 0 {
 		calls.Tries = 1 // a platform that is away has been waited for already
 	}
-	err := calls.repeat(ctx, nil, func() (bool, error) {
+	err := calls.repeat(ctx, nil, func(n int) (bool, error) {
 		// It may have to list what is there.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
+		ctx, cancel := context.WithTimeout(withTry(context.WithoutCancel(ctx), n), listTimeouts*r.opts.Timeout)
 		defer cancel()
 		err := s.Settle(ctx, r.plan.Project)
 		if former := r.former(); err == nil && former != "" {

@@ -74,7 +74,7 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 			r.emit(tasks[i], EventStarted, nil, 0)
 		}
 		for {
-			err = r.persist(ctx, whole, func() (bool, error) {
+			err = r.persist(ctx, whole, func(ctx context.Context) (bool, error) {
 				// One write does the work of many.
 				callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
 				defer cancel()

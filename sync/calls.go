@@ -62,8 +62,9 @@ func (c Calls) withDefaults() Calls {
 
 // repeat runs try until it succeeds, says that there is no point in going on,
 // or the bounds of c are reached. It returns the last error of try itself,
-// with a note of why it was the last. Notify, if not nil, hears of every pause.
-func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func() (again bool, err error)) error {
+// with a note of why it was the last. Try is told how many times it has been run, from 1
+// on. Notify, if not nil, hears of every pause.
+func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func(n int) (again bool, err error)) error {
 	var (
 		last  error
 		again bool
@@ -71,7 +72,7 @@ func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func() (ag
 	)
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		tries++
-		if again, last = try(); last == nil {
+		if again, last = try(tries); last == nil {
 			return struct{}{}, nil
 		}
 		if !again {
@@ -133,14 +134,25 @@ type reading struct {
 // ctx; each call gets callCtx and a timeout.
 func read[T any](ctx, callCtx context.Context, c Calls, how reading, call func(context.Context) (T, error)) (T, error) {
 	var result T
-	err := c.repeat(ctx, how.notify, func() (bool, error) {
-		callCtx, cancel := context.WithTimeout(callCtx, how.timeout)
+	err := c.repeat(ctx, how.notify, func(n int) (bool, error) {
+		callCtx, cancel := context.WithTimeout(withTry(callCtx, n), how.timeout)
 		defer cancel()
 		var err error
 		result, err = call(callCtx)
 		return how.again(err), err
 	})
 	return result, err
+}
+
+type tryKey struct{}
+
+func withTry(ctx context.Context, n int) context.Context { return context.WithValue(ctx, tryKey{}, n) }
+
+// TryOf returns how many times the engine has made a call of a [Platform], from 1 on, given
+// the context of that call; 0 for a call that is not the engine's.
+func TryOf(ctx context.Context) int {
+	n, _ := ctx.Value(tryKey{}).(int)
+	return n
 }
 
 func temporary(err error) bool { return KindOf(err) == Temporary }

@@ -27,7 +27,7 @@ func (r *run) put(ctx context.Context, t task, c Change, want automation.Automat
 		base := c.Base.stored(r.plan.Project, c.Key)
 		w.base, w.plannedID, w.takesOver, w.replaces = &base, base.ID, c.Base.takenOver(), c.Reason == Replaced
 	}
-	err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) })
+	err := r.persist(ctx, t, w.try)
 	return w.now, err
 }
 
@@ -121,6 +121,12 @@ func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (aga
 		w.base = nil
 		return err != nil && mayPass(err), err
 	}
+	// Only an apply that wants the same writes the same marker. What another one has
+	// created since the plan is not this run's to write over: that one may have ended.
+	wanted := func(s Stored) bool { return s.Marker.Hash == w.hash }
+	if err != nil && !slices.ContainsFunc(found, wanted) {
+		return false, changedSince("created", err)
+	}
 	// Of several copies, which only a create that took effect late can leave,
 	// every run picks the same.
 	found = preferred(found, w.plan.Project)
@@ -134,6 +140,9 @@ func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (aga
 	if err == nil || matches(w.hash, kept) {
 		*w.found, *w.settled = w.taken, err != nil && !w.taken
 		return false, nil
+	}
+	if !wanted(kept) {
+		return false, changedSince("created", err)
 	}
 	untouched := w.base != nil && w.base.ID == kept.ID && w.base.Revision == kept.Revision
 	w.base = &kept
@@ -180,7 +189,7 @@ func (r *run) delete(ctx context.Context, t task, old Stored) error {
 
 // remove deletes a stored automation as a change or as a part of one.
 func (r *run) remove(ctx context.Context, t task, old Stored) error {
-	return r.persist(ctx, t, func() (bool, error) {
+	return r.persist(ctx, t, func(ctx context.Context) (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error { return r.platform.Delete(ctx, old) })
 		if err == nil {
 			return false, nil
@@ -227,7 +236,7 @@ func (r *run) removeExtra(ctx context.Context, t task, extra Stored) error {
 func (r *run) putSecret(ctx context.Context, t task, s SecretChange) error {
 	r.emit(t, EventStarted, nil, 0)
 	name, value := s.Name, r.secrets[s.Name]
-	return r.persist(ctx, t, func() (bool, error) {
+	return r.persist(ctx, t, func(ctx context.Context) (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error {
 			return r.platform.PutSecret(ctx, r.plan.Project, name, value)
 		})
@@ -251,7 +260,7 @@ func (r *run) putSecret(ctx context.Context, t task, s SecretChange) error {
 // deleteSecret deletes a secret.
 func (r *run) deleteSecret(ctx context.Context, t task, project, name string) error {
 	r.emit(t, EventStarted, nil, 0)
-	return r.persist(ctx, t, func() (bool, error) {
+	return r.persist(ctx, t, func(ctx context.Context) (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error {
 			return r.platform.DeleteSecret(ctx, project, name)
 		})
@@ -272,9 +281,9 @@ func (r *run) deleteSecret(ctx context.Context, t task, project, name string) er
 
 // persist repeats try within the bounds of the options, and stops the run if
 // the credentials turn out to be wrong, or the list to be incomplete.
-func (r *run) persist(ctx context.Context, t task, try func() (bool, error)) error {
-	return r.opts.repeat(ctx, r.retrying(t), func() (bool, error) {
-		again, err := try()
+func (r *run) persist(ctx context.Context, t task, try func(context.Context) (bool, error)) error {
+	return r.opts.repeat(ctx, r.retrying(t), func(n int) (bool, error) {
+		again, err := try(withTry(ctx, n))
 		switch {
 		case hasKind(err, Unauthorized):
 			r.stop(fmt.Errorf("the platform refuses the credentials: %w", err))

@@ -57,7 +57,7 @@ const (
 	UnusedSecret DriftKind = "unused secret"
 )
 
-// A Drifting is one automation, or one secret, that is not as segue has left it.
+// A Drifting is one automation, or one secret, that is not as segue left it.
 type Drifting struct {
 	Kind DriftKind `json:"kind"`
 	// Key is the automation's, "" for a secret; Secret is the secret's name.
@@ -78,7 +78,7 @@ type Drifting struct {
 	Differences []Difference `json:"differences,omitempty"`
 }
 
-// Empty reports whether the platform is as segue has left it.
+// Empty reports whether the platform is as segue left it.
 func (d *Drift) Empty() bool { return len(d.Found) == 0 }
 
 // Drift returns what a plan tells of the platform alone. What only the code has changed is

@@ -169,7 +169,7 @@ func formerSecrets(former string, stored map[string]SecretState, orphans []Store
 }
 
 // needing returns the keys of the stored automations that may need the secret:
-// those that refer to it, and those that are not as segue has left them.
+// those that refer to it, and those that are not as segue left them.
 func needing(secret string, stored []Stored) []string {
 	var keys []string
 	for _, s := range stored {

@@ -160,7 +160,7 @@ const (
 	Outdated Reason = "outdated"
 	// Removed: the code does not have it any more.
 	Removed Reason = "removed"
-	// Elsewhere: the code has it for other targets alone.
+	// Elsewhere: the code has it only for other targets.
 	Elsewhere Reason = "elsewhere"
 	// Duplicate: segue has made another automation of the same key, because an
 	// answer was lost, and that one stays.
@@ -423,8 +423,10 @@ func groupByKey(project string, stored []Stored) map[string][]Stored {
 // preferred returns the copies of one key with the one that is to stay in front:
 // one that carries the project's name rather than its former one, one that is not
 // archived, one that is enabled rather than one that is not, and of those the one
-// with the lowest ID. It asks for nothing that the code wants: two applies of
-// different code must choose the same one, or each would delete the other's.
+// with the lowest ID. Where those are numbers, that is the oldest one: whoever has
+// written it may have ended by now, and must not lose it unawares. It asks for nothing
+// that the code wants: two applies of different code must choose the same one, or each
+// would delete the other's.
 func preferred(copies []Stored, project string) []Stored {
 	rank := func(s Stored) int {
 		switch {
@@ -438,8 +440,21 @@ func preferred(copies []Stored, project string) []Stored {
 		return 0
 	}
 	return slices.SortedFunc(slices.Values(copies), func(a, b Stored) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), compareIDs(a.ID, b.ID))
 	})
+}
+
+// compareIDs compares two identifiers, as numbers if both are.
+func compareIDs(a, b string) int {
+	if number(a) && number(b) {
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	}
+	return strings.Compare(a, b)
+}
+
+// number reports whether an identifier is a number, as platforms count.
+func number(id string) bool {
+	return id != "" && id[0] != '0' && strings.Trim(id, "0123456789") == ""
 }
 
 // baseOf returns what a change has to know of a stored automation.

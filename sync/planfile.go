@@ -45,7 +45,7 @@ type PlanFile struct {
 func (f *PlanFile) Encode(secrets map[string]automation.Secret) ([]byte, error) {
 	switch {
 	case f.Plan.SecretsUnknown:
-		return nil, errors.New("the plan was made without the values of secrets: whether one would be rotated is not known")
+		return nil, errors.New("the plan was made without the values of secrets: it is unknown whether one would be rotated")
 	case len(f.Plan.Blocks) > 0:
 		return nil, &BlockedError{f.Plan.Blocks}
 	}

@@ -193,3 +193,33 @@ func TestWhatAnotherApplyDoesIsRecorded(t *testing.T) {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 }
+
+// A platform can tell how many times a call has been made.
+func TestACallKnowsWhichTryItIs(t *testing.T) {
+	m, in := scene(t)
+	counted := &counting{memory: m, failing: 2}
+	if _, err := MakePlan(t.Context(), counted, in, PlanOptions{Calls: quick, AllowMassDelete: true}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int{1, 2, 3}, counted.tries); diff != "" {
+		t.Errorf("tries (-want +got):\n%s", diff)
+	}
+	if n := TryOf(t.Context()); n != 0 {
+		t.Errorf("outside of a call it is try %d", n)
+	}
+}
+
+// counting is a memory whose lists fail for some time, and that notes their tries.
+type counting struct {
+	*memory
+	failing int
+	tries   []int
+}
+
+func (c *counting) List(ctx context.Context, project string) ([]Stored, error) {
+	c.tries = append(c.tries, TryOf(ctx))
+	if c.failing--; c.failing >= 0 {
+		return nil, &Error{Kind: Temporary, Message: "busy"}
+	}
+	return c.memory.List(ctx, project)
+}

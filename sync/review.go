@@ -72,7 +72,7 @@ func (r *run) caughtUp(ctx context.Context, stored []Stored) ([]Stored, error) {
 	calls.Tries = min(calls.Tries, lagTries)
 	first := true
 	var err error
-	_ = calls.repeat(ctx, nil, func() (bool, error) {
+	_ = calls.repeat(ctx, nil, func(int) (bool, error) {
 		if !first {
 			stored, err = r.reviewList(ctx, newTask(Event{}, "the review"), false)
 		}
@@ -226,7 +226,7 @@ func (r *run) altered(ctx context.Context, i int, now Stored) error {
 func (r *run) note(ctx context.Context, t task, now Stored, made string) error {
 	want := r.desired[t.Key]
 	w := &write{run: r, task: t, want: want, hash: want.Hash(), base: &now, plannedID: now.ID, made: made, takesOver: true, replaces: true}
-	if err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) }); err != nil {
+	if err := r.persist(ctx, t, w.try); err != nil {
 		return fmt.Errorf("note what the platform has made of it: %w", err)
 	}
 	return nil

@@ -143,7 +143,7 @@ func cannotApply(plan *sync.Plan) error {
 		return err
 	}
 	if plan.Empty() && len(plan.Altered) > 0 {
-		return fmt.Errorf("%s stored as the code says; see above for what to write instead", review.NotAre(len(plan.Altered)))
+		return fmt.Errorf("%s stored as in the code; see above how to write them instead", review.NotAre(len(plan.Altered)))
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func (t *terminal) openEmpty(
 	if err != nil {
 		return nil, err
 	}
-	platform, err := t.connect(c.Context, project, name, target, secrets, use)
+	platform, err := t.connect(c.Context, connecting{project: project, name: name, target: target, secrets: secrets, use: use})
 	if err != nil {
 		return nil, err
 	}

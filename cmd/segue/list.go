@@ -114,7 +114,7 @@ func stateText(e sync.Entry) string {
 	case sync.Removed:
 		return "gone from the code"
 	case sync.Elsewhere:
-		return "for other targets alone"
+		return "only for other targets"
 	case sync.Duplicate:
 		return "a second one"
 	case sync.Moved:

@@ -31,7 +31,8 @@ other; one that fails does not stop the rest, unless --stop-on-failure is given.
 With --out, the plan is written to a file as well: every change with its content and
 the revision that it starts from, how the target is reached, and a digest. segue apply
 FILE makes these changes and no others, elsewhere and later, or refuses. The file holds
-no values of secrets.
+no values of secrets. segue plan FILE prints the plan that is in the file, in any of the
+formats, and needs neither the project nor the target.
 
 With --refresh-only, plan shows how the target differs from what segue has left there,
 whatever the code has changed since: what somebody has edited, and in which fields; what
@@ -55,7 +56,8 @@ EXAMPLES:
    segue plan --format markdown > comment.md
    segue plan --format html > plan.html
    segue plan --no-secrets
-   segue plan --out plan.json`
+   segue plan --out plan.json
+   segue plan plan.json --format html > plan.html`
 
 // drift prints how the target differs from what segue has left there.
 func (t *terminal) drift(c *cli.Context, target, format string) error {
@@ -113,7 +115,7 @@ func fullFlag(t *terminal) cli.Flag {
 
 func planCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "plan", Usage: "print what apply would change", Description: planHelp, ArgsUsage: "[PATTERN...]",
+		Name: "plan", Usage: "print what apply would change", Description: planHelp, ArgsUsage: "[PATTERN...|FILE]",
 		Flags: slices.Concat(targetsFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
 			fullFlag(t),
@@ -127,6 +129,9 @@ func planCommand(t *terminal) *cli.Command {
 			if err := oneOfFormats(format, planFormats...); err != nil {
 				return err
 			}
+			if c.NArg() > 0 && namesPlanFile(c.Args().First()) {
+				return t.showPlanFile(c, format)
+			}
 			names, several, err := t.targetNames(c)
 			switch {
 			case err != nil:
@@ -136,7 +141,7 @@ func planCommand(t *terminal) *cli.Command {
 			case several:
 				return t.planTargets(c, names, format)
 			case c.IsSet("out") && c.Bool("no-secrets"):
-				return errors.New("a plan without the values of secrets can't be applied: whether one would be rotated is not known; " +
+				return errors.New("a plan without the values of secrets can't be applied: it is unknown whether one would be rotated; " +
 					"leave --out or --no-secrets away")
 			case c.Bool("refresh-only"):
 				return t.drift(c, names[0], format)
@@ -181,6 +186,6 @@ func blocked(plan *sync.Plan) error {
 // showSecretsUnknown says what a plan lacks that was made without secrets.
 func showSecretsUnknown(w io.Writer, s *session, plan *sync.Plan) {
 	if plan.SecretsUnknown {
-		fmt.Fprintf(w, "%s. Whether one would be rotated is not known.\n", s.noSecrets)
+		fmt.Fprintf(w, "%s. It is unknown whether one would be rotated.\n", s.noSecrets)
 	}
 }

@@ -27,22 +27,27 @@ import (
 // mostPlanFile is how long a plan file may be, in bytes.
 const mostPlanFile = 1 << 30
 
-// A reach says in a plan file how its target is reached.
-type reach struct {
+// A reaching says in a plan file how its target is reached.
+type reaching struct {
 	// Target is what segue.cue says of the target, without its sources.
 	Target config.Target `json:"target"`
 	// Files are those that describe the target's platform, by their names in the
 	// project; none for a platform that segue knows.
 	Files map[string]string `json:"files,omitempty"`
+	// Certificates are what the files hold that the target names.
+	Certificates certificates `json:"certificates"`
 }
 
 // writePlanFile writes the plan to a file, for apply, and says so.
 func (t *terminal) writePlanFile(c *cli.Context, s *session, plan *sync.Plan, notes io.Writer) error {
 	name := c.String("out")
-	r := reach{Target: s.target}
+	r := reaching{Target: s.target}
 	r.Target.Sources = nil
+	var err error
+	if r.Certificates, err = certificatesOf(s.project, plan.Target, s.target); err != nil {
+		return err
+	}
 	if s.project.Platforms[s.target.Platform] != nil {
-		var err error
 		if r.Files, err = t.project().ProjectFiles(c.Context); err != nil {
 			return fmt.Errorf("the plan can't be written to a file, which has to hold the description of the platform %s: %w",
 				s.target.Platform, err)
@@ -70,8 +75,8 @@ func (t *terminal) writePlanFile(c *cli.Context, s *session, plan *sync.Plan, no
 	return nil
 }
 
-// encodeReach writes a reach without the fields that are empty.
-func encodeReach(r reach) (json.RawMessage, error) {
+// encodeReach writes a reaching without the fields that are empty.
+func encodeReach(r reaching) (json.RawMessage, error) {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -113,7 +118,7 @@ func namesPlanFile(name string) bool {
 type planned struct {
 	name string // as messages have it
 	file *sync.PlanFile
-	reach
+	reaching
 	// project is what the file says of the project, or the project in the current folder
 	// where that says the same.
 	project *config.Project
@@ -156,10 +161,30 @@ func (t *terminal) applyFile(c *cli.Context) error {
 	return t.carryOut(c, s, plan)
 }
 
+// showPlanFile prints the plan in a file.
+func (t *terminal) showPlanFile(c *cli.Context, format string) error {
+	for _, name := range []string{"out", "refresh-only", "no-secrets"} {
+		if c.IsSet(name) {
+			return fmt.Errorf("--%s is for making a plan, and the file holds one that is made", name)
+		}
+	}
+	p, err := t.readPlanFile(c)
+	if err != nil {
+		return err
+	}
+	if err := t.writePlan(p.file.Plan, format); err != nil {
+		return err
+	}
+	if c.Bool("detailed-exitcode") && !p.file.Plan.Empty() {
+		return statusError(statusChanges)
+	}
+	return nil
+}
+
 // readPlanFile reads the file that the command line names.
 func (t *terminal) readPlanFile(c *cli.Context) (*planned, error) {
 	if c.NArg() > 1 {
-		return nil, fmt.Errorf("name one plan file, not %d; see segue apply --help", c.NArg())
+		return nil, fmt.Errorf("name one plan file, not %d; see segue %s --help", c.NArg(), c.Command.Name)
 	}
 	for _, f := range append(planFlags(), &cli.BoolFlag{Name: "all-targets"}) {
 		if name := f.Names()[0]; c.IsSet(name) {
@@ -172,7 +197,7 @@ func (t *terminal) readPlanFile(c *cli.Context) (*planned, error) {
 		return nil, fmt.Errorf("can't read the plan file %s: %w", p.name, cause(err))
 	}
 	if p.file, err = sync.ReadPlanFile(content); err == nil {
-		err = json.Unmarshal(p.file.Reach, &p.reach)
+		err = json.Unmarshal(p.file.Reach, &p.reaching)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", p.name, err)
@@ -234,6 +259,9 @@ func (t *terminal) compareWithProject(ctx context.Context, p *planned) error {
 		return fmt.Errorf("%s is a plan for another target: the target %s has another %s in segue.cue by now; plan again",
 			p.name, plan.Target, field)
 	}
+	if certs, err := certificatesOf(project, plan.Target, here); err != nil || certs != p.Certificates {
+		return fmt.Errorf("%s was made with other certificates for the target %s than the project has by now; plan again", p.name, plan.Target)
+	}
 	for _, name := range p.secretNames() {
 		if !reflect.DeepEqual(project.Secrets[name], p.file.Secrets[name]) {
 			return fmt.Errorf("%s takes the secret %s from another place than segue.cue says by now; plan again", p.name, name)
@@ -259,6 +287,7 @@ func differentField(a, b config.Target) string {
 	}{
 		{"platform", a.Platform, b.Platform}, {"url", a.URL, b.URL}, {"data", a.Data, b.Data}, {"username", a.Username, b.Username},
 		{"token", a.Token, b.Token}, {"apiKey", a.APIKey, b.APIKey}, {"password", a.Password, b.Password},
+		{"ca", a.CA, b.CA}, {"clientCert", a.ClientCert, b.ClientCert}, {"clientKey", a.ClientKey, b.ClientKey},
 	} {
 		if field.a != field.b {
 			return field.name
@@ -333,7 +362,7 @@ func (t *terminal) openPlanned(c *cli.Context, p *planned) (*session, error) {
 		return nil, err
 	}
 	target := p.file.Plan.Target
-	platform, err := t.connect(c.Context, p.project, target, p.Target, secrets, toWrite)
+	platform, err := t.connect(c.Context, connecting{project: p.project, name: target, target: p.Target, secrets: secrets, use: toWrite, certs: &p.Certificates})
 	if err != nil {
 		return nil, err
 	}

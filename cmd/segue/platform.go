@@ -50,7 +50,7 @@ func (t *terminal) connectAlone(c *cli.Context, project *config.Project, name st
 	if err := checkSecrecy(name, target, secrets); err != nil {
 		return nil, err
 	}
-	return t.connectEmbedded(c.Context, project, target, secrets, use)
+	return t.connectEmbedded(c.Context, connecting{project: project, name: name, target: target, secrets: secrets, use: use})
 }
 
 // embeddedPlatform returns the project's name, and the platform of its target.

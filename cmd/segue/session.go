@@ -95,7 +95,7 @@ func (t *terminal) connectTarget(c *cli.Context, named string, use connectionUse
 	if err != nil {
 		return nil, err
 	}
-	platform, err := t.connect(c.Context, project, name, target, secrets, use)
+	platform, err := t.connect(c.Context, connecting{project: project, name: name, target: target, secrets: secrets, use: use})
 	if err != nil {
 		return nil, err
 	}

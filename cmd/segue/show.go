@@ -119,7 +119,7 @@ func failures(r *sync.Result) string {
 	const most = 20
 	what := fmt.Sprintf("%d failed, %d not started; apply again to take it from there", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))
 	if n := len(r.Altered); n > 0 && n == r.CountOutcome(sync.Failed) && r.CountOutcome(sync.NotStarted) == 0 {
-		what = review.NotAre(n) + " stored as the code says; see above for what to write instead"
+		what = review.NotAre(n) + " stored as in the code; see above how to write them instead"
 	}
 	failed := byCause(wrong)
 	lines := []string{what}

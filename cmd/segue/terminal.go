@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
@@ -50,6 +51,10 @@ type terminal struct {
 	cache       *cache.Cache
 	// evaluateAll has CUE evaluate packages of plain data, too.
 	evaluateAll bool
+	// log gets what is asked of platforms and what they answer, nil for nothing, and
+	// logFile is the file that it is written to, nil for the standard error.
+	log     *slog.Logger
+	logFile *output
 	// profiles are what is written when the command ends, by their flags.
 	profiles map[string]*profile
 	// compiled is the project that the command works on, nil until it is needed.

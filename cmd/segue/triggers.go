@@ -66,7 +66,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if err != nil {
 		return beforeChanges(c.Context, err)
 	}
-	platform, err := t.connect(c.Context, settings, name, target, secrets, toRead)
+	platform, err := t.connect(c.Context, connecting{project: settings, name: name, target: target, secrets: secrets})
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ const (
 	AnyKind    = StringKind | NumberKind | BooleanKind | ObjectKind | ListKind | NullKind
 )
 
-// kindNames are the types in words, in the order in which they are named.
+// kindNames are the names of the types, in the order of output.
 var kindNames = []struct {
 	kind Kinds
 	name string
@@ -37,7 +37,7 @@ var kindNames = []struct {
 	{BooleanKind, "true or false"}, {ObjectKind, "an object"}, {ListKind, "a list"}, {NullKind, "null"},
 }
 
-// KindName is a type in words.
+// KindName returns the name of a type.
 func KindName(k Kinds) string {
 	for _, n := range kindNames {
 		if n.kind == k {
@@ -71,7 +71,7 @@ func (p *PlanValue) Allows(v any) bool {
 	}
 }
 
-// String says what is planned, in words: a string, "csv" or "pdf".
+// String describes the planned value: a string, "csv" or "pdf".
 func (p *PlanValue) String() string {
 	if p == nil {
 		return "a value"
@@ -98,28 +98,26 @@ func (p *PlanValue) String() string {
 		out = "a value"
 	}
 	if p.Constraint != "" {
-		out += " that fits " + p.Constraint
+		out += " that matches " + p.Constraint
 	}
 	return out
 }
 
 // A TrackingPlan says which events a project may send, with which properties.
-// What is usual in a plan is in the values and is free to use; the rest is asked of
-// the Judge.
+// Its values cover common plans and are fast to use; the Judge answers the rest.
 type TrackingPlan struct {
-	// Events holds what is planned of the properties by event, nil for anything.
+	// Events has the planned properties by event, nil if anything is allowed.
 	Events map[string]*PlanValue
-	// AnyEvent says that the plan names no events, so that all are in it.
+	// AnyEvent means that the plan names no events, so that it allows all.
 	AnyEvent bool
-	// Traits holds what is planned of the traits by call.
+	// Traits has the planned traits by call.
 	Traits map[string]*PlanValue
-	// Judge decides what the values don't tell. It may be asked concurrently.
+	// Judge decides the questions that the values do not answer. It may be called concurrently.
 	Judge Judge
-	// Rules are those of the plan's files, nil for none. A message has to fit both what
-	// is above and these.
+	// Rules are the rules in the plan's files, nil if there are none. A message must satisfy both these and the values
+	// above.
 	Rules Rules
-	// Files are those that the plan was read from beside segue.cue, relative to the
-	// project.
+	// Files has the files besides segue.cue that the plan was read from, relative to the project.
 	Files []string
 }
 
@@ -129,8 +127,7 @@ func (t *TrackingPlan) Has(event string) bool {
 	return ok || t.Rules != nil && t.Rules.Has(event)
 }
 
-// Plans reports whether the plan says of which type a value of a message is. at leads to
-// it from the payload.
+// Plans reports whether the plan gives the type of a value in a message. at is the value's path below the payload.
 func (t *TrackingPlan) Plans(m PlannedMessage, at finding.Path) bool {
 	p := t.Traits[m.Call]
 	if m.Call == "track" {
@@ -150,7 +147,7 @@ func (t *TrackingPlan) Plans(m PlannedMessage, at finding.Path) bool {
 	return p != nil && len(at) > 1 && p.Kinds != AnyKind || t.Rules != nil && t.Rules.Plans(m, at)
 }
 
-// EventNames are the events of the plan, in order.
+// EventNames returns the events of the plan, in order.
 func (t *TrackingPlan) EventNames() []string {
 	names := finding.SortedKeys(t.Events)
 	if t.Rules != nil {
@@ -160,41 +157,37 @@ func (t *TrackingPlan) EventNames() []string {
 	return slices.Compact(names)
 }
 
-// Rules are the rules of a tracking plan that other programs have written. They may be
-// asked concurrently.
+// Rules are the rules of a tracking plan from another program. The methods may be called concurrently.
 type Rules interface {
-	// Events are the events that may be sent, in order, and Has reports whether one is
-	// among them.
+	// Events returns the allowed events, in order. Has reports whether an event is one of them.
 	Events() []string
 	Has(event string) bool
-	// Versions are those in which an event is planned, in order: 1, 2.
+	// Versions returns the versions of an event in the plan, in order: 1, 2.
 	Versions(event string) []string
-	// Plans reports whether the rules say of which type a value of a message is.
+	// Plans reports whether the rules give the type of a value in a message.
 	Plans(m PlannedMessage, at finding.Path) bool
-	// Check compares a message with the rules, and returns where it differs, in the
-	// order of the message.
+	// Check compares a message with the rules, and returns the differences in the order of the message.
 	Check(m PlannedMessage) []Mismatch
 }
 
-// A PlannedMessage is one that is compared with [Rules].
+// A PlannedMessage is a message that is compared with [Rules].
 type PlannedMessage struct {
 	// Call is identify, group, track, page, screen or alias.
 	Call string
-	// Payload is the message as decoded JSON. What is not known of it has any value, and
-	// an entry in Unknown.
+	// Payload is the message as decoded JSON. A value that is not known may be anything here, and has an entry in
+	// Unknown.
 	Payload map[string]any
-	// Unknown are the values that are not known, by their paths, and Partial those
-	// objects that may have more fields than they show. The paths are those of a
-	// [finding.Path] below the payload.
+	// Unknown has the unknown values by path. Partial has the objects that may have more fields than are visible. The
+	// paths are those of a [finding.Path] below the payload.
 	Unknown map[string]Unknown
 	Partial map[string]bool
 }
 
-// An Unknown says what is known of a value that is not.
+// An Unknown describes a value that is not known.
 type Unknown struct {
-	// Kinds are the types that it may have.
+	// Kinds are its possible types.
 	Kinds Kinds
-	// CanBe reports whether the value may be a string; nil says that it may be any.
+	// CanBe reports whether the value may be a certain string; nil means that it may be any string.
 	CanBe func(s string) bool
 }
 
@@ -207,49 +200,47 @@ type Mismatch struct {
 	Name string
 	// Beside is the field that requires Name, "" if it is always required.
 	Beside string
-	// Want is what the plan says of the value: for Missing of the field that is missing,
-	// for Unplanned of the object around it.
+	// Want is the planned value: for Missing that of the missing field, for Unplanned that of the object around the
+	// value.
 	Want *PlanValue
-	// Reason says why a check was not made, for Unchecked.
+	// Reason is the reason that a check was not made, for Unchecked.
 	Reason string
 }
 
-// A MismatchKind says how a message differs from a plan.
+// A MismatchKind is a kind of difference between a message and a plan.
 type MismatchKind int
 
 // The kinds of mismatches.
 const (
-	Unfit     MismatchKind = iota // the value is not what is planned
+	Unfit     MismatchKind = iota // the value does not match the plan
 	Missing                       // a field is required
 	Unplanned                     // a field is not in the plan
-	Unchecked                     // the plan asks for something that is not checked
+	Unchecked                     // the plan has a rule that is not checked
 )
 
-// A Judge knows all that a tracking plan says.
+// A Judge knows the whole tracking plan.
 type Judge interface {
-	// AllowsField reports whether a struct of the plan takes a field that it does
-	// not name.
+	// AllowsField reports whether a struct of the plan allows a field that it does not name.
 	AllowsField(p *PlanValue, name string) bool
-	// Accepts reports whether a value, written as CUE, is what is planned. known
-	// says that all of it is a value, and not only a type.
+	// Accepts reports whether a value, written as CUE, satisfies the plan. known means that the value is fully
+	// known, without types in it.
 	Accepts(p *PlanValue, value string, known bool) bool
 }
 
-// A PlanValue is what a tracking plan says of one value.
+// A PlanValue is the part of a tracking plan about one value.
 type PlanValue struct {
-	// Kinds are the JSON types that are allowed.
+	// Kinds are the allowed JSON types.
 	Kinds Kinds
-	// Texts are the only strings allowed, if any are named.
+	// Texts are the allowed strings, nil if the plan names none.
 	Texts []string
-	// Values are the only other values allowed, if any are named, as JSON.
+	// Values are the allowed values other than strings, as JSON, nil if the plan names none.
 	Values []string
-	// Exact says that this is all there is to say: the Judge need not be asked.
+	// Exact means that this is the whole constraint: the Judge need not be called.
 	Exact bool
-	// Constraint is what else the plan asks for, in the team's own words; "" for
-	// nothing that is worth showing.
+	// Constraint is the rest of the constraint, as the team wrote it; "" if there is none worth showing.
 	Constraint string
-	// InParent says that the Judge can be asked only about the struct around it: the
-	// plan refers to itself here.
+	// InParent means that the Judge can only be called about the struct around the value, because the plan refers
+	// to itself here.
 	InParent bool
 
 	Required bool // of a field
@@ -257,7 +248,7 @@ type PlanValue struct {
 	Open     bool
 	Elem     *PlanValue // of a list, if all are alike
 
-	// Lacks are the fields of an object that are required, where Fields does not tell.
+	// Lacks has the required fields of an object that are not in Fields.
 	Lacks []string
 
 	Doc   string

@@ -11,25 +11,24 @@ import (
 type Code struct {
 	// Name is the slug that findings carry, such as "unknown-field".
 	Name string
-	// Severity is that of its findings. Two things give a finding another one: Also,
-	// and [Finding.InSemanticEvent].
+	// Severity is the severity of its findings. Also and [Finding.InSemanticEvent] can change that of a single
+	// finding.
 	Severity diagnostic.Severity
-	// Also is the severity of those of its findings that are made with
-	// [Finding.Otherwise], "" if there are none. When says which these are.
+	// Also is the severity of findings that are made with [Finding.Otherwise], "" if there are none. When
+	// describes these findings.
 	Also diagnostic.Severity
 	When string
-	// Comparing says that such a finding comes from comparing automations with
-	// each other.
+	// Comparing means that its findings come from comparing automations with each other.
 	Comparing bool
 }
 
-// Codes lists all kinds of findings that the compiler has, by name.
+// Codes lists all kinds of findings of the compiler, by name.
 func Codes() []Code {
 	return slices.Clone(table)
 }
 
-// table has the codes in order of their names. A test compares them with the codes
-// that the rooms of the compiler report.
+// table has the codes, sorted by name. A test compares them with the codes that the rooms of the compiler
+// report.
 var table = []Code{
 	{Name: "broken-data", Severity: diagnostic.Error},
 	{Name: "broken-import", Severity: diagnostic.Error},
@@ -53,7 +52,7 @@ var table = []Code{
 	{Name: "import-cycle", Severity: diagnostic.Error},
 	{Name: "import-name", Severity: diagnostic.Error},
 	{Name: "invalid-header", Severity: diagnostic.Error,
-		Also: diagnostic.Warning, When: "a character that is not ASCII: many servers refuse it, and some take it"},
+		Also: diagnostic.Warning, When: "a character that is not ASCII: many servers refuse it, and some accept it"},
 	{Name: "invalid-key", Severity: diagnostic.Error},
 	{Name: "invalid-time", Severity: diagnostic.Error},
 	{Name: "invalid-url", Severity: diagnostic.Error},
@@ -73,7 +72,7 @@ var table = []Code{
 	{Name: "module-unavailable", Severity: diagnostic.Error},
 	{Name: "nested-project", Severity: diagnostic.Error},
 	{Name: "no-package", Severity: diagnostic.Error,
-		Also: diagnostic.Warning, When: "the file holds nothing but comments"},
+		Also: diagnostic.Warning, When: "the file has only comments"},
 	{Name: "no-project", Severity: diagnostic.Error},
 	{Name: "not-an-automation", Severity: diagnostic.Error},
 	{Name: "number-precision", Severity: diagnostic.Error},
@@ -91,7 +90,7 @@ var table = []Code{
 	{Name: "reserved-header", Severity: diagnostic.Error},
 	{Name: "schema-version", Severity: diagnostic.Warning},
 	{Name: "secret-in-code", Severity: diagnostic.Error,
-		Also: diagnostic.Warning, When: "only the name of a header makes one think that its value is a secret"},
+		Also: diagnostic.Warning, When: "only the name of the header suggests a secret"},
 	{Name: "set-by-segment", Severity: diagnostic.Warning},
 	{Name: "stray-blanks", Severity: diagnostic.Error},
 	{Name: "syntax-error", Severity: diagnostic.Error},
@@ -124,7 +123,7 @@ var table = []Code{
 	{Name: "wrong-url", Severity: diagnostic.Error},
 }
 
-// CodeOf looks a code up by its name.
+// CodeOf returns a code by its name.
 func CodeOf(name string) (Code, bool) {
 	i, ok := slices.BinarySearchFunc(table, name,
 		func(c Code, name string) int { return strings.Compare(c.Name, name) })

@@ -147,7 +147,7 @@ func TestBadInput(t *testing.T) {
 			t.Fatal(err)
 		}
 		result, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
-		wantError(t, err, sync.Refused, "POST /webhook/segue/conflict/team-0/a000 is held by", `"Somebody's"`, foreign.ID, "change or delete that one there")
+		wantError(t, err, sync.Refused, "POST /webhook/segue/conflict/team-0/a000 is held by", `"Somebody's"`, foreign.ID, "change or delete it there")
 		if result.Count(sync.Create) != 1 {
 			t.Errorf("%d automations were created, want the other one", result.Count(sync.Create))
 		}
@@ -318,4 +318,21 @@ func TestCancelled(t *testing.T) {
 	if err == nil || !errors.Is(err, context.Canceled) && sync.KindOf(err) != sync.Temporary {
 		t.Errorf("error %v", err)
 	}
+}
+
+// Cursors that lead in a circle are an error, and not a list without an end.
+func TestACircleOfCursors(t *testing.T) {
+	next := map[string]string{"": "x", "x": "y", "y": "x"}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"data":[{"id":"1"}],"nextCursor":%q}`, next[r.FormValue("cursor")])
+	}))
+	t.Cleanup(server.Close)
+	p, err := New(server.URL, automation.NewSecret(testKey), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	_, err = p.List(t.Context(), "growth")
+	wantError(t, err, sync.Refused, "does not end")
 }

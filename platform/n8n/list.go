@@ -98,7 +98,7 @@ func (p *Platform) listAll(ctx context.Context) ([]workflow, error) {
 
 func (p *Platform) listPages(ctx context.Context) (all []workflow, whole bool, err error) {
 	query := url.Values{"limit": {fmt.Sprint(pageSize)}, "excludePinnedData": {"true"}}
-	seen := map[string]bool{}
+	seen, followed := map[string]bool{}, map[string]bool{}
 	overlap := false
 	for {
 		var page struct {
@@ -122,9 +122,10 @@ func (p *Platform) listPages(ctx context.Context) (all []workflow, whole bool, e
 			return nil, false, nil
 		case page.NextCursor == nil || *page.NextCursor == "":
 			return all, true, nil
-		case *page.NextCursor == query.Get("cursor") || len(page.Data) == 0:
+		case followed[*page.NextCursor] || len(page.Data) == 0:
 			return nil, false, &sync.Error{Kind: sync.Refused, Message: "n8n's list of workflows does not end"}
 		}
+		followed[*page.NextCursor] = true
 		var cursor string
 		cursor, overlap = earlier(*page.NextCursor)
 		query = url.Values{"limit": query["limit"], "excludePinnedData": query["excludePinnedData"], "cursor": {cursor}}

@@ -110,7 +110,7 @@ func (c *client) token(ctx context.Context, stale string) (automation.Secret, er
 	form := url.Values{"client_id": {"node-red-admin"}, "grant_type": {"password"}, "scope": {""},
 		"username": {c.options.Username}, "password": {c.options.Password.Reveal()}}
 	login := call{method: http.MethodPost, path: "/auth/token", body: []byte(form.Encode()), media: "application/x-www-form-urlencoded"}
-	a, err := c.send(ctx, login, automation.Secret{})
+	a, err := c.send(reach.Private(ctx), login, automation.Secret{})
 	if err != nil {
 		return automation.Secret{}, err
 	}
@@ -270,6 +270,9 @@ func (c *client) refusal(r call, a answer) error {
 	e := &sync.Error{Status: a.status, RetryAfter: retryAfter(a.header)}
 	var said struct{ Code, Message string }
 	known := isJSON(a.header) && json.Unmarshal(a.body, &said) == nil && said.Code != ""
+	if mismatch := reach.Mismatch(a.status, a.body, c.place()); mismatch != nil {
+		return mismatch
+	}
 	switch {
 	case a.status == http.StatusUnauthorized:
 		e.Kind, e.Message = sync.Unauthorized, c.denial(r, a)

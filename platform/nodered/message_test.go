@@ -116,12 +116,12 @@ func TestMessagesThatSegmentWouldDrop(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"userId":"","time":"2026-01-02T03:04:05Z","event":"E"}`:                          "Segment would drop the message: userId is empty",
 		`{"userId":" ","time":"2026-01-02T03:04:05Z","event":"E"}`:                         "Segment would drop the message: userId is empty",
-		`{"userId":"u1","time":"tomorrow","event":"E"}`:                                    `timestamp is not a time as ISO 8601 writes it: \"tomorrow\"`,
+		`{"userId":"u1","time":"tomorrow","event":"E"}`:                                    `timestamp is not an ISO 8601 time: \"tomorrow\"`,
 		`{"userId":"u1","time":"2026-01-02T03:04:05Z","event":""}`:                         "event is empty",
 		`{"userId":"123456","time":"2026-01-02T03:04:05Z","event":"E"}`:                    "the value of {{userId}} has 6 bytes, and its maxLength is 5",
 		`{"userId":1234567,"time":"2026-01-02T03:04:05Z","event":"E"}`:                     "the value of {{userId}} has 7 bytes, and its maxLength is 5",
 		`{"userId":"\u00e9\u00e9\u00e9","time":"2026-01-02","event":""}`:                   "{{userId}} has 6 bytes",
-		`{"userId":"u1","time":"2026-01-02","event":"` + strings.Repeat("x", 33000) + `"}`: "of at most 32768",
+		`{"userId":"u1","time":"2026-01-02","event":"` + strings.Repeat("x", 33000) + `"}`: "the maximum is 32768",
 	} {
 		if status, b := r.post(t, endpointPath("growth", a.Key), "application/json", []byte(body)); status != 422 || !strings.Contains(b, want) {
 			t.Errorf("%.100s: %d: %s; want %s", body, status, b, want)

@@ -386,12 +386,18 @@ func TestEndpointsOfOnePath(t *testing.T) {
 		in.Automations = append(in.Automations, b)
 		apply(t, p, in)
 		x, y := first(t, p, "growth", a.Key), first(t, p, "growth", b.Key)
+		told := map[string]sync.Stored{}
 		err := p.Batch(t.Context(), "growth", sync.Batch{Deletes: []sync.Stored{y}, Updates: []sync.BatchUpdate{{Old: x, Next: sync.MarkerOf("growth", b), New: b}},
-			Creates: []automation.Automation{a}})
+			Creates: []automation.Automation{a}, Stored: func(s sync.Stored) { told[s.Marker.Key] = s }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		platformtest.RequireExactly(t, p, in)
+		for _, key := range []string{a.Key, b.Key} {
+			if diff := cmp.Diff(first(t, p, "growth", key), told[key]); diff != "" {
+				t.Errorf("%s is stored otherwise than the batch told (-stored +told):\n%s", key, diff)
+			}
+		}
 		for _, key := range []string{a.Key, b.Key} {
 			r.mustFire(t, recorder, "growth", key)
 		}

@@ -186,12 +186,12 @@ var promiseChecks = []check{
 var droppedValues = map[string]string{
 	`{"userId": "", "at": "2026-03-14", "id": "m", "plan": "pro"}`:                                   "userId is empty",
 	`{"userId": " \t", "at": "2026-03-14", "id": "m", "plan": "pro"}`:                                "userId is empty",
-	`{"userId": "u1", "at": "tomorrow", "id": "m", "plan": "pro"}`:                                   "timestamp is not a time as ISO 8601 writes it",
-	`{"userId": "u1", "at": "2026-02-30T00:00:00Z", "id": "m", "plan": "pro"}`:                       "timestamp is not a time as ISO 8601 writes it",
+	`{"userId": "u1", "at": "tomorrow", "id": "m", "plan": "pro"}`:                                   "timestamp is not an ISO 8601 time",
+	`{"userId": "u1", "at": "2026-02-30T00:00:00Z", "id": "m", "plan": "pro"}`:                       "timestamp is not an ISO 8601 time",
 	`{"userId": "u1", "at": "2026-03-14", "id": "` + strings.Repeat("x", 100) + `", "plan": "pro"}`:  "messageId has 100 characters",
 	`{"userId": "u1", "at": "2026-03-14", "id": "m", "plan": "123456789"}`:                           "the value of {{plan}} has 9 bytes, and its maxLength is 8",
 	`{"userId": "u1", "at": "2026-03-14", "id": "m", "plan": "日本語"}`:                                 "the value of {{plan}} has 9 bytes",
-	`{"userId": "` + strings.Repeat("u", 33000) + `", "at": "2026-03-14", "id": "m", "plan": "pro"}`: "of at most 32768",
+	`{"userId": "` + strings.Repeat("u", 33000) + `", "at": "2026-03-14", "id": "m", "plan": "pro"}`: "the maximum is 32768",
 }
 
 // strict makes an automation whose values may make a message that Segment drops.
