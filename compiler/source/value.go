@@ -103,7 +103,7 @@ func PlainMessage(e cueerrors.Error) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// RangeOf converts CUE's positions, which count as diagnostics do.
+// RangeOf converts CUE's positions, which count like those of diagnostics.
 func RangeOf(from, to token.Pos) diagnostic.Range {
 	r := diagnostic.Range{Start: diagnostic.Position{Line: from.Line(), Column: from.Column()}}
 	r.End = r.Start
