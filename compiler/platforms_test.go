@@ -167,7 +167,7 @@ func TestFindingsAboutDescriptions(t *testing.T) {
 }
 
 // An update that only sends fields must send all of them.
-func TestPatchLeavesSomethingBehind(t *testing.T) {
+func TestPatchMustReplaceEveryField(t *testing.T) {
 	content := strings.NewReplacer(`update: path: "/rules/{id}"`, `update: {path: "/rules/{id}", method: "PATCH"}`, "\t\t\tbody: *null | string\n", "",
 		"if object.body != null", "if object.body != _|_").Replace(describedProject)
 	found := findingsOf(t, map[string]string{"segue.cue": content})

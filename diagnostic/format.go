@@ -21,8 +21,8 @@ type Options struct {
 	// Source returns a file's content, to show lines and convert byte columns. If it is nil or returns an
 	// error, lines are left out and columns are not converted.
 	Source func(file string) ([]byte, error)
-	// Prefix is the project's path in its repository, with slashes. The formats for code hosts (sarif, github
-	// and junit) use it to name files from the top of the repository.
+	// Prefix is the project's path in its repository, with slashes. The formats for code hosts (sarif, github,
+	// gitlab and junit) use it to name files from the top of the repository.
 	Prefix string
 	// ToolVersion is segue's version, for the tool component of SARIF.
 	ToolVersion string
@@ -58,6 +58,7 @@ var formats = []struct {
 	{"json", func(w io.Writer, l List, _ Options) error { return WriteJSON(w, l) }},
 	{"sarif", WriteSARIF},
 	{"github", WriteGitHub},
+	{"gitlab", WriteGitLab},
 	{"junit", WriteJUnit},
 }
 

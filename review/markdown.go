@@ -10,9 +10,10 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// CommentLimit is the maximum length of a comment on GitHub, in characters. [Markdown]
-// applies it to bytes, which are never fewer.
-const CommentLimit = 65536
+// CommentLimit is the maximum length of [Markdown], in bytes. GitHub allows 65,536 characters in a
+// comment, which are never more than the bytes; the rest is for the text of the job that writes
+// the comment, such as the commit.
+const CommentLimit = 65536 - 1024
 
 // markdownBody is the maximum number of lines per change.
 const markdownBody = 200

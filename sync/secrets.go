@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -72,6 +70,8 @@ type SecretResolver struct {
 	// Trusted reports whether the command of a secret may run, or its file may
 	// be outside of the project. Nil trusts none.
 	Trusted func(name string) bool
+	// Mask has secrets that are known already: no error shows them. It may be nil.
+	Mask *automation.Mask
 	// Timeout bounds each file and command, [DefaultSecretTimeout] if it is zero.
 	Timeout time.Duration
 }
@@ -243,50 +243,6 @@ func readStart(open func() (*os.File, error)) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, secretLimit+1))
-}
-
-// output runs a command and returns its output. The output of a failed command
-// may contain the secret, and is dropped.
-func (r SecretResolver) output(ctx context.Context, command []string) (string, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	out := &shortBuffer{full: cancel}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Dir, cmd.Stdout = r.Dir, out
-	// A child that lives on with the pipe open must not hold us up.
-	cmd.WaitDelay = time.Second
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case out.isFull:
-		return "", fmt.Errorf("the command %s prints too much for a secret: over %d KB", command[0], secretLimit>>10)
-	case err == nil && out.text.Len() == 0:
-		return "", fmt.Errorf("the command %s prints nothing", command[0])
-	case err == nil:
-		return out.text.String(), nil
-	case ctx.Err() != nil:
-		return "", fmt.Errorf("the command %s %w", command[0], context.Cause(ctx))
-	case errors.As(err, &exit):
-		return "", fmt.Errorf("the command %s failed: %v", command[0], exit.ProcessState)
-	default:
-		return "", fmt.Errorf("the command can't be run: %w", err)
-	}
-}
-
-// A shortBuffer accepts up to the length of a secret, and calls full on more.
-type shortBuffer struct {
-	text   bytes.Buffer
-	full   func()
-	isFull bool
-}
-
-func (b *shortBuffer) Write(p []byte) (int, error) {
-	if b.text.Len()+len(p) > secretLimit {
-		b.isFull = true
-		b.full()
-		return 0, io.ErrShortWrite
-	}
-	return b.text.Write(p)
 }
 
 // variable returns the environment variable that the source of a secret reads.

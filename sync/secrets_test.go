@@ -178,7 +178,7 @@ func TestResolveReportsAllMissingSecretsAtOnce(t *testing.T) {
 
 func TestResolveShowsNothingThatACommandPrints(t *testing.T) {
 	for mode, want := range map[string]string{
-		"fail":    " failed: exit status 3",
+		"fail":    ": exit status 3",
 		"silent":  " prints nothing",
 		"endless": " prints too much for a secret: over 64 KB",
 		"hang":    " took longer than 50ms",

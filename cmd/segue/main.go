@@ -120,7 +120,7 @@ func newApp(t *terminal) *cli.App {
 		},
 		Commands: []*cli.Command{
 			initCommand(t), vetCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t), listCommand(t), importCommand(t), destroyCommand(t),
-			platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), helpCommand(),
+			platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), manCommand(t), helpCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run reports errors itself
 		OnUsageError:   usageError,

@@ -31,7 +31,8 @@ another; a failed one does not stop the others, unless --stop-on-failure is give
 With --out, the plan is written to a file as well: every change with its content and
 its base revision, the configuration of the target, and a digest. segue apply
 FILE makes these changes and no others, elsewhere and later, or refuses. The file holds
-no values of secrets.
+no values of secrets. segue plan FILE prints the plan that is in the file, in any of the
+formats, and needs neither the project nor the target.
 
 With --refresh-only, plan shows how the target differs from the state that segue left,
 regardless of later changes in the code: edited automations with their fields, missing ones,
@@ -55,7 +56,8 @@ EXAMPLES:
    segue plan --format markdown > comment.md
    segue plan --format html > plan.html
    segue plan --no-secrets
-   segue plan --out plan.json`
+   segue plan --out plan.json
+   segue plan plan.json --format html > plan.html`
 
 // drift prints how the target differs from the state that segue left there.
 func (t *terminal) drift(c *cli.Context, target, format string) error {
@@ -113,7 +115,7 @@ func fullFlag(t *terminal) cli.Flag {
 
 func planCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "plan", Usage: "print the changes that apply would make", Description: planHelp, ArgsUsage: "[PATTERN...]",
+		Name: "plan", Usage: "print the changes that apply would make", Description: planHelp, ArgsUsage: "[PATTERN...|FILE]",
 		Flags: slices.Concat(targetsFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "no-secrets", Usage: "read no secrets except the target's own credential"},
 			fullFlag(t),
@@ -126,6 +128,9 @@ func planCommand(t *terminal) *cli.Command {
 			format := c.String("format")
 			if err := oneOfFormats(format, planFormats...); err != nil {
 				return err
+			}
+			if c.NArg() > 0 && namesPlanFile(c.Args().First()) {
+				return t.showPlanFile(c, format)
 			}
 			names, several, err := t.targetNames(c)
 			switch {

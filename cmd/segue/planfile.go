@@ -161,10 +161,30 @@ func (t *terminal) applyFile(c *cli.Context) error {
 	return t.carryOut(c, s, plan)
 }
 
+// showPlanFile prints the plan in a file.
+func (t *terminal) showPlanFile(c *cli.Context, format string) error {
+	for _, name := range []string{"out", "refresh-only", "no-secrets"} {
+		if c.IsSet(name) {
+			return fmt.Errorf("--%s is for making a plan, and the file holds one that is made", name)
+		}
+	}
+	p, err := t.readPlanFile(c)
+	if err != nil {
+		return err
+	}
+	if err := t.writePlan(p.file.Plan, format); err != nil {
+		return err
+	}
+	if c.Bool("detailed-exitcode") && !p.file.Plan.Empty() {
+		return statusError(statusChanges)
+	}
+	return nil
+}
+
 // readPlanFile reads the file that the command line names.
 func (t *terminal) readPlanFile(c *cli.Context) (*planned, error) {
 	if c.NArg() > 1 {
-		return nil, fmt.Errorf("name one plan file, not %d; see segue apply --help", c.NArg())
+		return nil, fmt.Errorf("name one plan file, not %d; see segue %s --help", c.NArg(), c.Command.Name)
 	}
 	for _, f := range append(planFlags(), &cli.BoolFlag{Name: "all-targets"}) {
 		if name := f.Names()[0]; c.IsSet(name) {

@@ -60,7 +60,7 @@ func (t *terminal) secretsOf(c *cli.Context, project *config.Project, uses []syn
 			return nil, err
 		}
 	}
-	resolver := sync.SecretResolver{Dir: project.Dir, Sources: project.Secrets, Trusted: func(string) bool { return true }}
+	resolver := sync.SecretResolver{Mask: t.mask, Dir: project.Dir, Sources: project.Secrets, Trusted: func(string) bool { return true }}
 	secrets, err := resolver.Resolve(c.Context, uses)
 	for _, s := range secrets {
 		t.mask.Add(s)

@@ -32,8 +32,9 @@ changed. Then the project is checked again, and remaining findings are printed.
 On text, the first 50 findings are printed, errors before warnings, and the rest
 is counted by code; --max changes the number. The other formats are for programs:
 json, sarif (SARIF 2.1.0, for code scanning), github (workflow commands that mark
-lines in a pull request) and junit (JUnit XML). They hold all findings. sarif,
-github and junit name files from the top of the Git repository, as CI wants it.
+lines in a pull request), gitlab (a code quality report) and junit (JUnit XML). They
+hold all findings. All but json name files from the top of the Git repository, as CI
+wants it.
 
 With --watch, the project is checked again after each change of its files, until
 Ctrl-C. Files and folders whose names begin with a dot are not watched. With

@@ -323,7 +323,7 @@ func (l *Loader) linked(name string) {
 	case err != nil:
 		aside(RefusalOf(err).Message, "remove the link")
 	case l.holdsSource(name):
-		aside("this is a link to a folder, and CUE does not follow it",
+		aside("this is a link to a folder that CUE does not follow, so its automations are not read",
 			"remove the link, or replace it with the folder")
 	}
 }

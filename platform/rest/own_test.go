@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -570,9 +571,33 @@ func TestAltered(t *testing.T) {
 	}
 }
 
+// Two applies at once leave one of each automation.
+func TestTwoApplies(t *testing.T) {
+	server := startDesk(t)
+	in := wanted(20)
+	var both gosync.WaitGroup
+	for range 2 {
+		p := deskClient(t, server, "")
+		plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{Calls: quick})
+		if err != nil {
+			t.Fatal(err)
+		}
+		both.Go(func() {
+			// Whether it succeeds or fails, it must leave exactly one.
+			_, _ = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Parallelism: 4, Calls: quick})
+		})
+	}
+	both.Wait()
+	p := deskClient(t, server, "")
+	apply(t, p, in)
+	if n := len(maps.Clone(server.notes)); n != len(in.Automations) {
+		t.Errorf("%d notes, want %d", n, len(in.Automations))
+	}
+}
+
 // One apply is held at each of its requests while another one runs, on Acme, which refuses
 // an update of another version.
-func TestTwoApplies(t *testing.T) {
+func TestTwoAppliesInterleaved(t *testing.T) {
 	secrets := platformtest.Secret("abc123")
 	deletes := func(r *http.Request) bool { return r.Method == "DELETE" } // which has no object, and so no version
 	server, d := startAcme(t), described(t, worked(t))
