@@ -51,6 +51,9 @@ type Options struct {
 	// EvaluateAll has CUE evaluate all packages. Else those of plain data are decided
 	// from their syntax, with the same result.
 	EvaluateAll bool
+	// Strict makes errors of all warnings that no automation allows, as strict: true in
+	// segue.cue does.
+	Strict bool
 	// Children are the processes in which packages are evaluated that may explode, with
 	// a command that calls [Serve]. Nil stands for this process, without any limits.
 	Children *limits.Pool

@@ -18,7 +18,8 @@ const evaluateMode = "evaluate-packages"
 func (t *terminal) project() *compiler.Session {
 	if t.compiled == nil {
 		options := compiler.Options{
-			Children: t.children, Limits: t.limits, EvaluateAll: t.evaluateAll, Cache: t.openCache(), Version: buildVersion(),
+			Children: t.children, Limits: t.limits, EvaluateAll: t.evaluateAll, Strict: t.strict,
+			Cache: t.openCache(), Version: buildVersion(),
 		}
 		if len(t.profiles) > 0 {
 			options.Children = nil // a profile is of one process

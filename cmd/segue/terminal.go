@@ -46,6 +46,8 @@ type terminal struct {
 	cache       *cache.Cache
 	// evaluateAll has CUE evaluate packages of plain data, too.
 	evaluateAll bool
+	// strict makes errors of warnings.
+	strict bool
 	// profiles are what is written when the command ends, by their flags.
 	profiles map[string]*profile
 	// compiled is the project that the command works on, nil until it is needed.

@@ -49,6 +49,8 @@ type Project struct {
 	Moved Moved `json:"moved"`
 	// Limits are what the evaluation of a package may take.
 	Limits Limits `json:"limits"`
+	// Strict makes errors of all warnings.
+	Strict bool `json:"strict"`
 	// Platforms are the platforms that segue.cue describes, by name.
 	Platforms map[string]*description.Platform `json:"-"`
 	// Plan is the tracking plan, nil if the project has none.
