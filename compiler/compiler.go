@@ -48,6 +48,8 @@ type Options struct {
 	// Inputs has values for fields with @tag, by name, in place of those in segue.cue. An input that segue.cue
 	// does not declare is an error.
 	Inputs map[string]string
+	// Strict makes errors of all warnings that no automation allows, like strict: true in segue.cue.
+	Strict bool
 	// Children are the processes that evaluate packages which may explode, with a command that calls [Serve].
 	// Nil means this process, without limits.
 	Children *limits.Pool

@@ -19,7 +19,7 @@ func (t *terminal) project() *compiler.Session {
 	if t.compiled == nil {
 		options := compiler.Options{
 			Children: t.children, Limits: t.limits, EvaluateAll: t.evaluateAll, Cache: t.openCache(), Version: buildVersion(),
-			Inputs: t.inputs,
+			Inputs: t.inputs, Strict: t.strict,
 		}
 		if len(t.profiles) > 0 {
 			options.Children = nil // a profile is of one process

@@ -51,6 +51,8 @@ type terminal struct {
 	cache       *cache.Cache
 	// evaluateAll has CUE evaluate packages of plain data, too.
 	evaluateAll bool
+	// strict counts warnings as errors.
+	strict bool
 	// log gets what is asked of platforms and what they answer, nil for nothing, and
 	// logFile is the file that it is written to, nil for the standard error.
 	log     *slog.Logger

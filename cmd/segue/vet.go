@@ -36,6 +36,9 @@ lines in a pull request), gitlab (a code quality report) and junit (JUnit XML). 
 hold all findings. All but json name files from the top of the Git repository, as CI
 wants it.
 
+With --strict, warnings are errors, unless an automation allows them. A project asks for that
+of all commands with strict: true in segue.cue.
+
 With --watch, the project is checked again after each change of its files, until
 Ctrl-C. Files and folders whose names begin with a dot are not watched. With
 --format json, each check prints one JSON document.
@@ -59,10 +62,12 @@ func vetCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print findings as `FORMAT`: " + strings.Join(diagnostic.Formats(), ", ")},
 			&cli.BoolFlag{Name: "fix", Usage: "correct in the files what is certain, and print the rest"},
 			&cli.IntFlag{Name: "max", Value: mostFindings, Usage: "on text, print at most `N` findings and count the rest; 0 prints all"},
+			&cli.BoolFlag{Name: "strict", Usage: "count warnings as errors, as strict: true in segue.cue does"},
 			watchFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			format := c.String("format")
+			t.strict = c.Bool("strict")
 			if err := oneOfFormats(format, diagnostic.Formats()...); err != nil {
 				return err
 			}

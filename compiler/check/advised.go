@@ -10,7 +10,8 @@ import (
 	"github.com/seguehq/segue/compiler/shape"
 )
 
-// advised checks a value whose type the spec names and Segment does not enforce. Null is
+// advised checks a value whose type, and that of all in it, the spec names and Segment does
+// not enforce. Null is
 // not a value of another type: it is how a trait is removed from a profile.
 func (by Rules) advised(v any, s *shape.Shape, p finding.Path) findings {
 	if v == nil {
@@ -21,7 +22,7 @@ func (by Rules) advised(v any, s *shape.Shape, p finding.Path) findings {
 	found := by.Value(v, &strict, p)
 	for i := range found {
 		f := &found[i]
-		if !aboutType[f.Code] || f.At.String() != p.String() {
+		if !aboutType[f.Code] {
 			continue
 		}
 		f.Otherwise()

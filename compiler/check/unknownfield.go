@@ -26,6 +26,10 @@ func (by Rules) unknownField(
 		return w, other
 	}
 	call := s.Call()
+	if call != "" && k == "writeKey" {
+		w.Help = "remove it: segue sends the write key of the source in the Authorization header"
+		return w, ""
+	}
 	own := "traits"
 	if call == "track" {
 		own = "properties"

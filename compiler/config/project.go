@@ -50,6 +50,8 @@ type Project struct {
 	Moved Moved `json:"moved"`
 	// Limits is how much the evaluation of a package may use.
 	Limits Limits `json:"limits"`
+	// Strict makes errors of all warnings.
+	Strict bool `json:"strict"`
 	// Platforms has the platforms that segue.cue describes, by name.
 	Platforms map[string]*description.Platform `json:"-"`
 	// Plan is the tracking plan, nil if the project has none.
