@@ -1,6 +1,6 @@
-// Package automation is segue's domain: what an automation is, how its
-// placeholders are read and filled in, and the one JSON form that every other
-// part of segue agrees on.
+// Package automation is segue's domain: automations, the parsing and filling in
+// of their placeholders, and their canonical JSON, which every other part of
+// segue uses.
 //
 // An [Automation] has a name, a [Trigger] and a [Request]. The request's
 // payload, URL and header values may hold placeholders such as {{userId}};
@@ -16,16 +16,16 @@ import (
 	"slices"
 )
 
-// APIVersion names the layout of a [Document]. A reader refuses a document of
-// another version.
+// APIVersion is the version of the layout of a [Document]. A reader refuses
+// other versions.
 const APIVersion = "segue/v1"
 
-// KindHTTPRequest is the only kind of action there is.
+// KindHTTPRequest is the only kind of action.
 const KindHTTPRequest = "http_request"
 
-// A Document is all that a project compiles to.
+// A Document is the compiled form of a project.
 type Document struct {
-	// Project is the project's name, as segue.cue gives it.
+	// Project is the project's name in segue.cue.
 	Project string
 	// Automations is sorted by key; a key appears once.
 	Automations []Encoded
@@ -41,28 +41,28 @@ type Automation struct {
 	// Key identifies the automation in its project, for example
 	// "growth/account-activated". It never changes while the automation lives.
 	Key string `json:"key"`
-	// Name is what people see on the platform.
+	// Name is the name that people see on the platform.
 	Name string `json:"name"`
-	// Placeholders says more of the placeholders that the automation uses, by name:
-	// of those for which the project's code has declared something that a platform
-	// has to keep to.
+	// Placeholders holds, by name, the limits of placeholders that the automation
+	// uses. It has only those for which the project's code declares a limit.
 	Placeholders map[string]PlaceholderLimit `json:"placeholders,omitempty"`
 	// Protect makes a plan that would delete the automation fail. It is stored
 	// on the platform, so that it still holds after the code is gone.
 	Protect bool `json:"protect,omitempty"`
-	// Trigger is what sets the automation off.
+	// Trigger starts the automation.
 	Trigger Trigger `json:"trigger"`
 }
 
-// A PlaceholderLimit is what a platform has to keep to when it fills a placeholder
-// in.
+// A PlaceholderLimit limits the values that a platform may fill in for a
+// placeholder.
 type PlaceholderLimit struct {
-	// MaxLength is the value's longest length, in bytes of JSON text without the
-	// quotes of a string. A longer value is refused, and nothing is sent.
+	// MaxLength is the maximum length of the value, in bytes of JSON text
+	// without the quotes of a string. A longer value is refused, and nothing is
+	// sent.
 	MaxLength int `json:"maxLength"`
 }
 
-// A TriggerKind says what sort of thing sets an automation off.
+// A TriggerKind is a kind of trigger.
 type TriggerKind string
 
 // The kinds of trigger.
@@ -79,9 +79,9 @@ type Trigger struct {
 	Name string      `json:"name"`
 }
 
-// DeepestPayload is how many objects and lists of a payload may be within each
-// other. More than 10,000 can't be read by most of what reads JSON, and a
-// payload is never alone: it is within an automation, in a list, in an answer.
+// DeepestPayload is the maximum nesting of objects and lists in a payload. Most
+// JSON readers fail beyond 10,000 levels, and a payload itself is nested: in an
+// automation, a list, an answer.
 const DeepestPayload = 1000
 
 // A Request is the HTTP request that an automation sends.
@@ -95,12 +95,12 @@ type Request struct {
 	// Payload is the JSON body in canonical form, its strings being templates.
 	// Nil means no body.
 	Payload json.RawMessage `json:"payload,omitempty"`
-	// URL is absolute. Placeholders may stand in its path and query.
+	// URL is absolute. Placeholders are allowed in its path and query.
 	URL string `json:"url"`
 }
 
-// PlaceholderNames returns the names of the placeholders that the request uses,
-// sorted, each once. Malformed ones are left out.
+// PlaceholderNames returns the names of the request's placeholders, sorted and
+// without duplicates. It leaves out malformed ones.
 func (r Request) PlaceholderNames() []string {
 	var names []string
 	add := func(text string) {
@@ -139,9 +139,9 @@ func eachString(v any, f func(string)) {
 	}
 }
 
-// A Header is the value of one HTTP header: a text that may hold placeholders,
-// a secret by its name, or credentials of the Basic or Bearer scheme.
-// The zero Header is the empty text.
+// A Header is the value of one HTTP header: a string that may contain
+// placeholders, a secret by its name, or credentials of the Basic or Bearer
+// scheme. The zero Header is the empty string.
 type Header struct {
 	// Scheme is empty for a plain value.
 	Scheme AuthScheme
@@ -151,8 +151,8 @@ type Header struct {
 	Username, Password Credential
 }
 
-// An AuthScheme is a scheme of the Authorization header that segue puts
-// together from credentials, so that a secret can stay a reference.
+// An AuthScheme is a scheme of the Authorization header. segue builds the
+// header from credentials, so a secret can remain a reference.
 type AuthScheme string
 
 // The schemes.
@@ -161,9 +161,9 @@ const (
 	Bearer AuthScheme = "bearer"
 )
 
-// A Credential is a literal text or a reference to a secret, never both.
+// A Credential is a literal string or a reference to a secret, never both.
 type Credential struct {
-	// Text is the literal; it may hold placeholders where the credential is a
+	// Text is the literal. It may contain placeholders if the credential is a
 	// whole header value.
 	Text string
 	// Secret is the name of a secret, such as "SEGMENT_WRITE_KEY". Its value

@@ -59,7 +59,7 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
-// RFC 8785, section 3.2.2: U+2028 and "<" stand as they are.
+// RFC 8785, section 3.2.2: U+2028 and "<" are not escaped.
 func TestCanonicalStrings(t *testing.T) {
 	a := example
 	a.Name = "a<b>&\u2028\"\\\x01é"

@@ -20,26 +20,24 @@ type documentJSON struct {
 	Project     string       `json:"project"`
 }
 
-// Canonical returns the document's RFC 8785 bytes: the same for the same
-// content, whatever machine they are made on. Its automations must be in order
-// of their keys.
+// Canonical returns the document's RFC 8785 bytes, which are the same for the
+// same content on any machine. The automations must be sorted by key.
 func (d Document) Canonical() ([]byte, error) {
 	var out bytes.Buffer
 	err := d.WriteCanonical(&out)
 	return out.Bytes(), err
 }
 
-// Indented returns the same document as [Document.Canonical], laid out for
-// people: two blanks a level and a newline at the end.
+// Indented returns the same document as [Document.Canonical], formatted for
+// people: two spaces per level and a final newline.
 func (d Document) Indented() ([]byte, error) {
 	var out bytes.Buffer
 	err := d.WriteIndented(&out)
 	return out.Bytes(), err
 }
 
-// WriteCanonical writes what [Document.Canonical] returns, an automation after the
-// other: it holds no more than some of them in that form at a time. After an error the
-// document is incomplete.
+// WriteCanonical writes the same bytes as [Document.Canonical]. It only holds a few
+// automations in that form at a time. After an error the output is incomplete.
 func (d Document) WriteCanonical(w io.Writer) error {
 	return d.write(w, documentLayout{
 		start: `{"apiVersion":"` + APIVersion + `","automations":[`, between: ",", end: `],"project":`, done: "}",
@@ -47,8 +45,8 @@ func (d Document) WriteCanonical(w io.Writer) error {
 	})
 }
 
-// WriteIndented writes what [Document.Indented] returns, as [Document.WriteCanonical]
-// does.
+// WriteIndented writes the same bytes as [Document.Indented], in the way of
+// [Document.WriteCanonical].
 func (d Document) WriteIndented(w io.Writer) error {
 	l := documentLayout{
 		start: "{\n  \"apiVersion\": \"" + APIVersion + "\",\n  \"automations\": [", between: ",", end: "\n  ],\n  \"project\": ", done: "\n}\n",
@@ -63,17 +61,17 @@ func (d Document) WriteIndented(w io.Writer) error {
 	return d.write(w, l)
 }
 
-// A documentLayout is what stands around automations, and how they are written.
+// A documentLayout is the text around automations, and the function that
+// formats them.
 type documentLayout struct {
 	start, between, end, done string
 	automation                func(out *bytes.Buffer, canonical []byte) error
 }
 
-// blockSize is how many automations are brought into their form at a time.
+// blockSize is the number of automations formatted at a time.
 const blockSize = 256
 
-// write writes the document. The automations are brought into their form on all
-// processors.
+// write writes the document. All processors format automations.
 func (d Document) write(w io.Writer, l documentLayout) error {
 	type block struct {
 		text []byte
@@ -100,7 +98,7 @@ func (d Document) write(w io.Writer, l documentLayout) error {
 	if err != nil {
 		return err
 	}
-	// The blocks that are being made, in order: no more than there are processors.
+	// The blocks in progress, in order: at most one per processor.
 	blocks := make(chan chan block, runtime.GOMAXPROCS(0))
 	stop := make(chan struct{})
 	defer close(stop)
@@ -146,8 +144,8 @@ func (d *Document) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// Indent lays out canonical JSON for people: two blanks a level and a newline
-// at the end. It leaves the order of fields and the form of values as they are.
+// Indent formats canonical JSON for people: two spaces per level and a final
+// newline. It keeps the order of fields and the form of values.
 func Indent(b []byte) []byte {
 	var out bytes.Buffer
 	if err := json.Indent(&out, b, "", "  "); err != nil {
@@ -184,7 +182,7 @@ func (a Automation) Hash() string {
 // CanonicalPayload returns the RFC 8785 bytes of a JSON value.
 func CanonicalPayload(b []byte) (json.RawMessage, error) { return jcs.Transform(b) }
 
-// canonical marshals v and brings it into the form of RFC 8785.
+// canonical marshals v in the form of RFC 8785.
 func canonical(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -193,8 +191,8 @@ func canonical(v any) ([]byte, error) {
 	return jcs.Transform(b)
 }
 
-// MarshalJSON writes headers as an object even where there are none, so that
-// the document's shape does not depend on its content.
+// MarshalJSON writes headers as an object even if there are none, so the
+// document's shape does not depend on its content.
 func (r Request) MarshalJSON() ([]byte, error) {
 	type plain Request
 	if r.Headers == nil {
@@ -203,8 +201,8 @@ func (r Request) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(r))
 }
 
-// PayloadDepth returns how many objects and lists of a JSON text are within each
-// other at most. It takes any text, and follows none deeper than it is long.
+// PayloadDepth returns the maximum nesting of objects and lists in a JSON text.
+// It accepts any input, also malformed JSON.
 func PayloadDepth(b []byte) int {
 	depth, most := 0, 0
 	for i := 0; i < len(b); i++ {

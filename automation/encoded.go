@@ -9,25 +9,24 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// An Encoded is an automation in its canonical form. Automations of a package are much
-// alike, so they are kept compressed, and together: a project of 100,000 fits into
-// memory.
+// An Encoded is an automation in its canonical form. The automations of a package are
+// similar, so they are compressed together: a project of 100,000 fits into memory.
 type Encoded struct {
-	// Key is the automation's.
+	// Key is the key of the automation.
 	Key string
 
 	in       *Bundle
 	from, to int // in the bundle's text
 }
 
-// A Bundle is the canonical form of some automations, one behind the other.
+// A Bundle is the concatenated canonical form of several automations.
 type Bundle struct {
 	compressed []byte
 	size       int // of the text, in bytes
 }
 
-// mostText is how long the text of a bundle can be, in bytes: more is not what somebody
-// wrote, and a few bytes can say that they are so many.
+// mostText is the maximum length of a bundle's text, in bytes. Nobody writes more, but
+// a few compressed bytes could expand to more.
 const mostText = 1 << 30
 
 // Encode brings automations into their canonical form.
@@ -57,8 +56,8 @@ func (b *Bundle) encoded(keys []string, ends []int) []Encoded {
 	return out
 }
 
-// Pack returns the form in which automations that [Encode] gave are stored, to be read
-// by [Unpack]: compressed, and where each of them ends in the text.
+// Pack returns automations from [Encode] in the form in which they are stored, for
+// [Unpack]: the compressed text, and the end of each automation in the text.
 func Pack(all []Encoded) (compressed []byte, ends []int) {
 	for _, e := range all {
 		compressed, ends = e.in.compressed, append(ends, e.to)
@@ -66,8 +65,8 @@ func Pack(all []Encoded) (compressed []byte, ends []int) {
 	return compressed, ends
 }
 
-// Unpack is the opposite of [Pack]. The keys are those of the automations. It keeps
-// compressed, and does not look into it.
+// Unpack is the opposite of [Pack]. The keys are the keys of the automations.
+// Unpack keeps a reference to compressed and does not decompress it.
 func Unpack(keys []string, compressed []byte, ends []int) ([]Encoded, error) {
 	size, err := s2.DecodedLen(compressed)
 	if err == nil && size > mostText {
@@ -79,7 +78,7 @@ func Unpack(keys []string, compressed []byte, ends []int) ([]Encoded, error) {
 	last := 0
 	for _, end := range ends {
 		if end < last || end > size {
-			return nil, errors.New("an automation ends where there is none")
+			return nil, errors.New("the end of an automation is out of range")
 		}
 		last = end
 	}
@@ -103,14 +102,14 @@ func (e Encoded) Decode() (Automation, error) {
 	return a, err
 }
 
-// A bundleReader reads automations, of which those that come from one bundle follow one
-// another.
+// A bundleReader reads automations. Automations of one bundle must follow one another.
 type bundleReader struct {
 	last *Bundle
 	text []byte
 }
 
-// canonical returns the bytes of an automation until the next call.
+// canonical returns the bytes of an automation, which are valid until the next
+// call.
 func (r *bundleReader) canonical(e Encoded) ([]byte, error) {
 	if r.last != e.in {
 		text, err := s2.Decode(r.text, e.in.compressed)
@@ -129,7 +128,7 @@ func (d Document) Decode() ([]Automation, error) {
 	for i, e := range d.Automations {
 		b, err := r.canonical(e)
 		if err == nil {
-			err = json.Unmarshal(b, &out[i]) // which copies what it keeps
+			err = json.Unmarshal(b, &out[i]) // Unmarshal copies the bytes that it keeps
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", e.Key, err)

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// secretJSON is how a reference to a secret is written: {"secret": "NAME"}.
+// secretJSON is the JSON form of a reference to a secret: {"secret": "NAME"}.
 type secretJSON struct {
 	Secret string `json:"secret"`
 }
@@ -23,7 +23,7 @@ func (c Credential) MarshalJSON() ([]byte, error) {
 	return json.Marshal(c.Text)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads the output of MarshalJSON.
 func (c *Credential) UnmarshalJSON(b []byte) error {
 	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '"' {
 		*c = Credential{}
@@ -62,7 +62,7 @@ func (h Header) MarshalJSON() ([]byte, error) {
 	}
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads the output of MarshalJSON.
 func (h *Header) UnmarshalJSON(b []byte) error {
 	var s schemeJSON
 	if err := strictUnmarshal(b, &s); err == nil {
@@ -93,8 +93,8 @@ func (h Header) SecretNames() []string {
 	return names
 }
 
-// resolve returns the header's value as it is sent, before placeholders are
-// filled in; literal says that they may stand in it.
+// resolve returns the header's value as sent, before placeholders are filled
+// in. literal reports whether it may contain placeholders.
 func (h Header) resolve(secret SecretLookup) (value string, literal bool, err error) {
 	text := func(c Credential) string {
 		if c.Secret == "" {
@@ -108,9 +108,10 @@ func (h Header) resolve(secret SecretLookup) (value string, literal bool, err er
 	}
 	switch h.Scheme {
 	case Basic:
-		// RFC 7617; Segment takes the write key as the user name and no password.
+		// RFC 7617. For Segment, the user name is the write key, and the password
+		// is empty.
 		if strings.Contains(text(h.Username), ":") {
-			return "", false, errors.New("the user name of Basic credentials holds a colon, where the password would begin")
+			return "", false, errors.New("the user name of Basic credentials contains a colon, which would begin the password")
 		}
 		value = "Basic " + base64.StdEncoding.EncodeToString([]byte(text(h.Username)+":"+text(h.Password)))
 	case Bearer:
@@ -122,7 +123,7 @@ func (h Header) resolve(secret SecretLookup) (value string, literal bool, err er
 }
 
 // SecretNames returns the names of all secrets that the automation refers to,
-// sorted, each once.
+// sorted and without duplicates.
 func (a Automation) SecretNames() []string {
 	var names []string
 	for _, h := range a.Action.Headers {
@@ -139,7 +140,7 @@ func strictUnmarshal(b []byte, v any) error {
 	return d.Decode(v)
 }
 
-// String shows the header without any secret: a reference stands as
+// String returns the header without any secret: it shows a reference as
 // "(secret NAME)".
 func (h Header) String() string {
 	show := func(c Credential) string {

@@ -2,21 +2,21 @@ package automation
 
 import "unicode/utf8"
 
-// isCanonical reports whether a JSON text is in the form of RFC 8785 for certain. It
-// knows what nearly all automations consist of: ints of a few digits, names in ASCII,
-// and texts without characters that have to be escaped by their number.
+// isCanonical reports whether JSON is certainly in the form of RFC 8785. It
+// recognizes the JSON of nearly all automations: short integers, names in ASCII, and
+// strings without characters that need a \u escape.
 func isCanonical(b []byte) bool {
 	s := canonicalScanner{text: b}
 	return utf8.Valid(b) && s.value(0) && s.at == len(b)
 }
 
-// A canonicalScanner goes through a JSON text once.
+// A canonicalScanner scans JSON in one pass.
 type canonicalScanner struct {
 	text []byte
 	at   int
 }
 
-// take goes past a byte if it is the next one.
+// take skips a byte if it is the next one.
 func (s *canonicalScanner) take(c byte) bool {
 	if s.at < len(s.text) && s.text[s.at] == c {
 		s.at++
@@ -60,7 +60,7 @@ func (s *canonicalScanner) value(depth int) bool {
 	return false
 }
 
-// object goes past an object whose names are in ASCII and in order.
+// object skips an object with names in ASCII and in order.
 func (s *canonicalScanner) object(depth int) bool {
 	s.at++
 	if s.take('}') {
@@ -87,7 +87,7 @@ func (s *canonicalScanner) object(depth int) bool {
 	}
 }
 
-// string goes past a string and returns what is between its quotes.
+// string skips a string and returns the bytes between its quotes.
 func (s *canonicalScanner) string() ([]byte, bool) {
 	if !s.take('"') {
 		return nil, false
@@ -115,7 +115,7 @@ func (s *canonicalScanner) string() ([]byte, bool) {
 	return nil, false
 }
 
-// number goes past an int that any reader of numbers keeps.
+// number skips an integer that any JSON reader preserves.
 func (s *canonicalScanner) number() bool {
 	const most = 15
 	negative := s.take('-')

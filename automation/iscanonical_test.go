@@ -10,7 +10,7 @@ import (
 	"github.com/gowebpki/jcs"
 )
 
-// What is taken for canonical stays as it is when it is brought into that form.
+// Canonicalizing JSON that isCanonical accepts does not change it.
 func TestIsCanonical(t *testing.T) {
 	for _, text := range []string{`{}`, `[]`, `{"a":[1,-20,"x\n\"é",true,false,null],"b":{"A":0,"a":999999999999999}}`} {
 		if !isCanonical([]byte(text)) {
@@ -41,7 +41,8 @@ func TestIsCanonical(t *testing.T) {
 	}
 }
 
-// A document is written as it is when it is brought into its form as a whole.
+// Writing a document in parts gives the same bytes as canonicalizing it as a
+// whole.
 func TestDocumentIsWrittenInParts(t *testing.T) {
 	for _, n := range []int{0, 1, 2, blockSize, blockSize + 1, 3*blockSize + 7} {
 		d := Document{Project: "a<b"}

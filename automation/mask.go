@@ -15,17 +15,17 @@ import (
 	"unicode/utf8"
 )
 
-// masked is what a Mask puts in the place of a secret.
+// masked replaces a secret.
 const masked = redacted
 
-// shortSecret is the length, in bytes, below which a secret is hidden only where
-// it is a word or a value of its own: so short a text is part of many others.
+// shortSecret is the length, in bytes, below which a secret is hidden only as a
+// separate word or value: such a short string is part of many others.
 const shortSecret = 6
 
-// A Mask hides secrets in texts that come from outside: the errors, names and
-// ids of a platform or of a proxy before it, or an endpoint's answer. It knows
-// a secret as it is, in Base64 at any place of a longer text, in hex, and with
-// any of its characters escaped as JSON, HTML and URLs do, also more than once.
+// A Mask hides secrets in strings from outside: the errors, names and ids of a
+// platform or its proxy, or an endpoint's answer. It recognizes a secret as it
+// is, in Base64 within a longer string, in hex, and with any of its characters
+// escaped as in JSON, HTML and URLs, even several times.
 //
 // The zero value hides nothing. Its methods may be called from several
 // goroutines, and on a nil Mask, which hides nothing either.
@@ -36,19 +36,19 @@ type Mask struct {
 	reach int
 }
 
-// A maskForm is one way in which a secret may appear.
+// A maskForm is one form in which a secret may appear.
 type maskForm struct {
 	text string
-	// first is the text's first byte.
+	// first is the first byte of the form.
 	first byte
-	// whole says that it counts only as a word of its own.
+	// whole is true if the form counts only as a separate word.
 	whole bool
-	// folded says that the case of letters does not matter.
+	// folded is true if case does not matter.
 	folded bool
-	// base64 says that the alphabets for URLs and for the rest are alike, and
-	// that the characters beside it hold bits of the secret.
+	// base64 is true for Base64: both alphabets match, and the adjacent
+	// characters hold bits of the secret.
 	base64 bool
-	// telling says that it is no word of a language.
+	// telling is true if the secret can't be a word of a language.
 	telling bool
 }
 
@@ -68,7 +68,7 @@ func MaskOf(secrets map[string]Secret) *Mask {
 	return m
 }
 
-// Add makes more secrets known. Empty ones are left out.
+// Add adds secrets to the mask. It ignores empty ones.
 func (m *Mask) Add(secrets ...Secret) {
 	if m == nil {
 		return
@@ -93,7 +93,7 @@ func (m *Mask) Add(secrets ...Secret) {
 	slices.SortStableFunc(m.forms, func(a, b maskForm) int { return len(b.text) - len(a.text) })
 }
 
-// formsOf returns the ways in which a secret may appear.
+// formsOf returns the forms in which a secret may appear.
 func formsOf(value string) []maskForm {
 	short := utf8.RuneCountInString(value) < shortSecret
 	tells := isTelling(value)
@@ -101,7 +101,7 @@ func formsOf(value string) []maskForm {
 		{text: value, whole: short, telling: tells},
 		{text: hex.EncodeToString([]byte(value)), whole: short, folded: true, telling: tells},
 	}
-	// As it is sent in Basic credentials, alone and with a colon on one side.
+	// As sent in Basic credentials: alone, or with a colon on one side.
 	for _, text := range []string{value, value + ":", ":" + value} {
 		encoded := strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(text)), "=")
 		forms = append(forms, maskForm{text: encoded, whole: short, base64: true, telling: tells})
@@ -109,9 +109,9 @@ func formsOf(value string) []maskForm {
 	if short {
 		return forms
 	}
-	// Base64 in the middle of a longer text, in which the secret may have been
-	// escaped before: the characters that depend on it alone, for each place where
-	// it may begin in a group of three bytes.
+	// Base64 within a longer string, in which the secret may have been escaped
+	// before: the characters that depend only on the secret, for each offset in a
+	// group of three bytes.
 	variants := []string{value, url.QueryEscape(value), url.PathEscape(value), jsonText(value, true), jsonText(value, false), html.EscapeString(value)}
 	slices.Sort(variants)
 	for _, v := range slices.Compact(variants) {
@@ -124,19 +124,19 @@ func formsOf(value string) []maskForm {
 	return forms
 }
 
-// jsonText is a text as it is between the quotes of JSON.
+// jsonText returns a string as it is written between the quotes in JSON.
 func jsonText(s string, escapeHTML bool) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(escapeHTML)
-	_ = e.Encode(s) // a string never fails
+	_ = e.Encode(s) // encoding a string never fails
 	text := strings.TrimSuffix(b.String(), "\n")
 	return text[1 : len(text)-1]
 }
 
-// isTelling reports whether a text is so long, and so unlike a word, that it is
-// in no other text by chance: it has a digit, a symbol or a capital letter in its
-// middle, or is longer than words are.
+// isTelling reports whether a string can't occur elsewhere by chance because it
+// is long and unlike a word: it contains a digit, a symbol or an inner capital
+// letter, or is longer than words are.
 func isTelling(value string) bool {
 	const longestWord = 24
 	if utf8.RuneCountInString(value) < shortSecret {
@@ -153,8 +153,8 @@ func isTelling(value string) bool {
 	return false
 }
 
-// Reach is how many bytes beyond its cut a text must be known, so that a secret
-// at the cut is recognised.
+// Reach returns the number of bytes beyond a cut that are needed to recognize a
+// secret at the cut.
 func (m *Mask) Reach() int {
 	if m == nil {
 		return 0
@@ -164,32 +164,32 @@ func (m *Mask) Reach() int {
 	return m.reach
 }
 
-// Hide returns the text with "(secret)" in the place of each secret. A secret of
-// fewer than six characters is hidden only where it is a word of its own.
+// Hide replaces each secret in the text with "(secret)". A secret of fewer than
+// six characters is hidden only as a separate word.
 func (m *Mask) Hide(text string) string { return m.Start(text, len(text)) }
 
-// Start hides the secrets in the first limit bytes of a text, which it returns;
-// a secret that begins among them and ends beyond is hidden whole.
+// Start returns the first limit bytes of a string with the secrets hidden. A
+// secret that begins within them and ends beyond is hidden as a whole.
 func (m *Mask) Start(text string, limit int) string {
 	out, _ := m.hide(text, limit, false)
 	return out
 }
 
-// HideTelling hides the secrets that can't be taken for words, such as
-// "development", which a text may well have for another reason. It is for all
-// that is printed.
+// HideTelling hides the secrets except those that may be words, such as
+// "development", which a string may contain for another reason. It is applied
+// to everything that is printed.
 func (m *Mask) HideTelling(text string) string {
 	out, _ := m.hide(text, len(text), true)
 	return out
 }
 
-// Finds reports whether there is a secret in a text.
+// Finds reports whether a string contains a secret.
 func (m *Mask) Finds(text string) bool {
 	_, found := m.hide(text, len(text), false)
 	return found
 }
 
-// hide hides all secrets, or those alone that are telling.
+// hide hides all secrets, or only the telling ones.
 func (m *Mask) hide(text string, limit int, tellingOnly bool) (_ string, found bool) {
 	limit = min(limit, len(text))
 	if m == nil {
@@ -201,7 +201,7 @@ func (m *Mask) hide(text string, limit int, tellingOnly bool) (_ string, found b
 		return text[:limit], false
 	}
 	var b strings.Builder
-	kept := 0 // up to here, text is in b or hidden
+	kept := 0 // text[:kept] is in b or hidden
 	for i := 0; i < limit; {
 		f, end := m.at(text, i, tellingOnly)
 		if f == nil {
@@ -213,7 +213,7 @@ func (m *Mask) hide(text string, limit int, tellingOnly bool) (_ string, found b
 		if f.base64 {
 			start, end = withShared(text, kept, start, end)
 		}
-		// Half an escape must not be left in front.
+		// Do not leave half an escape in front.
 		before := text[kept:start]
 		if backslashes := len(before) - len(strings.TrimRight(before, `\`)); backslashes%2 == 1 {
 			before = before[:len(before)-1]
@@ -228,7 +228,7 @@ func (m *Mask) hide(text string, limit int, tellingOnly bool) (_ string, found b
 	return b.String(), found
 }
 
-// at returns the longest form that begins at a place, nil if none does.
+// at returns the longest form that begins at an offset, or nil if none does.
 func (m *Mask) at(text string, at int, tellingOnly bool) (found *maskForm, end int) {
 	for i := range m.forms {
 		f := &m.forms[i]
@@ -242,9 +242,9 @@ func (m *Mask) at(text string, at int, tellingOnly bool) (found *maskForm, end i
 	return found, end
 }
 
-// withShared widens a piece of Base64 by the characters beside it that hold bits
-// of the secret and of its neighbours, and by the padding. It begins at kept at
-// the earliest.
+// withShared extends a piece of Base64 by the padding and by the adjacent
+// characters that hold bits both of the secret and of its neighbors. It does not
+// extend it before kept.
 func withShared(text string, kept, start, end int) (int, int) {
 	if start > kept && isBase64(text[start-1]) {
 		start--
@@ -258,8 +258,8 @@ func withShared(text string, kept, start, end int) (int, int) {
 	return start, end
 }
 
-// mayBegin reports whether a byte may be the first of the form. It is asked at
-// every byte of a text.
+// mayBegin reports whether a byte may be the first of the form. It is called
+// for every byte of a string.
 func (f *maskForm) mayBegin(c byte) bool {
 	switch {
 	case isEscape(c), c == '-', c == '_', c == f.first:
@@ -269,15 +269,16 @@ func (f *maskForm) mayBegin(c byte) bool {
 	}
 }
 
-// match reports whether the form begins at a place in a text, and where it ends.
+// match reports whether the form begins at an offset of a string, and returns
+// its end.
 func (f *maskForm) match(text string, at int) (end int, ok bool) {
 	if f.whole && at > 0 {
 		if r, _ := utf8.DecodeLastRuneInString(text[:at]); isWord(r) && !escapeEnds(text[:at]) {
 			return 0, false
 		}
 	}
-	// A text may be read in several ways: a state is how much of the form has
-	// been found, and where the rest would begin.
+	// A string may have several readings. A state is the length of the form
+	// found so far, and the offset at which the rest would begin.
 	type state struct{ found, at int }
 	states, next := []state{{0, at}}, []state(nil)
 	for len(states) > 0 {
@@ -308,7 +309,7 @@ func (f *maskForm) match(text string, at int) (end int, ok bool) {
 	return end, ok
 }
 
-// same compares a byte of the form with one of a text.
+// same compares a byte of the form with one of a string.
 func (f *maskForm) same(want, got byte) bool {
 	switch {
 	case want == got:
@@ -329,13 +330,13 @@ func (f *maskForm) sameAll(want, got string) bool {
 	return true
 }
 
-// isWord reports whether a character belongs to a word, or to a name.
+// isWord reports whether a character can be part of a word or a name.
 func isWord(r rune) bool {
 	return r == '_' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
 }
 
-// escapeEnds reports whether a text ends with the escape of a character that is
-// part of no word, as in "%3A" or "\n".
+// escapeEnds reports whether a string ends with an escaped character that can't
+// be part of a word, as in "%3A" or "\n".
 func escapeEnds(text string) bool {
 	if n := len(text); n >= 3 && text[n-3] == '%' {
 		b, err := strconv.ParseUint(text[n-2:], 16, 8)
@@ -350,23 +351,25 @@ func isBase64(c byte) bool {
 }
 
 const (
-	// mostEscaped is how often an escape may have been escaped again.
+	// mostEscaped is the number of times that an escape may have been escaped
+	// again.
 	mostEscaped = 3
-	// longestEscape is about how many bytes a byte that was escaped may take.
+	// longestEscape is roughly the maximum number of bytes of an escaped byte.
 	longestEscape = 16
 )
 
 // isEscape reports whether a byte may begin an escape, or be one.
 func isEscape(c byte) bool { return c == '%' || c == '\\' || c == '&' || c == '+' }
 
-// A reading is what a text may say at a place, and where it goes on.
+// A reading is a byte that a string may mean at an offset, and the offset after
+// it.
 type reading struct {
 	bytes string
 	next  int
 }
 
-// read returns what a text may say at a place: the byte that is there, and what
-// it is if it was escaped up to so many times.
+// read returns the possible readings of a string at an offset: the byte itself,
+// and the byte that it means if it was escaped up to this many times.
 func read(text string, at, times int) []reading {
 	if at >= len(text) {
 		return nil
@@ -400,7 +403,7 @@ func read(text string, at, times int) []reading {
 	return slices.Compact(all)
 }
 
-// readDigits reads so many hexadecimal digits.
+// readDigits reads n hexadecimal digits.
 func readDigits(text string, at, times, n int) []reading {
 	if n == 0 {
 		return []reading{{"", at}}
@@ -450,7 +453,7 @@ func readBackslash(text string, at, times int) []reading {
 	return all
 }
 
-// readLow reads the second half of a character that JSON writes as two.
+// readLow reads the second half of a surrogate pair in JSON.
 func readLow(text string, at, times int, high rune) []reading {
 	var all []reading
 	for _, backslash := range read(text, at, times) {
@@ -480,7 +483,7 @@ func readEntity(text string, at, times int) []reading {
 		if len(next) == 0 {
 			break
 		}
-		// The last is the one that was escaped most often.
+		// The last reading is the one with the most escapes.
 		r := next[len(next)-1]
 		at = r.next
 		if r.bytes == ";" {

@@ -22,11 +22,11 @@ func percentAll(s string, format string) string {
 }
 
 func jsonOf(s string) string {
-	b, _ := json.Marshal(s) // a string never fails
+	b, _ := json.Marshal(s) // encoding a string never fails
 	return string(b)
 }
 
-// encoders are the ways in which programs write a text into another one.
+// encoders are the ways in which programs embed a string in another one.
 var encoders = map[string]func(string) string{
 	"as it is":              func(s string) string { return s },
 	"JSON":                  jsonOf,
@@ -58,7 +58,7 @@ var encoders = map[string]func(string) string{
 	"hex, upper": func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
 }
 
-// secretsToHide are values as they occur, and as unpleasant as they may be.
+// secretsToHide returns realistic and difficult values.
 func secretsToHide() []string {
 	all := []string{
 		"WKsecretVALUE99x", "abc123", `pa"ss\word`, "a b+c/d=e&f", "<tag>&amp;%41", "schlüssel-ß-€", "100%sure", `backs\`, `\\\\\\\\`, "line'quote`$x",
@@ -91,8 +91,8 @@ func TestMaskHidesASecretHoweverItIsWritten(t *testing.T) {
 	}
 }
 
-// TestMaskLeavesNothingOfASecret looks at what is left of the text: nothing but
-// what is around the secret, and a few characters of its padding or quotes.
+// TestMaskLeavesNothingOfASecret checks the masked text: only the text around
+// the secret, and a few characters of padding or quotes, may be left.
 func TestMaskLeavesNothingOfASecret(t *testing.T) {
 	const value = "WKsecretVALUE99x"
 	m := NewMask(NewSecret(value))

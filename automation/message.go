@@ -17,31 +17,31 @@ import (
 )
 
 // MessageCheck is the JavaScript form of [Automation.CheckMessage], for platforms
-// that run JavaScript: a declaration of the function refusal, which needs nothing
-// but the language (ES2020). The comment above the function says how to call it.
+// that run JavaScript: a declaration of the function refusal, which only needs
+// the language (ES2020). The comment above the function explains the call.
 //
 //go:embed message.js
 var MessageCheck string
 
 // The limits that Segment sets on an event.
 const (
-	// MaxMessageBytes is the size of an event that Segment takes: 32 KB.
-	// Source: "Max request size" in Segment's documentation of the HTTP API,
+	// MaxMessageBytes is the maximum size of an event: 32 KB. Source: "Max request size" in Segment's
+	// documentation of the HTTP API,
 	// https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/#max-request-size
 	MaxMessageBytes = 32 << 10
-	// MaxMessageIDLength is the longest messageId, in characters: Segment wants
-	// fewer than 100. Source: "Errors" on the same page.
+	// MaxMessageIDLength is the maximum length of a messageId, in characters:
+	// Segment requires fewer than 100. Source: "Errors" on the same page.
 	MaxMessageIDLength = 99
 )
 
 // CheckMessage returns an error that says why a request of the automation must
-// not be sent, nil if there is no reason. The values are those that it was
-// rendered from.
+// not be sent, or nil if it may be sent. values are the values of its
+// placeholders.
 //
-// A value must not be longer than its placeholder says. A message to Segment must
-// not be one that Segment answers with 200 and drops afterwards: each rule names
-// the page of Segment's documentation that it comes from. Only what is certain is
-// refused: a time in a form that some readers of ISO 8601 take is sent.
+// A value must not exceed its placeholder's maxLength. A message to Segment must
+// not be one that Segment answers with 200 and then drops: each rule cites a page
+// of Segment's documentation. CheckMessage only refuses certain cases: it allows
+// a time in a form that some readers of ISO 8601 accept.
 func (a Automation) CheckMessage(r Rendered, values map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(a.Placeholders)) {
 		limit := a.Placeholders[name].MaxLength
@@ -80,19 +80,19 @@ func valueLength(v any) int {
 	return n
 }
 
-// The URLs of Segment's calls, as "Regional configuration" on the page of the HTTP
-// API has them, and the end of such a URL on another host.
+// The URLs of Segment's calls, from "Regional configuration" on the page of the
+// HTTP API, and the end of such a URL on another host.
 var (
 	segmentURL = pattern(`^[Hh][Tt][Tt][Pp][Ss]?://(?i:(?:[^/?#@]*@)?(?:api\.segment\.io|events\.eu1\.segmentapis\.com)\.?(?::[0-9]*)?)` +
 		`/v1/(identify|group|track|page|screen|alias)/?(?:[?#]|$)`)
 	proxyURL = pattern(`^[^?#]*/(identify|group|track|page|screen|alias)/?(?:[?#]|$)`)
 )
 
-// segmentCall returns the call of Segment's that a request makes, "" if it makes
-// none. A request to another host is one if it is made as to Segment: a write key
-// as the user name of Basic credentials, no password, and a URL that ends in the
-// call. That is how the messages of a source with an endpoint of its own reach
-// the proxy that hands them on to Segment.
+// segmentCall returns the Segment call that a request makes, or "" if it makes
+// none. A request to another host counts if it looks like one to Segment: a write
+// key as the user name of Basic credentials, no password, and a URL that ends in
+// the call. Sources with their own endpoint send such requests to a proxy that
+// forwards them to Segment.
 func segmentCall(url string, headers map[string]Header) string {
 	if m := segmentURL().FindStringSubmatch(url); m != nil {
 		return m[1]
@@ -107,11 +107,11 @@ func segmentCall(url string, headers map[string]Header) string {
 	return ""
 }
 
-// dropped says why Segment would drop a message, "" if it would not for a reason
-// that is known.
+// dropped returns the reason why Segment would drop a message, or "" if there is
+// no known reason.
 func dropped(call string, body []byte) string {
 	if len(body) > MaxMessageBytes {
-		return fmt.Sprintf("it has %d bytes, of at most %d", len(body), MaxMessageBytes)
+		return fmt.Sprintf("it has %d bytes; the maximum is %d", len(body), MaxMessageBytes)
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
@@ -123,15 +123,15 @@ func dropped(call string, body []byte) string {
 	if !ok {
 		return "its body is not a JSON object"
 	}
-	// https://segment.com/docs/connections/spec/common/ has the fields that every
-	// call has. "Errors" on the page of the HTTP API: each payload has a userId
+	// https://segment.com/docs/connections/spec/common/ lists the fields of every
+	// call. "Errors" on the page of the HTTP API: each payload has a userId
 	// and/or an anonymousId.
 	if user, anonymous := lacks(message["userId"]), lacks(message["anonymousId"]); user != "" && anonymous != "" {
-		return fmt.Sprintf("userId %s and anonymousId %s, and a message needs one of them", user, anonymous)
+		return fmt.Sprintf("userId %s and anonymousId %s, but a message needs one of them", user, anonymous)
 	}
 	if field, ok := requiredFields[call]; ok {
 		if lack := lacks(message[field]); lack != "" {
-			return fmt.Sprintf("%s %s, and a message of the call %s needs one", field, lack, call)
+			return fmt.Sprintf("%s %s, but %s calls require it", field, lack, call)
 		}
 	}
 	// "Timestamps" in the common fields: all are date strings of ISO 8601.
@@ -140,25 +140,25 @@ func dropped(call string, body []byte) string {
 		case nil:
 		case string:
 			if !isISOTime(v) {
-				return field + " is not a time as ISO 8601 writes it" + shown(v)
+				return field + " is not an ISO 8601 time" + shown(v)
 			}
 		default:
-			return field + " is not a string with a time as ISO 8601 writes it"
+			return field + " is not a string with an ISO 8601 time"
 		}
 	}
 	// "Errors": fewer than 100 characters.
 	if id, _ := message["messageId"].(string); utf8.RuneCountInString(id) > MaxMessageIDLength {
-		return fmt.Sprintf("messageId has %d characters, of at most %d", utf8.RuneCountInString(id), MaxMessageIDLength)
+		return fmt.Sprintf("messageId has %d characters; the maximum is %d", utf8.RuneCountInString(id), MaxMessageIDLength)
 	}
 	return ""
 }
 
-// requiredFields are the fields that single calls need, as their pages have it:
+// requiredFields are the fields that single calls require, from their pages:
 // https://segment.com/docs/connections/spec/group/, .../track/ and .../alias/.
 var requiredFields = map[string]string{"group": "groupId", "track": "event", "alias": "previousId"}
 
-// lacks says what is wrong with the value of a field that must be filled in, ""
-// if nothing is.
+// lacks returns the error of the value of a required field, or "" if it is
+// valid.
 func lacks(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -185,19 +185,18 @@ func shown(s string) string {
 	return `: "` + s + `"`
 }
 
-// The forms of a date and a time that ISO 8601 has: the extended and the basic
-// ones, also mixed; the day of the month, the day of the year or a week; with less
-// precision; and the two that Segment's own readers and examples add to them: a
-// space for the T, and a month or day of one digit ("2015-2-02T00:30:08.276Z" is an
-// example on the page of the HTTP API).
+// The forms of dates and times in ISO 8601: extended, basic and mixed; with the day
+// of the month, the day of the year or a week; with reduced precision. Segment's
+// own readers and examples add two: a space instead of the T, and a month or day of
+// one digit ("2015-2-02T00:30:08.276Z" is an example on the page of the HTTP API).
 var (
 	isoDateTime = pattern(`^([0-9]{4}|[+-][0-9]{6})(?:-([0-9]{1,2})-([0-9]{1,2})|([0-9]{2})([0-9]{2})|-?([0-9]{3})|-?W([0-9]{2})-?([0-9]))` +
 		`(?:[Tt ]([0-9]{2})(?::?([0-9]{2})(?::?([0-9]{2}))?)?(?:[.,]([0-9]+))?(?:[Zz]|[+-]([0-9]{2})(?::?([0-9]{2}))?)?)?$`)
 	isoLess = pattern(`^(?:[0-9]{4}|[+-][0-9]{6})(?:-([0-9]{2})|-?W([0-9]{2}))?$`)
 )
 
-// isISOTime reports whether a string may be a date, or a date and a time, as ISO
-// 8601 writes it, and one that exists.
+// isISOTime reports whether a string may be an existing date, or date and time,
+// in ISO 8601.
 func isISOTime(s string) bool {
 	within := func(text string, low, high int) bool {
 		n, err := strconv.Atoi(text)
@@ -226,7 +225,7 @@ func isISOTime(s string) bool {
 		within(m[13], 0, 23) && within(m[14], 0, 59)
 }
 
-// leapDay is 1 in a leap year.
+// leapDay returns 1 in a leap year, otherwise 0.
 func leapDay(year int) int {
 	if year%4 == 0 && year%100 != 0 || year%400 == 0 {
 		return 1
@@ -234,7 +233,7 @@ func leapDay(year int) int {
 	return 0
 }
 
-// pattern returns a regular expression that is compiled when it is first asked for.
+// pattern returns a regular expression that is compiled on first use.
 func pattern(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -1,14 +1,14 @@
-// refusal returns why a request must not be sent, '' if there is no reason. The
-// rules, and where Segment's documentation has them, are those of CheckMessage in
-// message.go, with the same words: one table of cases holds the two equal.
+// refusal returns the reason why a request must not be sent, or '' if there is none.
+// The rules, their sources in Segment's documentation and their messages are those
+// of CheckMessage in message.go. One table of cases tests both.
 //
 //   url           the request's URL, with its placeholders filled in
 //   body          the request's body, a string of JSON; undefined for none
-//   headers       the automation's headers, as its canonical JSON has them
-//   placeholders  the automation's placeholders, as its canonical JSON has them;
+//   headers       the automation's headers, as in its canonical JSON
+//   placeholders  the automation's placeholders, as in its canonical JSON;
 //                 undefined for none
 //   values        the values of the placeholders, an object; numbers may be given
-//                 as strings of their digits, so that none of these is lost
+//                 as strings of their digits, so that none is lost
 function refusal({ url, body, headers, placeholders, values }) {
   const maxBytes = 32768;
   const maxMessageID = 99;
@@ -20,7 +20,7 @@ function refusal({ url, body, headers, placeholders, values }) {
     + '(?:[Tt ]([0-9]{2})(?::?([0-9]{2})(?::?([0-9]{2}))?)?(?:[.,]([0-9]+))?(?:[Zz]|[+-]([0-9]{2})(?::?([0-9]{2}))?)?)?$');
   const isoLess = /^(?:[0-9]{4}|[+-][0-9]{6})(?:-([0-9]{2})|-?W([0-9]{2}))?$/;
 
-  // own returns a field that an object has itself.
+  // own returns a field of an object, but not an inherited one.
   const own = (object, name) => (Object.prototype.hasOwnProperty.call(object, name) ? object[name] : undefined);
 
   // bytes returns the size of a string in UTF-8.
@@ -87,7 +87,7 @@ function refusal({ url, body, headers, placeholders, values }) {
 
   const dropped = (call) => {
     const size = bytes(body === undefined ? '' : body);
-    if (size > maxBytes) return `it has ${size} bytes, of at most ${maxBytes}`;
+    if (size > maxBytes) return `it has ${size} bytes; the maximum is ${maxBytes}`;
     let message;
     try {
       message = JSON.parse(body);
@@ -97,19 +97,19 @@ function refusal({ url, body, headers, placeholders, values }) {
     if (message === null || typeof message !== 'object' || Array.isArray(message)) return 'its body is not a JSON object';
     const user = lacks(own(message, 'userId'));
     const anonymous = lacks(own(message, 'anonymousId'));
-    if (user && anonymous) return `userId ${user} and anonymousId ${anonymous}, and a message needs one of them`;
+    if (user && anonymous) return `userId ${user} and anonymousId ${anonymous}, but a message needs one of them`;
     const field = own(requiredFields, call);
     const lack = field && lacks(own(message, field));
-    if (lack) return `${field} ${lack}, and a message of the call ${call} needs one`;
+    if (lack) return `${field} ${lack}, but ${call} calls require it`;
     for (const name of ['timestamp', 'sentAt']) {
       const time = own(message, name);
       if (time === undefined || time === null) continue;
-      if (typeof time !== 'string') return `${name} is not a string with a time as ISO 8601 writes it`;
-      if (!isISOTime(time)) return `${name} is not a time as ISO 8601 writes it${shown(time)}`;
+      if (typeof time !== 'string') return `${name} is not a string with an ISO 8601 time`;
+      if (!isISOTime(time)) return `${name} is not an ISO 8601 time${shown(time)}`;
     }
     const id = own(message, 'messageId');
     const characters = typeof id === 'string' ? Array.from(id).length : 0;
-    if (characters > maxMessageID) return `messageId has ${characters} characters, of at most ${maxMessageID}`;
+    if (characters > maxMessageID) return `messageId has ${characters} characters; the maximum is ${maxMessageID}`;
     return '';
   };
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A messageCase is a request, and why it must not be sent.
+// A messageCase is a request, and the reason why it must not be sent.
 type messageCase struct {
 	Name         string                      `json:"name"`
 	URL          string                      `json:"url"`
@@ -17,12 +17,12 @@ type messageCase struct {
 	Placeholders map[string]PlaceholderLimit `json:"placeholders,omitempty"`
 	Values       json.RawMessage             `json:"values,omitempty"`
 	Body         json.RawMessage             `json:"body,omitempty"`
-	// Size is that of the body once it is filled up, 0 for as it is.
+	// Size is the size to which the body is padded; 0 means no padding.
 	Size int    `json:"size,omitempty"`
 	Want string `json:"want"`
 }
 
-// body is the case's body as it is sent.
+// body returns the case's body as sent.
 func (c messageCase) body() []byte {
 	if c.Size == 0 {
 		return c.Body
@@ -65,11 +65,11 @@ func TestCheckMessage(t *testing.T) {
 	}
 }
 
-// The JavaScript that n8n and Node-RED run says the same of every case.
+// The JavaScript for n8n and Node-RED gives the same result for every case.
 func TestMessageCheckInJavaScript(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
-		t.Skip("there is no node on the PATH; the JavaScript form of the check is not tested")
+		t.Skip("node is not on the PATH; the JavaScript form of the check is not tested")
 	}
 	type request struct {
 		URL          string                      `json:"url"`
@@ -91,7 +91,7 @@ func TestMessageCheckInJavaScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// As a platform runs it: the code of one node, in which nothing is required.
+	// As a platform runs it: the code of one node, without require.
 	cmd := exec.CommandContext(t.Context(), node, "-e", `
 		const code = process.argv[1] + ';return refusal(request);';
 		const run = new Function('request', code);

@@ -14,24 +14,24 @@ import (
 	"unicode"
 )
 
-// A SecretLookup gives the value of a secret by its name.
+// A SecretLookup returns the value of a secret by its name.
 type SecretLookup func(name string) (Secret, bool)
 
-// Rendered is a request that is ready to be sent.
+// Rendered is a request that is ready to send.
 type Rendered struct {
 	Method string
 	URL    string
-	// Header holds the values of secrets: it is for sending, not for showing.
+	// Header holds the values of secrets: send it, but do not show it.
 	Header http.Header
 	// Body is JSON, nil if the request has none.
 	Body []byte
 }
 
 // Render fills in the placeholders. Values are decoded JSON by placeholder
-// name; numbers may be json.Number. Every value goes in as data: in the payload
-// as part of a JSON string, in the URL percent-encoded, so that no value can
-// change the message around it. Render fails when a value is missing, can't be
-// cast, or can't stand in a header.
+// name; numbers may be json.Number. Every value is data: it becomes part of a
+// JSON string in the payload, and is percent-encoded in the URL, so no value
+// can change the message around it. Render fails if a value is missing, can't
+// be cast, or is not allowed in a header.
 func (r Request) Render(values map[string]any, secret SecretLookup) (Rendered, error) {
 	target, err := renderURL(r.URL, values)
 	if err != nil {
@@ -111,8 +111,8 @@ func renderValue(v any, path string, values map[string]any) (any, error) {
 	}
 }
 
-// Fill puts values into the template: a string, or a json.Number or bool where
-// the template is a lone placeholder with a cast.
+// Fill fills in the template. It returns a string, or a json.Number or bool if
+// the template is a single placeholder with a cast.
 func (t Template) Fill(values map[string]any) (any, error) {
 	if ref, lone := t.Lone(); lone && ref.Cast != NoCast {
 		v, ok := values[ref.Name]
@@ -154,7 +154,7 @@ func missingValue(ref Reference) error {
 	return fmt.Errorf("no value for placeholder {{%s}}", ref.Name)
 }
 
-// textOf returns a scalar as it stands in a text.
+// textOf returns a scalar as it is written in a string.
 func textOf(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:
@@ -174,15 +174,15 @@ func textOf(v any) (string, bool) {
 	}
 }
 
-// cast makes a number or a boolean of a value, which may also be the text of one.
+// cast converts a value, which may also be a string, to a number or a boolean.
 func cast(ref Reference, v any) (any, error) {
 	text, ok := textOf(v)
 	if ok {
 		switch ref.Cast {
 		case CastNumber:
 			_, isBool := v.(bool)
-			// A json.Number is checked as well: one that a caller made need not
-			// be a number in JSON.
+			// Check a json.Number as well: a caller may have made one that is
+			// not a number in JSON.
 			if n := strings.TrimSpace(text); !isBool && isJSONNumber(n) {
 				return json.Number(n), nil
 			}
@@ -212,17 +212,17 @@ func renderURL(raw string, values map[string]any) (string, error) {
 		return "", err
 	}
 	if len(t.references) > 0 && !hasHost(t.texts[0]) {
-		return "", errors.New("a placeholder can't stand in the host")
+		return "", errors.New("a placeholder is not allowed in the host")
 	}
-	before := t.texts[0] // grows up to the placeholder that is filled in
+	before := t.texts[0] // the text before the current placeholder
 	i := 0
 	return t.fillText(values, func(s string) (string, error) {
 		query := strings.ContainsAny(before, "?#")
 		i++
 		before += t.texts[i]
 		if query {
-			// A space is %20, which every server reads as one: "+" is a space in
-			// a form only.
+			// Write a space as %20, which every server understands: "+" is a
+			// space only in forms.
 			return strings.ReplaceAll(url.QueryEscape(s), "+", "%20"), nil
 		}
 		if s == "" || s == "." || s == ".." {
@@ -238,7 +238,7 @@ func hasHost(s string) bool {
 	return ok && strings.ContainsAny(rest, "/?#")
 }
 
-// renderHeader returns a header's value as it is sent.
+// renderHeader returns a header's value as sent.
 func renderHeader(h Header, values map[string]any, secret SecretLookup) (string, error) {
 	value, literal, err := h.resolve(secret)
 	if err != nil {

@@ -79,12 +79,12 @@ func TestRenderErrors(t *testing.T) {
 		{"forged number", payload(`{"a":"{{x | number}}"}`), map[string]any{"x": json.Number("1}")}, "not a number"},
 		{"text as boolean", payload(`{"a":"{{x | boolean}}"}`), map[string]any{"x": "yes"}, "not a boolean"},
 		{"template", payload(`{"a":"{{x"}`), nil, "payload.a: placeholder {{x is not closed"},
-		{"host", Request{URL: "https://{{x}}/a"}, map[string]any{"x": "evil.example"}, "can't stand in the host"},
+		{"host", Request{URL: "https://{{x}}/a"}, map[string]any{"x": "evil.example"}, "is not allowed in the host"},
 		{"path", Request{URL: "https://h.example/a/{{x}}/b"}, map[string]any{"x": ".."}, "would change the URL's path"},
 		{"header injection", header(Header{Value: Credential{Text: "{{x}}"}}), map[string]any{"x": "a\r\nEvil: 1"}, "header X-H: the value of {{x}} holds a line break"},
 		{"no secret", header(Header{Scheme: Bearer, Value: Credential{Secret: "NONE"}}), nil, "the secret NONE has no value"},
 		{"secret with a line break", header(Header{Value: Credential{Secret: "BAD"}}), nil, "the secret holds a line break"},
-		{"colon", header(Header{Scheme: Basic, Username: Credential{Secret: "COLON"}}), nil, "the user name of Basic credentials holds a colon"},
+		{"colon", header(Header{Scheme: Basic, Username: Credential{Secret: "COLON"}}), nil, "the user name of Basic credentials contains a colon"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := test.r.Render(test.values, lookup)

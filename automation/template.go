@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// A Cast makes a whole JSON value a number or a boolean: in
-// {"duration": "{{duration | number}}"} the quotes go away with the braces.
+// A Cast turns a whole JSON string into a number or a boolean: in {"duration":
+// "{{duration | number}}"}, the quotes disappear with the braces.
 type Cast string
 
 // The casts. Without one, the value is a string.
@@ -22,12 +22,12 @@ var Casts = []Cast{CastNumber, CastBoolean}
 
 // A Reference is one placeholder in a template.
 type Reference struct {
-	// Name is the placeholder's name, as the catalog has it.
+	// Name is the placeholder's name in the catalog.
 	Name string
 	// Cast is the type that the whole value gets.
 	Cast Cast
-	// Offset and Length delimit the placeholder with its braces in the text that
-	// was parsed, in bytes.
+	// Offset and Length delimit the placeholder with its braces in the parsed
+	// string, in bytes.
 	Offset, Length int
 }
 
@@ -39,7 +39,7 @@ func (r Reference) String() string {
 	return "{{" + r.Name + " | " + string(r.Cast) + "}}"
 }
 
-// A Template is a text with placeholders. Parse one with [ParseTemplate].
+// A Template is a string with placeholders. Parse one with [ParseTemplate].
 type Template struct {
 	// texts surround the references: texts[i] comes before references[i], and
 	// the last one after all of them.
@@ -54,7 +54,8 @@ func (t Template) References() []Reference { return t.references }
 // are placeholders, some of them empty.
 func (t Template) Texts() []string { return t.texts }
 
-// Lone returns the placeholder of a template that is nothing but that.
+// Lone returns the placeholder of a template that consists of a single
+// placeholder.
 func (t Template) Lone() (Reference, bool) {
 	if len(t.references) == 1 && t.texts[0] == "" && t.texts[1] == "" {
 		return t.references[0], true
@@ -62,8 +63,8 @@ func (t Template) Lone() (Reference, bool) {
 	return Reference{}, false
 }
 
-// BlanksAround reports whether the template is one placeholder with nothing but
-// white space around it, and at least some of that.
+// BlanksAround reports whether the template is a single placeholder with
+// whitespace, and nothing else, around it.
 func (t Template) BlanksAround() (Reference, bool) {
 	if len(t.references) != 1 {
 		return Reference{}, false
@@ -87,35 +88,35 @@ func (t Template) String() string {
 	return b.String()
 }
 
-// A SyntaxProblem says what is wrong with a placeholder's form.
+// A SyntaxProblem is a kind of syntax error in a placeholder.
 type SyntaxProblem int
 
-// The ways to get a placeholder's form wrong.
+// The syntax errors of placeholders.
 const (
-	// Unclosed: "{{" without the "}}" that belongs to it.
+	// Unclosed: "{{" without its "}}".
 	Unclosed SyntaxProblem = iota
-	// Unopened: "}}" without the "{{" that belongs to it.
+	// Unopened: "}}" without its "{{".
 	Unopened
 	// ExtraBrace: a third brace, as in "{{{userId}}}".
 	ExtraBrace
-	// BadName: what stands between the braces is not a name.
+	// BadName: the content of the braces is not a name.
 	BadName
-	// UnknownCast: what follows the bar is not a cast.
+	// UnknownCast: the word after the bar is not a cast.
 	UnknownCast
-	// CastInText: a cast in a string that holds more than the placeholder.
+	// CastInText: a cast in a string with more than the placeholder.
 	CastInText
 )
 
 // A SyntaxError is one malformed placeholder.
 type SyntaxError struct {
 	Problem SyntaxProblem
-	// Offset and Length delimit the offending part of the text, in bytes.
+	// Offset and Length delimit the wrong part of the string, in bytes.
 	Offset, Length int
 	// Text is that part.
 	Text string
-	// Name is the placeholder that was probably meant, as far as it could be read.
+	// Name is the name of the intended placeholder, as far as it could be read.
 	Name string
-	// Cast is what follows the bar, for UnknownCast and CastInText.
+	// Cast is the word after the bar, for UnknownCast and CastInText.
 	Cast string
 }
 
@@ -140,7 +141,7 @@ func (e SyntaxError) Error() string {
 	}
 }
 
-// quote shows a text from a file so that it can't disturb a terminal.
+// quote quotes a string from a file so that it can't disturb a terminal.
 func quote(s string) string {
 	const most = 60
 	if len(s) > most {
@@ -152,10 +153,10 @@ func quote(s string) string {
 	return s
 }
 
-// SyntaxErrors are all the malformed placeholders of one text, in order.
+// SyntaxErrors are all malformed placeholders of one string, in order.
 type SyntaxErrors []SyntaxError
 
-// Error joins the errors' texts.
+// Error joins the messages.
 func (es SyntaxErrors) Error() string {
 	texts := make([]string, len(es))
 	for i, e := range es {
@@ -169,10 +170,10 @@ var namePattern = pattern(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 // ValidName reports whether a placeholder can have this name.
 func ValidName(name string) bool { return namePattern().MatchString(name) }
 
-// ParseTemplate reads a text that may hold placeholders: {{name}} or
-// {{name | cast}}, blanks inside the braces allowed. A single brace is text.
-// The error, if there is one, is a [SyntaxErrors] with everything that is wrong;
-// the template then holds the placeholders that could be read.
+// ParseTemplate parses a string that may contain placeholders: {{name}} or
+// {{name | cast}}, with optional whitespace inside the braces. A single brace is
+// literal text. The error is nil or a [SyntaxErrors] with all mistakes; in that
+// case the template holds the valid placeholders.
 func ParseTemplate(s string) (Template, error) {
 	if !strings.Contains(s, "{{") && !strings.Contains(s, "}}") {
 		return Template{texts: []string{s}}, nil
@@ -194,7 +195,7 @@ func ParseTemplate(s string) (Template, error) {
 	return p.out, nil
 }
 
-// templateParser goes through a text once, from left to right.
+// templateParser parses a string in one pass, from left to right.
 type templateParser struct {
 	text  string
 	start int // of the literal text that is not yet in out
@@ -226,7 +227,7 @@ func (p *templateParser) parse() {
 	p.out.texts = append(p.out.texts, p.text[p.start:])
 }
 
-// fail records that text[from:to] is wrong.
+// fail records an error in text[from:to].
 func (p *templateParser) fail(problem SyntaxProblem, from, to int, name, cast string) int {
 	p.errs = append(p.errs, SyntaxError{Problem: problem, Offset: from, Length: to - from,
 		Text: p.text[from:to], Name: name, Cast: cast})
@@ -274,8 +275,8 @@ func (p *templateParser) placeholder(from int) int {
 	return to
 }
 
-// unclosed handles "{{" without "}}" before the text's end or the next "{{",
-// which stands at inner[next:] unless next is negative.
+// unclosed handles "{{" without "}}" before the end of the string or the next
+// "{{". The next "{{" is at inner[next:] unless next is negative.
 func (p *templateParser) unclosed(from int, inner string, next int) int {
 	if next >= 0 {
 		inner = inner[:next]
@@ -283,7 +284,7 @@ func (p *templateParser) unclosed(from int, inner string, next int) int {
 	if one := strings.IndexByte(inner, '}'); one >= 0 {
 		return p.fail(Unclosed, from, from+2+one+1, strings.TrimSpace(inner[:one]), "")
 	}
-	// Without any brace to go by, the placeholder ends where its name does.
+	// Without a closing brace, the placeholder ends with its name.
 	name := strings.TrimLeft(inner, " \t")
 	blanks := len(inner) - len(name)
 	n := 0
@@ -293,7 +294,7 @@ func (p *templateParser) unclosed(from int, inner string, next int) int {
 	return p.fail(Unclosed, from, from+2+blanks+n, name[:n], "")
 }
 
-// unopened handles "}}" that closes nothing: the error covers the name before it.
+// unopened handles "}}" without "{{". The error covers the name before it.
 func (p *templateParser) unopened(at int) int {
 	from := at
 	for from > p.start && (ValidName("_"+p.text[from-1:from]) || p.text[from-1] == ' ') {

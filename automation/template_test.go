@@ -86,13 +86,13 @@ func TestTemplateShape(t *testing.T) {
 	}
 	blanks, err := ParseTemplate("{{a | number}} \u00a0")
 	if err != nil {
-		t.Errorf("blanks around a cast: %v; they are a finding of their own", err)
+		t.Errorf("whitespace around a cast: %v, want a separate finding", err)
 	}
 	if r, ok := blanks.BlanksAround(); !ok || r.Name != "a" {
 		t.Errorf("BlanksAround = %v, %v", r, ok)
 	}
 	if _, ok := lone.BlanksAround(); ok {
-		t.Error("BlanksAround is true of a template without blanks")
+		t.Error("BlanksAround is true for a template without whitespace")
 	}
 }
 

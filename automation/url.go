@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// AbsoluteURL parses a URL that requests can be sent to: an absolute http or https URL,
-// with a host, a port between 1 and 65535 if it has one, and no whitespace. It returns
-// nil for any other.
+// AbsoluteURL parses a URL for requests: an absolute http or https URL with a host,
+// optionally a port between 1 and 65535, and without whitespace. It returns nil for any
+// other URL.
 func AbsoluteURL(raw string) *url.URL {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" ||
@@ -24,15 +24,15 @@ func AbsoluteURL(raw string) *url.URL {
 	return u
 }
 
-// ReadableOnTheWay reports whether others can read what is sent to a URL: it
-// speaks plain HTTP to another machine than this one. A URL that can't be read
-// counts as one that does, if it begins with "http:".
+// ReadableOnTheWay reports whether others can read requests to a URL, because
+// it uses plain HTTP to another machine. A malformed URL counts if it begins
+// with "http:".
 func ReadableOnTheWay(raw string) bool {
 	scheme, rest, _ := strings.Cut(raw, ":")
 	if !strings.EqualFold(strings.TrimSpace(scheme), "http") {
 		return false
 	}
-	// Placeholders may follow the host, and are no URL.
+	// Placeholders, which are not valid in a URL, may follow the host.
 	if host, ok := strings.CutPrefix(rest, "//"); ok {
 		if end := strings.IndexAny(host, `/?#\`); end >= 0 {
 			host = host[:end]
@@ -44,8 +44,8 @@ func ReadableOnTheWay(raw string) bool {
 	return true
 }
 
-// IsLoopback reports whether a host is this machine and no other: localhost,
-// an address of 127.0.0.0/8, or ::1.
+// IsLoopback reports whether a host can only be this machine: localhost, an
+// address in 127.0.0.0/8, or ::1.
 func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()

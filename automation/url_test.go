@@ -23,7 +23,7 @@ func TestReadableOnTheWay(t *testing.T) {
 		"http://localhost:80@example.com":  true,
 		`http://example.com\@localhost/`:   true,
 		"http://example.com#@localhost":    true,
-		"http://127.1":                     true, // not every resolver reads that as 127.0.0.1
+		"http://127.1":                     true, // not every resolver treats it as 127.0.0.1
 		"http://[::1":                      true,
 		"http:localhost":                   true,
 	} {

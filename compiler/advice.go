@@ -22,23 +22,21 @@ type advisor struct {
 	compilation *compilation
 	all         []*evaluate.Compiled // in file order
 	remarks     []remark
-	// silenced are the codes that automations allow and that would have been remarked.
+	// silenced has the codes that automations allow and that would have been reported.
 	silenced map[*evaluate.Compiled][]string
 }
 
-// A remark is a finding about an automation that has to do with another one.
+// A remark is a finding about an automation that involves another one.
 type remark struct {
 	finding.Finding
 	about *evaluate.Compiled
-	// other is the automation that does it right, nil if there is none; related
-	// says what is there.
+	// other is the automation that does it right, nil if there is none; related is the note about it.
 	other   *evaluate.Compiled
 	related finding.Finding
 }
 
-// compare returns the findings, which were complete but for this, with the
-// advice that comes from comparing automations. partial says that not all of the
-// project was compiled.
+// compare adds advice from comparing automations to the otherwise complete findings. partial means that only a
+// part of the project was compiled.
 func (c *compilation) compare(all []*evaluate.Compiled, found diagnostic.List, partial bool) (diagnostic.List, error) {
 	a := &advisor{compilation: c, all: all}
 	slices.SortStableFunc(a.all, func(a, b *evaluate.Compiled) int {
@@ -57,8 +55,8 @@ func (c *compilation) compare(all []*evaluate.Compiled, found diagnostic.List, p
 	if err != nil {
 		return nil, err
 	}
-	// The other spelling says what is wrong with the name, too, and so does the
-	// name in the tracking plan.
+	// The advice about the other spelling, or about the name in the tracking plan, replaces the one about the
+	// event's name.
 	respelt := map[string]bool{}
 	for _, d := range found {
 		if d.Code == "unplanned-event" && d.Suggestion != "" {
@@ -76,8 +74,7 @@ func (c *compilation) compare(all []*evaluate.Compiled, found diagnostic.List, p
 	return onceEach(append(found, advice...)), nil
 }
 
-// onceEach keeps one of the warnings that say the same of the same place, which
-// several automations can share.
+// onceEach removes repeated warnings at one place, which several automations can share.
 func onceEach(found diagnostic.List) diagnostic.List {
 	type saying struct {
 		code, message, file string
@@ -94,7 +91,7 @@ func onceEach(found diagnostic.List) diagnostic.List {
 	})
 }
 
-// duplicates finds automations that do the same as one before them.
+// duplicates finds automations that do the same as an earlier one.
 func (a *advisor) duplicates() {
 	first := map[[16]byte]*evaluate.Compiled{}
 	for _, c := range a.all {
@@ -107,18 +104,18 @@ func (a *advisor) duplicates() {
 			continue
 		}
 		a.remark(c, "duplicate-automation", nil, finding.AtLabel, other, nil, "the other one",
-			"the automation does the same as %s: the same request at the same trigger", other.Automation.Key).Help =
-			"remove one of them, or switch it off with enabled: false; else everything is sent twice"
+			"the automation does the same as %s: the same trigger and the same request", other.Automation.Key).Help =
+			"remove one of them, or switch it off with enabled: false; otherwise everything is sent twice"
 	}
 }
 
-// A form is one of the ways to write the same thing, and who writes it so.
+// A form is one way to write a thing, and the automations that use it.
 type form struct {
 	name  string
 	users []*evaluate.Compiled
 }
 
-// A group is the forms of one thing, in file order.
+// A group has the forms of one thing, in file order.
 type group []form
 
 func (g *group) add(name string, user *evaluate.Compiled) {
@@ -132,8 +129,7 @@ func (g *group) add(name string, user *evaluate.Compiled) {
 	}
 }
 
-// right returns the form to keep: that of the most users among the preferred
-// ones, the first of equals.
+// right returns the form to keep: the preferred form with the most users, the first if several are equal.
 func (g group) right(preferred func(string) bool) form {
 	best := g[0]
 	for _, f := range g[1:] {
@@ -146,7 +142,7 @@ func (g group) right(preferred func(string) bool) form {
 
 func anyForm(string) bool { return true }
 
-// spellings finds events whose names differ in case and in how words are joined.
+// spellings finds event names that only differ in case and in how words are joined.
 func (a *advisor) spellings() {
 	groups := map[string]*group{}
 	var order []string
@@ -175,14 +171,14 @@ func (a *advisor) spellings() {
 				}
 				at := finding.Path{"payload", "event"}
 				w := a.remark(c, "event-spelling", at, finding.AtValue, right.users[0], at, "the other spelling",
-					"the event %q is called %q in %s", f.name, right.name, right.among())
-				w.Suggestion, w.Help = right.name, "write "+strconv.Quote(right.name)+": for Segment these are two events"
+					"the event %q is spelled %q in %s", f.name, right.name, right.among())
+				w.Suggestion, w.Help = right.name, "write "+strconv.Quote(right.name)+": Segment treats these as two events"
 			}
 		}
 	}
 }
 
-// among says who uses a form: an automation, and how many more.
+// among names the users of a form: an automation, and the number of the others.
 func (f form) among() string {
 	key := f.users[0].Automation.Key
 	if n := len(f.users) - 1; n > 0 {
@@ -191,8 +187,7 @@ func (f form) among() string {
 	return key
 }
 
-// types finds traits of a call, and properties of an event, that have several
-// types.
+// types finds traits of a call, and properties of an event, with several types.
 func (a *advisor) types() {
 	seed := maphash.MakeSeed()
 	id := func(f *message.Facts, field string) uint64 {
@@ -203,7 +198,7 @@ func (a *advisor) types() {
 		}
 		return h.Sum64()
 	}
-	// Nearly all have one type: a number for each is enough to see that.
+	// Nearly all fields have one type: a bit set for each is enough to see that.
 	kinds := map[uint64]message.JSONKind{}
 	for _, c := range a.all {
 		for _, f := range c.Facts.Fields {
@@ -250,15 +245,14 @@ func (a *advisor) types() {
 				w := a.remark(c, "property-type", at, finding.AtValue, other, fieldOf(other, s.field, right.name),
 					"here it is "+right.name,
 					"%s is %s here, and %s %s%s", at, f.name, right.name, where, right.among())
-				w.Help = "send one type only: a warehouse or destination goes by the type that it saw first, " +
-					"and loses what has the other"
+				w.Help = "send only one type: a warehouse or destination uses the type that it saw first, " +
+					"and loses values of another type"
 			}
 		}
 	}
 }
 
-// field returns the path, below the automation, of the first field of a name and
-// type.
+// fieldOf returns the path, below the automation, of the first field of a name and type.
 func fieldOf(c *evaluate.Compiled, name, kind string) finding.Path {
 	block := message.MessageBlock(c.Facts.Call)
 	found := finding.Path{"payload", block}
@@ -277,7 +271,7 @@ func fieldOf(c *evaluate.Compiled, name, kind string) finding.Path {
 	return found
 }
 
-// cases finds traits that are in camelCase here and in snake_case there.
+// cases finds traits that are in camelCase in one automation and in snake_case in another.
 func (a *advisor) cases() {
 	groups := map[string]*group{}
 	var order []string
@@ -307,19 +301,19 @@ func (a *advisor) cases() {
 		for _, f := range g {
 			for _, c := range f.users {
 				if slices.Contains(right.users, c) {
-					continue // it sends both, and so knows what it does
+					continue // it sends both, probably on purpose
 				}
 				at, other := namedField(c, plain, f.name), right.users[0]
 				w := a.remark(c, "mixed-case", at, finding.AtLabel, other, namedField(other, plain, right.name),
 					"the other spelling",
-					"the trait %s is called %s in %s", f.name, right.name, right.among())
-				w.Suggestion, w.Help = right.name, "write "+right.name+" everywhere: for Segment these are two traits"
+					"the trait %s is spelled %s in %s", f.name, right.name, right.among())
+				w.Suggestion, w.Help = right.name, "write "+right.name+" everywhere: Segment treats these as two traits"
 			}
 		}
 	}
 }
 
-// named returns the path of a trait by its plain name and its own spelling.
+// namedField returns the path of a trait by its plain name and its own spelling.
 func namedField(c *evaluate.Compiled, plain, name string) finding.Path {
 	for _, f := range c.Facts.Fields {
 		if lastStep(f.Name) == name && plainCase(f.Name) == plain {
@@ -329,10 +323,10 @@ func namedField(c *evaluate.Compiled, plain, name string) finding.Path {
 	return nil
 }
 
-// lastStep is the name of a field by itself.
+// lastStep returns the last part of a field's name.
 func lastStep(name string) string { return name[strings.LastIndex(name, message.FactStep)+1:] }
 
-// plainCase is what a name has in camelCase and in snake_case alike.
+// plainCase returns the part that a name has in common in camelCase and snake_case.
 func plainCase(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
 func isCamel(name string) bool {
@@ -345,8 +339,8 @@ func isSnake(name string) bool {
 		!strings.ContainsAny(name, "- .")
 }
 
-// remark adds a warning about the value at a path below an automation, and what
-// is there in the other one. The message's first argument may be that path.
+// remark adds a warning about the value at a path below an automation, and a note about the other one.
+// Arguments of the message may be paths.
 func (a *advisor) remark(
 	c *evaluate.Compiled, code string, at finding.Path, spot finding.Spot,
 	other *evaluate.Compiled, otherAt finding.Path, related, format string, args ...any,
@@ -363,12 +357,12 @@ func (a *advisor) remark(
 	return &a.remarks[len(a.remarks)-1]
 }
 
-// path is the path of a value below an automation.
+// pathOf returns the path of a value below an automation.
 func pathOf(c *evaluate.Compiled, at finding.Path) finding.Path {
 	return finding.Path{"automations", c.Name}.With(at...)
 }
 
-// silence removes what the automations allow.
+// silence removes remarks that the automations allow.
 func (a *advisor) silence() {
 	a.silenced = map[*evaluate.Compiled][]string{}
 	a.remarks = slices.DeleteFunc(a.remarks, func(r remark) bool {
@@ -380,7 +374,7 @@ func (a *advisor) silence() {
 	})
 }
 
-// unused reports what the automations allow in vain.
+// unused reports allowed codes without a remark.
 func (a *advisor) unused() {
 	for _, c := range a.all {
 		for _, code := range c.Facts.Pending {
@@ -392,13 +386,13 @@ func (a *advisor) unused() {
 	}
 }
 
-// place finds the places of the remarks. Each package is read once.
+// place finds the places of the remarks. It reads each package once.
 func (a *advisor) place() (diagnostic.List, error) {
 	type folder struct{ dir, pkg string }
 	type wanted struct {
-		about *evaluate.Compiled
-		what  finding.Finding
-		found *diagnostic.Diagnostic
+		about   *evaluate.Compiled
+		finding finding.Finding
+		found   *diagnostic.Diagnostic
 	}
 	out, others := make(diagnostic.List, len(a.remarks)), make(diagnostic.List, len(a.remarks))
 	packages := map[folder][]wanted{}
@@ -425,7 +419,7 @@ func (a *advisor) place() (diagnostic.List, error) {
 			return nil, err
 		}
 		for _, w := range packages[at] {
-			*w.found = p.Index.Place(w.what, w.about.Place.Position(a.compilation.Loader))
+			*w.found = p.Index.Place(w.finding, w.about.Place.Position(a.compilation.Loader))
 		}
 	}
 	for i, d := range others {

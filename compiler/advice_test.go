@@ -22,8 +22,8 @@ import "github.com/seguehq/segue/schema/automation"
 
 `
 
-// track is a track automation, call one of another kind: name, trigger and what
-// follows in the payload, or beside it.
+// track is a track automation, call one of another kind. Arguments: the name, the trigger, more fields of the
+// payload, and more fields of the automation.
 func track(name, payload string, beside ...string) string {
 	return call("Track", name, payload, beside...)
 }
@@ -197,15 +197,15 @@ func TestNoPersonalData(t *testing.T) {
 	one(t, track("a", "event: \"Signed Up\"\n\t\tproperties: ⟦personal-data⟧workEmail⟦⟧: \"{{userEmail}}\""))
 	// Traits are the place for it.
 	one(t, call("Identify", "a", `traits: {email: "{{userEmail}}", name: "{{userName}}"}`))
-	// A misspelt placeholder is the mistake.
+	// A misspelled placeholder is the mistake.
 	one(t, track("a", "event: \"Report Exported\"\n\t\tproperties: email: \"⟦unknown-placeholder⟧{{usrEmail}}⟦⟧\""))
 }
 
 func TestPropertyType(t *testing.T) {
 	event := func(properties string) string { return "event: \"Report Exported\"\n\t\tproperties: " + properties }
 	one(t, track("a", event(`rows: 12`))+track("b", event(`rows: ⟦property-type⟧"12"⟦⟧`)),
-		`payload.properties.rows is a text here, and a number of the same event in growth/a; send one type only: a warehouse or destination goes by the type that it saw first, and loses what has the other`)
-	// What most do is right.
+		`payload.properties.rows is a text here, and a number of the same event in growth/a; send only one type: a warehouse or destination uses the type that it saw first, and loses values of another type`)
+	// The most frequent form is right.
 	one(t, track("a", event(`rows: ⟦property-type⟧12⟦⟧`))+track("b", event(`rows: "1"`))+track("c", event(`rows: "2"`)))
 	// A placeholder has the type of its cast.
 	one(t, track("a", event(`took: 1`))+track("b", event(`took: ⟦property-type⟧"{{duration}}"⟦⟧`))+track("c", event(`took: "{{duration | number}}"`)))
@@ -225,7 +225,7 @@ func TestNoPropertyType(t *testing.T) {
 
 func TestEventSpelling(t *testing.T) {
 	one(t, track("a", `event: "Report Exported"`)+track("b", `event: ⟦event-spelling⟧"report_exported"⟦⟧`),
-		`the event "report_exported" is called "Report Exported" in growth/a; write "Report Exported": for Segment these are two events`)
+		`the event "report_exported" is spelled "Report Exported" in growth/a; write "Report Exported": Segment treats these as two events`)
 	// The name that follows the advice is right, even if it is rarer.
 	one(t, track("a", `event: ⟦event-spelling⟧"Report exported"⟦⟧`)+track("b", `event: ⟦event-spelling⟧"Report exported"⟦⟧`)+track("c", `event: "Report Exported"`))
 	one(t, track("a", `event: "Report Exported"`)+track("b", `event: "Reports Exported"`)+track("c", `event: "Report Exported"`))
@@ -239,7 +239,7 @@ func TestEventSpelling(t *testing.T) {
 	if diff := cmp.Diff(want, list[0].Related); diff != "" {
 		t.Errorf("related (-want +got):\n%s", diff)
 	}
-	if want := `the event "Report-Exported" is called "Report Exported" in growth/a and 1 other automation`; list[0].Message != want {
+	if want := `the event "Report-Exported" is spelled "Report Exported" in growth/a and 1 other automation`; list[0].Message != want {
 		t.Errorf("got %s", list[0].Message)
 	}
 }
@@ -248,7 +248,7 @@ func TestDuplicateAutomation(t *testing.T) {
 	a := track("a", `event: "Report Exported"`)
 	again := strings.Replace(a, `"a"`, `"b"`, 1) // the name of the trigger stays
 	one(t, mark(a+again, 1, "duplicate-automation"),
-		"the automation does the same as growth/a: the same request at the same trigger; remove one of them, or switch it off with enabled: false; else everything is sent twice")
+		"the automation does the same as growth/a: the same trigger and the same request; remove one of them, or switch it off with enabled: false; otherwise everything is sent twice")
 	// In canonical form they are the same.
 	one(t, mark(a+strings.NewReplacer(`"{{userId}}"`, `"{{ userId }}"`, "payload:", "allow: \"header-case\": \"the endpoint has it so\"\n\theaders: accept: \"Application/JSON\"\n\tpayload:").Replace(again), 1, "duplicate-automation"))
 	third := strings.Replace(a, `"a"`, `"c"`, 1)
@@ -262,7 +262,7 @@ func TestDuplicateAutomation(t *testing.T) {
 
 func TestMixedCase(t *testing.T) {
 	one(t, call("Identify", "a", `traits: createdAt: "2026-01-31"`)+call("Identify", "b", `traits: ⟦mixed-case⟧created_at⟦⟧: "2026-01-31"`),
-		"the trait created_at is called createdAt in growth/a; write createdAt everywhere: for Segment these are two traits")
+		"the trait created_at is spelled createdAt in growth/a; write createdAt everywhere: Segment treats these as two traits")
 	one(t, call("Identify", "a", `traits: ⟦mixed-case⟧planTier⟦⟧: 1`)+call("Identify", "b", `traits: plan_tier: 1`)+call("Group", "c", "groupId: \"1\"\n\t\ttraits: plan_tier: 1"))
 	one(t, call("Identify", "a", `traits: address: postalCode: "1"`)+call("Identify", "b", `traits: address: ⟦mixed-case⟧"postal_code"⟦⟧: "1"`))
 
@@ -271,7 +271,7 @@ func TestMixedCase(t *testing.T) {
 	one(t, call("Identify", "a", `traits: planTier: 1`)+call("Identify", "b", `traits: {planTier: 1, plan_tier: 1}`)) // for two destinations
 }
 
-func TestAdviceOnWhatComprehensionsMake(t *testing.T) {
+func TestAdviceOnComprehensions(t *testing.T) {
 	content := header + `for n in ["a", "b"] {
 	automations: (n): ⟦event-name⟧automation.#Track & {
 		name: n
@@ -308,7 +308,7 @@ func TestAllow(t *testing.T) {
 	one(t, call("Identify", "a", `traits: planTier: 1`)+call("Identify", "b", `traits: plan_tier: "1"`, allow(`"mixed-case"`)))
 	// Only where it is allowed.
 	one(t, track("a", `event: "report_exported"`, allow(`"event-name"`))+track("b", `event: ⟦event-name⟧"report_deleted"⟦⟧`))
-	// In vain.
+	// Without effect.
 	one(t, track("a", `event: "Report Exported"`, allow(`⟦unused-allow⟧"event-name"⟦⟧`)),
 		"there is no warning event-name here that could be silenced; remove the line")
 	one(t, track("a", `event: "Report Exported"`, allow(`⟦unused-allow⟧"event-spelling"⟦⟧`)))

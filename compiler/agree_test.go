@@ -44,11 +44,14 @@ var candidates = []any{
 	[]any{}, []any{"a"}, []any{json.Number("1")}, map[string]any{}, map[string]any{"name": "a"}, map[string]any{"id": json.Number("1")},
 }
 
-// TestShapesAgreeWithCUE is the property that everything rests on: what CUE
-// refuses has a finding, and what CUE takes has none. Values are made by putting
-// candidates into right messages at random places.
+// TestShapesAgreeWithCUE tests the property that everything depends on: a value has a finding if and only if
+// CUE refuses it. Values are made by putting candidates into valid messages at random places.
 func TestShapesAgreeWithCUE(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
+	messages := 1000
+	if testing.Short() {
+		messages = 50
+	}
 	for _, name := range []string{"segment.#Identify", "segment.#Group", "segment.#Track", "segment.#OrderCompleted", "segment.#CartViewed",
 		"segment.#EmailOpened", "segment.#InstallAttributed", "segment.#VideoPlaybackStarted", "automation.#HTTP", "automation.#Trigger",
 		"automation.#Header", "project.#Project", "project.#Source", "project.#Target", "project.#SecretSource", "placeholder.#Placeholder"} {
@@ -57,14 +60,13 @@ func TestShapesAgreeWithCUE(t *testing.T) {
 		s := shape.Of(name)
 		definition := v.LookupPath(cue.ParsePath(def))
 		disagree := 0
-		for range 1000 {
+		for range messages {
 			value := randomMessage(random, s)
 			accepted := definition.Unify(ctx.Encode(plainNumbers(value))).Validate(cue.Concrete(true)) == nil
 			rules := check.Rules{Catalog: agreeCatalog, Trigger: automation.Pattern, Templates: pkg == "segment"}
 			var errs []string
 			for _, f := range rules.Value(value, s, finding.Path{"automations", "a", "payload"}) {
-				// Outside of messages, a misplaced placeholder stands for whatever
-				// else is wrong with the text.
+				// Outside of messages, a misplaced placeholder replaces any other finding about the string.
 				if f.Severity == diagnostic.Error && !isNullID(f, value) && (!beyondCUE(f) || !accepted && pkg != "segment") {
 					errs = append(errs, f.Code+": "+f.Message)
 				}
@@ -101,7 +103,7 @@ func beyondCUE(f finding.Finding) bool {
 	return false
 }
 
-// plainNumbers replaces json.Number by what CUE encodes as a number.
+// plainNumbers replaces json.Number by numbers that CUE can encode.
 func plainNumbers(v any) any {
 	switch v := v.(type) {
 	case json.Number:

@@ -15,7 +15,7 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// group is a group automation; tests is what follows its payload.
+// group is a group automation; tests follows its payload.
 func group(tests string) string {
 	return `package growth
 
@@ -85,38 +85,38 @@ func TestAuthorTests(t *testing.T) {
 			[]string{sample, sample + "t"}},
 		{"text for a number", `	tests: "t": {values: duration: "3.5", expect: traits: score: 3.5}`, []string{sample, sample + "t"}},
 		{"constraints", `	tests: "t": expect: traits: {score: >40 & <50, name: =~"^Anal", tags: [...string]}`, []string{sample, sample + "t"}},
-		{"what is not there", `	tests: "t": expect: traits: {email?: _|_, phone?: string}`, []string{sample, sample + "t"}},
+		{"what is missing", `	tests: "t": expect: traits: {email?: _|_, phone?: string}`, []string{sample, sample + "t"}},
 		{"braces are data", `	tests: "t": {values: accountName: "{{userId}}", expect: traits: name: "{{userId}}"}`, []string{sample, sample + "t"}},
 		{"URL", `	tests: "t": expectURL: "https://api.segment.io/v1/group"`, []string{sample, sample + "t"}},
 		{"error", `	tests: "t": {values: duration: "long", expectError: "payload.traits.score"}`, []string{sample, sample + "t"}},
 		{"missing value", `	tests: "t": {values: accountId: null, expectError: "{{accountId}}"}`, []string{sample, sample + "t"}},
 		{"wrong value", `	tests: "sends the name": {values: accountName: "Grace", expect: traits: name: "Ada"}`, []string{sample,
-			`growth/a.cue:14:9: sends the name: growth/a.cue:14:80: payload.traits.name is not what the test expects ["Ada"] ["Grace"]`}},
+			`growth/a.cue:14:9: sends the name: growth/a.cue:14:80: payload.traits.name differs from the expected value ["Ada"] ["Grace"]`}},
 		{"type", `	tests: "t": expect: traits: score: "42.5"`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:37: payload.traits.score is not what the test expects ["42.5"] [42.5]`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:37: payload.traits.score differs from the expected value ["42.5"] [42.5]`}},
 		{"constraint", `	tests: "t": expect: traits: score: >50`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:37: payload.traits.score does not fit what the test expects [>50] [42.5]`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:37: payload.traits.score does not match the expected constraint [>50] [42.5]`}},
 		{"element", `	tests: "t": expect: traits: tags: ["a", "b"]`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:42: payload.traits.tags[1] is not what the test expects ["b"] ["Ada Byron"]`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:42: payload.traits.tags[1] differs from the expected value ["b"] ["Ada Byron"]`}},
 		{"length", `	tests: "t": expect: traits: tags: ["a"]`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:36: payload.traits.tags is not what the test expects [["a"]] [["a","Ada Byron"]]`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:36: payload.traits.tags differs from the expected value [["a"]] [["a","Ada Byron"]]`}},
 		{"misspelt field", `	tests: "t": expect: traits: nmae: "x"`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:36: payload.traits.nmae is not there; did you mean name? ["x"] []`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:36: payload.traits.nmae is missing; did you mean name? ["x"] []`}},
 		{"there after all", `	tests: "t": expect: traits: name?: _|_`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:37: payload.traits.name is there, and the test expects that it is not [] ["Analytical Engines Ltd"]`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:37: payload.traits.name is present, but the test expects that it is not [] ["Analytical Engines Ltd"]`}},
 		{"no struct", `	tests: "t": expect: traits: name: first: "x"`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:36: payload.traits.name is not a struct [{"first":"x"}] ["Analytical Engines Ltd"]`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:36: payload.traits.name is not an object [{"first":"x"}] ["Analytical Engines Ltd"]`}},
 		{"wrong URL", `	tests: "t": expectURL: "https://api.segment.io/v1/track"`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:25: url is not what the test expects ["https://api.segment.io/v1/track"] ["https://api.segment.io/v1/group"]`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:25: url differs from the expected value ["https://api.segment.io/v1/track"] ["https://api.segment.io/v1/group"]`}},
 		{"unexpected error", `	tests: "t": values: duration: "long"`, []string{sample,
 			`growth/a.cue:14:9: t: growth/a.cue:14:9: the values can't be filled in: payload.traits.score: the value of {{duration}} is not a number [] []`}},
 		{"no error", `	tests: "t": expectError: "boom"`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:27: the message would be sent, and the test expects an error ["boom"] []`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:27: the message would be sent, but the test expects an error ["boom"] []`}},
 		{"another error", `	tests: "t": {values: accountId: null, expectError: "boom"}`, []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:14:53: the message is not sent, but for another reason ["boom"] ["payload.groupId: no value for placeholder {{accountId}}"]`}},
+			`growth/a.cue:14:9: t: growth/a.cue:14:53: the message fails with another error ["boom"] ["payload.groupId: no value for placeholder {{accountId}}"]`}},
 		{"several problems", "\ttests: \"t\": expect: {\n\t\tuserId: \"x\"\n\t\tgroupId: \"y\"\n\t}", []string{sample,
-			`growth/a.cue:14:9: t: growth/a.cue:15:11: payload.userId is not what the test expects ["x"] ["u-1042"]`,
-			`growth/a.cue:14:9: t: growth/a.cue:16:12: payload.groupId is not what the test expects ["y"] ["acct-7"]`}},
+			`growth/a.cue:14:9: t: growth/a.cue:15:11: payload.userId differs from the expected value ["x"] ["u-1042"]`,
+			`growth/a.cue:14:9: t: growth/a.cue:16:12: payload.groupId differs from the expected value ["y"] ["acct-7"]`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -141,7 +141,7 @@ func TestAuthorTests(t *testing.T) {
 	}
 }
 
-// Tests are no part of an automation, right or wrong.
+// Tests, valid or not, are never a part of an automation.
 func TestAuthorTestsAreNotCompiled(t *testing.T) {
 	document := func(files map[string]string) string {
 		files["segue.cue"], files["cue.mod/module.cue"] = defaultProject, workspace.ModuleFile("corpus.example@v0")
@@ -178,12 +178,12 @@ func TestAuthorTestFindings(t *testing.T) {
 			`growth/a.cue:14:14-14:21: error unknown-field: tests.t has no field "expects" [expect]`}},
 		{"misspelt field beside a constraint", `	tests: "t": {vals: {}, expect: traits: name: string}`, "", []string{
 			`growth/a.cue:14:15-14:19: error unknown-field: tests.t has no field "vals"`}},
-		{"value that is no scalar", `	tests: "t": values: accountName: ["x"]`, "", []string{
+		{"value that is not a scalar", `	tests: "t": values: accountName: ["x"]`, "", []string{
 			`growth/a.cue:14:35-14:40: error wrong-type: tests.t.values.accountName must be a text, a number, true, false or null, got a list`}},
 		{"mistake elsewhere", "\ttests: \"t\": expect: traits: {name: string, score: >3}\n\tenabled: 1", "", []string{
 			`growth/a.cue:15:11-15:12: error wrong-type: enabled must be true or false, got the number 1`}},
 		{"no automation", "", "automations: \"actvated\": tests: \"t\": expect: {a: >1}", []string{
-			`growth/a_test.cue:3:14-3:24: error unknown-automation: the tests are for "actvated", and the package has no automation of that name [activated]`}},
+			`growth/a_test.cue:3:14-3:24: error unknown-automation: the tests are for "actvated", but the package has no automation of that name [activated]`}},
 		{"a file that does not parse", "", "automations: {", []string{`growth/a_test.cue:`}},
 		{"unknown placeholder in a file", "", "automations: activated: tests: \"t\": values: acountName: \"x\"", []string{
 			`growth/a_test.cue:3:45-3:55: error unknown-placeholder: there is no placeholder "acountName" [accountName]`}},
@@ -224,8 +224,7 @@ func TestRunSomeTests(t *testing.T) {
 	}
 }
 
-// What the samples make has to satisfy the spec with its real values, which the
-// template can't show.
+// The message that the samples make must satisfy the spec with its real values. The template can't show that.
 func TestSamples(t *testing.T) {
 	const placeholders = `placeholders: {
 	nobody: {sample: "", description: "Empty."}
@@ -272,7 +271,7 @@ automations: "x": automation.#` + test.call + ` & {
 	}
 }
 
-// The examples in the docs do what is said of them there.
+// The examples in the docs behave as documented.
 func TestDocumentedTests(t *testing.T) {
 	for file, want := range map[string][]string{
 		"../docs/testing.md":        {"ok growth/account-activated: ", "ok growth/account-activated: needs an account", "ok growth/account-activated: sends the name"},

@@ -20,28 +20,29 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// CUE can't be interrupted, and takes its process along when it recurses without end.
-// So what may explode is evaluated in children, which are held to limits: see the
-// package limits. A child gets folders, and gives what their packages come to.
+// CUE can't be interrupted, and endless recursion ends its process. So packages that may explode are evaluated
+// in child processes with limits: see the package limits. A child gets folders, and returns the results of
+// their packages.
 
-// A commission is what the folders of a task have in common.
+// A commission has the common settings of the folders of a task.
 type commission struct {
-	// Run tells one compilation from another: what a child has read for one serves
-	// for the next tasks of the same.
+	// Run identifies a compilation: a child keeps the files that it has read for the next tasks of the same
+	// one.
 	Run      string            `json:"run"`
 	Dir      string            `json:"dir"`
 	Unsaved  map[string][]byte `json:"unsaved,omitempty"`
 	Target   string            `json:"target,omitempty"`
+	Inputs   map[string]string `json:"inputs,omitempty"`
 	Patterns []string          `json:"patterns,omitempty"`
-	// Tests says that tests are run, Only which.
+	// Tests means that tests are run, and Only selects them.
 	Tests bool   `json:"tests,omitempty"`
 	Only  string `json:"only,omitempty"`
-	// Project says that segue.cue is evaluated, and nothing else.
+	// Project means that only segue.cue is evaluated.
 	Project bool `json:"project,omitempty"`
 }
 
-// Serve evaluates what the processes that have started this one ask for, and never
-// returns. The version is the one of [Options.Children].
+// Serve evaluates packages for the parent process, and never returns. The version must be that of
+// [Options.Children].
 func Serve(version string) {
 	var c child
 	limits.Serve(version, c.do)
@@ -59,7 +60,7 @@ func (c *child) do(work *limits.Work) error {
 	if err := json.Unmarshal(work.Shared, &ask); err != nil {
 		return err
 	}
-	ctx := context.Background() // who does not want to wait ends the process
+	ctx := context.Background() // a parent that does not want to wait ends the process
 	if ask.Project {
 		for i := range work.Items {
 			work.Do(i, func() ([]byte, error) {
@@ -105,22 +106,25 @@ func (c *child) do(work *limits.Work) error {
 	})
 }
 
-// open reads the project that is asked for.
+// open reads the project of the commission.
 func (a commission) open(ctx context.Context) (*opened, error) {
 	disk, err := workspace.OpenProject(ctx, a.Dir, a.Unsaved)
 	if err != nil {
 		return nil, err
 	}
 	o := &opened{disk: disk}
-	o.project, o.findings, err = project.Open(ctx, disk, nil)
+	if o.project, o.findings, err = project.Open(ctx, disk, nil); o.project != nil {
+		o.project.Given = a.Inputs
+	}
 	return o, err
 }
 
-// inChildren evaluates folders in child processes, and gives what each comes to.
+// inChildren evaluates folders in child processes, and passes on the result of each.
 func (c *compilation) inChildren(
 	ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package),
 ) error {
-	ask := commission{Run: rand.Text(), Dir: c.Disk.Dir, Unsaved: c.unsaved, Target: c.Target, Patterns: c.patterns}
+	ask := commission{Run: rand.Text(), Dir: c.Disk.Dir, Unsaved: c.unsaved, Target: c.Target, Patterns: c.patterns,
+		Inputs: c.Project.Given}
 	if c.Tests != nil {
 		ask.Tests = true
 		if c.Tests.Only != nil {
@@ -139,7 +143,7 @@ func (c *compilation) inChildren(
 		for chunk := range slices.Chunk(dirs, evaluate.ChunkSize) {
 			group.Go(func() error { return c.childChunk(ctx, shared, chunk, results, done) })
 		}
-		_ = group.Wait() // asked for below
+		_ = group.Wait() // the error is returned below
 	}()
 	for result := range results {
 		result()
@@ -168,7 +172,7 @@ func (c *compilation) childChunk(
 			packages, err = evaluate.Decode(result)
 		}
 		if err != nil && over == nil {
-			// There is no result, and nothing that could be kept as one.
+			// Without a result, there is nothing to keep.
 			if failure == nil {
 				failure = fmt.Errorf("%s: %w", dir, err)
 			}
@@ -179,8 +183,8 @@ func (c *compilation) childChunk(
 	return errors.Join(err, failure)
 }
 
-// projectOverrun evaluates segue.cue in a child, unless it is plain enough to be
-// evaluated anywhere. It returns the finding if that went over a limit.
+// projectOverrun evaluates segue.cue in a child, unless it is plain enough to be evaluated in this process. It
+// returns the finding if that exceeded a limit.
 func (o Options) projectOverrun(
 	ctx context.Context, disk *workspace.Disk, unsaved map[string][]byte,
 ) (*diagnostic.Diagnostic, error) {
@@ -189,7 +193,7 @@ func (o Options) projectOverrun(
 	}
 	content, err := disk.Read(config.ProjectFile)
 	if err != nil || project.Plain(content) {
-		return nil, nil // what can't be read has its finding
+		return nil, nil // an unreadable file has a finding
 	}
 	shared, err := json.Marshal(commission{Dir: disk.Dir, Unsaved: unsaved, Project: true})
 	if err != nil {
@@ -203,12 +207,12 @@ func (o Options) projectOverrun(
 			d := givenUp(config.ProjectFile, over, config.ProjectFile)
 			found = &d
 		}
-		// Any other error comes again where the file is evaluated.
+		// Any other error occurs again when the file is evaluated here.
 	})
 	return found, err
 }
 
-// firstFile names the first file of a folder.
+// firstFile returns the name of the first file of a folder.
 func (c *compilation) firstFile(dir string) string {
 	entries, err := c.Loader.Disk.ReadDir(dir)
 	if err != nil {
@@ -222,18 +226,17 @@ func (c *compilation) firstFile(dir string) string {
 	return dir
 }
 
-// givenUp is the finding about a package, or segue.cue, whose evaluation went over
-// a limit.
+// givenUp returns the finding about a package, or segue.cue, whose evaluation exceeded a limit.
 func givenUp(name string, over *limits.Overrun, file string) diagnostic.Diagnostic {
 	d := finding.Diagnose("over-budget", diagnostic.Diagnostic{File: file,
-		Message: fmt.Sprintf("%s was given up: its evaluation %v", name, over),
-		Help: "look for a comprehension or a list that multiplies, or split it; " +
-			"limits in segue.cue can allow it more"})
+		Message: fmt.Sprintf("%s was not evaluated completely: it %v", name, over),
+		Help: "look for a comprehension or a list that multiplies, split it, " +
+			"or raise the limits in segue.cue"})
 	switch over.Limit {
 	case limits.Depth:
-		d.Help = "look for a definition that holds itself, or split it"
+		d.Help = "look for a definition that contains itself, or split it"
 	case limits.Crash:
-		d.Help = "this is a bug in CUE or segue, unless somebody has ended the process; please report it with the package"
+		d.Help = "this is a bug in CUE or segue, unless somebody killed the process; please report it with the package"
 	}
 	return d
 }

@@ -151,8 +151,8 @@ func TestFileSavedMeanwhile(t *testing.T) {
 	}
 }
 
-// What an evaluation may take goes by all that it reads.
-func TestLimitsGoByAllFiles(t *testing.T) {
+// The limits of an evaluation depend on the size of all files that it reads.
+func TestLimitsCountAllFiles(t *testing.T) {
 	dir := evaluatedProject(t, map[string]string{
 		"growth/automations.cue": "@extern(embed)\n\n" + strings.Replace(evaluated, "\n_name: \"A\"", "\nimport \"test.example/shared\"\n\n_name: shared.name\n_data: _ @embed(file=data.json)", 1),
 		"growth/data.json":       `"` + strings.Repeat("x", 300_000) + `"`,

@@ -31,8 +31,8 @@ func nameOf(e ast.Expr) string {
 	return ""
 }
 
-// reportedCodes returns the texts of a Go file that stand where a finding gets its
-// code, and all that look like one.
+// reportedCodes returns the strings of a Go file that are used as the code of a finding, and all strings that
+// look like a code.
 func reportedCodes(t *testing.T, file string) (reported, all []string) {
 	t.Helper()
 	syntax, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
@@ -86,7 +86,7 @@ func reportedCodes(t *testing.T, file string) (reported, all []string) {
 
 // The severity of a finding is the table's: no other code states one, or a code without
 // asking the table.
-func TestSeverityIsThatOfTheTable(t *testing.T) {
+func TestSeverityComesFromTheTable(t *testing.T) {
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		room := filepath.Dir(file)
 		if err != nil || filepath.Ext(file) != ".go" || strings.HasSuffix(file, "_test.go") || room == "finding" {
@@ -137,7 +137,7 @@ func TestSeverityIsThatOfTheTable(t *testing.T) {
 	}
 }
 
-func TestCodesAreWhatIsReported(t *testing.T) {
+func TestCodesMatchReports(t *testing.T) {
 	if !slices.IsSortedFunc(finding.Codes(), func(a, b finding.Code) int { return strings.Compare(a.Name, b.Name) }) {
 		t.Error("the codes are not in order")
 	}

@@ -25,7 +25,7 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// cueCommand is what segue is set beside.
+// cueCommand is the command that segue is compared with.
 const cueCommand = "cuelang.org/go/cmd/cue@v0.17.1"
 
 // A score counts how well a tool does on some specimens.
@@ -128,7 +128,7 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-// holdPage compares a part of docs/diagnostics.md with what it should be.
+// holdPage compares a part of docs/diagnostics.md with its expected text.
 func holdPage(t *testing.T, part, want string) {
 	t.Helper()
 	const page = "../docs/diagnostics.md"
@@ -239,7 +239,7 @@ func cueScore(cue, dir string, want diagnostic.Diagnostic) (score, error) {
 		if err == nil {
 			continue
 		}
-		// A project without packages is no mistake.
+		// A project without packages is not a mistake.
 		if bytes.Contains(out, []byte("matched no packages")) || bytes.Contains(out, []byte("no CUE files")) {
 			continue
 		}

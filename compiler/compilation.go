@@ -22,24 +22,23 @@ import (
 type compilation struct {
 	*evaluate.Evaluation
 	opts Options
-	// patterns are those that have named the folders, and unsaved the files that are not
-	// as on the disk.
+	// patterns are those that selected the folders, and unsaved has the files that differ from the disk.
 	patterns []string
 	unsaved  map[string][]byte
-	// settings is what segue.cue held before it was read.
+	// settings is the content of segue.cue before it was read.
 	settings string
 	kept     *kept
-	// again says that the session will compile again.
+	// again means that the session will compile again.
 	again bool
-	// inputs are what the results depend on.
+	// inputs returns the inputs of the results.
 	inputs func() *inputs
 }
 
-// size is how many bytes the evaluation of a folder's packages reads of the project.
+// size returns the number of bytes of the project that the evaluation of a folder's packages reads.
 func (c *compilation) size(dir string) int64 { return max(c.inputs().size(dir), c.Loader.Sizes[dir]) }
 
-// run evaluates the packages in the folders. The result is in the order of the
-// folders, whichever is done first.
+// run evaluates the packages in the folders. The result is in the order of the folders, independent of which is
+// done first.
 func (c *compilation) run(ctx context.Context) ([]evaluate.Package, error) {
 	results := map[string][]evaluate.Package{}
 	var mu sync.Mutex
@@ -78,7 +77,7 @@ func (c *compilation) run(ctx context.Context) ([]evaluate.Package, error) {
 	return out, nil
 }
 
-// here evaluates folders in this process, and gives what each comes to.
+// here evaluates folders in this process, and passes on the result of each.
 func (c *compilation) here(
 	ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package),
 ) error {
@@ -98,8 +97,8 @@ func (c *compilation) here(
 	return group.Wait()
 }
 
-// released are the withheld findings of packages that CUE refuses though no package
-// that they import has an error.
+// released returns the withheld findings of packages that CUE refuses although no package that they import has
+// an error.
 func released(packages []evaluate.Package) (diagnostic.List, error) {
 	folders := map[string][]*evaluate.Package{}
 	for i := range packages {
@@ -125,15 +124,14 @@ func released(packages []evaluate.Package) (diagnostic.List, error) {
 			continue
 		}
 		if p.Unexplained != "" {
-			return nil, fmt.Errorf("%s: CUE refuses the package, and says no more than: %s", p.Dir, p.Unexplained)
+			return nil, fmt.Errorf("%s: CUE refuses the package, with only this error: %s", p.Dir, p.Unexplained)
 		}
 		out = append(out, p.Withheld...)
 	}
 	return out, nil
 }
 
-// join makes one result of those of the packages. partial says that not all of the
-// project was compiled.
+// join combines the results of the packages. partial means that only a part of the project was compiled.
 func (c *compilation) join(result *Result, partial bool) error {
 	found, err := released(result.packages)
 	if err != nil {
@@ -147,7 +145,7 @@ func (c *compilation) join(result *Result, partial bool) error {
 		}
 		result.Diagnostics = append(result.Diagnostics, d)
 	}
-	claimed := map[string]*evaluate.Compiled{}
+	claimed, sameButCase := map[string]*evaluate.Compiled{}, map[string]*evaluate.Compiled{}
 	var all []*evaluate.Compiled
 	for i := range result.packages {
 		p := &result.packages[i]
@@ -164,6 +162,18 @@ func (c *compilation) join(result *Result, partial bool) error {
 				continue
 			}
 			claimed[one.Automation.Key] = one
+			folded := strings.ToLower(one.Automation.Key)
+			if first := sameButCase[folded]; first == nil {
+				sameButCase[folded] = one
+			} else {
+				d, err := c.duplicate(one, first)
+				if err != nil {
+					return err
+				}
+				d.Message = fmt.Sprintf("the keys %s and %s differ only in capitals, which the files of some systems do not",
+					one.Automation.Key, first.Automation.Key)
+				result.Diagnostics = append(result.Diagnostics, finding.Otherwise(d))
+			}
 			all = append(all, one)
 			if only := one.Facts.Targets; c.Target != "" && only != nil && !slices.Contains(only, c.Target) {
 				result.Elsewhere = append(result.Elsewhere, one.Automation.Key)
@@ -188,7 +198,7 @@ func (c *compilation) join(result *Result, partial bool) error {
 	return nil
 }
 
-// duplicate reports that two packages claim one key.
+// duplicate reports that two packages declare the same key.
 func (c *compilation) duplicate(second, first *evaluate.Compiled) (diagnostic.Diagnostic, error) {
 	x := c.Explainer()
 	place := func(of *evaluate.Compiled) (diagnostic.Diagnostic, error) {
@@ -197,7 +207,7 @@ func (c *compilation) duplicate(second, first *evaluate.Compiled) (diagnostic.Di
 			return diagnostic.Diagnostic{}, err
 		}
 		f := finding.New("duplicate-key", finding.Path{"automations", of.Name}, finding.AtLabel,
-			"two automations have the key "+of.Automation.Key, "give one of them another name")
+			"two automations have the key "+of.Automation.Key, "rename one of them")
 		f.Key = of.Automation.Key
 		return p.Index.Place(f, token.NoPos), nil
 	}
@@ -210,7 +220,7 @@ func (c *compilation) duplicate(second, first *evaluate.Compiled) (diagnostic.Di
 	return d, err
 }
 
-// plainPackages decides packages in the folders. What it leaves out is left to CUE.
+// plainPackages decides packages of plain data in the folders. The others are left to CUE.
 func (c *compilation) plainPackages(
 	ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package),
 ) error {
@@ -227,7 +237,7 @@ func (c *compilation) plainPackages(
 			}
 			if p, err := r.Pkg(dir); err == nil {
 				done(dir, []evaluate.Package{p})
-			} // else CUE says what there is to say
+			} // CUE decides the others
 			return nil
 		})
 	}

@@ -81,8 +81,7 @@ func TestQuickstartIsTheIntegrationGuide(t *testing.T) {
 			t.Errorf("finding:\n%s", show(diagnostic.List{d}))
 		}
 	}
-	// The guide's payloads, word for word but for a stray blank after
-	// {{userEmail}}.
+	// The guide's payloads, word for word except for a stray space after {{userEmail}}.
 	want := map[string]string{
 		"growth/user-identified": `{"userId": "{{userId}}", "traits": {"email": "{{userEmail}}", "name": "{{userName}}"},
 			"timestamp": "{{clientTimestampEndTime}}"}`,
@@ -371,7 +370,7 @@ func TestCompileStopsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestFoldersThatAreLeftOut follows what cue does with "./...".
+// TestFoldersThatAreLeftOut checks that segue leaves out the same folders as cue does with "./...".
 func TestFoldersThatAreLeftOut(t *testing.T) {
 	result := compile(t, map[string]string{
 		"growth/a.cue":        identify("growth", "a"),
@@ -392,7 +391,7 @@ func TestFoldersThatAreLeftOut(t *testing.T) {
 
 // A folder has all its packages each time, also beside a file with tests of a package
 // that is not there: CUE stops at that one, in the order of a map.
-func TestTestsOfNoPackage(t *testing.T) {
+func TestTestsWithoutPackage(t *testing.T) {
 	dir := newProject(t, map[string]string{
 		"growth/a.cue":      identify("growth", "a"),
 		"growth/b.cue":      "package more\n",

@@ -115,7 +115,7 @@ func TestFixesOfTheCorpus(t *testing.T) {
 	t.Log(fixed)
 }
 
-// What fixes make of files, and what they leave alone.
+// The results of fixes, and the parts of files that they leave alone.
 func TestFixes(t *testing.T) {
 	const head = "package growth\n\nimport \"github.com/seguehq/segue/schema/automation\"\n\n"
 	identify := func(payload string) string {
@@ -212,7 +212,7 @@ func TestFixesByTheTrackingPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A format is a text: what fromat should be is not certain.
+	// A format is a string, so the correction of fromat is not certain.
 	if diff := cmp.Diff(fmt.Sprintf(file, "Report Exported", "rows", "fromat"), string(got)); diff != "" || len(list) != 1 {
 		t.Errorf("fixed (-want +got):\n%s\n%+v", diff, list)
 	}

@@ -13,9 +13,8 @@ import (
 	"github.com/seguehq/segue/compiler/workspace"
 )
 
-// FuzzCompile compiles whatever stands in a file of a package or, where project
-// is set, in segue.cue. Nothing may panic or hang, and every finding must be fit
-// to be shown. Its seeds are the corpus.
+// FuzzCompile compiles any content of a file of a package or, if project is set, of segue.cue. Nothing may
+// panic or hang, and every finding must be safe to show. Its seeds are the corpus.
 func FuzzCompile(f *testing.F) {
 	names, err := filepath.Glob(corpusDir + "/*/*.txtar")
 	if err != nil {
@@ -33,7 +32,7 @@ func FuzzCompile(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, content string, project bool) {
-		// CUE has no bounds of its own: what multiplies is a matter of Limits.
+		// CUE has no limits of its own: multiplying values are a matter of Limits.
 		if len(content) > 8<<10 || strings.Contains(content, "Repeat") || strings.Contains(content, "Range") || strings.Contains(content, "for ") || strings.Contains(content, "*") {
 			return
 		}

@@ -29,43 +29,41 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// What the packages of a folder come to depends on the version of segue, on parts of
-// segue.cue, and on files: those of the folder and of the folders above, which may be
-// of the same package; those of the packages that they import; and the data files that
-// they embed. The hash of all that is the key by which a result is kept.
+// The result of a folder's packages depends on the version of segue, on parts of segue.cue, and on files: those
+// of the folder and of the folders above, which may belong to the same package; those of imported packages; and
+// the data files that they embed. The hash of all these is the key of a kept result.
 //
-// Of a package with errors more is read, to explain them. Such results are not kept.
+// To explain a package with errors, more is read. Such results are not kept.
 
-// An inputs tells what the results of folders depend on. Its methods may be called
-// from several goroutines.
+// inputs finds the inputs of the results of folders. Its methods may be called from several goroutines.
 type inputs struct {
 	disk    *workspace.Disk
 	entries func(dir string) ([]fs.DirEntry, error)
-	// common is the hash of what all folders depend on.
+	// common is the hash of the inputs that all folders share.
 	common cache.Key
-	// folders are those of the project's packages by import path.
+	// folders has the folders of the project's packages by import path.
 	folders map[string]string
 
 	mu    sync.Mutex
 	files map[string]fileInput
 	lists map[string]func() ([]string, error) // the files of folders
-	// others is the hash of the packages that are kept in cue.mod.
+	// others returns the hash of the packages in cue.mod.
 	others func() (cache.Key, bool)
 }
 
-// A fileInput is what one file depends on.
+// A fileInput has the inputs of one file.
 type fileInput struct {
 	hash    cache.Key
 	size    int
 	pkg     string
 	imports []string // of the project, as folders
-	outside bool     // something is imported that is kept in cue.mod, or elsewhere
-	data    []string // files that are embedded
-	// unclear says that it can't be told.
+	outside bool     // imports a package that is kept in cue.mod, or elsewhere
+	data    []string // embedded files
+	// unclear means that the inputs can't be determined.
 	unclear bool
 }
 
-// newInputs prepares to tell what the results of an evaluation depend on.
+// newInputs prepares to find the inputs of an evaluation.
 func newInputs(e *evaluate.Evaluation) *inputs {
 	in := &inputs{disk: e.Disk, entries: e.Loader.Entries, folders: e.Loader.ProjectDirs(), files: map[string]fileInput{},
 		lists: map[string]func() ([]string, error){}}
@@ -73,8 +71,7 @@ func newInputs(e *evaluate.Evaluation) *inputs {
 	return in
 }
 
-// keysOf prepares the keys of an evaluation, of what its inputs are. It returns false if
-// the results can't be kept.
+// keysOf prepares the keys of an evaluation from its inputs. It returns false if the results can't be kept.
 func (c *compilation) keysOf(in *inputs) bool {
 	if c.opts.Version == "" || c.Project.Gaps != nil {
 		return false
@@ -93,7 +90,7 @@ func (c *compilation) keysOf(in *inputs) bool {
 		put(h, name, string(content))
 	}
 	if plan := c.Project.Plan; plan != nil {
-		// The tracking plan is more than values: it is what its files say.
+		// The tracking plan is more than values, so its files are the input.
 		names := append([]string{config.ProjectFile}, plan.Files...)
 		if _, clear := in.closure(h, nil, names); !clear {
 			return false
@@ -103,7 +100,7 @@ func (c *compilation) keysOf(in *inputs) bool {
 	return true
 }
 
-// facts are the parts of segue.cue that the results of packages depend on.
+// facts returns the parts of segue.cue that the results of packages depend on.
 func (c *compilation) facts() ([]byte, error) {
 	type placeholder struct {
 		automation.Placeholder
@@ -126,10 +123,12 @@ func (c *compilation) facts() ([]byte, error) {
 		Targets  []string
 		Triggers config.TriggerNames
 		Tests    string
-	}{catalog, c.Project.SourcesOf(c.Target), finding.SortedKeys(c.Project.Targets), c.Project.Triggers, tests})
+		Inputs   map[string]string
+	}{catalog, c.Project.SourcesOf(c.Target), finding.SortedKeys(c.Project.Targets), c.Project.Triggers, tests,
+		c.Project.InputsOf(c.Target)})
 }
 
-// key returns the key of a folder's results, false if there is none.
+// key returns the key of a folder's results, false if it has none.
 func (in *inputs) key(dir string) (cache.Key, bool) {
 	var key cache.Key
 	h := sha256.New()
@@ -141,8 +140,8 @@ func (in *inputs) key(dir string) (cache.Key, bool) {
 	return key, true
 }
 
-// closure hashes folders and files, and all that they depend on. It returns the files
-// that were read for that, and false if they are not all.
+// closure hashes folders and files, and everything that they depend on. It returns the files that were read,
+// and false if some inputs can't be determined.
 func (in *inputs) closure(h hash.Hash, dirs, names []string) (read []string, clear bool) {
 	seen := map[string]bool{}
 	outside := false
@@ -182,7 +181,7 @@ func (in *inputs) closure(h hash.Hash, dirs, names []string) (read []string, cle
 			}
 			packages[f.pkg] = true
 		}
-		// Of the folders above, files of the same package belong to it.
+		// Files of the same package in the folders above belong to it.
 		for above := dir; above != "."; {
 			above = path.Dir(above)
 			put(h, "above", above)
@@ -216,9 +215,8 @@ func (in *inputs) closure(h hash.Hash, dirs, names []string) (read []string, cle
 	return read, ok
 }
 
-// size is how many bytes the files have that a folder's packages depend on, as far as
-// that can be told: its own, those of the packages of the project that they import, and
-// what these embed.
+// size returns the number of bytes of the files that a folder's packages depend on, as far as it is known: the
+// folder's files, those of imported packages of the project, and the files that these embed.
 func (in *inputs) size(dir string) int64 {
 	read, _ := in.closure(sha256.New(), []string{dir}, nil)
 	slices.Sort(read)
@@ -236,7 +234,7 @@ func (in *inputs) size(dir string) int64 {
 	return size
 }
 
-// filesOf lists the CUE files of a folder, but for segue.cue. Each folder is read once.
+// filesOf lists the CUE files of a folder, except segue.cue. It reads each folder once.
 func (in *inputs) filesOf(dir string) ([]string, error) {
 	in.mu.Lock()
 	list := in.lists[dir]
@@ -262,7 +260,7 @@ func (in *inputs) readFolder(dir string) ([]string, error) {
 	return out, nil
 }
 
-// file reads what a file depends on.
+// file returns the inputs of a file.
 func (in *inputs) file(name string) fileInput {
 	in.mu.Lock()
 	f, known := in.files[name]
@@ -321,8 +319,8 @@ func (in *inputs) readFile(name string) fileInput {
 	return f
 }
 
-// hashOthers hashes the packages that are kept in cue.mod, but for the schema. What
-// comes from a registry is told by the module file, for a version never changes.
+// hashOthers hashes the packages in cue.mod, except for the schema. Packages from a registry are covered by the
+// module file, because a version never changes.
 func (in *inputs) hashOthers() (cache.Key, bool) {
 	var key cache.Key
 	if in.disk.Exists(workspace.LocalModuleFileName) {
@@ -363,7 +361,7 @@ func (in *inputs) hashOthers() (cache.Key, bool) {
 	return key, true
 }
 
-// put adds texts to a hash, each with its length.
+// put adds strings to a hash, each with its length.
 func put(h hash.Hash, texts ...string) {
 	var size [8]byte
 	for _, text := range texts {
@@ -373,8 +371,7 @@ func put(h hash.Hash, texts ...string) {
 	}
 }
 
-// keepable reports whether results depend on nothing but their inputs, and hold
-// nothing that others must not see.
+// keepable reports whether results depend only on their inputs, and have no contents that others must not see.
 func (c *compilation) keepable(packages []evaluate.Package) bool {
 	for _, p := range packages {
 		if p.Volatile || p.Unexplained != "" || len(p.Awaits) > 0 || p.Found.HasErrors() || !c.harmless(p.Found) {
@@ -384,7 +381,7 @@ func (c *compilation) keepable(packages []evaluate.Package) bool {
 	return true
 }
 
-// harmless reports whether no finding has something in it that looks like a credential.
+// harmless reports whether no finding contains a possible credential.
 func (c *compilation) harmless(found evaluate.Findings) bool {
 	for _, d := range found {
 		shown := diagnostic.List{d}

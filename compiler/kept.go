@@ -13,14 +13,14 @@ import (
 	"github.com/seguehq/segue/compiler/workspace"
 )
 
-// A kept has the results of a session's last run by their keys, so that the next one
-// need not even ask the cache.
+// A kept has the results of a session's last run by their keys, so that the next run need not even ask the
+// cache.
 type kept struct {
 	mu        sync.Mutex
 	last, now map[cache.Key][]evaluate.Package
 }
 
-// begin begins a run: what the one before did not use is dropped.
+// begin begins a run: it drops the results that the run before did not use.
 func (k *kept) begin() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -43,8 +43,7 @@ func (k *kept) put(key cache.Key, packages []evaluate.Package) {
 	k.now[key] = packages
 }
 
-// recall gives the results that were kept, and returns the keys by which others can be,
-// by folder.
+// recall passes on the kept results, and returns the keys for the results of all folders.
 func (c *compilation) recall(
 	ctx context.Context, done func(dir string, packages []evaluate.Package),
 ) map[string]cache.Key {
@@ -66,7 +65,7 @@ func (c *compilation) recall(
 			return nil
 		})
 	}
-	_ = group.Wait() // none fails
+	_ = group.Wait() // none returns an error
 	byDir := map[string]cache.Key{}
 	var ask []cache.Key
 	var asked []string
@@ -84,7 +83,7 @@ func (c *compilation) recall(
 	c.opts.Cache.GetAll(ctx, ask, func(i int, value []byte) {
 		packages, err := evaluate.Decode(value)
 		if err != nil {
-			return // of another version, whatever its key says
+			return // from another version, despite the same key
 		}
 		c.kept.put(ask[i], packages)
 		done(asked[i], packages)
@@ -103,9 +102,8 @@ func (c *compilation) keep(ctx context.Context, key cache.Key, packages []evalua
 	}
 }
 
-// unchanged returns those of the folders whose files still are what their keys were made
-// of. An evaluation reads them after the keys were made, so that the result of a file that
-// somebody saves meanwhile must not be kept as that of the file before.
+// unchanged returns the folders whose files have not changed since their keys were computed. An evaluation
+// reads the files later. If somebody saves a file in between, its result must not be kept under the old key.
 func (c *compilation) unchanged(ctx context.Context, dirs []string, keys map[string]cache.Key) []string {
 	if len(dirs) == 0 {
 		return nil
@@ -133,7 +131,7 @@ func (c *compilation) unchanged(ctx context.Context, dirs []string, keys map[str
 			return nil
 		})
 	}
-	_ = group.Wait() // none fails
+	_ = group.Wait() // none returns an error
 	var out []string
 	for i, dir := range dirs {
 		if same[i] {
@@ -143,7 +141,7 @@ func (c *compilation) unchanged(ctx context.Context, dirs []string, keys map[str
 	return out
 }
 
-// settings is what segue.cue holds, or why it can't be read.
+// settings returns the content of segue.cue, or the error of reading it.
 func settings(disk *workspace.Disk) string {
 	content, err := disk.Read(config.ProjectFile)
 	return fmt.Sprintf("%v %s", err, content)

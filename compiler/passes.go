@@ -11,45 +11,44 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A pass goes over all findings of a run once they are there.
+// A pass processes all findings of a run at the end.
 type pass struct {
-	// why says what the pass is for, and why it comes where it does.
+	// why is the purpose of the pass, and the reason for its position.
 	why string
 	run func(disk *workspace.Disk, found diagnostic.List) diagnostic.List
 }
 
-// passes are run over the findings of a run, in this order.
+// passes are the passes over the findings of a run, in this order.
 var passes = []pass{
-	{"Two fields of a struct that are both to be called the same can't both be renamed. " +
-		"It looks at all findings, before some are joined.",
+	{"Two fields of a struct can't both be renamed to the same name. " +
+		"This pass needs all findings, before some are joined.",
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List {
 			source.WithoutClashes(found)
 			return found
 		}},
-	{"What follows goes through the findings in the order of their files.", sortFindings},
-	{"That a value is none of those that are allowed follows where it is told that it has two values, " +
-		"and that its type is another than elsewhere where it is told that the type is wrong.",
+	{"The next passes need the findings in the order of their files.", sortFindings},
+	{"A value with two conflicting values is not also reported as not allowed, " +
+		"and a value of a wrong type not also as having another type than elsewhere.",
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return withoutChoice(found) }},
-	{"A value that several uses say is wrong is told once, at the value. " +
-		"It needs the findings about each use, and so comes before those are joined.",
+	{"A value that is wrong for several uses is reported once, at the value. " +
+		"This pass needs the findings about each use, before those are joined.",
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return source.ByOrigin(found) }},
-	{"What a comprehension or a shared definition multiplies is one mistake.",
+	{"A mistake that a comprehension or a shared definition multiplies is one mistake.",
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return once(found) }},
-	{"Some findings have got another place.", sortFindings},
-	{"CUE has places behind the end of a line or a file. Files are read once each, and so in order.",
+	{"Some findings have moved.", sortFindings},
+	{"CUE has positions beyond the end of a line or a file. The order of findings lets each file be read once.",
 		func(disk *workspace.Disk, found diagnostic.List) diagnostic.List {
 			source.WithinFiles(disk.Read, found)
 			return found
 		}},
-	{"Nothing that looks like a credential is shown. It comes last, so that nothing can bring one in again.",
+	{"Possible credentials are hidden. This pass is last, so that no other can bring one back.",
 		func(disk *workspace.Disk, found diagnostic.List) diagnostic.List {
 			credential.Conceal(disk.Read, found)
 			return found
 		}},
 }
 
-// tidy makes of the findings that packages, and what they have in common, have given
-// those that people get to see.
+// tidy turns all findings of a run into those that are shown.
 func tidy(disk *workspace.Disk, found diagnostic.List) diagnostic.List {
 	for _, p := range passes {
 		found = p.run(disk, found)
@@ -62,9 +61,8 @@ func sortFindings(_ *workspace.Disk, found diagnostic.List) diagnostic.List {
 	return found
 }
 
-// once keeps one of the findings that tell of one mistake: those about the
-// automations that a comprehension makes, or that share a definition with a
-// mistake in it. The list is sorted.
+// once keeps one of the findings about one mistake: about automations that a comprehension makes, or that share
+// a definition with a mistake. The list is sorted.
 func once(list diagnostic.List) diagnostic.List {
 	type spot struct {
 		file, code string
@@ -84,9 +82,8 @@ func once(list diagnostic.List) diagnostic.List {
 	return out
 }
 
-// withoutChoice leaves out that a value is none of those that are allowed where
-// it is told that it has two values, and that it is of another type than elsewhere
-// where it is told that its type is wrong.
+// withoutChoice removes a finding that a value is not allowed if another says that it has two values. It also
+// removes a finding that its type differs from elsewhere if another says that the type is wrong.
 func withoutChoice(list diagnostic.List) diagnostic.List {
 	type value struct{ key, path string }
 	twice := map[value]bool{}
@@ -113,8 +110,8 @@ func withoutIndexes(path string) string { return index().ReplaceAllString(path, 
 
 var index = finding.Pattern(`\[\d+\]`)
 
-// tellsMore reports whether a finding is better than another one of the same
-// mistake: it says what was meant, or it is about the value itself.
+// tellsMore reports whether a finding is better than another about the same mistake: it has a suggestion, or it
+// is about the value itself.
 func tellsMore(a, b diagnostic.Diagnostic) bool {
 	if (a.Suggestion == "") != (b.Suggestion == "") {
 		return a.Suggestion != ""
@@ -122,9 +119,9 @@ func tellsMore(a, b diagnostic.Diagnostic) bool {
 	return a.Key == "" && b.Key != ""
 }
 
-// sameMistake reports whether two findings at one place, of one code, tell the
-// same: word for word but for the key, or one of them of a value by itself and
-// the other of an automation that only uses it.
+// sameMistake reports whether two findings with one place and code are about the same mistake. Their messages are
+// the same except for the key, or one of them is about a value itself and the other about an automation that
+// only uses it.
 func sameMistake(a, b diagnostic.Diagnostic) bool {
 	if a.File == "" || a.Severity != b.Severity {
 		return false
@@ -137,7 +134,7 @@ func sameMistake(a, b diagnostic.Diagnostic) bool {
 			return d.Message
 		}
 		message := strings.ReplaceAll(d.Message, d.Key, "")
-		if finding.AboutText[d.Code] || source.AboutUse[d.Code] { // one value that several fields have
+		if finding.AboutText[d.Code] || source.AboutUse[d.Code] { // several fields share one value
 			_, name, _ := strings.Cut(strings.TrimPrefix(d.Path, "automations."), ".")
 			message = strings.Replace(message, name, "", 1)
 		}

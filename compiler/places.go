@@ -12,7 +12,7 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// Places finds the lines of the author's files that automations come from.
+// Places finds the source lines of automations.
 type Places struct {
 	evaluation *evaluate.Evaluation
 	reader     *resolve.Reader
@@ -21,8 +21,8 @@ type Places struct {
 	contents   map[string][]byte
 }
 
-// Places returns the places of the automations in a result of [Session.Compile]. It reads
-// the files of a package when it is first asked about an automation in it.
+// Places returns the places of the automations in a result of [Session.Compile]. It reads the files of a
+// package on the first question about it.
 func (s *Session) Places(ctx context.Context, of *Result) (*Places, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,11 +47,11 @@ func (s *Session) Places(ctx context.Context, of *Result) (*Places, error) {
 	return p, nil
 }
 
-// Of returns the file, relative to the project, and the line, counted from 1, where a
-// field of an automation is written, or the nearest field around it that is. The path is
-// that of the canonical JSON, names and indices of lists, such as "action", "payload", "userId";
-// none is the automation itself. It is false for an automation that is not in the result, or whose files can't be
-// read any more.
+// Of returns the file, relative to the project, and the line, counted from 1, of a field of an automation. If
+// the field is not written, it returns the place of the nearest written field around it. The path is that of
+// the canonical JSON, with names and indices of lists, such as "action", "payload", "userId"; no path means the
+// automation itself. ok is false for an automation that is not in the result, or whose files can't be read any
+// more.
 func (p *Places) Of(key string, path ...any) (file string, line int, ok bool) {
 	one, ok := p.automation[key]
 	if !ok {
@@ -63,7 +63,7 @@ func (p *Places) Of(key string, path ...any) (file string, line int, ok bool) {
 	}
 	pkg, read := p.packages[one.Of]
 	if !read {
-		pkg, _ = p.reader.Open(one.Of.Dir, one.Of.Name, nil) // nil then
+		pkg, _ = p.reader.Open(one.Of.Dir, one.Of.Name, nil) // nil on error
 		p.packages[one.Of] = pkg
 	}
 	if pkg == nil {
@@ -76,7 +76,7 @@ func (p *Places) Of(key string, path ...any) (file string, line int, ok bool) {
 		fallback = one.Place.Position(p.evaluation.Loader)
 	}
 	d := diagnostic.Diagnostic{}
-	// A field that is written nowhere is at the nearest one around it that is.
+	// Use the nearest field around it that is written.
 	for len(f.At) > 2 && len(pkg.Index.Sites(f.At)) == 0 {
 		f.At = f.At[:len(f.At)-1]
 	}
@@ -86,11 +86,11 @@ func (p *Places) Of(key string, path ...any) (file string, line int, ok bool) {
 	return d.File, d.Range.Start.Line, true
 }
 
-// line is the line of an offset in a file.
+// line returns the line of an offset in a file.
 func (p *Places) line(file string, offset int) (int, bool) {
 	content, read := p.contents[file]
 	if !read {
-		content, _ = p.evaluation.Disk.Read(file) // nil then
+		content, _ = p.evaluation.Disk.Read(file) // nil on error
 		p.contents[file] = content
 	}
 	if offset > len(content) {
@@ -99,7 +99,7 @@ func (p *Places) line(file string, offset int) (int, bool) {
 	return 1 + bytes.Count(content[:offset], []byte("\n")), true
 }
 
-// written is where an author writes what the canonical JSON has at a path.
+// written converts a path of the canonical JSON into the path in the author's files.
 func written(path []any) finding.Path {
 	switch {
 	case len(path) > 1 && path[0] == "action":

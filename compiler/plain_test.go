@@ -53,7 +53,7 @@ func TestPlainAgainstCUE(t *testing.T) {
 	total := plainTally{reasons: map[string]int{}}
 	count := *plainCount
 	if testing.Short() {
-		count /= 4
+		count /= 10
 	}
 	for batch := uint64(0); total.automations < count; batch++ {
 		g := &plainGenerator{Rand: rand.New(rand.NewPCG(seed, batch))}
@@ -72,6 +72,9 @@ func TestPlainAgainstCUE(t *testing.T) {
 		}
 	}
 	total.report(t)
+	if testing.Short() {
+		return // too few to judge the shares
+	}
 	if total.right*10 > total.rightDecided*12 {
 		t.Errorf("only %d of %d right packages were decided without CUE", total.rightDecided, total.right)
 	}
@@ -148,8 +151,8 @@ func writePlain(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-// comparePlain compiles a project both ways and reports what differs. The result says
-// of each folder why it was left to CUE, nil if it was not.
+// comparePlain compiles a project both ways and reports the differences. The result has the reason that each
+// folder was left to CUE, nil if it was not.
 func comparePlain(t *testing.T, dir string) (map[string]error, diagnostic.List) {
 	t.Helper()
 	quick, err := Compile(t.Context(), Options{Dir: dir})
@@ -218,8 +221,8 @@ func plainSource(dir, key string) string {
 	return out.String()
 }
 
-// plainReasons says of each folder of a project why it is left to CUE. It compares what
-// is decided with what CUE gives, to the places of the automations.
+// plainReasons returns the reason that each folder of a project is left to CUE. It compares the decided values
+// with CUE's, including the places of the automations.
 func plainReasons(t *testing.T, dir string) map[string]error {
 	t.Helper()
 	out := map[string]error{}
@@ -245,7 +248,7 @@ func plainReasons(t *testing.T, dir string) map[string]error {
 	decided := map[string][]plain.Automation{}
 	for _, dir := range dirs {
 		_, out[dir] = r.Pkg(dir)
-		// What the checks find something about is compared with CUE as well.
+		// Values with findings of the checks are compared with CUE as well.
 		if files, err := r.Files(dir); err == nil {
 			if automations, err := plain.Embedded().Decide(files); err == nil {
 				decided[dir] = automations
@@ -667,7 +670,7 @@ func (g *plainGenerator) change(v any) any {
 		verbatim("segment.#Time"), verbatim("_"), verbatim("placeholder.nothing"), verbatim("segment.#Nothing & {}"), verbatim("{...}"), verbatim("[...]"), verbatim(">1"), verbatim("1 & int"), verbatim(`"a" & =~"a"`))
 }
 
-// misspell changes a text in one place.
+// misspell changes a string in one place.
 func (g *plainGenerator) misspell(text string) string {
 	at := g.IntN(len(text))
 	switch g.IntN(4) {
@@ -749,6 +752,9 @@ func (g *plainGenerator) label(k string) string {
 // Projects that are plain but for one thing: each is compiled both ways, and each says
 // which of its folders are decided without CUE.
 func TestPlainProjects(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compiles each project both ways, one after the other")
+	}
 	const head = "package growth\n\nimport \"github.com/seguehq/segue/schema/automation\"\n\n"
 	one := func(name string) string {
 		return head + "automations: \"" + name + "\": automation.#Track & {\n\tname: \"" + name + "\"\n\ttrigger: pattern: \"" + name +

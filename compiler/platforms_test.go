@@ -70,7 +70,7 @@ func findingsOf(t *testing.T, files map[string]string) diagnostic.List {
 	return result.Diagnostics
 }
 
-// rangeIn is where a text stands in a file, between two arrows if it has some.
+// rangeIn returns the range of a string in a file, between two arrows if it has some.
 func rangeIn(t *testing.T, content, text string) diagnostic.Range {
 	t.Helper()
 	start := strings.Index(content, strings.NewReplacer("«", "", "»", "").Replace(text))
@@ -110,7 +110,7 @@ func TestFindingsAboutDescriptions(t *testing.T) {
 		{"a missing marker", "\tmarker: field: \"meta.note\"\n", "", "platforms: «acme»: {", "missing-field", "platforms.acme.marker is missing", ""},
 		{"a wrong type", `update: path: "/rules/{id}"`, `update: path: 12`, "update: path: «12»", "wrong-type", "platforms.acme.endpoints.update.path must be a text, got the number 12", `"12"`},
 		{"a wrong method", `update: path: "/rules/{id}"`, `update: {path: "/rules/{id}", method: "POTS"}`, `«"POTS"»`, "invalid-value", `platforms.acme.endpoints.update.method must be "POST", "PUT" or "PATCH", got "POTS"`, "POST"},
-		{"a path without the identifier", `update: path: "/rules/{id}"`, `update: path: "/rules"`, `update: path: «"/rules"»`, "invalid-value", "the path does not say which automation is meant: it lacks {id}", ""},
+		{"a path without the identifier", `update: path: "/rules/{id}"`, `update: path: "/rules"`, `update: path: «"/rules"»`, "invalid-value", "the path lacks {id}, which says which automation is meant", ""},
 		{"an unknown variable", `delete: path: "/rules/{id}"`, `delete: path: "/rules/{id}/{name}"`, `«"/rules/{id}/{name}"»`, "invalid-value", `nothing can be filled in for {name} in "/rules/{id}/{name}"`, ""},
 		{"a path without its slash", `list: path: "/rules"`, `list: path: "rules"`, `list: path: «"rules"»`, "invalid-value", `the path of an endpoint begins with a slash, got "rules"`, ""},
 		{"a cursor that is nowhere", "marker: field:", "paging: {kind: \"cursor\", parameter: \"after\"}\n\tmarker: field:", "«paging»: {kind", "missing-field", "paging.next is missing: pages by cursor need it", ""},
@@ -119,13 +119,13 @@ func TestFindingsAboutDescriptions(t *testing.T) {
 		{"a field that the automation does not have", "title: automation.name", "title: automation.nam", "title: automation.«nam»", "platform-mapping", "encode can't be evaluated for a sample automation (pattern, enabled, POST with a payload): there is no field nam", "name"},
 		{"an operation that fails", "title: automation.name", "title: automation.name + 1", "title: «automation.name + 1»", "platform-mapping", "encode can't be evaluated for a sample automation (pattern, enabled, POST with a payload): ", ""},
 		{"encode without a payload", "\t\t\tif automation.action.payload != _|_ {body: json.Marshal(automation.action.payload)}\n", "\t\t\tbody: json.Marshal(automation.action.payload)\n", "body: json.Marshal(automation.action.«payload»)", "platform-mapping", "encode can't be evaluated for a sample automation (pattern, enabled, GET without a payload): ", ""},
-		{"a name that nothing has", "title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "nothing here is called automaton", "automation"},
-		{"a decode that fails", "enabled: object.on", "enabled: object.no", "enabled: object.«no»", "platform-mapping", "decode can't be evaluated for the object that encode makes of a sample automation (pattern, enabled, POST with a payload): ", ""},
-		{"a field of the wrong type in decode", "enabled: object.on", "enabled: object.title", "decode: {\n\t\tobject: _\n\t\t«automation»", "platform-mapping", "decode can't be evaluated for the object that encode makes of a sample automation (pattern, enabled, POST with a payload): decode gives a string for automation.enabled", ""},
-		{"a marker elsewhere", "meta: note: marker", "meta: mark: marker", "«object»: {\n\t\t\ttitle", "platform-mapping", "encode does not put the marker where it is looked for, at meta.note", ""},
-		{"a field that gets lost", "method: object.verb", `method: "POST"`, "«decode»: {", "platform-mapping", "a sample automation does not come back from encode and decode as it was: action.method is lost", ""},
-		{"fields that get lost", "trigger: {kind: object.kind, name: object.trigger}", `trigger: {kind: "pattern", name: object.title}`, "«decode»: {", "platform-mapping", "a sample automation does not come back from encode and decode as it was: trigger.kind, trigger.name are lost", ""},
-		{"headers that get lost", "headers: object.head", "headers: {}", "«decode»: {", "platform-mapping", "a sample automation does not come back from encode and decode as it was: action.headers.Authorization, action.headers.Content-Type, action.headers.X-Token, action.headers.X-User are lost", ""},
+		{"a name that nothing has", "title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "automaton is not defined", "automation"},
+		{"a decode that fails", "enabled: object.on", "enabled: object.no", "enabled: object.«no»", "platform-mapping", "decode can't be evaluated for the object that encode makes from a sample automation (pattern, enabled, POST with a payload): ", ""},
+		{"a field of the wrong type in decode", "enabled: object.on", "enabled: object.title", "decode: {\n\t\tobject: _\n\t\t«automation»", "platform-mapping", "decode can't be evaluated for the object that encode makes from a sample automation (pattern, enabled, POST with a payload): decode returns a string for automation.enabled", ""},
+		{"a marker elsewhere", "meta: note: marker", "meta: mark: marker", "«object»: {\n\t\t\ttitle", "platform-mapping", "encode does not write the marker to marker.field, meta.note", ""},
+		{"a field that gets lost", "method: object.verb", `method: "POST"`, "«decode»: {", "platform-mapping", "encode and decode do not return a sample automation unchanged: action.method is lost", ""},
+		{"fields that get lost", "trigger: {kind: object.kind, name: object.trigger}", `trigger: {kind: "pattern", name: object.title}`, "«decode»: {", "platform-mapping", "encode and decode do not return a sample automation unchanged: trigger.kind, trigger.name are lost", ""},
+		{"headers that get lost", "headers: object.head", "headers: {}", "«decode»: {", "platform-mapping", "encode and decode do not return a sample automation unchanged: action.headers.Authorization, action.headers.Content-Type, action.headers.X-Token, action.headers.X-User are lost", ""},
 		{"a PATCH that leaves something behind", "update: path: \"/rules/{id}\"", "update: {path: \"/rules/{id}\", method: \"PATCH\"}", "", "", "", ""},
 		{"a platform that segue knows", "platforms: acme: {", "platforms: embedded: {}\nplatforms: acme: {", "platforms: «embedded»: {}", "invalid-value", "embedded is a platform that segue knows by itself: it can't be described", ""},
 		{"a target on an unknown platform", `platform: "acme"`, `platform: "acmee"`, `platform: «"acmee"»`, "unknown-platform", `there is no platform "acmee"`, "acme"},
@@ -149,7 +149,7 @@ func TestFindingsAboutDescriptions(t *testing.T) {
 				return
 			}
 			for len(found) > 1 && test.name == "a platform that segue knows" {
-				found = found[:1] // what it lacks is said too
+				found = found[:1] // its missing parts are reported too
 			}
 			if len(found) != 1 {
 				t.Fatalf("%d findings, want 1: %+v", len(found), found)
@@ -167,11 +167,11 @@ func TestFindingsAboutDescriptions(t *testing.T) {
 }
 
 // An update that only sends fields must send all of them.
-func TestPatchLeavesSomethingBehind(t *testing.T) {
+func TestPatchMustReplaceEveryField(t *testing.T) {
 	content := strings.NewReplacer(`update: path: "/rules/{id}"`, `update: {path: "/rules/{id}", method: "PATCH"}`, "\t\t\tbody: *null | string\n", "",
 		"if object.body != null", "if object.body != _|_").Replace(describedProject)
 	found := findingsOf(t, map[string]string{"segue.cue": content})
-	want := "an update with PATCH would leave something of the old object behind: action.payload is wrong afterwards"
+	want := "an update with PATCH would keep parts of the old object: action.payload is wrong afterwards"
 	if len(found) != 1 || found[0].Code != "platform-mapping" || found[0].Message != want || found[0].Range != rangeIn(t, content, "«object»: {\n\t\t\ttitle") {
 		t.Errorf("findings: %+v", found)
 	}
@@ -180,8 +180,8 @@ func TestPatchLeavesSomethingBehind(t *testing.T) {
 	}
 }
 
-// A description may stand in a package of its own, of the project or in cue.mod, and
-// with the schema or without. Its mistakes are found there.
+// A description may be in a package of its own, in the project or in cue.mod, with the schema or without. Its
+// mistakes are found there.
 func TestImportedDescription(t *testing.T) {
 	_, body, _ := strings.Cut(describedProject, "platforms: acme: {")
 	heads := map[string]string{
@@ -218,12 +218,12 @@ platforms: "acme": acme.#Platform
 					{`update: path: "/rules/{id}"`, `update: {path: "/rules/{id}", method: "POTS"}`, `«"POTS"»`, "invalid-value", "platforms.acme.endpoints.update.method must be", "POST"},
 					{"\t\tdelete: path: \"/rules/{id}\"\n", "", "«endpoints»: {", "missing-field", "platforms.acme.endpoints.delete is missing", ""},
 					{"\tmarker: field: \"meta.note\"\n", "", "«#Platform»: ", "missing-field", "platforms.acme.marker is missing", ""},
-					{`update: path: "/rules/{id}"`, `update: path: "/rules"`, `update: path: «"/rules"»`, "invalid-value", "the path does not say which automation is meant", ""},
-					{"title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "nothing here is called automaton", "automation"},
+					{`update: path: "/rules/{id}"`, `update: path: "/rules"`, `update: path: «"/rules"»`, "invalid-value", "the path lacks {id}, which says which automation is meant", ""},
+					{"title: automation.name", "title: automaton.name", "title: «automaton».name", "unknown-reference", "automaton is not defined", "automation"},
 					{"title: automation.name", "title: automation.nam", "title: automation.«nam»", "", "there is no field nam", "name"},
 					{"title: automation.name", "title: automation.name + 1", "title: «automation.name + 1»", "platform-mapping", "encode" + sample, ""},
 					{"enabled: object.on", "enabled: object.no", "enabled: object.«no»", "platform-mapping", "decode" + sample, ""},
-					{"method: object.verb", `method: "POST"`, "«decode»: {", "platform-mapping", "a sample automation does not come back from encode and decode as it was: action.method is lost", ""},
+					{"method: object.verb", `method: "POST"`, "«decode»: {", "platform-mapping", "encode and decode do not return a sample automation unchanged: action.method is lost", ""},
 				} {
 					content := strings.Replace(pkg, test.old, test.new, 1)
 					if content == pkg {

@@ -11,9 +11,9 @@ import (
 	"github.com/seguehq/segue/compiler/workspace"
 )
 
-// ProjectFiles returns the files that it takes to read segue.cue elsewhere, by their names
-// relative to the project: itself, the module file, and those of the packages that it
-// imports. A project whose segue.cue imports packages of another module is an error.
+// ProjectFiles returns the files that are needed to read segue.cue elsewhere, by their names relative to the
+// project: itself, the module file, and the files of imported packages. It is an error if segue.cue imports
+// packages of another module.
 func (s *Session) ProjectFiles(ctx context.Context) (map[string]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,7 +33,7 @@ func (s *Session) ProjectFiles(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	if !clear {
-		return nil, errors.New("it can't be told which files " + config.ProjectFile + " depends on")
+		return nil, errors.New("can't determine the files that " + config.ProjectFile + " depends on")
 	}
 	if o.disk.Exists(workspace.ModuleFileName) {
 		names = append(names, workspace.ModuleFileName)

@@ -21,11 +21,10 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// A Session works on one project again and again: for a command that reads segue.cue
-// first and compiles later, for one that watches, for an editor with text that is not
-// saved. Segue.cue is evaluated once until something changes.
+// A Session works on one project repeatedly: for a command that first reads segue.cue and later compiles, for
+// watching, for an editor with unsaved text. It evaluates segue.cue once until a file changes.
 //
-// Its methods may be called from several goroutines; they work one after the other.
+// Its methods may be called from several goroutines; they run one after the other.
 type Session struct {
 	opts Options
 
@@ -36,18 +35,18 @@ type Session struct {
 	again   bool
 }
 
-// opened is a project as it was read.
+// opened is a project as read.
 type opened struct {
 	disk     *workspace.Disk
-	project  *config.Project // nil if nothing can be told of it
+	project  *config.Project // nil if it is unknown
 	findings diagnostic.List
-	// told are those of the disk's findings that are among findings.
+	// told has the names of those of the disk's findings that are in findings.
 	told map[string]bool
-	// settings is what segue.cue held before it was read.
+	// settings is the content of segue.cue before it was read.
 	settings string
 }
 
-// NewSession returns a session on the project in opts.Dir. Nothing is read yet.
+// NewSession returns a session on the project in opts.Dir. It does not read files yet.
 func NewSession(opts Options) *Session {
 	if opts.Dir == "" {
 		opts.Dir = "."
@@ -55,16 +54,16 @@ func NewSession(opts Options) *Session {
 	return &Session{opts: opts, unsaved: map[string][]byte{}}
 }
 
-// Again says that the project will be compiled more than once, so that it is worth the
-// time to keep the results of packages in memory.
+// Again announces that the project will be compiled more than once, so that it pays to keep the results of
+// packages in memory.
 func (s *Session) Again() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.again = true
 }
 
-// Set puts a text in the place of a file's content on the disk. The name is relative
-// to the project, with slashes; there need be no such file.
+// Set replaces a file's content on disk. The name is relative to the project, with slashes; the file
+// need not exist.
 func (s *Session) Set(name string, content []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +71,7 @@ func (s *Session) Set(name string, content []byte) {
 	s.opened = nil
 }
 
-// Unset goes back to what is on the disk.
+// Unset restores the content on disk.
 func (s *Session) Unset(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,15 +79,14 @@ func (s *Session) Unset(name string) {
 	s.opened = nil
 }
 
-// Forget makes the session read the disk again: something has changed there.
+// Forget makes the session read the disk again after a change.
 func (s *Session) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = nil
 }
 
-// Project returns what segue.cue says. The project is nil if there are errors among
-// the findings.
+// Project returns the content of segue.cue. The project is nil if the findings include errors.
 func (s *Session) Project(ctx context.Context) (*config.Project, diagnostic.List, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,7 +104,7 @@ func (o *opened) findingsOf() diagnostic.List {
 	return o.findings
 }
 
-// open reads segue.cue, unless that was done.
+// open reads segue.cue, unless it was already read.
 func (s *Session) open(ctx context.Context) (*opened, error) {
 	if s.opened != nil {
 		return s.opened, nil
@@ -120,21 +118,26 @@ func (s *Session) open(ctx context.Context) (*opened, error) {
 	if o.project, o.findings, err = project.Open(ctx, disk, guard); err != nil {
 		return nil, err
 	}
+	if o.project != nil && len(s.opts.Inputs) > 0 {
+		o.project.Given = s.opts.Inputs
+		if err := o.project.CheckGiven(); err != nil && o.project.Gaps.Knows("inputs") {
+			return nil, err
+		}
+	}
 	o.told = disk.Told()
 	s.opened = o
 	return o, nil
 }
 
-// Compile compiles the project. An empty target stands for the sources as the project
-// gives them; no patterns stand for all packages.
+// Compile compiles the project. An empty target means the project's sources without overrides; no patterns mean
+// all packages.
 func (s *Session) Compile(ctx context.Context, target string, patterns []string) (*Result, error) {
 	return s.compile(ctx, target, patterns, nil)
 }
 
-// CompileTouched compiles the packages that depend on one of some files, whose names are
-// relative to the project: those of their folders and of the folders below, and those
-// that import them. It returns their folders, in order, and no result if there are none.
-// A change of segue.cue touches all packages.
+// CompileTouched compiles the packages that depend on one of the given files: those in their folders and the
+// folders below, and those that import them. File names are relative to the project. It returns the folders in
+// order, and no result if there are none. A change of segue.cue touches all packages.
 func (s *Session) CompileTouched(ctx context.Context, target string, names ...string) (*Result, []string, error) {
 	dirs, err := s.touched(ctx, names)
 	if err != nil || len(dirs) == 0 {
@@ -144,7 +147,7 @@ func (s *Session) CompileTouched(ctx context.Context, target string, names ...st
 	return result, dirs, err
 }
 
-// touched lists the folders whose packages depend on one of some files.
+// touched lists the folders whose packages depend on one of the given files.
 func (s *Session) touched(ctx context.Context, names []string) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,8 +169,8 @@ func (s *Session) touched(ctx context.Context, names []string) ([]string, error)
 	}), nil
 }
 
-// compile compiles the project and, unless tests is nil, runs its tests. When ctx is
-// done, what could not be had is not a finding.
+// compile compiles the project and, unless tests is nil, runs its tests. If ctx is done, it returns the cause
+// instead of findings.
 func (s *Session) compile(
 	ctx context.Context, target string, patterns []string, tests *evaluate.TestRun,
 ) (*Result, error) {
@@ -195,7 +198,7 @@ func (s *Session) compileAll(
 		return result, nil
 	}
 	if o.project.Gaps != nil {
-		// Its packages are checked nevertheless, but nothing comes out.
+		// The packages are checked anyway, but the document stays empty.
 		target, tests = "", nil
 		defer func() { result.Document = automation.Document{} }()
 	} else {
@@ -214,8 +217,8 @@ func (s *Session) compileAll(
 	}
 	if c.Loader.VendoredDiffers() {
 		d := finding.Diagnose("schema-version", diagnostic.Diagnostic{File: schema.VendorDir,
-			Message: "the vendored schema is not the one of this segue: editors and cue check against another version",
-			Help:    "run segue init to renew it"})
+			Message: "the vendored schema differs from this version of segue, so editors and cue check against another version",
+			Help:    "run segue init to update it"})
 		result.Diagnostics = append(result.Diagnostics, d)
 	}
 	if result.packages, err = c.run(ctx); err != nil {
@@ -224,7 +227,7 @@ func (s *Session) compileAll(
 	return result, c.join(result, len(patterns) > 0)
 }
 
-// compilation prepares a run over the packages that patterns name.
+// compilation prepares a run over the packages that match the patterns.
 func (s *Session) compilation(
 	o *opened, target string, patterns []string, tests *evaluate.TestRun,
 ) (*compilation, error) {
@@ -236,10 +239,11 @@ func (s *Session) compilation(
 		kept: &s.kept, again: s.again, inputs: sync.OnceValue(func() *inputs { return newInputs(e) })}, nil
 }
 
-// rememberedBytes is how much of the files is kept in memory while a project is compiled.
+// rememberedBytes is the size of the file contents that are kept in memory while a project is compiled, in
+// bytes.
 const rememberedBytes = 8 << 20
 
-// workers is how many packages are evaluated at once.
+// workers returns the number of packages that are evaluated at once.
 func (o Options) workers() int {
 	if o.Workers > 0 {
 		return o.Workers
@@ -247,10 +251,10 @@ func (o Options) workers() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// errNoProject is the error of a child that is to evaluate a project without one.
-var errNoProject = errors.New("nothing can be told of the project")
+// errNoProject is the error of a child whose project has no valid segue.cue.
+var errNoProject = errors.New("the project is unknown")
 
-// regexpOf compiles an expression that was compiled before; nil for "".
+// regexpOf compiles an expression that is known to be valid; nil for "".
 func regexpOf(text string) *regexp.Regexp {
 	if text == "" {
 		return nil

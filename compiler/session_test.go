@@ -97,7 +97,7 @@ func sourcesOf(t *testing.T, dir string) []string {
 	return names
 }
 
-// edited changes a text somehow.
+// edited changes content at random.
 func edited(random *rand.Rand, text []byte, other []byte) []byte {
 	lines := bytes.SplitAfter(text, []byte("\n"))
 	at := random.IntN(len(lines))
@@ -126,8 +126,8 @@ func edited(random *rand.Rand, text []byte, other []byte) []byte {
 	return bytes.Join(lines, nil)
 }
 
-// However a project is compiled, with what was kept on disk, with what a session
-// remembers, or with text that is not saved: it is the same, byte for byte.
+// The result is the same, byte for byte, with results kept on disk, with results that a session remembers, and
+// with unsaved text.
 func TestKeptResultsAreTheSame(t *testing.T) {
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -15,37 +15,36 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// TestOptions say what to test.
+// TestOptions say which tests to run.
 type TestOptions struct {
 	Options
-	// Run restricts the tests to those whose key and name, as in
-	// "growth/account-activated/sends the name", it matches. The samples are not
-	// checked then. Nil stands for all tests.
+	// Run restricts the tests to those for which it matches key and name, as in "growth/account-activated/sends
+	// the name". Samples are then not checked. Nil means all tests.
 	Run *regexp.Regexp
 }
 
-// A TestReport is what the tests of a project have shown.
+// A TestReport has the test results of a project.
 type TestReport struct {
-	// Packages are those with automations or findings, in order.
+	// Packages has those with automations or findings, in order.
 	Packages []TestedPackage `json:"packages"`
-	// Diagnostics are the findings of the project's check, in file order.
-	// Automations with errors are not tested.
+	// Diagnostics has the findings of compiling the project, in file order. Automations with errors are not
+	// tested.
 	Diagnostics diagnostic.List `json:"diagnostics"`
 }
 
-// A TestedPackage is the tests of one folder.
+// A TestedPackage has the test results of one folder.
 type TestedPackage struct {
 	// Folder is relative to the project, "." for its root.
 	Folder string `json:"package"`
-	// Automations counts those that were tested.
+	// Automations is the number of tested automations.
 	Automations int `json:"automations"`
-	// Broken says that the package has errors, so that not all was tested.
+	// Broken means that the package has errors, so that not everything was tested.
 	Broken bool `json:"broken"`
-	// Results are in order of the automations' keys, the sample first.
+	// Results are sorted by the automations' keys, the sample first.
 	Results []evaluate.TestResult `json:"results"`
 }
 
-// Failed counts the results with problems.
+// Failed returns the number of results with problems.
 func (p TestedPackage) Failed() int {
 	n := 0
 	for _, r := range p.Results {
@@ -56,7 +55,7 @@ func (p TestedPackage) Failed() int {
 	return n
 }
 
-// Tests counts the author's tests, which the check of the sample is not.
+// Tests returns the number of the author's tests. The check of the sample does not count.
 func (p TestedPackage) Tests() int {
 	n := 0
 	for _, r := range p.Results {
@@ -67,15 +66,14 @@ func (p TestedPackage) Tests() int {
 	return n
 }
 
-// Test compiles a project with the files that end in _test.cue, runs the tests
-// of its automations, and checks each automation's message as the samples fill
-// it in: against the schema of the message, with real values in the place of
-// placeholders, and against the tracking plan.
+// Test compiles a project with the files that end in _test.cue, and runs the tests of its automations. It also
+// checks each automation's message with the samples filled in: against the schema of the message, with real
+// values in the place of placeholders, and against the tracking plan.
 func Test(ctx context.Context, opts TestOptions) (*TestReport, error) {
 	return NewSession(opts.Options).Test(ctx, opts.Target, opts.Patterns, opts.Run)
 }
 
-// Test is like the function of that name. run restricts the tests: see [TestOptions].
+// Test is like the function [Test]. run restricts the tests: see [TestOptions].
 func (s *Session) Test(ctx context.Context, target string, patterns []string, run *regexp.Regexp) (*TestReport, error) {
 	result, err := s.compile(ctx, target, patterns, &evaluate.TestRun{Only: run})
 	if err != nil {
@@ -90,7 +88,7 @@ func (s *Session) Test(ctx context.Context, target string, patterns []string, ru
 	return report, nil
 }
 
-// packagesOf sorts the results by package.
+// packagesOf groups the results by package.
 func packagesOf(all []evaluate.Package, findings diagnostic.List) []TestedPackage {
 	folders := map[string]*TestedPackage{}
 	folder := func(dir string) *TestedPackage {
@@ -128,8 +126,8 @@ func packagesOf(all []evaluate.Package, findings diagnostic.List) []TestedPackag
 	return out
 }
 
-// unknownAutomations says of tests in a _test.cue file that belong to no
-// automation just that: what they lack is not a call but the automation.
+// unknownAutomations rewords findings about tests in a _test.cue file whose automation does not exist: they
+// lack the automation, not a call.
 func unknownAutomations(all []evaluate.Package, findings diagnostic.List) {
 	names := map[string][]string{} // by folder
 	for _, p := range all {
@@ -148,7 +146,7 @@ func unknownAutomations(all []evaluate.Package, findings diagnostic.List) {
 		dir := path.Dir(d.File)
 		name := strings.TrimPrefix(d.Key, dir+"/")
 		*d = finding.Diagnose("unknown-automation", *d)
-		d.Message = fmt.Sprintf("the tests are for %q, and the package has no automation of that name", name)
+		d.Message = fmt.Sprintf("the tests are for %q, but the package has no automation of that name", name)
 		d.Help = "its automations are " + finding.OneOf(names[dir])
 		if near := finding.Nearest(name, names[dir]); near != "" {
 			d.Suggestion, d.Help = near, finding.DidYouMean(near)

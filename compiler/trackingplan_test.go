@@ -116,28 +116,28 @@ func TestTrackingPlan(t *testing.T) {
 			`growth/a.cue:11:1-11:11: error missing-property: payload.properties.format is missing, and the tracking plan requires it (segue.cue:11)`}},
 		{"no properties", `event: "Seat Added"`, []string{
 			`growth/a.cue:8:2-8:9: error missing-property: payload has no properties, and in the tracking plan plan and seats are required (segue.cue:23)`}},
-		{"not one of the texts", "event: \"Report Exported\"\nproperties: format: \"cvs\"", []string{
+		{"not an allowed string", "event: \"Report Exported\"\nproperties: format: \"cvs\"", []string{
 			`growth/a.cue:11:21-11:26: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the text "cvs" [csv] (segue.cue:11)`}},
 		{"mixed text that can't fit", "event: \"Report Exported\"\nproperties: format: \"x{{accountId}}\"", []string{
 			`growth/a.cue:11:21-11:37: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the text "x{{accountId}}" (segue.cue:11)`}},
 		{"type", "event: \"Report Exported\"\nproperties: {format: \"csv\", seats: \"3\"}", []string{
 			`growth/a.cue:11:36-11:39: error planned-type: payload.properties.seats must be a number in the tracking plan, got the text "3" [3] (segue.cue:15)`}},
 		{"bound", "event: \"Report Exported\"\nproperties: {format: \"csv\", rows: -1}", []string{
-			`growth/a.cue:11:35-11:37: error planned-type: payload.properties.rows must be a whole number that fits >=0 in the tracking plan, got the number -1 (segue.cue:12)`}},
+			`growth/a.cue:11:35-11:37: error planned-type: payload.properties.rows must be an integer that matches >=0 in the tracking plan, got the number -1 (segue.cue:12)`}},
 		{"fraction", "event: \"Report Exported\"\nproperties: {format: \"csv\", rows: 1.5}", []string{
-			`growth/a.cue:11:35-11:38: error planned-type: payload.properties.rows must be a whole number that fits >=0 in the tracking plan, got the number 1.5 (segue.cue:12)`}},
+			`growth/a.cue:11:35-11:38: error planned-type: payload.properties.rows must be an integer that matches >=0 in the tracking plan, got the number 1.5 (segue.cue:12)`}},
 		{"pattern", "event: \"Report Exported\"\nproperties: {format: \"csv\", code: \"ab\"}", []string{
-			`growth/a.cue:11:35-11:39: error planned-type: payload.properties.code must be a text that fits =~"^[A-Z]+$" in the tracking plan, got the text "ab" (segue.cue:13)`}},
+			`growth/a.cue:11:35-11:39: error planned-type: payload.properties.code must be a string that matches =~"^[A-Z]+$" in the tracking plan, got the text "ab" (segue.cue:13)`}},
 		{"item", "event: \"Report Exported\"\nproperties: {format: \"csv\", tags: [\"a\", 2]}", []string{
-			`growth/a.cue:11:41-11:42: error planned-type: payload.properties.tags[1] must be a text in the tracking plan, got the number 2 (segue.cue:18)`}},
-		{"struct for a text", "event: \"Report Exported\"\nproperties: {format: \"csv\", note: {a: 1}}", []string{
-			`growth/a.cue:11:35-11:41: error planned-type: payload.properties.note must be a text in the tracking plan, got a struct (segue.cue:14)`}},
+			`growth/a.cue:11:41-11:42: error planned-type: payload.properties.tags[1] must be a string in the tracking plan, got the number 2 (segue.cue:18)`}},
+		{"object for a string", "event: \"Report Exported\"\nproperties: {format: \"csv\", note: {a: 1}}", []string{
+			`growth/a.cue:11:35-11:41: error planned-type: payload.properties.note must be a string in the tracking plan, got a struct (segue.cue:14)`}},
 		{"no cast", "event: \"Report Exported\"\nproperties: {format: \"csv\", seats: \"{{seats}}\"}", []string{
-			`growth/a.cue:11:37-11:46: error planned-type: payload.properties.seats must be a number in the tracking plan, and {{seats}} is sent as a text [{{seats | number}}] (segue.cue:15)`}},
+			`growth/a.cue:11:37-11:46: error planned-type: payload.properties.seats must be a number in the tracking plan, and {{seats}} is sent as a string [{{seats | number}}] (segue.cue:15)`}},
 		{"a cast too many", "event: \"Report Exported\"\nproperties: {format: \"csv\", note: \"{{duration | number}}\"}", []string{
-			`growth/a.cue:11:36-11:57: error planned-type: payload.properties.note must be a text in the tracking plan, and {{duration}} is sent as a number [{{duration}}] (segue.cue:14)`}},
+			`growth/a.cue:11:36-11:57: error planned-type: payload.properties.note must be a string in the tracking plan, and {{duration}} is sent as a number [{{duration}}] (segue.cue:14)`}},
 		{"the wrong placeholder", "event: \"Report Exported\"\nproperties: {format: \"csv\", trial: \"{{accountId}}\"}", []string{
-			`growth/a.cue:11:37-11:50: error planned-type: payload.properties.trial must be true or false in the tracking plan, and {{accountId}} is sent as a text (segue.cue:16)`}},
+			`growth/a.cue:11:37-11:50: error planned-type: payload.properties.trial must be true or false in the tracking plan, and {{accountId}} is sent as a string (segue.cue:16)`}},
 		{"one finding for one mistake", "event: \"Report Exported\"\nproperties: {format: \"csv\", seats: \"{{seat}}\"}", []string{
 			`growth/a.cue:11:37-11:45: error unknown-placeholder: unknown placeholder {{seat}} [seats]`}},
 		{"beside another mistake", "event: \"Report Exported\"\nusrId: \"u\"\nproperties: format: \"xls\"", []string{
@@ -188,7 +188,7 @@ const protocolsPlan = `{
   "name": "Growth",
   "rules": {
     "events": [
-      {"name": "Report Exported", "version": 1, "rules": {"type": "object", "properties": {"properties": {"type": "object", "properties": {"old": {}}}}}},
+      {"name": "Report Exported", "version": 3, "rules": {"type": "object", "properties": {"properties": {"type": "object", "properties": {"new": {}}}}}},
       {"name": "Report Exported", "version": 2, "rules": {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "type": "object",
@@ -261,7 +261,7 @@ func TestTrackingPlanInJSONSchema(t *testing.T) {
 	}
 }
 
-// What CUE and JSON Schema plan for the same event holds both.
+// If both CUE and JSON Schema plan the same event, both plans apply.
 func TestTrackingPlanFromBoth(t *testing.T) {
 	files := func(fields string) map[string]string {
 		return map[string]string{"segue.cue": planProject + `trackingPlan: {
@@ -298,7 +298,7 @@ func TestBrokenTrackingPlan(t *testing.T) {
 		{"conflict in an optional property", `trackingPlan: events: "A B": properties: {a?: int & string}`, "", []string{
 			`segue.cue:5:47-5:59: error conflicting-values: `}},
 		{"unknown reference", `trackingPlan: events: "A B": properties: {a?: strin}`, "", []string{
-			`segue.cue:5:47-5:52: error unknown-reference: nothing here is called strin [string]`}},
+			`segue.cue:5:47-5:52: error unknown-reference: strin is not defined [string]`}},
 		{"beside another mistake", "trackingPlan: events: \"A B\": properties: {a: string}\nsourcs: {}", "", []string{
 			`growth/a.cue:8:2-8:9: error missing-property: `,
 			`segue.cue:6:1-6:7: error unknown-field: the project file has no field "sourcs"`}},
@@ -309,17 +309,17 @@ func TestBrokenTrackingPlan(t *testing.T) {
 		{"not JSON", `trackingPlan: jsonSchema: "plan.json"`, "{\n  \"A B\": {]\n}", []string{
 			`plan.json:2:11-2:12: error broken-plan: the tracking plan can't be read: `}},
 		{"not an object", `trackingPlan: jsonSchema: "plan.json"`, "[1]", []string{
-			`segue.cue:5:27-5:38: error broken-plan: the tracking plan "plan.json" is not a JSON object`}},
+			`plan.json:1:2-1:3: error broken-plan: the tracking plan can't be read: this rule is a number, and a rule is an object`}},
 		{"not a schema", `trackingPlan: jsonSchema: "plan.json"`, "{\n  \"A B\": {\"type\": \"objct\"}\n}", []string{
-			`plan.json:2:12-2:13: error broken-plan: the tracking plan can't be read: `}},
+			`plan.json:2:19-2:26: error broken-plan: the tracking plan can't be read: unknown type "objct"`}},
 		{"a reference to nothing", `trackingPlan: jsonSchema: "plan.json"`, "{\n  \"A B\": {\"type\": \"object\", \"properties\": {\"a\": {\"$ref\": \"#/definitions/none\"}}}\n}", []string{
 			`plan.json:2:`}},
 		{"a message's schema that is none", `trackingPlan: jsonSchema: "plan.json"`, `{"rules": {"events": [{"name": "A B", "rules": {"type": "objct"}}]}}`, []string{
 			`plan.json:1:`}},
 		{"a reference to a file", `trackingPlan: jsonSchema: "plan.json"`, `{"rules": {"events": [{"name": "A B", "rules": {"$ref": "file:///etc/passwd"}}]}}`, []string{
-			`plan.json:1:50-1:51: error broken-plan: the tracking plan can't be read: a $ref leads to file:///etc/passwd, and no other document is read`}},
+			`plan.json:1:57-1:77: error broken-plan: the tracking plan can't be read: a $ref leads to file:///etc/passwd, and no other document is read`}},
 		{"a reference to another host", `trackingPlan: jsonSchema: "plan.json"`, `{"rules": [{"type": "IDENTIFY", "key": "", "jsonSchema": {"$ref": "https://example.com/a.json"}}]}`, []string{
-			`plan.json:1:60-1:61: error broken-plan: the tracking plan can't be read: a $ref leads to https://example.com/a.json, and no other document is read`}},
+			`plan.json:1:67-1:95: error broken-plan: the tracking plan can't be read: a $ref leads to https://example.com/a.json, and no other document is read`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

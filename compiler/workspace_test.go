@@ -14,8 +14,7 @@ import (
 	"github.com/seguehq/segue/compiler/workspace"
 )
 
-// A tree is what a test puts into a project: files by their names, and links that
-// start with "-> ".
+// A tree has the files of a project by name. Links start with "-> ".
 func openTree(t *testing.T, tree map[string]string) *workspace.Disk {
 	t.Helper()
 	top, err := filepath.EvalSymlinks(t.TempDir())
@@ -43,7 +42,7 @@ func openTree(t *testing.T, tree map[string]string) *workspace.Disk {
 	return disk
 }
 
-func TestWorkspaceReadsWhatIsInIt(t *testing.T) {
+func TestWorkspaceReadsItsFiles(t *testing.T) {
 	disk := openTree(t, map[string]string{
 		"outside/a.cue":              "secret",
 		"project/a.cue":              "a",
@@ -100,7 +99,7 @@ func TestWorkspaceReadsWhatIsInIt(t *testing.T) {
 	}
 }
 
-func TestWorkspaceReadsNothingHuge(t *testing.T) {
+func TestWorkspaceRefusesHugeFiles(t *testing.T) {
 	disk := openTree(t, map[string]string{"project/a.cue": ""})
 	if err := os.Truncate(disk.Dir+"/a.cue", 10<<30); err != nil {
 		t.Skip(err)
@@ -112,14 +111,14 @@ func TestWorkspaceReadsNothingHuge(t *testing.T) {
 	if err := os.Truncate(disk.Dir+"/a.cue", 8<<20+1); err != nil {
 		t.Fatal(err)
 	}
-	const want = "the file has 8.1 MB, and the largest that is read has 8 MB"
+	const want = "the file has 8.1 MB, but segue reads at most 8 MB"
 	if _, err := disk.Read("a.cue"); err == nil || err.Error() != want {
 		t.Errorf("a byte too much: %v, want %s", err, want)
 	}
 }
 
 // A link that is put in the place of a folder, after it was looked at, leads nowhere.
-func TestWorkspaceIsConfinedMeanwhile(t *testing.T) {
+func TestWorkspaceStaysConfined(t *testing.T) {
 	disk := openTree(t, map[string]string{"project/growth/a.cue": "a", "outside/a.cue": "secret"})
 	if _, err := disk.Read("growth/a.cue"); err != nil {
 		t.Fatal(err)
@@ -187,7 +186,7 @@ func TestSilentRegistry(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
-	if got := strings.Join(about, ", "); got != "cue.mod/module.cue module-unavailable, other/a.cue unknown-reference" {
+	if got := strings.Join(about, ", "); got != "growth/a.cue module-unavailable, other/a.cue unknown-reference" {
 		t.Errorf("findings: %s: %+v", got, result.Diagnostics)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// Check tries the mapping out: sample automations have to come back from decode
-// as they went into encode.
+// Check tests the mapping with sample automations: encode followed by decode
+// must return the same automation.
 func (p *Platform) Check() []Problem {
 	samples := p.samples()
 	objects := make([]any, len(samples))
@@ -22,7 +22,7 @@ func (p *Platform) Check() []Problem {
 		}
 		objects[i] = object
 	}
-	lost := map[string]string{} // what is lost, by field
+	lost := map[string]string{} // messages
 	for i, a := range samples {
 		if problem := p.compare(a, objects[i], lost); problem != nil {
 			return []Problem{*problem}
@@ -31,7 +31,7 @@ func (p *Platform) Check() []Problem {
 	if len(lost) > 0 {
 		fields := sortedKeys(lost)
 		return []Problem{{Path: []string{"decode"}, Label: true, Code: "platform-mapping",
-			Message: "a sample automation does not come back from encode and decode as it was: " + strings.Join(fields, ", ") + plural(len(fields), " is lost", " are lost"),
+			Message: "encode and decode do not return a sample automation unchanged: " + strings.Join(fields, ", ") + plural(len(fields), " is lost", " are lost"),
 			Help:    lost[fields[0]]}}
 	}
 	if p.Endpoints.Update.Method == "PATCH" {
@@ -49,7 +49,7 @@ func plural(n int, one, many string) string {
 	return many
 }
 
-// samples are automations that show what a mapping may lose.
+// samples returns automations that cover all fields a mapping may lose.
 func (p *Platform) samples() []automation.Automation {
 	text := func(s string) automation.Header { return automation.Header{Value: automation.Credential{Text: s}} }
 	full := automation.Automation{
@@ -87,7 +87,7 @@ func (p *Platform) samples() []automation.Automation {
 	return samples
 }
 
-// sampleInput is what encode gets for a sample.
+// sampleInput returns the input of encode for a sample.
 func (p *Platform) sampleInput(a automation.Automation) (Input, error) {
 	marker, err := p.MarkerText(RecordOf("sample", a, a.Hash()))
 	return Input{Automation: a, Marker: marker, Project: "sample", Secret: func(string) (automation.Secret, bool) {
@@ -95,7 +95,8 @@ func (p *Platform) sampleInput(a automation.Automation) (Input, error) {
 	}}, err
 }
 
-// checkEncode returns what the platform would give back for a sample.
+// checkEncode encodes a sample, and returns the object that the platform would
+// return for it.
 func (p *Platform) checkEncode(a automation.Automation) (any, *Problem) {
 	in, err := p.sampleInput(a)
 	if err != nil {
@@ -108,7 +109,7 @@ func (p *Platform) checkEncode(a automation.Automation) (any, *Problem) {
 	}
 	if _, ok := p.Record(object); !ok {
 		return nil, &Problem{Path: []string{"encode", "object"}, Label: true, Code: "platform-mapping",
-			Message: fmt.Sprintf("encode does not put the marker where it is looked for, at %s", p.Marker.Field),
+			Message: fmt.Sprintf("encode does not write the marker to marker.field, %s", p.Marker.Field),
 			Help:    "declare marker: _ in encode, and write it there: " + strings.ReplaceAll(string(p.Marker.Field), ".", ": ") + ": marker"}
 	}
 	returned, err := p.encoded(in, "returned")
@@ -122,7 +123,7 @@ func (p *Platform) checkEncode(a automation.Automation) (any, *Problem) {
 	return object, nil
 }
 
-// described says which sample an automation is.
+// described describes a sample automation in messages.
 func described(a automation.Automation) string {
 	body := "with a payload"
 	if a.Action.Payload == nil {
@@ -135,12 +136,12 @@ func described(a automation.Automation) string {
 	return fmt.Sprintf("a sample automation (%s, %s, %s %s)", a.Trigger.Kind, state, a.Action.Method, body)
 }
 
-// compare notes which fields of a sample decode does not give back.
+// compare records the fields of a sample that decode does not return.
 func (p *Platform) compare(a automation.Automation, object any, lost map[string]string) *Problem {
 	decoded, err := p.Decode(object)
 	if err != nil {
 		return &Problem{Path: []string{"decode", "automation"}, Label: true, Code: "platform-mapping", Cause: err,
-			Message: "decode can't be evaluated for the object that encode makes of " + described(a)}
+			Message: "decode can't be evaluated for the object that encode makes from " + described(a)}
 	}
 	record, ok := p.Record(object)
 	if !ok {
@@ -151,7 +152,7 @@ func (p *Platform) compare(a automation.Automation, object any, lost map[string]
 	return nil
 }
 
-// tree is an automation's canonical JSON, decoded.
+// tree returns an automation's canonical JSON, decoded.
 func tree(a automation.Automation) any {
 	b, err := a.Canonical()
 	if err != nil {
@@ -164,11 +165,11 @@ func tree(a automation.Automation) any {
 	return v
 }
 
-// differences notes the fields in which two values differ.
+// differences records the fields in which two values differ.
 func differences(at string, want, got any, into map[string]string) {
 	w, ok1 := want.(map[string]any)
 	g, ok2 := got.(map[string]any)
-	// The payload is a value of its own to a mapping.
+	// A mapping handles the payload as one value.
 	if !ok1 || !ok2 || at == "action.payload" {
 		if a, b := short(want), short(got); a != b {
 			if _, known := into[at]; !known {
@@ -194,12 +195,12 @@ func differences(at string, want, got any, into map[string]string) {
 		case has1:
 			into[path] = fmt.Sprintf("%s was %s and does not come back", path, short(wv))
 		default:
-			into[path] = fmt.Sprintf("%s was not there and comes back as %s", path, short(gv))
+			into[path] = fmt.Sprintf("%s was missing and comes back as %s", path, short(gv))
 		}
 	}
 }
 
-// short is a value as JSON.
+// short returns a value as abbreviated JSON.
 func short(v any) string {
 	b, err := marshal(v)
 	if err != nil {
@@ -208,8 +209,8 @@ func short(v any) string {
 	return string(b)
 }
 
-// checkPatch checks that an update which only sends fields leaves nothing of what
-// was there before.
+// checkPatch checks that a PATCH, which only replaces the fields that it sends,
+// leaves no old content behind.
 func (p *Platform) checkPatch(samples []automation.Automation, objects []any) *Problem {
 	for i := range samples {
 		for j, a := range samples {
@@ -219,15 +220,16 @@ func (p *Platform) checkPatch(samples []automation.Automation, objects []any) *P
 			}
 			if fields := sortedKeys(lost); len(fields) > 0 {
 				return &Problem{Path: []string{"encode", "object"}, Label: true, Code: "platform-mapping",
-					Message: "an update with PATCH would leave something of the old object behind: " + strings.Join(fields, ", ") + plural(len(fields), " is wrong afterwards", " are wrong afterwards"),
-					Help:    "write every field in every case, with null where there is nothing: " + lost[fields[0]]}
+					Message: "an update with PATCH would keep parts of the old object: " + strings.Join(fields, ", ") + plural(len(fields), " is wrong afterwards", " are wrong afterwards"),
+					Help:    "always write every field, with null for an absent value: " + lost[fields[0]]}
 			}
 		}
 	}
 	return nil
 }
 
-// merge is an object after a PATCH: fields are added or replaced at the top.
+// merge returns an object after a PATCH, which adds or replaces fields at the
+// top level.
 func merge(old, sent any) any {
 	o, ok1 := old.(map[string]any)
 	s, ok2 := sent.(map[string]any)
@@ -241,16 +243,16 @@ func merge(old, sent any) any {
 	return out
 }
 
-// Loses lists the fields of an automation that decode does not give back of the
-// object that encode has made of it. It can't tell where the platform gives back
-// something else than it was sent.
+// Loses lists the fields of an automation that decode does not return from the
+// object that encode made. It reports nothing if the platform returns something
+// else than it was sent.
 func (p *Platform) Loses(object any, a automation.Automation, r Record) ([]string, error) {
 	if p.asymmetric() {
 		return nil, nil
 	}
 	decoded, err := p.Decode(object)
 	if err != nil {
-		return nil, fmt.Errorf("the platform's description can't hold it: decode: %w", err)
+		return nil, fmt.Errorf("the platform's description can't represent it: decode: %w", err)
 	}
 	lost := map[string]string{}
 	differences("", tree(a), tree(p.Restore(decoded, r)), lost)

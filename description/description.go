@@ -1,18 +1,18 @@
-// Package description holds what segue needs to know of an automation platform
-// that it reaches over a REST API of the platform's own: its endpoints, and the
-// mapping between a canonical automation and the platform's object.
+// Package description describes an automation platform with its own REST API:
+// its endpoints, and the mapping between a canonical automation and the
+// platform's object.
 //
-// A description is written in CUE, by the schema in schema/platform. The compiler
-// finds it under platforms in segue.cue and makes a [Platform] of it with [New];
-// what is wrong with it are [Problem]s, each with its place. package platform/rest
-// works with the result:
+// A description is written in CUE, with the schema in schema/platform. The
+// compiler finds it under platforms in segue.cue and makes a [Platform] from it
+// with [New], which returns errors as [Problem]s, each with its place. Package
+// platform/rest uses the result:
 //
 //	object, err := p.Encode(description.Input{Automation: a, Marker: p.MarkerText(record), ...})
 //	record, ours := p.Record(object)
 //	content, err := p.Decode(object)
 //	a := p.Restore(content, record)
 //
-// A [Platform] is for concurrent use: CUE is not, and is asked under a lock.
+// A [Platform] is safe for concurrent use. CUE is not, so a lock guards it.
 package description
 
 import (
@@ -42,12 +42,13 @@ type Platform struct {
 	mapping mapping
 }
 
-// Auth says how a request shows who sends it. The zero Auth is a bearer token.
+// Auth says how a request authenticates. The zero Auth is a bearer token.
 type Auth struct {
 	Header string `json:"header"`
 	Scheme string `json:"scheme"`
 	Query  string `json:"query"`
-	// Basic is the user name of Basic credentials, nil for no such.
+	// Basic is the user name of Basic credentials, or nil for other
+	// credentials.
 	Basic *string `json:"basic"`
 	None  bool    `json:"none"`
 }
@@ -58,24 +59,26 @@ type Endpoints struct {
 	Create Endpoint `json:"create"`
 	Update Endpoint `json:"update"`
 	Delete Endpoint `json:"delete"`
-	// Read is nil if there is no request that reads one object.
+	// Read is nil if no request reads a single object.
 	Read *Endpoint `json:"read"`
 }
 
-// An Endpoint is one sort of request. In its path and its query's values,
-// {id} and {project} are filled in.
+// An Endpoint is one kind of request. {id} and {project} are filled in in its
+// path and in the values of its query.
 type Endpoint struct {
 	Method string            `json:"method"`
 	Path   string            `json:"path"`
 	Query  map[string]string `json:"query"`
-	// Body is where in the body the object is sent.
+	// Body is the path of the object in the request's body.
 	Body Path `json:"body"`
 	// Answer is "object", "id" or "nothing".
 	Answer string `json:"answer"`
-	// Item is where in the answer the object is, Items where the objects are.
+	// Item is the path of the object in the answer, and Items is the path of
+	// the list of objects.
 	Item  Path `json:"item"`
 	Items Path `json:"items"`
-	// Whole says that an answer holds the whole list, whatever else it says.
+	// Whole is true if an answer holds the whole list, even if it mentions
+	// further pages.
 	Whole bool `json:"whole"`
 }
 
@@ -92,8 +95,8 @@ type Paging struct {
 	Pages         Path   `json:"pages"`
 }
 
-// Revision says how a change by somebody else is seen. The zero Revision is for
-// a platform that has no revisions.
+// Revision says how to detect a change by somebody else. The zero Revision is
+// for a platform that has no revisions.
 type Revision struct {
 	Field  Path   `json:"field"`
 	Header string `json:"header"`
@@ -102,7 +105,7 @@ type Revision struct {
 	Parameter string `json:"parameter"`
 }
 
-// Marker says where the marker is.
+// Marker says where the object holds the marker.
 type Marker struct {
 	Field  Path   `json:"field"`
 	Prefix string `json:"prefix"`
@@ -110,11 +113,11 @@ type Marker struct {
 
 // Secrets says how the platform keeps secrets.
 type Secrets struct {
-	// Named says that hidden headers are still named.
+	// Named is true if the platform still returns the names of hidden headers.
 	Named bool `json:"named"`
 }
 
-// Errors says what error answers mean.
+// Errors gives the meanings of error answers.
 type Errors struct {
 	Exists   []int             `json:"exists"`
 	Conflict []int             `json:"conflict"`
@@ -124,7 +127,7 @@ type Errors struct {
 	Codes    map[string]string `json:"codes"`
 }
 
-// Only says what the platform can hold; empty lists stand for anything.
+// Only lists the features that the platform supports. An empty list means all.
 type Only struct {
 	Methods  []string `json:"methods"`
 	Triggers []string `json:"triggers"`
@@ -138,22 +141,22 @@ type TriggerList struct {
 	decode cue.Value
 }
 
-// A Problem is something that is wrong with a description.
+// A Problem is an error in a description.
 type Problem struct {
-	// Path leads from the description to what is wrong, and Label says that it is
-	// a field's name rather than its value.
+	// Path leads from the description to the error. Label is true if the error is
+	// about the field's name, not its value.
 	Path  []string
 	Label bool
-	// Code, Message and the others are as in a diagnostic.
+	// Code, Message and the others are those of the diagnostic.
 	Code, Message, Help, Suggestion string
 	// Cause is CUE's error, if it is one.
 	Cause error
 }
 
-// New reads a description: v is the author's value, whose fields are those of the
-// schema's platform.#Platform; what it leaves out gets the schema's default. All
-// that are made of values of one cue.Context share a lock. The platform is nil if
-// there are problems.
+// New reads a description. v is the author's value with the fields of the
+// schema's platform.#Platform; missing fields get the schema's defaults. All
+// platforms from one cue.Context must share a lock. The platform is nil if there
+// are problems.
 func New(v cue.Value, lock *sync.Mutex) (*Platform, []Problem) {
 	lock.Lock()
 	defer lock.Unlock()
@@ -220,7 +223,7 @@ func readTriggerList(v cue.Value, at []string) (TriggerList, []Problem) {
 	return list, problems
 }
 
-// fillIn fills in the methods and statuses that are usual.
+// fillIn fills in the usual methods and statuses.
 func (p *Platform) fillIn() {
 	usual := func(e *Endpoint, method string) {
 		if e.Method == "" {
@@ -249,7 +252,7 @@ func (p *Platform) fillIn() {
 	}
 }
 
-// contradictions finds what the schema can't say.
+// contradictions finds errors that the schema can't express.
 func (p *Platform) contradictions() []Problem {
 	var found []Problem
 	report := func(path, code, help, format string, args ...any) {
@@ -275,14 +278,14 @@ func (p *Platform) contradictions() []Problem {
 				case name == "project" || name == "id" && needsID:
 					hasID = hasID || name == "id"
 				case name == "id":
-					report(at+" path", "invalid-value", "leave {id} out: it is known only of an automation that is stored", "{id} can't be filled in here: %q", text)
+					report(at+" path", "invalid-value", "leave {id} out: only a stored automation has one", "{id} can't be filled in here: %q", text)
 				default:
 					report(at+" path", "invalid-value", "write {id} or {project}", "nothing can be filled in for {%s} in %q", name, text)
 				}
 			}
 		}
 		if needsID && !hasID {
-			report(at+" path", "invalid-value", `put it where the API has it, as in "/rules/{id}"`, "the path does not say which automation is meant: it lacks {id}")
+			report(at+" path", "invalid-value", `put it where the API has it, as in "/rules/{id}"`, "the path lacks {id}, which says which automation is meant")
 		}
 	}
 	endpoint("endpoints list", p.Endpoints.List, false)
@@ -313,7 +316,7 @@ func (p *Platform) contradictions() []Problem {
 		"paging next": p.Paging.Next, "paging total": p.Paging.Total, "paging pages": p.Paging.Pages, "errors message": p.Errors.Message, "errors code": p.Errors.Code}
 	for _, at := range sortedKeys(paths) {
 		if !paths[at].valid() {
-			report(at, "invalid-value", `write the names of fields with dots between them, as in "meta.id"`, "%q is no path", paths[at])
+			report(at, "invalid-value", `write the names of fields with dots between them, as in "meta.id"`, "%q is not a path", paths[at])
 		}
 	}
 	return found

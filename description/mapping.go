@@ -17,23 +17,24 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// A mapping evaluates encode and decode: the input is filled in, the output read.
+// A mapping evaluates encode and decode: it fills in the input and reads the
+// output.
 type mapping struct {
 	lock           *sync.Mutex
 	encode, decode cue.Value
 }
 
-// An Input is what encode is given.
+// An Input is the input of encode.
 type Input struct {
 	Automation automation.Automation
-	// Marker is what [Platform.MarkerText] has made.
+	// Marker is the result of [Platform.MarkerText].
 	Marker  string
 	Project string
 	// Secret gives the values of the secrets that headers refer to.
 	Secret automation.SecretLookup
 }
 
-// sentHeader is a header as encode sees it.
+// sentHeader is a header in the input of encode.
 type sentHeader struct {
 	Value  string `json:"value"`
 	Secret bool   `json:"secret"`
@@ -43,7 +44,8 @@ type sentHeader struct {
 // numbers as json.Number.
 func (p *Platform) Encode(in Input) (any, error) { return p.encoded(in, "object") }
 
-// encoded evaluates one of encode's outputs, nil if there is no such.
+// encoded evaluates one of encode's outputs. It returns nil if there is no such
+// output.
 func (p *Platform) encoded(in Input, output string) (any, error) {
 	if err := p.fits(in.Automation); err != nil {
 		return nil, err
@@ -68,7 +70,7 @@ func (p *Platform) encoded(in Input, output string) (any, error) {
 	return read(v)
 }
 
-// fits checks that the platform can hold an automation at all.
+// fits checks that the platform supports an automation.
 func (p *Platform) fits(a automation.Automation) error {
 	has := func(list []string, name string) bool {
 		if len(list) == 0 {
@@ -85,13 +87,13 @@ func (p *Platform) fits(a automation.Automation) error {
 		return fmt.Errorf("the platform can't send a request with the method %s", a.Action.Method)
 	}
 	if !has(p.Only.Triggers, string(a.Trigger.Kind)) {
-		return fmt.Errorf("the platform knows no trigger of the kind %s", a.Trigger.Kind)
+		return fmt.Errorf("the platform does not support triggers of the kind %s", a.Trigger.Kind)
 	}
 	return nil
 }
 
-// HeaderText returns a header's value as it is sent, before placeholders are
-// filled in.
+// HeaderText returns a header's value as sent, before placeholders are filled
+// in.
 func HeaderText(h automation.Header, secret automation.SecretLookup) (string, error) {
 	var missing error
 	text := func(c automation.Credential) string {
@@ -100,7 +102,7 @@ func HeaderText(h automation.Header, secret automation.SecretLookup) (string, er
 		}
 		value, ok := secret(c.Secret)
 		if !ok {
-			missing = fmt.Errorf("the value of the secret %s is not at hand", c.Secret)
+			missing = fmt.Errorf("the value of the secret %s is not available", c.Secret)
 		}
 		return value.Reveal()
 	}
@@ -114,12 +116,12 @@ func HeaderText(h automation.Header, secret automation.SecretLookup) (string, er
 	}
 }
 
-// Content is what decode gives of an object.
+// Content is the output of decode.
 type Content struct {
-	// Automation has the key that decode gives, if any; it is not protected, and has
-	// no headers.
+	// Automation has the key from decode, if any. It is not protected, and has no
+	// headers.
 	Automation automation.Automation
-	// Headers are texts, nil for one whose value is hidden.
+	// Headers are the values by name; nil for a hidden value.
 	Headers map[string]*string
 }
 
@@ -137,8 +139,8 @@ type content struct {
 	} `json:"action"`
 }
 
-// Decode returns what an object of the platform says of an automation. The
-// object is decoded JSON with numbers as json.Number.
+// Decode returns the automation in an object of the platform. The object is
+// decoded JSON with numbers as json.Number.
 func (p *Platform) Decode(object any) (Content, error) {
 	p.mapping.lock.Lock()
 	defer p.mapping.lock.Unlock()
@@ -157,9 +159,9 @@ func (p *Platform) Decode(object any) (Content, error) {
 	return c.result()
 }
 
-// DecodeParts returns what can be read of an object that Decode can't read as a
-// whole, because the platform has changed or dropped a part of it: all else is as
-// Decode would give it.
+// DecodeParts reads the readable parts of an object that Decode can't read,
+// because the platform has changed or dropped a part of it. The parts are the
+// same as those from Decode.
 func (p *Platform) DecodeParts(object any) Content {
 	p.mapping.lock.Lock()
 	defer p.mapping.lock.Unlock()
@@ -175,7 +177,7 @@ func (p *Platform) DecodeParts(object any) Content {
 	} {
 		at := v.LookupPath(cue.ParsePath("automation." + path))
 		if b, err := at.MarshalJSON(); err == nil {
-			_ = json.Unmarshal(b, into) // what does not fit is left out
+			_ = json.Unmarshal(b, into) // leave out values of a wrong type
 		}
 	}
 	out, err := c.result()
@@ -185,10 +187,10 @@ func (p *Platform) DecodeParts(object any) Content {
 	return out
 }
 
-// result returns the content in canonical terms.
+// result returns the content in canonical form.
 func (c content) result() (out Content, err error) {
 	if c.Enabled == nil {
-		return Content{}, errors.New("decode gives no automation.enabled")
+		return Content{}, errors.New("decode returns no automation.enabled")
 	}
 	out = Content{Headers: map[string]*string{}, Automation: automation.Automation{Key: c.Key, Name: c.Name, Enabled: *c.Enabled, Trigger: c.Trigger,
 		Action: automation.Request{Kind: automation.KindHTTPRequest, Method: c.Action.Method, URL: c.Action.URL}}}
@@ -197,22 +199,22 @@ func (c content) result() (out Content, err error) {
 	}
 	if len(c.Action.Payload) > 0 && string(c.Action.Payload) != "null" {
 		if out.Automation.Action.Payload, err = automation.CanonicalPayload(c.Action.Payload); err != nil {
-			return Content{}, fmt.Errorf("decode gives a payload that is no JSON: %w", err)
+			return Content{}, fmt.Errorf("decode returns a payload that is not JSON: %w", err)
 		}
 	}
 	return out, nil
 }
 
-// typeError says in words what is of the wrong type in decode's output.
+// typeError describes a wrong type in decode's output.
 func typeError(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return fmt.Errorf("decode gives a %s for automation.%s", wrong.Value, wrong.Field)
+		return fmt.Errorf("decode returns a %s for automation.%s", wrong.Value, wrong.Field)
 	}
 	return err
 }
 
-// Trigger returns the trigger that an object of a list is.
+// Trigger decodes an object of a list of triggers.
 func (p *Platform) Trigger(list TriggerList, object any) (automation.Trigger, error) {
 	p.mapping.lock.Lock()
 	defer p.mapping.lock.Unlock()
@@ -225,12 +227,12 @@ func (p *Platform) Trigger(list TriggerList, object any) (automation.Trigger, er
 		return t, err
 	}
 	if t.Kind != automation.Pattern && t.Kind != automation.Journey || t.Name == "" {
-		return t, fmt.Errorf("decode gives the trigger %q %q; a trigger is a pattern or a journey with a name", t.Kind, t.Name)
+		return t, fmt.Errorf("decode returns the trigger %q %q; a trigger is a pattern or a journey with a name", t.Kind, t.Name)
 	}
 	return t, nil
 }
 
-// fill puts those inputs into a value that it declares.
+// fill fills in the inputs that a value declares.
 func fill(v cue.Value, inputs map[string]any) (cue.Value, error) {
 	for _, name := range sortedKeys(inputs) {
 		if !v.LookupPath(cue.MakePath(cue.Str(name))).Exists() {
@@ -254,15 +256,15 @@ func fill(v cue.Value, inputs map[string]any) (cue.Value, error) {
 	return v, nil
 }
 
-// CUE refuses JSON that holds this character as it is, in a text too.
+// CUE refuses JSON with this character unescaped, even in a string.
 const (
 	byteOrderMark        = "\ufeff"
 	escapedByteOrderMark = `\ufeff`
 )
 
-// withoutMarks escapes byte order marks, and those in texts that are JSON
-// themselves, which a mapping may read with json.Unmarshal. JSON can hold one only
-// within a text, so that it says the same.
+// withoutMarks escapes byte order marks, also those in strings that are JSON
+// themselves, which a mapping may read with json.Unmarshal. In JSON they occur
+// only in strings, so the meaning stays the same.
 func withoutMarks(b []byte) ([]byte, error) {
 	v, err := Parse(b)
 	if err != nil {
@@ -274,7 +276,7 @@ func withoutMarks(b []byte) ([]byte, error) {
 	return bytes.ReplaceAll(b, []byte(byteOrderMark), []byte(escapedByteOrderMark)), nil
 }
 
-// inner escapes the marks in texts that are JSON.
+// inner escapes the marks in strings that are JSON.
 func inner(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -316,7 +318,7 @@ func Parse(b []byte) (any, error) {
 	return v, nil
 }
 
-// marshal encodes a value without escaping what only HTML cares about.
+// marshal encodes a value without escaping for HTML.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -327,7 +329,7 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSpace(b.Bytes()), nil
 }
 
-// asymmetric reports whether the platform gives back something else than it was
+// asymmetric reports whether the platform returns something else than it was
 // sent.
 func (p *Platform) asymmetric() bool {
 	p.mapping.lock.Lock()

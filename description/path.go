@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// A Path names fields of a decoded JSON value with dots between them. The empty
-// path is the value itself.
+// A Path is the names of nested fields of a decoded JSON value, separated by
+// dots. The empty path is the value itself.
 type Path string
 
 func (p Path) valid() bool {
 	return p == "" || !slices.Contains(strings.Split(string(p), "."), "")
 }
 
-// Look returns what is at the path.
+// Look returns the value at the path.
 func (p Path) Look(v any) (any, bool) {
 	if p == "" {
 		return v, true
@@ -33,7 +33,8 @@ func (p Path) Look(v any) (any, bool) {
 	return v, true
 }
 
-// Put returns v with a value at the path, which is made where it is not there.
+// Put returns v with a value at the path. It creates missing objects on the
+// path.
 func (p Path) Put(v any, value any) any {
 	if p == "" {
 		return value
@@ -47,7 +48,8 @@ func (p Path) Put(v any, value any) any {
 	return m
 }
 
-// Text returns the text or number at the path as text, "" if there is none.
+// Text returns the string or number at the path as a string, or "" if there is
+// none.
 func (p Path) Text(v any) string {
 	v, _ = p.Look(v)
 	switch v := v.(type) {

@@ -9,31 +9,32 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// A Record is what a marker says.
+// A Record is the content of a marker.
 type Record struct {
 	Project string `json:"project"`
 	Key     string `json:"key"`
 	Hash    string `json:"hash"`
-	// Made is the hash of what the platform has made of that, "" if it has stored
-	// what it was sent.
+	// Made is the hash of the automation as the platform changed it, or "" if the
+	// platform stored it unchanged.
 	Made string `json:"made,omitempty"`
 	// ID is the identifier of the object that the marker was written for: a copy has
-	// another one. It is not known before the object is there, so that a new one has
-	// a Nonce alone, which is different for each create.
+	// another identifier. It is unknown before the object exists, so a new marker
+	// only has a Nonce, which differs for each create.
 	ID      string `json:"id,omitempty"`
 	Nonce   string `json:"nonce,omitempty"`
 	Protect bool   `json:"protect,omitempty"`
-	// Placeholders are the automation's: they say what its values have to keep to.
+	// Placeholders are the limits of the automation's values by placeholder.
 	Placeholders map[string]automation.PlaceholderLimit `json:"placeholders,omitempty"`
-	// Headers are those that are more than a text: the platform holds what they
-	// come to, which does not tell what they were.
+	// Headers are the headers that are not plain strings: the platform only
+	// holds their resulting values.
 	Headers map[string]automation.Header `json:"headers,omitempty"`
-	// Secrets are what tells whether a secret has another value by now, by the
-	// secret's name.
+	// Secrets are fingerprints by the secrets' names. They show whether a
+	// secret's value has changed.
 	Secrets map[string]string `json:"secrets,omitempty"`
 }
 
-// RecordOf returns the record of an automation, without what its secrets need.
+// RecordOf returns the record of an automation, without the fingerprints of its
+// secrets.
 func RecordOf(project string, a automation.Automation, hash string) Record {
 	r := Record{Project: project, Key: a.Key, Hash: hash, Protect: a.Protect, Placeholders: a.Placeholders}
 	for name, h := range a.Action.Headers {
@@ -47,7 +48,7 @@ func RecordOf(project string, a automation.Automation, hash string) Record {
 	return r
 }
 
-// MarkerText returns the text that stands for a record.
+// MarkerText returns the marker of a record, as a string.
 func (p *Platform) MarkerText(r Record) (string, error) {
 	b, err := marshal(r)
 	return p.Marker.Prefix + string(b), err
@@ -71,7 +72,7 @@ func (p *Platform) Record(object any) (Record, bool) {
 	return Record{}, false
 }
 
-// recordIn finds a record in a text that people may have written to as well.
+// recordIn finds a record in a string that people may have edited too.
 func (p *Platform) recordIn(text string) (Record, bool) {
 	for {
 		_, after, found := strings.Cut(text, p.Marker.Prefix)
@@ -86,8 +87,8 @@ func (p *Platform) recordIn(text string) (Record, bool) {
 	}
 }
 
-// Damaged reports whether an object has a marker of the project that can't be
-// read: the platform, or somebody, has cut it off or changed it.
+// Damaged reports whether an object has an unreadable marker of the project:
+// the platform, or somebody, has truncated or changed it.
 func (p *Platform) Damaged(object any, project string) bool {
 	if _, ok := p.Record(object); ok {
 		return false
@@ -108,12 +109,11 @@ func (p *Platform) Damaged(object any, project string) bool {
 	})
 }
 
-// hiddenHeader stands for the value of a header that the platform hides and segue
-// knows nothing of.
+// hiddenHeader is shown as the value of a header that the platform hides and
+// segue does not know.
 const hiddenHeader = "(hidden)"
 
-// Restore puts an automation together from what an object says and what its
-// marker says.
+// Restore builds an automation from the content of an object and its marker.
 func (p *Platform) Restore(c Content, r Record) automation.Automation {
 	a := c.Automation
 	a.Key, a.Protect, a.Placeholders = r.Key, r.Protect, r.Placeholders

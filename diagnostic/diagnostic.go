@@ -1,9 +1,8 @@
-// Package diagnostic is how segue says that something is wrong: as data first.
-// A [Diagnostic] has a place, a code, a message and a remedy; [List.Sort] puts
-// findings in the order of their files, [Write] writes them in one of [Formats],
-// and [FixFiles] applies the fixes of those that have one.
+// Package diagnostic represents findings as data. A [Diagnostic] has a place, a code, a message and a remedy.
+// [List.Sort] sorts findings by file, [Write] writes them in one of [Formats], and [FixFiles] applies their
+// fixes.
 //
-// The package imports nothing else of segue.
+// The package imports no other package of segue.
 package diagnostic
 
 import (
@@ -11,14 +10,14 @@ import (
 	"slices"
 )
 
-// A Severity says whether a finding stops the work.
+// A Severity says whether a finding stops the command.
 type Severity string
 
 // The severities.
 const (
-	// Error stops what was asked for: exit status 1.
+	// Error stops the command with exit status 1.
 	Error Severity = "error"
-	// Warning is shown and stops nothing.
+	// Warning is shown, but does not stop the command.
 	Warning Severity = "warning"
 )
 
@@ -29,15 +28,13 @@ type Position struct {
 	Column int `json:"column"`
 }
 
-// A Range goes from Start up to but not including End. The zero Range stands
-// for a file as a whole.
+// A Range goes from Start up to but not including End. The zero Range means a whole file.
 type Range struct {
 	Start Position `json:"start"`
 	End   Position `json:"end"`
 }
 
-// A Related is another place that belongs to a finding, such as the other value
-// of a conflict.
+// A Related is another place that is part of a finding, such as the other value of a conflict.
 type Related struct {
 	Message string `json:"message"`
 	File    string `json:"file"`
@@ -49,35 +46,33 @@ type Diagnostic struct {
 	Severity Severity `json:"severity"`
 	// Code names the kind of mistake: a slug such as "unknown-placeholder".
 	Code string `json:"code"`
-	// Message says what is wrong, in one line.
+	// Message describes the mistake, in one line.
 	Message string `json:"message"`
-	// Suggestion is what was probably meant, where one name is near.
+	// Suggestion is the value or name that was probably meant, "" if none is similar.
 	Suggestion string `json:"suggestion,omitempty"`
-	// Help says what to do, in one line.
+	// Help describes the remedy, in one line.
 	Help string `json:"help,omitempty"`
-	// File is relative to the project root, with slashes. It is empty where the
-	// finding is not about a file.
+	// File is relative to the project root, with slashes. It is empty if the finding is not about a file.
 	File string `json:"file,omitempty"`
 	// Range is the offending part of the file.
 	Range Range `json:"range,omitzero"`
 	// Path is the CUE path of the offending value.
 	Path string `json:"path,omitempty"`
-	// Key is the automation's key, where the finding belongs to one.
+	// Key is the key of the automation that the finding is about, "" if there is none.
 	Key string `json:"key,omitempty"`
 	// Related are other places that explain the finding.
 	Related []Related `json:"related,omitempty"`
-	// Fix repairs the finding, where what was meant is certain.
+	// Fix repairs the finding, nil if no correction is certain.
 	Fix *Fix `json:"fix,omitempty"`
-	// Confidential says that neither the source line nor the fix's text must be
-	// shown, since they may hold a secret.
+	// Confidential means that neither the source line nor the fix's text must be shown, because they may hold a
+	// secret.
 	Confidential bool `json:"-"`
 }
 
-// A List is the findings of one run.
+// A List has the findings of one run.
 type List []Diagnostic
 
-// Sort puts the findings in the order of their files and places, and removes
-// those that say the same of the same place.
+// Sort sorts the findings by file and place, and removes duplicates.
 func (l *List) Sort() {
 	slices.SortStableFunc(*l, compare)
 	*l = slices.CompactFunc(*l, func(a, b Diagnostic) bool {

@@ -13,25 +13,24 @@ import (
 )
 
 const (
-	excerptWidth = 120 // columns of source that are shown where the width is unknown
-	excerptLeast = 24  // and at least, however narrow the terminal is
+	excerptWidth = 120 // columns of source that are shown if the width is unknown
+	excerptLeast = 24  // the minimum, also on a narrow terminal
 	tabWidth     = 4
-	// clusterLimit is how many bytes of one character with its marks are shown.
+	// clusterLimit is the maximum number of bytes of one character with its marks that are shown.
 	clusterLimit = 48
-	// columnBytes is how many bytes a column takes in text that is not made to
-	// be hard to show.
+	// columnBytes is the maximum number of bytes that a column takes in ordinary text.
 	columnBytes = 8
 )
 
-// A marked is a line of source and the part of it, by offsets, that is marked.
+// A marked is a line of source with its marked part, by offsets.
 type marked struct {
 	number   int
 	line     []byte
 	from, to int
 }
 
-// excerpt shows the source lines of a range with carets under what it covers: of
-// a range of more than three lines, the first and the last.
+// excerpt shows the source lines of a range with carets under it: of a range of more than three lines, only the
+// first and the last.
 func (t *textWriter) excerpt(file string, r Range, mark *color.Color) {
 	lines := t.markedLines(file, r)
 	if len(lines) == 0 {
@@ -56,11 +55,10 @@ func (t *textWriter) excerpt(file string, r Range, mark *color.Color) {
 	}
 }
 
-// markedLines returns the lines that are shown of a range, none if the first
-// can't be had.
+// markedLines returns the lines to show for a range, none if the first is not available.
 func (t *textWriter) markedLines(file string, r Range) []marked {
 	if r.Start.Line < 1 {
-		return nil // of the file as a whole, which may be a pipe: it is not opened
+		return nil // the whole file, which may be a pipe, so it is not opened
 	}
 	if line, ok := t.sources.line(file, r.Start.Line); !ok || r.Start.Column < 1 || r.Start.Column > len(line)+1 {
 		return nil
@@ -94,7 +92,7 @@ func (t *textWriter) markedLines(file string, r Range) []marked {
 	return lines
 }
 
-// snap moves the marked part's ends to whole characters.
+// snap extends the marked part to whole characters.
 func (l *marked) snap() {
 	whole := func(i int) bool { return i <= 0 || i >= len(l.line) || utf8.RuneStart(l.line[i]) }
 	for n := 0; n < utf8.UTFMax && !whole(l.from); n++ {
@@ -105,16 +103,16 @@ func (l *marked) snap() {
 	}
 }
 
-// A strip is text and the columns that it takes on a terminal.
+// A strip is text and its width in columns on a terminal.
 type strip struct {
 	text  string
 	width int
 }
 
-// fit returns a line in its three parts, cut so that they take at most width
-// columns and that the marked one is in view. Parts that are cut away leave "…".
+// fit returns a line in three parts, cut to at most width columns with the marked one in view. "…" replaces the
+// parts that are cut off.
 func fit(l marked, width int) (before, under, after strip) {
-	// A line can have megabytes: look at no more than can be shown of it.
+	// A line can have megabytes, so only look at the part that can be shown.
 	window := width * columnBytes
 	low, middle, high := max(0, l.from-window), min(l.to, l.from+window), min(len(l.line), l.to+window)
 	for low < l.from && !utf8.RuneStart(l.line[low]) {
@@ -128,7 +126,7 @@ func fit(l marked, width int) (before, under, after strip) {
 	if !cutB && !cutU && !cutA && before.width+under.width+after.width <= width {
 		return before, under, after
 	}
-	// The marked part may take three quarters; the rest goes to both sides.
+	// The marked part may take three quarters; both sides share the rest.
 	if most := width * 3 / 4; cutU || under.width > most {
 		under = join(append(first(u, most-1), strip{"…", 1}))
 		after, a, cutA = strip{}, nil, false
@@ -145,8 +143,8 @@ func fit(l marked, width int) (before, under, after strip) {
 	return before, under, after
 }
 
-// strips returns the characters of a line as they are shown from a column on,
-// and the column after them. Tabs go to the next stop.
+// strips returns the characters of a line as shown, starting at a column, and the column after them. Tabs go to
+// the next stop.
 func strips(b []byte, column int) ([]strip, int) {
 	var out []strip
 	for state := -1; len(b) > 0; {

@@ -8,12 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// A Fix repairs a finding with text edits. A finding has one only where what was
-// meant is certain.
+// A Fix repairs a finding with text edits. A finding only has a fix if it is certain.
 type Fix struct {
-	// Message says what the fix does, in one line: "write userId".
+	// Message describes the fix, in one line: "write userId".
 	Message string `json:"message"`
-	// Edits belong together: all of them are applied, or none.
+	// Edits belong together: either all of them are applied, or none.
 	Edits []Edit `json:"edits"`
 }
 
@@ -21,17 +20,16 @@ type Fix struct {
 type Edit struct {
 	// File is relative to the project root, with slashes.
 	File string `json:"file"`
-	// Range is what is replaced. An empty range is an insertion before its Start.
+	// Range is the replaced part. An empty range is an insertion before its Start.
 	Range Range `json:"range"`
-	// NewText takes the place of what the range covers.
+	// NewText replaces the text in the range.
 	NewText string `json:"newText"`
 }
 
-// Apply returns a file's content with edits applied, which may come in any order.
-// Their positions are those of the content that is given. An edit of another
-// file than the first one's, a position that the content does not have or that
-// is within a character, and edits that overlap are errors; so are two
-// insertions at one place, since their order would be a guess.
+// Apply returns a file's content with edits applied, which may be in any order. Their positions refer to the
+// given content. These are errors: an edit of another file than the first one's, a position outside of the
+// content or within a character, overlapping edits, and two insertions at one place, because their order is
+// unknown.
 func Apply(content []byte, edits []Edit) ([]byte, error) {
 	s := newSource(content)
 	var taken splices
@@ -50,13 +48,12 @@ func Apply(content []byte, edits []Edit) ([]byte, error) {
 	return taken.apply(content), nil
 }
 
-// FixFiles applies the fixes of all findings, and returns how many findings are
-// repaired. A fix whose edits overlap those of one before it is left for the
-// next run; two findings that want the very same edit are both repaired by it.
+// FixFiles applies the fixes of all findings, and returns the number of repaired findings. A fix that overlaps
+// an earlier one is left for the next run. Two findings with the same edit are both repaired by it.
 //
-// Nothing is written unless all files can be read and all edits fit their files.
-// Each file is written once, in the order of their names; after an error from
-// write, the number counts the fixes that are wholly written.
+// Nothing is written unless all files can be read and all edits fit their files. Each file is written once, in
+// the order of their names. After an error from write, the number counts the fixes that were written
+// completely.
 func FixFiles(l List, read func(file string) ([]byte, error), write func(file string, content []byte) error) (fixed int, err error) {
 	files := map[string]*fixing{}
 	var applied []*Fix
@@ -91,13 +88,13 @@ func FixFiles(l List, read func(file string) ([]byte, error), write func(file st
 	return fixed, err
 }
 
-// fixing is a file and what will change in it.
+// fixing is a file and its pending changes.
 type fixing struct {
 	*source
 	taken splices
 }
 
-// take adds the edits of a fix to its files; false if they overlap others.
+// take adds the edits of a fix to its files. It returns false if they overlap others.
 func take(files map[string]*fixing, fix *Fix, read func(string) ([]byte, error)) (bool, error) {
 	var undo []func()
 	for _, e := range fix.Edits {
@@ -134,15 +131,15 @@ type splice struct {
 	text       string
 }
 
-// splices are in order and do not overlap.
+// splices are sorted and do not overlap.
 type splices []splice
 
-// splice finds the place of an edit.
+// splice returns the offsets of an edit.
 func (s *source) splice(e Edit) (splice, error) {
 	start, ok := s.position(e.Range.Start)
 	end, ok2 := s.position(e.Range.End)
 	if !ok || !ok2 || end < start {
-		return splice{}, fmt.Errorf("%s: the edit is outside of the file, or has no place", placeOf(e.File, e.Range))
+		return splice{}, fmt.Errorf("%s: the edit is outside of the file, or has no range", placeOf(e.File, e.Range))
 	}
 	for _, i := range []int{start, end} {
 		if i < len(s.content) && !utf8.RuneStart(s.content[i]) {
@@ -158,13 +155,13 @@ func (s splices) find(one splice) (int, bool) {
 	})
 }
 
-// has reports whether the very same splice is there.
+// has reports whether an equal splice exists.
 func (s splices) has(one splice) bool {
 	i, ok := s.find(one)
 	return ok && s[i] == one
 }
 
-// add inserts a splice; false if it overlaps another.
+// add inserts a splice. It returns false if the splice overlaps another.
 func (s *splices) add(one splice) bool {
 	i, same := s.find(one)
 	if same || i > 0 && (*s)[i-1].end > one.start || i < len(*s) && (*s)[i].start < one.end {

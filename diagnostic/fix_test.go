@@ -27,10 +27,10 @@ func TestApply(t *testing.T) {
 		{name: "overlap", content: "abcd", edits: []Edit{{"f", at(1, 1, 3), ""}, {"f", at(1, 2, 4), ""}}, err: "f:1:2: the edit overlaps another"},
 		{name: "an insertion within", content: "abcd", edits: []Edit{{"f", at(1, 2, 2), "x"}, {"f", at(1, 1, 4), ""}}, err: "f:1:1: the edit overlaps another"},
 		{name: "two insertions at one place", content: "ab", edits: []Edit{{"f", at(1, 2, 2), "x"}, {"f", at(1, 2, 2), "y"}}, err: "f:1:2: the edit overlaps another"},
-		{name: "no such line", content: "a\n", edits: []Edit{{"f", at(3, 1, 1), "x"}}, err: "f:3:1: the edit is outside of the file, or has no place"},
-		{name: "no such column", content: "a\nbb", edits: []Edit{{"f", at(1, 1, 3), "x"}}, err: "f:1:1: the edit is outside of the file, or has no place"},
-		{name: "no place", content: "a", edits: []Edit{{File: "f"}}, err: "f: the edit is outside of the file, or has no place"},
-		{name: "backwards", content: "abc", edits: []Edit{{"f", at(1, 3, 2), "x"}}, err: "f:1:3: the edit is outside of the file, or has no place"},
+		{name: "no such line", content: "a\n", edits: []Edit{{"f", at(3, 1, 1), "x"}}, err: "f:3:1: the edit is outside of the file, or has no range"},
+		{name: "no such column", content: "a\nbb", edits: []Edit{{"f", at(1, 1, 3), "x"}}, err: "f:1:1: the edit is outside of the file, or has no range"},
+		{name: "no place", content: "a", edits: []Edit{{File: "f"}}, err: "f: the edit is outside of the file, or has no range"},
+		{name: "backwards", content: "abc", edits: []Edit{{"f", at(1, 3, 2), "x"}}, err: "f:1:3: the edit is outside of the file, or has no range"},
 		{name: "within a character", content: "é", edits: []Edit{{"f", at(1, 1, 2), "x"}}, err: "f:1:1: the edit splits a character"},
 		{name: "two files", content: "a", edits: []Edit{{"f", at(1, 1, 1), "x"}, {"g", at(1, 2, 2), "x"}}, err: "edits of two files, f and g"},
 	} {
@@ -55,7 +55,7 @@ func TestFixFiles(t *testing.T) {
 		name  string
 		fixes [][]Edit
 		fixed int
-		want  map[string]string // what is written
+		want  map[string]string // the written files
 		err   string
 	}{
 		{name: "nothing to do", fixes: [][]Edit{nil, {}}},
@@ -66,7 +66,7 @@ func TestFixFiles(t *testing.T) {
 		{name: "all edits of a fix or none", fixes: [][]Edit{{a(1, 2, "x")}, {b(1, 2, "y"), a(3, 4, "y"), a(1, 3, "y")}, {b(1, 3, "z")}}, fixed: 2,
 			want: map[string]string{"a.cue": "xbcdef", "b.cue": "zcdef"}},
 		{name: "a fix at odds with itself", fixes: [][]Edit{{a(1, 3, "x"), a(2, 4, "y")}}},
-		{name: "an edit that does not fit", fixes: [][]Edit{{b(1, 2, "x")}, {a(1, 99, "x")}}, err: "a.cue:1:1: the edit is outside of the file, or has no place"},
+		{name: "an edit that does not fit", fixes: [][]Edit{{b(1, 2, "x")}, {a(1, 99, "x")}}, err: "a.cue:1:1: the edit is outside of the file, or has no range"},
 		{name: "an unreadable file", fixes: [][]Edit{{b(1, 2, "x")}, {{"gone\n.cue", at(1, 1, 1), "x"}}}, err: `read gone\n.cue: open gone`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestFixFiles(t *testing.T) {
 	}
 }
 
-func TestFixFilesCountsWhatIsWritten(t *testing.T) {
+func TestFixFilesCountsWrittenFixes(t *testing.T) {
 	l := List{
 		{Fix: &Fix{"", []Edit{{"b.cue", at(1, 1, 1), "x"}}}},
 		{Fix: &Fix{"", []Edit{{"a.cue", at(1, 1, 1), "x"}}}},

@@ -7,43 +7,41 @@ import (
 	"strings"
 )
 
-// Options says how findings are written. Each format uses what concerns it, and
-// the zero value is good for all of them.
+// Options says how findings are written. Each format uses the options that apply to it. The zero value is valid
+// for all formats.
 type Options struct {
-	// Color switches terminal colours on, in the text format.
+	// Color enables terminal colors, in the text format.
 	Color bool
-	// Width is the terminal's width in columns, for the text format. Zero is
-	// unknown: nothing is wrapped then.
+	// Width is the terminal's width in columns, for the text format. Zero means unknown: lines are then not
+	// wrapped.
 	Width int
-	// Max is how many findings the text format prints before it only counts.
-	// Zero prints all.
+	// Max is the maximum number of findings that the text format prints; the others are counted. Zero prints
+	// all.
 	Max int
-	// Source returns a file's content, so that the offending line can be shown
-	// and byte columns be converted. Nil, or an error, leaves lines out and
-	// takes columns as they are.
+	// Source returns a file's content, to show lines and convert byte columns. If it is nil or returns an
+	// error, lines are left out and columns are not converted.
 	Source func(file string) ([]byte, error)
-	// Prefix is where the project is in its repository, with slashes, for the
-	// formats that a code host reads (sarif, github and junit): those name files
-	// from the top of the repository.
+	// Prefix is the project's path in its repository, with slashes. The formats for code hosts (sarif, github,
+	// gitlab and junit) use it to name files from the top of the repository.
 	Prefix string
 	// ToolVersion is segue's version, for the tool component of SARIF.
 	ToolVersion string
-	// Describe returns what is known of a code, for the rules of SARIF. Nil, or
-	// an empty field, falls back on the code's own words.
+	// Describe returns the description of a code, for the rules of SARIF. If it is nil, or a field is empty,
+	// the code itself is used.
 	Describe func(code string) Rule
 }
 
 // A Rule describes the findings of one code.
 type Rule struct {
-	// Summary says in one sentence what the code stands for.
+	// Summary gives the meaning of the code in one sentence.
 	Summary string
-	// Help says what to do, in plain text.
+	// Help describes the remedy, in plain text.
 	Help string
 	// URL is a page about the code.
 	URL string
 }
 
-// file is a finding's file as code hosts want it.
+// file returns a finding's file in the form for code hosts.
 func (o Options) file(name string) string {
 	if name == "" || o.Prefix == "" {
 		return name
@@ -60,6 +58,7 @@ var formats = []struct {
 	{"json", func(w io.Writer, l List, _ Options) error { return WriteJSON(w, l) }},
 	{"sarif", WriteSARIF},
 	{"github", WriteGitHub},
+	{"gitlab", WriteGitLab},
 	{"junit", WriteJUnit},
 }
 
@@ -74,8 +73,8 @@ func Formats() []string {
 
 // Write writes the findings in the named format. The list should be sorted.
 //
-// Whatever a finding holds, what is written is valid UTF-8 and valid in its
-// format, and has no control character but line ends.
+// The output is valid UTF-8 and valid in its format, and contains no control characters except line ends,
+// whatever the findings contain.
 func Write(w io.Writer, format string, l List, opts Options) error {
 	for _, f := range formats {
 		if f.name == format {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Whatever a finding and its file hold, every format is valid UTF-8 and valid in
-// its own grammar, and has nothing in it that a terminal could take for a command.
+// For any finding and file, every format is valid UTF-8 and valid in its own grammar, and contains nothing that
+// a terminal could take for a command.
 func FuzzFormats(f *testing.F) {
 	f.Add("c", "m", "h", "f.cue", "content\nmore", 1, 2, 1, 5, uint8(0))
 	f.Add("a:b,c", "100%\r\n::error::\x1b[2J", "\u202e\u009b", "../a b:c\x00.cue", "\t日本\xff語😀\u200d😀\n", 1, 4, 2, 1, uint8(40))

@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// WriteGitHub writes each finding as a workflow command of GitHub Actions, which
-// shows it beside the line that it is about. GitHub keeps the first ten errors
-// and ten warnings of a step and leaves out the others; all are in the log.
+// WriteGitHub writes each finding as a workflow command of GitHub Actions. GitHub shows it next to its line. It
+// keeps the first ten errors and ten warnings of a step and drops the others; the log has all of them.
 //
-// Columns count UTF-16 code units. They are left out of a range of several lines,
-// which GitHub does not take.
+// Columns count UTF-16 code units. They are left out of a range of several lines, because GitHub does not
+// accept them there.
 //
 // https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 func WriteGitHub(w io.Writer, l List, opts Options) error {

@@ -112,6 +112,7 @@ func TestFormatsWithoutFindings(t *testing.T) {
 		"text":   "",
 		"json":   "{\n  \"diagnostics\": [],\n  \"summary\": {\n    \"errors\": 0,\n    \"warnings\": 0\n  }\n}\n",
 		"github": "",
+		"gitlab": "[]\n",
 	} {
 		if got := write(t, format, nil, Options{}); got != want {
 			t.Errorf("%s: %q, want %q", format, got, want)
@@ -127,7 +128,7 @@ func TestFormatsWithoutFindings(t *testing.T) {
 
 func TestUnknownFormat(t *testing.T) {
 	err := Write(&bytes.Buffer{}, "yaml", nil, Options{})
-	if err == nil || err.Error() != `unknown format "yaml"; the formats are text, json, sarif, github, junit` {
+	if err == nil || err.Error() != `unknown format "yaml"; the formats are text, json, sarif, github, gitlab, junit` {
 		t.Errorf("got %v", err)
 	}
 }

@@ -6,9 +6,8 @@ import (
 	"io"
 )
 
-// WriteJSON writes the findings as one JSON document: {"diagnostics": [...],
-// "summary": {"errors": N, "warnings": N}}. A confidential finding is written
-// without its fix, which may hold what must not be shown.
+// WriteJSON writes the findings as one JSON document: {"diagnostics": [...], "summary": {"errors": N,
+// "warnings": N}}. A confidential finding is written without its fix, which may contain a secret.
 func WriteJSON(w io.Writer, l List) error {
 	shown := append(List{}, l...)
 	for i, d := range shown {
@@ -22,7 +21,7 @@ func WriteJSON(w io.Writer, l List) error {
 	}{shown, l.Summary()})
 }
 
-// EncodeJSON writes a value as indented JSON that is harmless to a terminal.
+// EncodeJSON writes a value as indented JSON that is safe to show on a terminal.
 func EncodeJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -8,19 +8,15 @@ import (
 	"strings"
 )
 
-// WriteJUnit writes the findings as JUnit XML, one test case each: GitLab and
-// Jenkins show one failure for a test case, so that a test case for a file would
-// hide all of its findings but the first.
+// WriteJUnit writes the findings as JUnit XML, one test case each. GitLab and Jenkins show only one failure for
+// a test case, so a test case for a file would hide all of its findings but the first.
 //
-// What both show, and compare from one run to the next, is the class name and
-// the name. The class name is the file, without its extension since Jenkins
-// takes what precedes a dot for a package. The name is the code and the message,
-// without the line, so that a finding that moved is not reported as new; GitLab
-// drops all test cases of the same name but one, so that a repeated one is
-// numbered. The text of a failure is the finding as [WriteText] shows it. An error is a
-// failure; a warning, which stops nothing, is a skipped test with a reason.
-// Jenkins takes a report without tests for a broken one: a project without
-// findings is one test that passes.
+// Both show the class name and the name, and use them to compare runs. The class name is the file without its
+// extension, because Jenkins takes the part before a dot for a package. The name is the code and the message,
+// without the line, so that a finding that moved is not reported as new. GitLab drops all but one of the test
+// cases with the same name, so repeated names are numbered. The text of a failure is the finding as [WriteText]
+// shows it. An error is a failure. A warning is a skipped test with a reason. Jenkins considers a report
+// without tests broken, so a project without findings is one test that passes.
 func WriteJUnit(w io.Writer, l List, opts Options) error {
 	t := newTextWriter(l, Options{Source: opts.Source, Prefix: opts.Prefix})
 	report := junitSuites{Name: "segue vet", junitCounts: countJUnit(l)}
@@ -62,7 +58,7 @@ func WriteJUnit(w io.Writer, l List, opts Options) error {
 	return err
 }
 
-// suiteName is the finding's file, or the project where it is about none.
+// suiteName returns the finding's file, or the project if it is not about a file.
 func suiteName(opts Options, d Diagnostic) string {
 	if d.File == "" {
 		return "segue"

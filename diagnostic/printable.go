@@ -9,10 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Printable returns s with every character that a terminal could take for a
-// command, that can't be seen, or that is not valid UTF-8, written as an escape.
-// The joiners of emoji are among them: terminals disagree about how wide a
-// joined emoji is, and a caret has to stand under the right character in all.
+// Printable returns s with escapes in place of characters that a terminal could take for a command, that are
+// invisible, or that are not valid UTF-8. Joiners of emoji are escaped too: terminals disagree about the width
+// of a joined emoji, and a caret must be under the right character on all of them.
 func Printable(s string) string {
 	if !strings.ContainsFunc(s, unprintable) && utf8.ValidString(s) {
 		return s
@@ -32,10 +31,9 @@ func Printable(s string) string {
 
 func unprintable(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }
 
-// EscapeJSON returns a JSON text with everything unprintable in its strings
-// written as \u escapes. encoding/json does so for the characters that JSON
-// forbids; DEL, the C1 controls and the marks that turn the direction of
-// writing are left, and a terminal obeys them.
+// EscapeJSON returns a JSON text with \u escapes for everything unprintable in its strings. encoding/json only
+// escapes the characters that JSON forbids. It leaves DEL, the C1 controls and the marks that change the
+// direction of text, and a terminal would obey them.
 func EscapeJSON(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {

@@ -18,25 +18,23 @@ import (
 
 const (
 	sarifSchema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-	// sarifBase is the customary name for the top of the repository.
+	// sarifBase is the usual name for the top of the repository.
 	sarifBase = "%SRCROOT%"
-	// sarifFingerprint names what fingerprint makes, with its version.
+	// sarifFingerprint is the name of the fingerprint, with its version.
 	sarifFingerprint = "segueFinding/v1"
 	homePage         = "https://github.com/seguehq/segue"
 )
 
-// WriteSARIF writes the findings as a SARIF 2.1.0 log of one run. Columns count
-// UTF-16 code units, which is SARIF's default. A fix is left out where its file
-// can't be read, since its columns would be a guess, and on a confidential
-// finding.
+// WriteSARIF writes the findings as a SARIF 2.1.0 log of one run. Columns count UTF-16 code units, which is
+// SARIF's default. A fix is left out if its file can't be read, because its columns are then unknown, and on a
+// confidential finding.
 //
-// Each result has a fingerprint that stays the same when the finding moves to
-// another line: of its code, file, path, key and message, and its number among
-// those that are alike in all of these.
+// Each result has a fingerprint that stays the same when the finding moves to another line. It consists of the
+// code, file, path, key and message, and the number among the findings that are equal in all of these.
 //
-// The standard wants { and } doubled in messages (3.11.5). Hardly a producer
-// does so and the viewers show a doubled brace as two, so that a message is
-// written as it is: {{userId}} would become {{{{userId}}}}.
+// The standard requires { and } to be doubled in messages (3.11.5). Hardly any producer does that, and viewers
+// show a doubled brace as two. So a message is written unchanged: otherwise {{userId}} would become
+// {{{{userId}}}}.
 func WriteSARIF(w io.Writer, l List, opts Options) error {
 	s := &sarifWriter{opts: opts, sources: newSources(opts.Source), rules: map[string]int{}, seen: map[string]int{}}
 	driver := sarif.NewToolComponent().WithName("segue").WithInformationURI(homePage)
@@ -64,7 +62,7 @@ type sarifWriter struct {
 	opts    Options
 	sources *sources
 	rules   map[string]int // the index of each code
-	seen    map[string]int // how often a fingerprint came
+	seen    map[string]int // the number of uses of a fingerprint
 }
 
 // addRules returns the rules for the codes of the findings, in order.
@@ -128,7 +126,7 @@ func (s *sarifWriter) result(d Diagnostic) *sarif.Result {
 	return r
 }
 
-// location returns a place, nil where there is no file.
+// location returns a place, nil if there is no file.
 func (s *sarifWriter) location(file string, r Range) *sarif.PhysicalLocation {
 	if file == "" {
 		return nil
@@ -144,7 +142,7 @@ func (s *sarifWriter) artifact(file string) *sarif.ArtifactLocation {
 	return a.WithURI((&url.URL{Path: s.opts.file(file)}).String()).WithURIBaseID(sarifBase)
 }
 
-// region returns a range, nil for a file as a whole.
+// region returns a range, nil for a whole file.
 func (s *sarifWriter) region(file string, r Range) *sarif.Region {
 	if r.Start.Line < 1 {
 		return nil
@@ -160,7 +158,7 @@ func (s *sarifWriter) region(file string, r Range) *sarif.Region {
 	return region
 }
 
-// fix returns a fix, nil where it has nothing to write or a file of it can't be read.
+// fix returns a fix, nil if it has no edits or one of its files can't be read.
 func (s *sarifWriter) fix(f Fix) *sarif.Fix {
 	fix := sarif.NewFix().WithDescription(message(f.Message))
 	changes := map[string]*sarif.ArtifactChange{}
@@ -185,7 +183,7 @@ func (s *sarifWriter) fix(f Fix) *sarif.Fix {
 	return fix
 }
 
-// fingerprint identifies a finding wherever it moves in its file.
+// fingerprint identifies a finding independent of its place in the file.
 func (s *sarifWriter) fingerprint(d Diagnostic) string {
 	sum := sha256.New()
 	for _, part := range []string{d.Code, d.File, d.Path, d.Key, d.Message} {
@@ -203,7 +201,7 @@ func level(d Diagnostic) string {
 	return sarif.LevelWarning
 }
 
-// message returns a text that a viewer takes no links from: [word](3) is one.
+// message returns a message without links for a viewer: [word](3) is one.
 func message(text string) *sarif.Message {
 	text = valid(text)
 	if strings.Contains(text, "](") {
@@ -212,7 +210,7 @@ func message(text string) *sarif.Message {
 	return sarif.NewTextMessage(text)
 }
 
-// words makes a sentence of a code: "Unknown placeholder".
+// words converts a code to a sentence: "Unknown placeholder".
 func words(code string) string {
 	text := strings.ReplaceAll(code, "-", " ")
 	if text == "" {
@@ -224,10 +222,9 @@ func words(code string) string {
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
-// withoutDefaults returns a log as plain JSON values without the empty lists and
-// the -1 for "none" that the library writes for all that is not set. They say
-// nothing, and are most of the text otherwise. Results stay when there are none:
-// that says that segue ran and found nothing.
+// withoutDefaults returns a log as plain JSON values without the empty lists and the -1 for "none" that the
+// library writes for unset fields. They would be most of the text. Empty results stay: they mean that segue ran
+// and found nothing.
 func withoutDefaults(log *sarif.Report) (any, error) {
 	b, err := json.Marshal(log)
 	if err != nil {

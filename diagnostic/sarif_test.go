@@ -66,7 +66,7 @@ func TestSARIFMatchesTheOfficialSchema(t *testing.T) {
 	}
 }
 
-// sarifLog is what the tests look at of a log.
+// sarifLog has the parts of a log that the tests check.
 type sarifLog struct {
 	Runs []struct {
 		Results []struct {
@@ -97,7 +97,7 @@ func TestSARIFColumnsAreUTF16(t *testing.T) {
 	for _, c := range []struct{ from, to, wantFrom, wantTo int }{
 		{1, 3, 1, 2},    // é: two bytes, one unit
 		{3, 7, 2, 4},    // 😀: four bytes, two units
-		{7, 8, 4, 5},    // a byte that is no character
+		{7, 8, 4, 5},    // an invalid byte
 		{8, 11, 5, 6},   // 日: three bytes, one unit
 		{11, 12, 6, 7},  // x
 		{12, 12, 7, 7},  // the end of the line

@@ -8,22 +8,22 @@ import (
 	"unicode/utf8"
 )
 
-// sources are the files that findings are about, read when they are needed.
+// sources has the files of the findings, read when needed.
 type sources struct {
 	read  func(file string) ([]byte, error)
 	files map[string]*source
 	size  int
 }
 
-// sourcesLimit is how many bytes of files are kept. Findings come in the order
-// of their files, so that starting over now and then costs little.
+// sourcesLimit is the maximum size of the files that are kept, in bytes. Findings are sorted by file, so
+// starting over now and then costs little.
 const sourcesLimit = 64 << 20
 
 func newSources(read func(string) ([]byte, error)) *sources {
 	return &sources{read: read, files: map[string]*source{}}
 }
 
-// line returns a line of a file without its end; false if it can't be had.
+// line returns a line of a file without its end; false if it is not available.
 func (s *sources) line(file string, number int) ([]byte, bool) {
 	f := s.open(file)
 	if f == nil {
@@ -32,8 +32,7 @@ func (s *sources) line(file string, number int) ([]byte, bool) {
 	return f.line(number)
 }
 
-// column converts a column in bytes to one in UTF-16 code units, where the line
-// can be had.
+// column converts a column in bytes to one in UTF-16 code units, if the line is available.
 func (s *sources) column(file string, p Position) int {
 	if f := s.open(file); f != nil {
 		return f.column(p)
@@ -61,15 +60,15 @@ func (s *sources) open(file string) *source {
 	return f
 }
 
-// A source finds the lines of a file. A file can be 50 MB of line ends, or one
-// line of 50 MB with a thousand findings on it: only the start of one line in
-// indexStep is kept, and of the last line, the columns of some places.
+// A source finds the lines of a file. A file can be 50 MB of line ends, or one line of 50 MB with a thousand
+// findings on it. So a source only keeps the start of one line in indexStep, and the columns of some places on
+// the last line.
 type source struct {
 	content []byte
 	starts  []int // of the lines 1, 1+indexStep, 1+2*indexStep and so on
 
 	number, start, end int    // the last line asked for
-	marks              []mark // on it, in order
+	marks              []mark // places on it, sorted
 }
 
 // A mark is a place on a line, in bytes and in UTF-16 code units.
@@ -94,7 +93,7 @@ func newSource(content []byte) *source {
 	}
 }
 
-// seek goes to a line.
+// seek moves to a line.
 func (s *source) seek(number int) bool {
 	if number < 1 || (number-1)/indexStep >= len(s.starts) {
 		return false
@@ -125,8 +124,8 @@ func (s *source) line(number int) ([]byte, bool) {
 	return bytes.TrimSuffix(s.content[s.start:s.end], []byte("\r")), true
 }
 
-// position returns the offset of a position; false if the file does not have it.
-// The place before the line end is the last of a line.
+// position returns the offset of a position; false if the file does not have it. The last position of a line is
+// the one before its line end.
 func (s *source) position(p Position) (int, bool) {
 	if p.Column < 1 || !s.seek(p.Line) || p.Column-1 > s.end-s.start {
 		return 0, false

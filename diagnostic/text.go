@@ -14,13 +14,11 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// WriteText writes the findings for people: the place, what is wrong, the line
-// with a caret under the range, and the remedy; then how many there are. Control
-// characters, which could disturb a terminal, are shown escaped. It writes
-// nothing when there are no findings.
+// WriteText writes the findings for people: the place, the message, the line with a caret under the range, and
+// the remedy; then their number. Control characters are escaped, because they could disturb a terminal. It
+// writes nothing if there are no findings.
 //
-// Where there are more than opts.Max, errors are printed rather than warnings,
-// and the rest is counted by code.
+// If there are more than opts.Max, it prefers errors to warnings, and counts the rest by code.
 func WriteText(w io.Writer, l List, opts Options) error {
 	if len(l) == 0 {
 		return nil
@@ -41,8 +39,8 @@ func WriteText(w io.Writer, l List, opts Options) error {
 	return err
 }
 
-// split returns the findings to print, at most so many (0 is all), and the rest.
-// Both keep their order; warnings go to the rest before any error does.
+// split returns the findings to print, at most the given number (0 means all), and the rest. Both keep their
+// order. Warnings go to the rest before errors do.
 func (l List) split(most int) (shown, rest List) {
 	if most <= 0 || len(l) <= most {
 		return l, nil
@@ -85,7 +83,7 @@ func Plural(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-// String is the summary in words: "2 errors, 1 warning".
+// String returns the summary in words: "2 errors, 1 warning".
 func (s Summary) String() string {
 	if s.Warnings == 0 {
 		return Plural(s.Errors, "error")
@@ -97,13 +95,13 @@ func (s Summary) String() string {
 type textWriter struct {
 	out                           bytes.Buffer
 	opts                          Options
-	width                         int // 0: nothing is wrapped
+	width                         int // 0 means no wrapping
 	sources                       *sources
 	secret                        map[string]List // the confidential findings of each file
 	bold, faint, red, yellow, hue *color.Color
 }
 
-// newTextWriter returns a writer for findings that are among l.
+// newTextWriter returns a writer for findings in l.
 func newTextWriter(l List, opts Options) *textWriter {
 	t := &textWriter{
 		opts: opts, width: opts.Width, sources: newSources(opts.Source), secret: map[string]List{},
@@ -155,8 +153,8 @@ func (t *textWriter) finding(d Diagnostic) {
 	}
 }
 
-// hidden reports whether a finding's source must not be shown: it is confidential,
-// or shares a line with one that is.
+// hidden reports whether a finding's source must not be shown: it is confidential, or shares a line with a
+// confidential finding.
 func (t *textWriter) hidden(d Diagnostic) bool {
 	for _, s := range t.secret[d.File] {
 		whole := s.Range.Start.Line == 0
@@ -169,7 +167,7 @@ func (t *textWriter) hidden(d Diagnostic) bool {
 
 func (t *textWriter) place(file string, r Range) string { return placeOf(t.opts.file(file), r) }
 
-// placeOf returns "file:line:column", as much of it as is known.
+// placeOf returns "file:line:column", as far as it is known.
 func placeOf(file string, r Range) string {
 	switch {
 	case r.Start.Line == 0:
@@ -187,9 +185,8 @@ type span struct {
 	style *color.Color
 }
 
-// paragraph writes spans with blanks between them, wrapped between words to the
-// terminal's width: the first line indented by indent, the others by hang. A word
-// is never broken, so that a path can be copied.
+// paragraph writes spans with spaces between them, wrapped between words to the terminal's width. The first
+// line is indented by indent, the others by hang. A word is never broken, so that a path can be copied.
 func (t *textWriter) paragraph(indent, hang int, spans ...span) {
 	t.out.WriteString(strings.Repeat(" ", indent))
 	column, start := indent, true

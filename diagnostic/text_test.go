@@ -9,7 +9,7 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// excerptOf is what is shown of a range of a file.
+// excerptOf returns the excerpt of a range of a file.
 func excerptOf(t *testing.T, content string, r Range, width int) string {
 	t.Helper()
 	out := write(t, "text", List{{Severity: Error, Code: "c", Message: "m", File: "f", Range: r}},

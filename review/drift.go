@@ -8,14 +8,14 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Drift writes for people at a terminal how a platform differs from what segue has left
-// there.
+// Drift writes, for a terminal, the differences between a platform and the state that
+// segue left there.
 func Drift(w io.Writer, d *sync.Drift, o TextOptions) error {
 	t := newText(o)
 	t.notices(&sync.Plan{Target: d.Target, Product: d.Product, Warnings: d.Warnings, Others: d.Others})
 	target := diagnostic.Printable(d.Target)
 	if d.Empty() {
-		t.line(0, "No drift: "+target+" is as segue has left it.")
+		t.line(0, "No drift: "+target+" is as segue left it.")
 		return t.flush(w)
 	}
 	for _, f := range d.Found {
@@ -29,11 +29,11 @@ func Drift(w io.Writer, d *sync.Drift, o TextOptions) error {
 			t.field(1, field)
 		}
 	}
-	fmt.Fprintf(&t.out, "\nDrift on %s: %s not as segue has left %s.\n", target, found(d), them(len(d.Found)))
+	fmt.Fprintf(&t.out, "\nDrift on %s: %s not as segue left %s.\n", target, found(d), them(len(d.Found)))
 	return t.flush(w)
 }
 
-// placeText is a line of the author's files, "" for none.
+// placeText returns a place in the author's files, "" for none.
 func placeText(p *sync.Place) string {
 	if p == nil {
 		return ""
@@ -41,7 +41,7 @@ func placeText(p *sync.Place) string {
 	return diagnostic.Printable(p.String())
 }
 
-// found counts what is not as it was.
+// found counts the drifted things.
 func found(d *sync.Drift) string {
 	if len(d.Found) == 1 {
 		return "1 thing is"
@@ -56,7 +56,7 @@ func them(n int) string {
 	return "them"
 }
 
-// drifted says what is found.
+// drifted describes a finding.
 func drifted(f sync.Drifting) string {
 	at := ""
 	if f.Changed != "" {
@@ -66,24 +66,26 @@ func drifted(f sync.Drifting) string {
 	case sync.Edited:
 		return "somebody has changed it on the platform" + at
 	case sync.EditedToo:
-		return "somebody has changed it on the platform" + at + ", and the code has changed too; these are the differences of both"
+		return "somebody has changed it on the platform" + at + ", and the code has changed too; the differences below are those of both"
 	case sync.Missing:
-		return "it is not on the platform: it was never applied, or somebody has deleted it there"
+		return "it is not on the platform: it was never applied, or somebody deleted it there"
 	case sync.NotInCode:
-		return "it is on the platform" + id(f) + " with the project's marker, and not in the code"
+		return "it is on the platform" + id(f) + " with the project's marker, but not in the code"
+	case sync.NotForTarget:
+		return "it is on the platform" + id(f) + " with the project's marker, but the code has it only for other targets"
 	case sync.SecondCopy:
 		return "there is a second one on the platform" + id(f)
 	case sync.FormerName:
 		return "it is on the platform" + id(f) + " under the project's former name " + f.Project
 	case sync.NotStored:
-		return "the code refers to it, and the platform does not have it"
+		return "the code refers to it, but the platform does not have it"
 	case sync.OtherSecret:
-		return "the platform has another value than the one at hand"
+		return "the value on the platform differs from the current one"
 	case sync.UnusedSecret:
 		if f.Project != "" {
 			return "it is on the platform under the project's former name " + f.Project
 		}
-		return "it is on the platform, and the code does not refer to it"
+		return "it is on the platform, but the code does not refer to it"
 	}
 	return string(f.Kind)
 }

@@ -11,29 +11,30 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A Field is one field that a change is about.
+// A Field is one field of a change.
 type Field struct {
-	// Path is the field's, as in a [sync.Difference]; within JSON that a string holds, it
-	// begins with "$".
+	// Path is the path of the field, as in a [sync.Difference]. Within JSON in a string,
+	// it begins with "$".
 	Path string `json:"path"`
-	// Before and After are one line each, "" where there is no value; values that look
-	// alike have escapes. They are empty where Lines or Fields say more.
+	// Before and After are one line each, "" for no value. Values that look alike are
+	// written with escapes. Both are empty if Lines or Fields has the details.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
-	// Added and Removed say that there is no value before, or after.
+	// Added is true if there is no value before, Removed if there is none
+	// after.
 	Added   bool `json:"added,omitempty"`
 	Removed bool `json:"removed,omitempty"`
-	// Lines are those of values that are long, compared.
+	// Lines is the comparison of long values by lines.
 	Lines []Line `json:"lines,omitempty"`
-	// Fields are those of the JSON that a string holds.
+	// Fields are the fields of the JSON in a string.
 	Fields []Field `json:"fields,omitempty"`
-	// Note says where values that look alike differ.
+	// Note says where values differ that look alike.
 	Note string `json:"note,omitempty"`
-	// Place is where the code has the field, "" where that is not known.
+	// Place is the field's place in the code, "" if it is unknown.
 	Place string `json:"place,omitempty"`
 }
 
-// A Sign says what becomes of a line or of a part of it.
+// A Sign marks a line as kept, added, removed or left out.
 type Sign string
 
 // The signs.
@@ -41,7 +42,7 @@ const (
 	Same  Sign = " "
 	Minus Sign = "-"
 	Plus  Sign = "+"
-	// Skip stands for lines that are the same and left out; the text counts them.
+	// Skip replaces equal lines that are left out; its text counts them.
 	Skip Sign = "…"
 )
 
@@ -51,7 +52,7 @@ type Line struct {
 	Parts []Part `json:"parts"`
 }
 
-// A Part is a piece of a line; one that has changed is Marked.
+// A Part is a piece of a line. A changed part is Marked.
 type Part struct {
 	Text   string `json:"text"`
 	Marked bool   `json:"marked,omitempty"`
@@ -66,8 +67,8 @@ func (l Line) Text() string {
 	return b.String()
 }
 
-// longString is from how many bytes on a string is compared by its words; nearLines are
-// how many lines that are the same are shown around those that are not.
+// longString is the length in bytes from which strings are compared by words. nearLines
+// is the number of equal lines shown around different ones.
 const (
 	longString = 60
 	nearLines  = 2
@@ -92,7 +93,7 @@ func fieldOf(d sync.Difference) Field {
 		f.Note = whereDifferent(before, after)
 	case wasString && isString && holdsJSON(before) && holdsJSON(after):
 		inner, err := sync.Compare(json.RawMessage(before), json.RawMessage(after))
-		if err != nil || len(inner) == 0 { // the JSON is written in another way
+		if err != nil || len(inner) == 0 { // only the form of the JSON differs
 			f.Before, f.After = line(d.Before), line(d.After)
 			break
 		}
@@ -112,7 +113,7 @@ func fieldOf(d sync.Difference) Field {
 	return f
 }
 
-// within is a path in the JSON that a string holds.
+// within returns a path in the JSON in a string.
 func within(path string) string {
 	switch {
 	case path == "":
@@ -123,10 +124,10 @@ func within(path string) string {
 	return "$." + path
 }
 
-// line is a value as one line, "" for none.
+// line returns a value as one line, "" for none.
 func line(v json.RawMessage) string { return diagnostic.Printable(string(v)) }
 
-// stringIn returns the string that a JSON value is.
+// stringIn returns the string of a JSON value that is one.
 func stringIn(v json.RawMessage) (string, bool) {
 	var s string
 	if len(v) == 0 || v[0] != '"' || json.Unmarshal(v, &s) != nil {
@@ -141,12 +142,12 @@ func holdsJSON(s string) bool {
 	return len(s) > 1 && (s[0] == '{' || s[0] == '[') && json.Valid([]byte(s))
 }
 
-// isLong reports whether an object or a list is better shown on lines of its own.
+// isLong reports whether an object or a list needs several lines.
 func isLong(v json.RawMessage) bool {
 	return len(v) > longString && (v[0] == '{' || v[0] == '[')
 }
 
-// indented are the lines of a JSON value.
+// indented returns the lines of a JSON value.
 func indented(v json.RawMessage) []string {
 	if v == nil {
 		return nil
@@ -156,8 +157,8 @@ func indented(v json.RawMessage) []string {
 
 func splitLines(s string) []string { return strings.Split(s, "\n") }
 
-// compareLines compares two texts by their lines, and leaves most of those that are the
-// same out. A line that has taken the place of another is compared by its words.
+// compareLines compares two lists of lines, and leaves out most of the equal ones. It
+// compares a replaced line by its words.
 func compareLines(before, after []string) []Line {
 	var all []Line
 	add := func(sign Sign, texts []string) {
@@ -183,7 +184,7 @@ func compareLines(before, after []string) []Line {
 	return skipSame(all)
 }
 
-// skipSame leaves out lines that are the same and not near to one that is not.
+// skipSame leaves out equal lines that are not near a different one.
 func skipSame(all []Line) []Line {
 	near := make([]bool, len(all))
 	for i, l := range all {
@@ -214,7 +215,7 @@ func skipSame(all []Line) []Line {
 	return out
 }
 
-// compareWords compares two lines by their words: one line before, one after.
+// compareWords compares two lines, before and after, by their words.
 func compareWords(before, after string) []Line {
 	a, b := words(before), words(after)
 	old, now := Line{Sign: Minus}, Line{Sign: Plus}
@@ -231,14 +232,14 @@ func compareWords(before, after string) []Line {
 	return []Line{old, now}
 }
 
-// add puts words at the end of a line.
+// add appends words to a line.
 func (l *Line) add(words []string, marked bool) {
 	if len(words) > 0 {
 		l.Parts = append(l.Parts, Part{diagnostic.Printable(strings.Join(words, "")), marked})
 	}
 }
 
-// words splits a line into words, whitespace, and characters that are neither.
+// words splits a line into words, whitespace, and other characters.
 func words(s string) []string {
 	var all []string
 	kind := func(r rune) int {

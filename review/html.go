@@ -24,9 +24,9 @@ var pageScript string
 
 var page = template.Must(template.New("plan").Funcs(template.FuncMap{"rows": rows, "or": or}).Parse(pageTemplate))
 
-// HTML writes a plan as one page that needs nothing else: it loads nothing, and what is in
-// the plan can't make it do so. It can be read without its script, which searches, filters
-// and listens to the keyboard.
+// HTML writes a plan as one self-contained page: it loads nothing, and the content of the
+// plan can't make it load anything. The page can be read without its script, which
+// searches, filters and handles keys.
 func HTML(w io.Writer, p *sync.Plan) error {
 	r := New(p)
 	folders, triggers := map[string]bool{}, map[string]bool{}
@@ -54,7 +54,7 @@ func HTML(w io.Writer, p *sync.Plan) error {
 		Project: diagnostic.Printable(p.Project), Target: diagnostic.Printable(p.Target), Summary: summary(p), Nothing: nothing(p),
 		Changes: r.Changes, Notices: noticesOf(p, TextOptions{Full: true}), Secrets: secrets,
 		Folders: slices.Sorted(maps.Keys(folders)), Triggers: slices.Sorted(maps.Keys(triggers)),
-		// Both are segue's own.
+		// Both are part of segue.
 		Style: template.CSS(pageStyle), Script: template.JS(pageScript), StyleHash: sourceHash(pageStyle), ScriptHash: sourceHash(pageScript),
 	})
 }
@@ -66,16 +66,17 @@ func nothing(p *sync.Plan) string {
 	return diagnostic.Printable(nothingToDo(p))
 }
 
-// sourceHash is how a content security policy names what may run.
+// sourceHash returns the hash of a script or style for the content security
+// policy.
 func sourceHash(source string) string {
 	sum := sha256.Sum256([]byte(source))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// A Row is a line before, and the one after beside it; nil for none.
+// A Row is a line before, and the line after beside it; nil for none.
 type Row struct{ Before, After *Line }
 
-// rows puts the lines of a comparison side by side.
+// rows arranges the lines of a comparison side by side.
 func rows(lines []Line) []Row {
 	var out []Row
 	for i := 0; i < len(lines); {

@@ -36,11 +36,11 @@ func TestHTML(t *testing.T) {
 	}
 	golden(t, "plan.html", b.Bytes())
 	if !bytes.Equal(b.Bytes(), again.Bytes()) {
-		t.Error("another time it is another page")
+		t.Error("the second page differs from the first")
 	}
 }
 
-// The page loads nothing, and nothing in a plan becomes a part of the page.
+// The page loads nothing, and no content of a plan becomes markup.
 func TestHTMLIsSelfContained(t *testing.T) {
 	evil := `"><script>alert(1)</script><img src=x onerror=alert(1)> javascript:alert(1)`
 	a := sample("growth/"+evil, `{"event":"</pre><script>alert(1)</script>"}`)
@@ -68,7 +68,7 @@ func TestHTMLIsSelfContained(t *testing.T) {
 	}
 }
 
-// browser returns the page as a browser has it once its script has run.
+// browser returns the page in a browser after its script has run.
 func browser(t *testing.T, content []byte, fragment string) string {
 	t.Helper()
 	name := ""
@@ -124,8 +124,8 @@ func TestHTMLInABrowser(t *testing.T) {
 	}
 }
 
-// The page is worked with from the keyboard. The keys are pressed by a script that the page
-// is given here, without the policy that would keep it out.
+// The page can be used with the keyboard. The test adds a script that presses keys, and
+// removes the policy that would block it.
 func TestHTMLByKeyboard(t *testing.T) {
 	content := regexp.MustCompile(`<meta http-equiv="Content-Security-Policy"[^>]*>`).ReplaceAll(page1000(t), nil)
 	keys := `<script>
@@ -155,7 +155,7 @@ document.title = seen.join("; ");
 }
 
 func jsonNumber(n int) string {
-	b, _ := json.Marshal(n) // it can't fail
+	b, _ := json.Marshal(n) // encoding a number can't fail
 	return string(b)
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// JSON writes a [sync.Plan], a [sync.Result] or a [sync.Drift] for programs, as the schemas in docs/schema
-// describe it. It is harmless to a terminal.
+// JSON writes a [sync.Plan], a [sync.Result] or a [sync.Drift] for programs, according to the schemas in
+// docs/schema. The output can't disturb a terminal.
 func JSON[T sync.Plan | sync.Result | sync.Drift](w io.Writer, v *T) error {
 	return diagnostic.EncodeJSON(w, v)
 }

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/text/unicode/runenames"
 )
 
-// lookAlike reports whether two different strings look the same, or nearly so: they differ
-// in the form of a character, in whitespace, or in what can't be seen.
+// lookAlike reports whether two different strings look the same, or nearly so: they only
+// differ in the form of a character, in whitespace, or in invisible characters.
 func lookAlike(a, b string) bool { return a != b && visible(a) == visible(b) }
 
-// visible is what a reader sees of a string: compatible forms of characters are one, any
-// whitespace is one space, and there is none at the ends.
+// visible returns a string as a reader sees it: with one form of compatible characters,
+// one space for any whitespace, and none at the ends.
 func visible(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -30,8 +30,8 @@ func visible(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// whereDifferent says where two strings that look alike differ first, and in which
-// characters: `at character 4: é (U+00E9 ...) before, e + ◌́ (...) after`.
+// whereDifferent describes the first difference of two strings that look alike:
+// `at character 4: é (U+00E9 ...) before, e + ◌́ (...) after`.
 func whereDifferent(before, after string) string {
 	a, b := graphemes(before), graphemes(after)
 	at := 0
@@ -47,7 +47,7 @@ func whereDifferent(before, after string) string {
 	return fmt.Sprintf("they differ at character %d: %s before, %s after", at+1, from(a), from(b))
 }
 
-// graphemes are the characters of a string as people count them.
+// graphemes returns the characters of a string as people count them.
 func graphemes(s string) []string {
 	var all []string
 	for state := -1; len(s) > 0; {
@@ -58,7 +58,7 @@ func graphemes(s string) []string {
 	return all
 }
 
-// mostCodePoints is how many code points of a character are named.
+// mostCodePoints is the maximum number of code points named per character.
 const mostCodePoints = 4
 
 // codePoints names the code points of a character.
@@ -78,7 +78,7 @@ func codePoints(s string) string {
 	return strings.Join(names, " + ")
 }
 
-// ascii writes characters outside of ASCII as the escapes that JSON and CUE have.
+// ascii escapes characters outside of ASCII as in JSON and CUE.
 func ascii(text string) string {
 	var b strings.Builder
 	for _, r := range text {

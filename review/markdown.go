@@ -3,35 +3,67 @@ package review
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/seguehq/segue/diagnostic"
 	"github.com/seguehq/segue/sync"
 )
 
-// CommentLimit is how long a comment on GitHub may be, in characters. [Markdown] keeps to it
-// in bytes, which are never fewer.
-const CommentLimit = 65536
+// CommentLimit is the maximum length of [Markdown], in bytes. GitHub allows 65,536 characters in a
+// comment, which are never more than the bytes; the rest is for the text of the job that writes
+// the comment, such as the commit.
+const CommentLimit = 65536 - 1024
 
-// markdownBody is how many lines of one change are written.
+// markdownBody is the maximum number of lines per change.
 const markdownBody = 200
 
-// Markdown writes a plan as a comment on a pull request, of at most [CommentLimit] bytes. It
-// begins with a line that nobody sees, by which the comment of the same project and target
-// can be found again. Details are folded. What does not fit is left out and counted: details
-// first, then changes.
-func Markdown(w io.Writer, p *sync.Plan) error {
+// Markdown writes the plans of a project, one for each target, as a comment on a pull
+// request, of at most [CommentLimit] bytes. It begins with an invisible line that identifies
+// the comment of the same project and targets. Details are folded. If there is too little
+// room, it leaves out and counts details first, then changes.
+func Markdown(w io.Writer, plans ...*sync.Plan) error {
+	if len(plans) == 0 {
+		return nil
+	}
+	targets := make([]string, len(plans))
+	for i, p := range plans {
+		targets[i] = commentText(p.Target)
+	}
+	text := fmt.Sprintf("<!-- segue plan: %s on %s -->\n", commentText(plans[0].Project), strings.Join(targets, ", "))
+	sections := make([]string, len(plans))
+	all := CommentLimit - len(text) - len(plans)
+	for i, p := range plans {
+		sections[i] = section(p, all)
+	}
+	// Sections that need less than their share leave more room for the others.
+	order := make([]int, len(plans))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return len(sections[a]) - len(sections[b]) })
+	for n, i := range order {
+		if share := all / (len(plans) - n); len(sections[i]) > share {
+			sections[i] = section(plans[i], share)
+		}
+		all -= len(sections[i])
+	}
+	_, err := io.WriteString(w, text+strings.Join(sections, "\n"))
+	return err
+}
+
+// section returns one plan in at most room bytes.
+func section(p *sync.Plan, room int) string {
 	r := New(p)
 	target := diagnostic.Printable(p.Target)
 	var head strings.Builder
-	fmt.Fprintf(&head, "<!-- segue plan: %s on %s -->\n", commentText(p.Project), commentText(p.Target))
 	if p.Empty() {
 		fmt.Fprintf(&head, "### segue plan for %s: no changes\n", code(target))
 	} else {
 		fmt.Fprintf(&head, "### segue plan for %s: %s\n", code(target), summary(p))
 	}
 	notices := noticesOf(p, TextOptions{Full: true})
-	const roomForNotices = CommentLimit / 4
+	roomForNotices := room / 4
 	if len(notices) > 0 {
 		kept, left := firstLines(notices, roomForNotices)
 		if left > 0 {
@@ -50,17 +82,16 @@ func Markdown(w io.Writer, p *sync.Plan) error {
 		}
 		head.WriteString("\n" + fenced("text", kept))
 	}
-	_, err := io.WriteString(w, head.String()+"\n"+fitted(r.Changes, CommentLimit-head.Len()-1))
-	return err
+	return head.String() + "\n" + fitted(r.Changes, room-head.Len()-1)
 }
 
-// commentText is a name within an HTML comment, which nothing in it can end.
+// commentText returns a name for an HTML comment, which it can't end.
 func commentText(s string) string {
 	return strings.NewReplacer(">", "", "<", "", "--", "- -").Replace(diagnostic.Printable(s))
 }
 
-// noticesOf are the lines in front of the changes, with those that a terminal gets as
-// errors or beside the plan.
+// noticesOf returns the lines before the changes, including those that a terminal
+// shows as errors or beside the plan.
 func noticesOf(p *sync.Plan, o TextOptions) []string {
 	t := newText(o)
 	t.notices(p)
@@ -71,7 +102,7 @@ func noticesOf(p *sync.Plan, o TextOptions) []string {
 		t.warn("apply refuses this plan: " + b.String())
 	}
 	if p.SecretsUnknown {
-		t.warn("the plan was made without the values of secrets: whether one would be rotated is not known")
+		t.warn("the plan was made without the values of secrets: it is unknown whether one would be rotated")
 	}
 	t.altered(p.Altered)
 	if p.Empty() {
@@ -87,7 +118,8 @@ func nonEmpty(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// firstLines are those that fit into so many bytes, and how many do not.
+// firstLines returns the lines that fit into room bytes, and the number of
+// those that do not.
 func firstLines(lines []string, room int) ([]string, int) {
 	for i, l := range lines {
 		if room -= len(l) + 1; room < 0 {
@@ -97,11 +129,11 @@ func firstLines(lines []string, room int) ([]string, int) {
 	return lines, 0
 }
 
-// fitted writes as many changes as fit into so many bytes: with their details as long as
-// that leaves room for a line about each of the others, then without, and at the end how
-// many are left out.
+// fitted writes as many changes as fit into room bytes. It includes details as long as
+// there is room for a line about each of the other changes, and ends with the number of
+// changes left out.
 func fitted(changes []Change, room int) string {
-	const note = 200 // is more than any of the sentences at the end takes
+	const note = 200 // more than any of the final sentences needs
 	room -= note
 	short := make([]string, len(changes))
 	rest := 0
@@ -142,7 +174,7 @@ func isAre(n int) string {
 	return " are"
 }
 
-// title is one line about a change.
+// title returns one line about a change.
 func title(c Change) string {
 	sign := map[sync.Action]string{sync.Create: "➕", sync.Update: "✏️", sync.Delete: "🗑️"}[c.Action]
 	text := fmt.Sprintf("%s %s %s", sign, c.Action, code(c.Key))
@@ -155,7 +187,7 @@ func title(c Change) string {
 	return text
 }
 
-// details is a change with its title, folded.
+// details returns a change with its title, folded.
 func details(c Change) string {
 	body := diffLines(c)
 	if len(body) == 0 {
@@ -167,7 +199,7 @@ func details(c Change) string {
 	return "<details><summary>" + title(c) + "</summary>\n\n" + fenced("diff", body) + "\n</details>\n"
 }
 
-// diffLines are the lines of a change as GitHub colours them: by their first character.
+// diffLines returns the lines of a change. GitHub colors them by their first character.
 func diffLines(c Change) []string {
 	var lines []string
 	add := func(sign, text string) { lines = append(lines, sign+" "+text) }
@@ -226,7 +258,7 @@ func skipMark(l Line) string {
 	return ""
 }
 
-// fenced is a block of lines that no line of it can end.
+// fenced returns a block of lines that none of its lines can end.
 func fenced(language string, lines []string) string {
 	longest := 2
 	for _, l := range lines {
@@ -244,11 +276,11 @@ func fenced(language string, lines []string) string {
 	return fence + language + "\n" + strings.Join(lines, "\n") + "\n" + fence + "\n"
 }
 
-// code is a piece of text in which nothing is markup.
+// code returns a string as code, without markup.
 func code(s string) string { return "<code>" + escaped(s) + "</code>" }
 
-// escaped has entities for all that Markdown or HTML could take for markup or a link, and
-// for what would mention somebody.
+// escaped replaces with entities all characters that could be markup, links or mentions
+// in Markdown or HTML.
 func escaped(s string) string {
 	var b strings.Builder
 	for _, r := range s {

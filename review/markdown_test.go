@@ -10,7 +10,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// planOf is a plan that creates so many automations.
+// planOf returns a plan that creates n automations.
 func planOf(n int, payload string) *sync.Plan {
 	p := &sync.Plan{Format: sync.PlanFormat, Project: "growth", Target: "prod"}
 	for i := range n {
@@ -48,7 +48,35 @@ func TestMarkdown(t *testing.T) {
 	golden(t, "empty.md", b.Bytes())
 }
 
-// A comment is never longer than GitHub takes, and says what it lacks.
+// Plans for several targets share one comment. Room that one of them does not need is
+// left to the others.
+func TestMarkdownOfSeveralTargets(t *testing.T) {
+	small, large := planOf(2, `{"event":"E"}`), planOf(1000, `{"event":"E"}`)
+	large.Target = "staging"
+	for _, plans := range [][]*sync.Plan{{small, large}, {large, small}, {large, large, large}} {
+		var b bytes.Buffer
+		if err := Markdown(&b, plans...); err != nil {
+			t.Fatal(err)
+		}
+		if b.Len() > CommentLimit {
+			t.Errorf("a comment of %d bytes is too long", b.Len())
+		}
+		for _, want := range []string{"<!-- segue plan: growth on ", "### segue plan for <code>staging</code>", "left out"} {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("the comment of %d plans has no %q", len(plans), want)
+			}
+		}
+		if n := strings.Count(b.String(), "<!--"); n != 1 {
+			t.Errorf("the comment has %d marks to find it by", n)
+		}
+		if short := CommentLimit - b.Len(); short > CommentLimit/10 {
+			t.Errorf("%d bytes are left, and so are changes", short)
+		}
+	}
+}
+
+// A comment never exceeds GitHub's limit, and mentions the parts that it leaves
+// out.
 func TestMarkdownFitsAComment(t *testing.T) {
 	long := `{"event":"` + strings.Repeat("long ", 2000) + `"}`
 	for _, test := range []struct {
@@ -94,7 +122,7 @@ func TestMarkdownFitsAComment(t *testing.T) {
 	}
 }
 
-// Nothing in a plan can end its block or mention somebody.
+// No content of a plan can end its block or mention somebody.
 func TestMarkdownIsNoMarkup(t *testing.T) {
 	evil := "@everyone </details> ``` <img src=x> --> #1 https://evil.example **bold**"
 	a := sample("growth/"+evil, "{\"event\":\"`````\"}")

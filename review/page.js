@@ -11,14 +11,14 @@
   if (!search) return;
   const filters = ["action", "trigger", "folder"].map(byId);
   const texts = new Map();
-  // The text of a change is read when it is first searched for.
+  // The text of a change is read on the first search.
   const text = (change) => {
     if (!texts.has(change)) texts.set(change, change.textContent.toLowerCase());
     return texts.get(change);
   };
   const shown = () => changes.filter((change) => !change.hidden);
 
-  // The state of the page is in its address, so that it can be sent to somebody.
+  // The address holds the state of the page, so that people can share it.
   const save = () => {
     const state = new URLSearchParams();
     if (search.value) state.set("q", search.value);

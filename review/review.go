@@ -9,39 +9,40 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A Review is a plan as it is shown: all text in it can be printed as it is.
+// A Review is a plan prepared for display: all its strings are safe to print.
 type Review struct {
 	Plan *sync.Plan
-	// Changes are those of automations, in the plan's order.
+	// Changes are the changes of automations, in the plan's order.
 	Changes []Change
 }
 
-// A Change is a change of one automation as it is shown.
+// A Change is a change of one automation, prepared for display.
 type Change struct {
 	Action sync.Action `json:"action"`
 	Key    string      `json:"key"`
 	// Folder is the key without its last part.
 	Folder string `json:"folder"`
 	Reason string `json:"reason,omitempty"`
-	// Place is where the code has the automation, "" where that is not known.
+	// Place is the automation's place in the code, "" if it is unknown.
 	Place string `json:"place,omitempty"`
-	// Trigger is what sets it off: `pattern "Account activated"`.
+	// Trigger describes its trigger: `pattern "Account activated"`.
 	Trigger string `json:"trigger,omitempty"`
 	// Facts are about an automation that is created or deleted.
 	Facts []Fact `json:"facts,omitempty"`
-	// Payload is that of an automation that is created or deleted, as indented JSON; Short
-	// is the same in one line.
+	// Payload is the payload of an automation that is created or deleted, as indented
+	// JSON. Short is the same in one line.
 	Payload []string `json:"payload,omitempty"`
 	Short   string   `json:"short,omitempty"`
-	// Fields are those that an update changes.
+	// Fields are the fields that an update changes.
 	Fields []Field `json:"fields,omitempty"`
-	// Moves says where its webhook moves, "" for nowhere.
+	// Moves describes the move of its webhook, "" if it does not move.
 	Moves string `json:"moves,omitempty"`
-	// Refused says why apply will leave the change out, "" if it will not.
+	// Refused is the reason why apply will leave the change out, "" if it will
+	// not.
 	Refused string `json:"refused,omitempty"`
 }
 
-// A Fact is one thing to know of an automation.
+// A Fact is a property of an automation.
 type Fact struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -76,7 +77,7 @@ func changeOf(c sync.Change) Change {
 	return out
 }
 
-// contentOf is the automation that a change is about, nil where it can't be read.
+// contentOf returns the automation of a change, or nil if it can't be read.
 func contentOf(c sync.Change) *automation.Automation {
 	if c.Content != nil || c.Base == nil || c.Base.Content == nil {
 		return c.Content
@@ -88,7 +89,7 @@ func contentOf(c sync.Change) *automation.Automation {
 	return &a
 }
 
-// describe says all of an automation that comes or goes.
+// describe fills in the facts of an automation that is created or deleted.
 func (c *Change) describe(a automation.Automation, endpoint string) {
 	fact := func(name, value string) {
 		if value != "" {
@@ -128,5 +129,5 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// indent lays out JSON for people.
+// indent formats JSON for people.
 func indent(v json.RawMessage) []byte { return automation.Indent(v) }

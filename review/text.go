@@ -12,23 +12,24 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// TextOptions say how a plan is written as text.
+// TextOptions control how a plan is written as text.
 type TextOptions struct {
 	Color bool
-	// Width is that of the terminal in columns, 0 for no limit: then a line is as long as
-	// its value.
+	// Width is the width of the terminal in columns; 0 means no limit.
 	Width int
-	// Full shows long bodies whole. Else they are folded, and it is said how much is.
+	// Full shows long bodies in full. Otherwise they are folded, with the number of
+	// hidden lines.
 	Full bool
 }
 
 const (
-	// usualWidth is how long a payload in one line may be where there is no limit.
+	// usualWidth is the maximum length of a payload on one line if the width is
+	// unlimited.
 	usualWidth = 100
-	// mostLines are shown of one body unless it is Full.
+	// mostLines is the number of lines shown of a body unless Full is set.
 	mostLines = 16
-	// manyChanges is from how many created and deleted automations on each of them is
-	// shown in a few lines unless it is Full.
+	// manyChanges is the number of created and deleted automations from which each
+	// one is shown in a few lines, unless Full is set.
 	manyChanges = 30
 )
 
@@ -70,14 +71,15 @@ func Deletions(w io.Writer, p *sync.Plan, o TextOptions) error {
 	return t.flush(w)
 }
 
-// Altered writes what the platform has made of automations, and what to write instead.
+// Altered writes how the platform has changed automations, and suggests how to write
+// them instead.
 func Altered(w io.Writer, altered []sync.Altered, o TextOptions) error {
 	t := newText(o)
 	t.altered(altered)
 	return t.flush(w)
 }
 
-// A text is a plan on its way to a terminal.
+// The type text writes a plan for a terminal.
 type text struct {
 	TextOptions
 	out                       strings.Builder
@@ -103,12 +105,12 @@ func (t *text) flush(w io.Writer) error {
 	return err
 }
 
-// line writes a line that is indented by so many levels.
+// line writes a line indented by this number of levels.
 func (t *text) line(level int, text string) {
 	t.out.WriteString(strings.Repeat("    ", level) + text + "\n")
 }
 
-// notices says what the reader should know besides the changes.
+// notices writes notes for the reader besides the changes.
 func (t *text) notices(p *sync.Plan) {
 	target := diagnostic.Printable(p.Target)
 	if p.Product != "" {
@@ -118,7 +120,10 @@ func (t *text) notices(p *sync.Plan) {
 		t.line(0, t.faint.Sprint(diagnostic.Printable(only)))
 	}
 	for _, key := range p.Orphaned {
-		t.line(0, diagnostic.Printable(key)+" is gone from the code and stays on "+target+", which does not prune.")
+		t.line(0, diagnostic.Printable(key)+" is gone from the code but stays on "+target+", which does not prune.")
+	}
+	for _, key := range p.Elsewhere {
+		t.line(0, diagnostic.Printable(key)+" is only for other targets but stays on "+target+", which does not prune.")
 	}
 	for _, w := range p.Warnings {
 		t.warn(w)
@@ -134,7 +139,7 @@ func (t *text) warn(sentence string) {
 
 func (t *text) altered(altered []sync.Altered) {
 	for _, a := range altered {
-		t.warn(a.Key + ": the platform stores it in another form than the code has. Nobody has edited it there")
+		t.warn(a.Key + ": the platform stores it in another form than the code. Nobody has edited it there")
 		for _, d := range a.Differences {
 			code, made := or(line(d.After)), or(line(d.Before))
 			if before, ok := stringIn(d.Before); ok {
@@ -149,13 +154,13 @@ func (t *text) altered(altered []sync.Altered) {
 			if d.After == nil {
 				write = "the platform adds it: write " + made + " in the code too"
 			}
-			t.line(1, fmt.Sprintf("%s: the code has %s, the platform has made %s; %s%s",
+			t.line(1, fmt.Sprintf("%s: the code has %s, the platform stores %s; %s%s",
 				diagnostic.Printable(d.Path), code, made, write, t.place(placeText(d.Place))))
 		}
 	}
 }
 
-// or is a value in one line, or a word for none.
+// or returns a value, or a word for no value.
 func or(value string) string {
 	if value == "" {
 		return "(none)"
@@ -178,7 +183,7 @@ func (t *text) head(a sync.Action, subject, reason string) {
 	t.line(0, fmt.Sprintf("%s %s %s%s", sign, a, subject, reason))
 }
 
-// change writes a change. Of many that create or delete, each gets a few lines only.
+// change writes a change. If many create or delete, each gets only a few lines.
 func (t *text) change(c Change, many bool) {
 	t.head(c.Action, c.Key, c.Reason)
 	if c.Refused != "" {
@@ -196,7 +201,7 @@ func (t *text) change(c Change, many bool) {
 	}
 }
 
-// payload writes the payload of an automation that comes or goes.
+// payload writes the payload of an automation that is created or deleted.
 func (t *text) payload(c Change, many bool) {
 	if c.Short == "" {
 		return
@@ -218,7 +223,7 @@ func (t *text) payload(c Change, many bool) {
 	}
 }
 
-// body writes the lines of a body, folded if they are many.
+// body writes the lines of a body, folded if there are many.
 func (t *text) body(lines []string) {
 	shown := t.fold(len(lines))
 	for _, l := range lines[:shown] {
@@ -227,7 +232,7 @@ func (t *text) body(lines []string) {
 	t.more(2, len(lines)-shown)
 }
 
-// fold is how many of so many lines are shown.
+// fold returns how many of these lines are shown.
 func (t *text) fold(lines int) int {
 	if t.Full || lines <= mostLines+1 {
 		return lines
@@ -235,7 +240,7 @@ func (t *text) fold(lines int) int {
 	return mostLines
 }
 
-// more says how many lines are not shown.
+// more writes the number of lines that are not shown.
 func (t *text) more(level, lines int) {
 	if lines > 0 {
 		t.folded = true
@@ -247,7 +252,7 @@ func (t *text) more(level, lines int) {
 func (t *text) field(level int, f Field) {
 	switch {
 	case len(f.Fields) > 0:
-		t.line(level, f.Path+", in the JSON that it holds:"+t.place(f.Place))
+		t.line(level, f.Path+", in its JSON:"+t.place(f.Place))
 		for _, inner := range f.Fields {
 			t.field(level+1, inner)
 		}
@@ -274,7 +279,7 @@ func (t *text) field(level int, f Field) {
 	}
 }
 
-// place is where the code has something, behind it.
+// place returns the suffix with a place in the code.
 func (t *text) place(place string) string {
 	if place == "" {
 		return ""
@@ -282,8 +287,8 @@ func (t *text) place(place string) string {
 	return t.faint.Sprint("  # " + place)
 }
 
-// compared writes a line of a comparison. Of a line that is too long, what has changed is
-// kept, with some of what is around it.
+// compared writes a line of a comparison. It shortens a line that is too long around the
+// changed parts.
 func (t *text) compared(level int, l Line) {
 	c := t.faint
 	switch l.Sign {
@@ -319,11 +324,11 @@ func (t *text) compared(level int, l Line) {
 	t.line(level, sign+" "+b.String())
 }
 
-// leastWidth is how much of a line is shown in any case.
+// leastWidth is the minimum number of columns shown of a line.
 const leastWidth = 20
 
-// narrowed cuts the parts of a line to a width: those that are the same in their middle,
-// or at the ends of the line, and then those that are not.
+// narrowed cuts the parts of a line to a width: first the equal parts, in their middle
+// or at the ends of the line, and then the changed ones.
 func narrowed(parts []Part, width int) []Part {
 	const around = 12
 	var out []Part
@@ -353,7 +358,7 @@ func narrowed(parts []Part, width int) []Part {
 	return out
 }
 
-// cut shortens a line that is too long. Plain is the line without colours.
+// cut shortens a line that is too long. plain is the line without colors.
 func (t *text) cut(indent int, line, plain string) string {
 	if t.Width == 0 || t.Full || indent+uniseg.StringWidth(plain) <= t.Width {
 		return line

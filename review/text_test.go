@@ -23,7 +23,7 @@ func sample(key, payload string) automation.Automation {
 	}
 }
 
-// differing is the differences between two payloads, as a plan has them.
+// differing returns the differences between two payloads, as in a plan.
 func differing(t testing.TB, before, after string) []sync.Difference {
 	t.Helper()
 	found, err := sync.Compare(json.RawMessage(before), json.RawMessage(after))
@@ -37,7 +37,7 @@ func differing(t testing.TB, before, after string) []sync.Difference {
 	return found
 }
 
-// samplePlan has a change of every sort.
+// samplePlan returns a plan with every kind of change.
 func samplePlan(t testing.TB) *sync.Plan {
 	create := sample("growth/created", `{"event":"Account activated","properties":{"products":[{"id":1,"name":"One"},{"id":2,"name":"Two"}],"total":12.5},"userId":"{{userId}}"}`)
 	gone := sample("growth/gone", `{"event":"Gone"}`)
@@ -78,7 +78,7 @@ func samplePlan(t testing.TB) *sync.Plan {
 	}
 }
 
-// golden compares with a file in testdata, which SEGUE_UPDATE renews.
+// golden compares with a file in testdata. SEGUE_UPDATE renews it.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
@@ -109,14 +109,14 @@ func TestText(t *testing.T) {
 			for range 3 {
 				var again bytes.Buffer
 				if err := Text(&again, samplePlan(t), o); err != nil || !bytes.Equal(b.Bytes(), again.Bytes()) {
-					t.Fatalf("another time it is another text: %v", err)
+					t.Fatalf("the second text differs from the first: %v", err)
 				}
 			}
 		})
 	}
 }
 
-// What a plan is about fits the terminal, but for sentences.
+// Everything in a plan except sentences fits the width of the terminal.
 func TestTextKeepsToTheWidth(t *testing.T) {
 	for _, width := range []int{40, 80, 120} {
 		var b bytes.Buffer
@@ -135,13 +135,13 @@ func TestTextKeepsToTheWidth(t *testing.T) {
 				continue
 			}
 			if got := uniseg.StringWidth(l); got > width {
-				t.Errorf("a line of %d columns where there are %d: %s", got, width, l)
+				t.Errorf("a line of %d columns on a terminal of %d: %s", got, width, l)
 			}
 		}
 	}
 }
 
-// Each value of a plan may be somebody's attempt to steer the terminal.
+// Any value of a plan may try to control the terminal.
 func TestTextSteersNoTerminal(t *testing.T) {
 	evil := "x\x1b[2J\u202e\u0007"
 	a := sample("growth/"+evil, `{"event":"`+"\u202e"+`"}`)

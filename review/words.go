@@ -9,7 +9,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// reason says what a change does and why, "" where the action says it all.
+// reason says why a change is made, "" if the action says enough.
 func reason(c sync.Change) string {
 	switch c.Reason {
 	case sync.CodeChanged:
@@ -19,23 +19,25 @@ func reason(c sync.Change) string {
 	case sync.CodeChangedAndDrifted:
 		return "the code has changed, and it was changed on the platform too"
 	case sync.MarkerOnly:
-		return "only the record of what was applied"
+		return "only segue's record of the last apply"
 	case sync.Outdated:
 		return "an older version of segue wrote it, in another form"
 	case sync.Removed:
 		return "it is gone from the code"
+	case sync.Elsewhere:
+		return "the code has it only for other targets"
 	case sync.Duplicate:
 		if c.Base != nil && c.Base.Project != "" {
 			return fmt.Sprintf("a second one, %q, under the project's former name %s", c.Name, c.Base.Project) + baseText(c.Base)
 		}
-		return fmt.Sprintf("a second one, %q, that segue has made", c.Name) + baseText(c.Base)
+		return fmt.Sprintf("a second one, %q, made by segue", c.Name) + baseText(c.Base)
 	case sync.Adopted:
-		return "it is there already and taken over" + baseText(c.Base)
+		return "it already exists and is taken over" + baseText(c.Base)
 	case sync.Moved:
 		if c.Base != nil && c.Base.Key != "" && c.Base.Project == "" {
 			return "it was " + c.Base.Key + " until now" + baseText(c.Base)
 		}
-		return "it is there under the project's former name and taken over" + baseText(c.Base)
+		return "it exists under the project's former name and is taken over" + baseText(c.Base)
 	case sync.Replaced:
 		return "as asked for"
 	default:
@@ -51,7 +53,8 @@ func baseText(b *sync.Base) string {
 	return " (" + b.ID + ")"
 }
 
-// bystander says what is on the platform, is not the project's own, and concerns it.
+// bystander describes an automation on the platform that is not the project's own
+// but concerns it.
 func bystander(o sync.Bystander) string {
 	what := o.Title
 	switch o.Kind {
@@ -71,34 +74,35 @@ func bystander(o sync.Bystander) string {
 	return what + "; it is left alone"
 }
 
-// rename says that an automation seems to have got another key.
+// rename says that an automation seems to have a new key.
 func rename(r sync.Rename) string {
 	return fmt.Sprintf("%s is gone and %s is new, with the same content. If only the name has changed, write `%s` into segue.cue: identifiers and history are kept",
 		r.From, r.To, r.Line())
 }
 
-// restriction says what a plan of a part of the project leaves as it is, "" for a whole one.
+// restriction describes what a plan for a part of the project leaves out, "" for a whole
+// plan.
 func restriction(p *sync.Plan) string {
 	if len(p.Only) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Only %s; left as they are on %s: %s.", strings.Join(p.Only, ", "), p.Target, diagnostic.Plural(p.LeftOut, "automation"))
+	return fmt.Sprintf("Only %s; unchanged on %s: %s.", strings.Join(p.Only, ", "), p.Target, diagnostic.Plural(p.LeftOut, "automation"))
 }
 
 // taken says why a change will be refused.
 func taken(b sync.Bystander) string {
 	return cmp.Or(b.Endpoint, "its place") + " is held by " + b.Title +
-		": apply leaves this change out. Change or delete that one there, or take it over with --adopt"
+		": apply leaves this change out. Change or delete that automation there, or take it over with --adopt"
 }
 
-// usedBy says what a secret is for.
+// usedBy says which automations use a secret.
 func usedBy(s sync.SecretChange) string {
 	if s.Project != "" {
 		return "stored under the project's former name"
 	}
 	switch len(s.UsedBy) {
 	case 0:
-		return "nothing uses it any more"
+		return "nothing uses it anymore"
 	case 1:
 		return "used by " + s.UsedBy[0]
 	default:
@@ -127,7 +131,7 @@ func summary(p *sync.Plan) string {
 // nothingToDo says that a plan changes nothing.
 func nothingToDo(p *sync.Plan) string {
 	if n := len(p.Altered); n > 0 {
-		return fmt.Sprintf("No changes that would help: %s stored as the code says on %s, %d are.", NotAre(n), p.Target, len(p.Unchanged))
+		return fmt.Sprintf("No changes that would help: %s stored on %s as in the code, %d are.", NotAre(n), p.Target, len(p.Unchanged))
 	}
-	return fmt.Sprintf("No changes: %s is as the code wants it (%s).", p.Target, diagnostic.Plural(len(p.Unchanged), "automation"))
+	return fmt.Sprintf("No changes: %s is up to date (%s).", p.Target, diagnostic.Plural(len(p.Unchanged), "automation"))
 }

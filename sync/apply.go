@@ -15,39 +15,44 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// DefaultParallelism is how many changes are carried out at a time.
+// DefaultParallelism is the default number of changes made at a time.
 const DefaultParallelism = 8
 
-// ApplyOptions says how a plan is carried out.
+// ApplyOptions controls how a plan is applied.
 type ApplyOptions struct {
-	// Parallelism is how many changes are carried out at a time,
-	// [DefaultParallelism] if it is zero.
+	// Parallelism is the number of changes made at a time; 0 means
+	// [DefaultParallelism].
 	Parallelism int
-	// Progress, if not nil, hears of every event, one at a time. It holds up
-	// the work for as long as it takes.
+	// Progress, if not nil, is called with every event, one at a time. It
+	// blocks the work while it runs.
 	Progress func(Event)
-	// Calls says how the platform is called.
+	// Record, if not nil, is called with every change as it ends, one at a time. It is
+	// called again for a change that turns out later to have failed, and for duplicates
+	// that are deleted beside the plan. If it fails, nothing new is started, and the
+	// result says so.
+	Record func(Record) error
+	// Calls controls how the platform is called.
 	Calls
 }
 
 // Apply carries a plan out: secrets are stored first, then automations are
 // created and updated, then others are deleted, then secrets are deleted that
-// nothing on the platform needs any more. All that was written is looked at once
-// more, and a [Settler] settles. In must be what the plan was made of.
+// nothing on the platform needs any more. Finally, everything that was written
+// is checked again, and a [Settler] settles. in must be the input of the plan.
 //
-// What is deleted because something else takes its place stays until that is
-// there, so that an apply that is cut off leaves one that fires.
+// A replaced automation is deleted only after its replacement exists, so an
+// interrupted apply leaves one that fires.
 //
 // It returns no result, and has changed nothing, with a [*BlockedError] for a
-// plan that has blocks and a [*StaleError] for one that was made of other
-// automations. Otherwise there is a result, and the error is its
-// [Result.Err]: one failure does not stop the rest, except that nothing new is
-// started once the platform refuses the credentials.
+// plan that has blocks and a [*StaleError] for a plan that was made from other
+// automations. Otherwise there is a result, and the error is its [Result.Err]:
+// one failure does not stop the rest, except that nothing new is started once
+// the platform refuses the credentials.
 //
 // On a [Batcher] all of it is one write. A change that the platform refuses is
 // left out of it, and reported as failed.
 //
-// When ctx is cancelled nothing new is started either; calls in flight are
+// When ctx is canceled, nothing new is started either; calls in flight are
 // finished, so that their outcome is known.
 //
 // On a [SecretCarrier] a secret that is created is reported on after the
@@ -77,6 +82,7 @@ func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOp
 			Changes: make([]ChangeResult, len(plan.Changes)),
 			Secrets: make([]SecretResult, len(plan.Secrets)),
 		},
+		after: make([]string, len(plan.Changes)), written: map[string]Stored{},
 	}
 	if b, ok := p.(Batcher); ok {
 		r.batch(ctx, b)
@@ -93,7 +99,7 @@ func Apply(ctx context.Context, p Platform, plan *Plan, in Desired, opts ApplyOp
 	return r.result, r.result.Err()
 }
 
-// A run is one Apply.
+// A run is one call of Apply.
 type run struct {
 	platform Platform
 	plan     *Plan
@@ -103,32 +109,37 @@ type run struct {
 	// stop keeps anything new from being started.
 	stop   context.CancelCauseFunc
 	result *Result // each goroutine writes to an element of its own
+	// after has the final revision of each change's automation, "" if it is unknown.
+	after []string
+	// written has the automations that a batch has created or updated, by key.
+	written map[string]Stored
 	// confirmed is set once the list has shown an automation that was created.
 	confirmed atomic.Bool
 
-	progress stdsync.Mutex // serialises calls of opts.Progress
+	progress stdsync.Mutex // serializes calls of opts.Progress and opts.Record
 }
 
-// errTaken is why a change is refused whose endpoint or name somebody else holds.
+// errTaken returns the reason for refusing a change whose endpoint or name
+// somebody else holds.
 func errTaken(b *Bystander) error {
 	place := "its place"
 	if b.Endpoint != "" {
 		place = b.Endpoint
 	}
 	return &Error{Kind: Refused, Message: place + " is held by " + b.Title +
-		", which is not this project's; change or delete that one there, or take it over with --adopt"}
+		", which is not this project's; change or delete it there, or take it over with --adopt"}
 }
 
-// errKeptGone is why a second copy is not deleted.
+// errKeptGone returns the reason for not deleting a duplicate.
 func errKeptGone(c Change) error {
 	return fmt.Errorf("%w: the copy that was to stay, %s, is gone", errNotStarted, c.Kept)
 }
 
-// errNotStarted marks a change that nothing was asked of the platform for.
+// errNotStarted marks a change for which no request was made.
 var errNotStarted = errors.New("not started")
 
-// putSecrets stores the secrets that are created or rotated. What an automation
-// is to carry counts as done until carrySecrets.
+// putSecrets stores the secrets that are created or rotated. A secret carried
+// by an automation counts as done until carrySecrets.
 func (r *run) putSecrets(ctx context.Context) {
 	r.each(len(r.plan.Secrets), func(i int) {
 		s := r.plan.Secrets[i]
@@ -137,7 +148,11 @@ func (r *run) putSecrets(ctx context.Context) {
 		}
 		t := r.secretTask(s)
 		t.carried = r.carried(s)
-		r.finishSecret(i, r.do(ctx, t, func(t task) error { return r.putSecret(ctx, t, s) }))
+		err := r.do(ctx, t, func(t task) error { return r.putSecret(ctx, t, s) })
+		r.finishSecret(i, err)
+		if err != nil || !t.carried {
+			r.recordSecret(i)
+		}
 	})
 }
 
@@ -163,6 +178,7 @@ func (r *run) carrySecrets(ctx context.Context) {
 			}
 			return nil
 		}))
+		r.recordSecret(i)
 	}
 }
 
@@ -175,7 +191,7 @@ func (r *run) change(ctx context.Context) {
 	one := func(i int) {
 		c := r.plan.Changes[i]
 		t := changeTask(c)
-		id := ""
+		var now Stored
 		err := r.do(ctx, t, func(t task) (err error) {
 			if c.Taken != nil {
 				return errTaken(c.Taken)
@@ -192,16 +208,18 @@ func (r *run) change(ctx context.Context) {
 					return fmt.Errorf("%w: the secret %s could not be stored", errNotStarted, name)
 				}
 			}
-			id, err = r.put(ctx, t, c, want)
+			now, err = r.put(ctx, t, c, want)
 			return err
 		})
 		r.result.Changes[i] = ChangeResult{
-			Key: c.Key, Action: c.Action, Reason: c.Reason, ID: id,
+			Key: c.Key, Action: c.Action, Reason: c.Reason, ID: now.ID,
 			Outcome: outcome(err), Settled: err == nil && *t.settled, Err: err, Error: text(err),
 		}
 		if err == nil && *t.found {
 			r.result.Changes[i].Outcome = AlreadyThere
 		}
+		r.after[i] = now.Revision
+		r.recordChange(i)
 	}
 	done := make([]bool, len(r.plan.Changes))
 	if _, ok := r.platform.(Confirmer); ok {
@@ -221,8 +239,8 @@ func (r *run) change(ctx context.Context) {
 	}
 }
 
-// mayDelete returns why an automation has to stay: what is to take its place, or is
-// the copy that stays, is not there. All else has been written by now.
+// mayDelete returns the reason why an automation must stay: its replacement, or the
+// copy that should stay, does not exist. All other writes are done by then.
 func (r *run) mayDelete(ctx context.Context, t task, c Change) error {
 	for i, other := range r.plan.Changes {
 		if other.Action == Delete {
@@ -246,9 +264,9 @@ func (r *run) mayDelete(ctx context.Context, t task, c Change) error {
 	return err
 }
 
-// confirm looks whether the platform's list shows what was written, where that
-// is in doubt. What it does not show has failed: the next plan would find it
-// missing.
+// confirm checks that the platform's list shows the written automations, if
+// that is in doubt. A missing automation counts as failed: the next plan would
+// find it missing.
 func (r *run) confirm(ctx context.Context) {
 	p, ok := r.platform.(Confirmer)
 	if !ok {
@@ -278,12 +296,12 @@ func (r *run) confirm(ctx context.Context) {
 		if cause == nil || c.Action == Delete || c.Outcome != Done {
 			continue
 		}
-		r.fail(c, cause)
+		r.fail(i, cause)
 	}
 }
 
-// deleteSecrets deletes the secrets that are not wanted any more. What is on
-// the platform by now decides: a delete or an update may have failed, or
+// deleteSecrets deletes the secrets that are not wanted any more. The current
+// state of the platform decides: a delete or an update may have failed, or
 // somebody may have added an automation since the plan.
 func (r *run) deleteSecrets(ctx context.Context) {
 	first := slices.IndexFunc(r.plan.Secrets, func(s SecretChange) bool { return s.Action == Delete })
@@ -313,10 +331,11 @@ func (r *run) deleteSecrets(ctx context.Context) {
 			}
 			return r.deleteSecret(ctx, t, project, s.Name)
 		}))
+		r.recordSecret(i)
 	})
 }
 
-// settle has the platform put in order what is left, if it is one that does.
+// settle calls the platform's Settle, if it has one.
 func (r *run) settle(ctx context.Context) {
 	s, ok := r.platform.(Settler)
 	if !ok || r.plan.Empty() || ctx.Err() != nil {
@@ -326,9 +345,9 @@ func (r *run) settle(ctx context.Context) {
 	if r.result.CountOutcome(Failed) > 0 {
 		calls.Tries = 1 // a platform that is away has been waited for already
 	}
-	err := calls.repeat(ctx, nil, func() (bool, error) {
-		// It may have to list what is there.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
+	err := calls.repeat(ctx, nil, func(n int) (bool, error) {
+		// It may have to list everything.
+		ctx, cancel := context.WithTimeout(withTry(context.WithoutCancel(ctx), n), listTimeouts*r.opts.Timeout)
 		defer cancel()
 		err := s.Settle(ctx, r.plan.Project)
 		if former := r.former(); err == nil && former != "" {
@@ -337,11 +356,11 @@ func (r *run) settle(ctx context.Context) {
 		return err != nil && mayPass(err), err
 	})
 	if err != nil {
-		r.unsettled(fmt.Errorf("put in order what is left on %s: %w", r.plan.Target, err))
+		r.unsettled(fmt.Errorf("clean up on %s: %w", r.plan.Target, err))
 	}
 }
 
-// unsettled reports what is wrong with the apply as a whole, the first that is.
+// unsettled records the first error of the apply as a whole.
 func (r *run) unsettled(err error) {
 	if r.result.Unsettled == nil {
 		r.result.Unsettled, r.result.UnsettledError = err, err.Error()
@@ -367,9 +386,9 @@ func owned(project string, stored []Stored) []Stored {
 	return own
 }
 
-// asWanted returns the automations with the content that the code has, where that is
-// what they were written as: the platform may have made something else of it, which
-// says less of the secrets that they need.
+// asWanted returns the automations with the content of the code, if they were
+// written with it: the platform may have changed the content, which then shows less
+// about the secrets that they need.
 func (r *run) asWanted(stored []Stored) []Stored {
 	for i, s := range stored {
 		want, ok := r.desired[s.Marker.Key]
@@ -380,7 +399,7 @@ func (r *run) asWanted(stored []Stored) []Stored {
 	return stored
 }
 
-// each calls f for every index below n, so many at a time as the options say.
+// each calls f for every index below n, with the parallelism of the options.
 func (r *run) each(n int, f func(i int)) {
 	var g errgroup.Group
 	g.SetLimit(r.opts.Parallelism)
@@ -399,7 +418,7 @@ type task struct {
 	subject string // what it is in an error
 	settled *bool  // set when the work turned out to be done after an error
 	found   *bool  // set when somebody else turned out to have done it
-	carried bool   // it is not done before an automation is: no event yet
+	carried bool   // done only with an automation: no event yet
 }
 
 func changeTask(c Change) task {

@@ -412,7 +412,7 @@ func TestApplySettlesLast(t *testing.T) {
 	}{
 		"at once":                            {calls: 1},
 		"at the second try":                  {errs: []error{busy}, calls: 2},
-		"not at all":                         {errs: []error{no}, calls: 1, want: "1 failed, 0 not started: put in order what is left on local: 400: no"},
+		"not at all":                         {errs: []error{no}, calls: 1, want: "1 failed, 0 not started: clean up on local: 400: no"},
 		"after a failure":                    {refused: true, calls: 1, want: "1 failed, 0 not started: growth/create"},
 		"after a failure, and not patiently": {errs: []error{busy}, refused: true, calls: 1, want: "2 failed, 0 not started: growth/create"},
 	} {

@@ -16,23 +16,26 @@ type Batcher interface {
 	Platform
 
 	// Batch makes all of the changes, or none of them. It fails with [Conflict]
-	// if anything that is updated or deleted has another revision by now, with
-	// [NotFound] if it is gone, and with [Exists] if something that is created
-	// is there already. An error that is about one of the changes can say so by
-	// wrapping a [*BatchError]. As with every other method, an error does not
-	// mean that nothing was written: the engine then looks at all of it.
+	// if an updated or deleted automation has another revision, with [NotFound]
+	// if it is gone, and with [Exists] if a created one already exists. An
+	// error about one of the changes can wrap a [*BatchError]. As with every
+	// other method, an error does not mean that nothing was written: the engine
+	// then checks all changes.
 	Batch(ctx context.Context, project string, b Batch) error
 }
 
-// A Batch is what one write changes in a project.
+// A Batch holds the changes of a project in one write.
 type Batch struct {
 	// PutSecrets are stored, over old values.
 	PutSecrets map[string]automation.Secret
 	Creates    []automation.Automation
 	Updates    []BatchUpdate
 	Deletes    []Stored
-	// DeleteSecrets are removed; one that is not there is no error.
+	// DeleteSecrets are removed; a missing secret is not an error.
 	DeleteSecrets []string
+	// Stored, if not nil, is called once for each created or updated automation, as
+	// stored on the platform, before Batch returns without an error.
+	Stored func(Stored)
 }
 
 // A BatchUpdate replaces one stored automation, as [Platform.Update] does.
@@ -42,14 +45,14 @@ type BatchUpdate struct {
 	New  automation.Automation
 }
 
-// A BatchError says which change is to blame for a batch that was not made.
+// A BatchError names the change that caused a batch to fail.
 type BatchError struct {
-	// Key is the automation's.
+	// Key is the key of the automation.
 	Key string
 	Err error
 }
 
-// Error returns the cause: what reports it names the key.
+// Error returns the cause; the caller names the key.
 func (e *BatchError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the cause.
@@ -71,7 +74,7 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 			r.emit(tasks[i], EventStarted, nil, 0)
 		}
 		for {
-			err = r.persist(ctx, whole, func() (bool, error) {
+			err = r.persist(ctx, whole, func(ctx context.Context) (bool, error) {
 				// One write does the work of many.
 				callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeouts*r.opts.Timeout)
 				defer cancel()
@@ -106,10 +109,16 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 			}
 			return err
 		})
+		now := Stored{}
+		if err == nil && c.Action != Delete {
+			now = r.written[c.Key]
+		}
+		r.after[i] = now.Revision
 		r.result.Changes[i] = ChangeResult{
 			Key: c.Key, Action: c.Action, Reason: c.Reason,
-			Outcome: outcome(err), Settled: err == nil && *whole.settled, Err: err, Error: text(err),
+			ID: now.ID, Outcome: outcome(err), Settled: err == nil && *whole.settled, Err: err, Error: text(err),
 		}
+		r.recordChange(i)
 	}
 	for i, s := range r.plan.Secrets {
 		r.finishSecret(i, r.do(context.WithoutCancel(ctx), r.secretTask(s), func(t task) error {
@@ -122,11 +131,12 @@ func (r *run) batch(ctx context.Context, p Batcher) {
 			}
 			return err
 		}))
+		r.recordSecret(i)
 	}
 }
 
-// culprit returns which change of the plan the platform refuses, nil if that is not
-// what the error is about.
+// culprit returns the change of the plan that the platform refuses, or nil if the
+// error is about something else.
 func (r *run) culprit(err error) *BatchError {
 	var e *BatchError
 	if !errors.As(err, &e) || hasKind(err, Unauthorized) || KindOf(e.Err) == Temporary ||
@@ -136,8 +146,8 @@ func (r *run) culprit(err error) *BatchError {
 	return e
 }
 
-// leftOut returns why changes are left out of the batch, by key: that the plan knows
-// them to be refused, or that the copy is gone which was to stay.
+// leftOut returns the reasons for leaving changes out of the batch, by key: the plan
+// knows that they are refused, or the copy that should stay is gone.
 func (r *run) leftOut(there map[string][]Stored) map[string]error {
 	left := map[string]error{}
 	own, listed := there[r.plan.Project]
@@ -153,15 +163,15 @@ func (r *run) leftOut(there map[string][]Stored) map[string]error {
 	return left
 }
 
-// keptUnchanged reports whether the change deletes a second copy of what the batch does
-// not write: the platform then does not look whether that is there.
+// keptUnchanged reports whether the change deletes a duplicate of an automation that
+// the batch does not write: the platform then does not check whether that exists.
 func (r *run) keptUnchanged(c Change) bool {
 	return c.Kept != "" && !slices.ContainsFunc(r.plan.Changes, func(other Change) bool {
 		return other.Action == Update && other.Base.ID == c.Kept
 	})
 }
 
-// leaveOutDeletes leaves what is to be replaced by a change that is left out.
+// leaveOutDeletes leaves out the deletes whose replacements are left out.
 func (r *run) leaveOutDeletes(left map[string]error) {
 	for _, c := range r.plan.Changes {
 		if c.After != "" && left[c.After] != nil && left[c.Key] == nil {
@@ -173,13 +183,13 @@ func (r *run) leaveOutDeletes(left map[string]error) {
 // A storedSecret is a secret of a project.
 type storedSecret struct{ project, name string }
 
-// stored returns which secret the change is about.
+// stored returns the secret of the change.
 func (s SecretChange) stored(project string) storedSecret {
 	return storedSecret{cmp.Or(s.Project, project), s.Name}
 }
 
-// whatIsThere returns the automations of each project of which the plan would delete
-// secrets, and of this one if it would delete second copies.
+// whatIsThere lists the automations of each project from which the plan would delete
+// secrets, and of this project if the plan would delete duplicates.
 func (r *run) whatIsThere(ctx context.Context, t task) (map[string][]Stored, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
@@ -231,7 +241,7 @@ func (r *run) stillNeeded(there map[string][]Stored, left map[string]error) map[
 // newBatch returns the plan's changes, without those that are left out and the
 // secrets that are kept.
 func (r *run) newBatch(kept map[storedSecret]string, left map[string]error) Batch {
-	b := Batch{PutSecrets: map[string]automation.Secret{}}
+	b := Batch{PutSecrets: map[string]automation.Secret{}, Stored: func(s Stored) { r.written[s.Marker.Key] = s }}
 	for _, c := range r.plan.Changes {
 		if left[c.Key] != nil {
 			continue
@@ -262,7 +272,7 @@ func (b Batch) empty() bool {
 	return len(b.PutSecrets)+len(b.Creates)+len(b.Updates)+len(b.Deletes)+len(b.DeleteSecrets) == 0
 }
 
-// A progress says how far a change of a batch has come.
+// A progress is the state of a change of a batch.
 type progress int
 
 const (
@@ -272,7 +282,8 @@ const (
 	untold // as it is wanted, and as it was
 )
 
-// judgeBatch decides how to go on after a failed batch by what is there.
+// judgeBatch decides, from the current state, how to continue after a failed
+// batch.
 func (r *run) judgeBatch(ctx context.Context, t task, b Batch, left map[string]error, err error) (again bool, _ error) {
 	stored, lookErr := r.list(ctx, t, r.plan.Project)
 	if lookErr != nil {
@@ -297,7 +308,8 @@ func (r *run) judgeBatch(ctx context.Context, t task, b Batch, left map[string]e
 			return false, &BatchError{Key: c.Key, Err: changedSince(what, err)}
 		}
 	}
-	// A secret has no revision: one that is not as wanted is as it was.
+	// A secret has no revision: if it differs from the wanted value, it is
+	// unchanged.
 	for _, s := range r.plan.Secrets {
 		if s.Action == Delete {
 			continue
@@ -320,14 +332,17 @@ func (r *run) judgeBatch(ctx context.Context, t task, b Batch, left map[string]e
 	}
 	if count[pending] == 0 && (count[untold] == 0 || count[achieved] > 0) {
 		*t.settled = true
+		for key, copies := range byKey {
+			r.written[key] = preferred(copies, r.plan.Project)[0]
+		}
 		return false, nil
 	}
 	return mayPass(err), err
 }
 
-// progressOf says how far one change has come, given the automations of its
-// key and all of the project by ID. What has happened to one that was overtaken
-// is told as well.
+// progressOf returns the state of one change, given the automations of its key
+// and all of the project by ID. For a change that was overtaken, it also
+// returns a description.
 func (r *run) progressOf(c Change, copies []Stored, byID map[string]Stored) (progress, string) {
 	want := r.desired[c.Key].Hash()
 	if c.Action == Create {
@@ -359,7 +374,7 @@ func (r *run) progressOf(c Change, copies []Stored, byID map[string]Stored) (pro
 	}
 }
 
-// list returns what a project has on the platform.
+// list returns a project's automations on the platform.
 func (r *run) list(ctx context.Context, t task, project string) ([]Stored, error) {
 	return lookup(ctx, r, t, listTimeouts*r.opts.Timeout,
 		func(ctx context.Context) ([]Stored, error) { return r.platform.List(ctx, project) })

@@ -14,7 +14,8 @@ import (
 type batcher struct{ *memory }
 
 func (m batcher) Batch(ctx context.Context, project string, b Batch) error {
-	return m.write(ctx, "batch", project, func() error {
+	var made []Stored
+	err := m.write(ctx, "batch", project, func() error {
 		for _, u := range b.Updates {
 			if err := m.current(u.Old); err != nil {
 				return &BatchError{Key: u.New.Key, Err: err}
@@ -37,10 +38,10 @@ func (m batcher) Batch(ctx context.Context, project string, b Batch) error {
 			delete(m.stored, old.ID)
 		}
 		for _, u := range b.Updates {
-			m.put(u.Old.ID, Marker{Project: project, Key: u.New.Key, Hash: u.New.Hash()}, u.New)
+			made = append(made, m.put(u.Old.ID, Marker{Project: project, Key: u.New.Key, Hash: u.New.Hash()}, u.New))
 		}
 		for _, a := range b.Creates {
-			m.put("", Marker{Project: project, Key: a.Key, Hash: a.Hash()}, a)
+			made = append(made, m.put("", Marker{Project: project, Key: a.Key, Hash: a.Hash()}, a))
 		}
 		if m.secrets[project] == nil {
 			m.secrets[project] = map[string]string{}
@@ -53,6 +54,12 @@ func (m batcher) Batch(ctx context.Context, project string, b Batch) error {
 		}
 		return nil
 	})
+	if err == nil {
+		for _, s := range made {
+			b.Stored(s)
+		}
+	}
+	return err
 }
 
 func TestABatchIsOneWrite(t *testing.T) {

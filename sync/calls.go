@@ -10,33 +10,33 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// What the zero [Calls] stands for.
+// The defaults of [Calls].
 const (
 	DefaultTimeout = 30 * time.Second
 	DefaultTries   = 8
 	DefaultElapsed = 5 * time.Minute
 )
 
-// listTimeouts is how many times the timeout of one call a List may take: it
-// reads as many pages as there are.
+// listTimeouts is the time that a List may take, in timeouts of one call: it
+// may read many pages.
 const listTimeouts = 10
 
-// Calls says how the methods of a [Platform] are called. The zero value is
-// what a command line wants.
+// Calls controls how the methods of a [Platform] are called. The zero value is
+// suitable for a command line.
 type Calls struct {
-	// Timeout bounds one call, [DefaultTimeout] if it is zero. A List, which
-	// may read many pages, gets ten times that.
+	// Timeout bounds one call; 0 means [DefaultTimeout]. A List, which may read
+	// many pages, gets ten times that.
 	Timeout time.Duration
-	// Tries is how often one call is made before the engine gives up on it,
-	// [DefaultTries] if it is zero.
+	// Tries is the maximum number of attempts of one call; 0 means
+	// [DefaultTries].
 	Tries int
-	// Elapsed bounds the time from the first try to the start of the last,
-	// [DefaultElapsed] if it is zero. A platform that asks for a longer pause
-	// than is left is given up on at once.
+	// Elapsed bounds the time from the first attempt to the start of the last;
+	// 0 means [DefaultElapsed]. If the platform asks for a longer pause than is
+	// left, the engine gives up at once.
 	Elapsed time.Duration
 	// BackOff makes the series of pauses between the tries of one call. The
 	// default grows exponentially from half a second to half a minute, with
-	// jitter. A platform's own RetryAfter goes before it.
+	// jitter. A platform's own RetryAfter takes precedence.
 	BackOff func() backoff.BackOff
 }
 
@@ -62,8 +62,9 @@ func (c Calls) withDefaults() Calls {
 
 // repeat runs try until it succeeds, says that there is no point in going on,
 // or the bounds of c are reached. It returns the last error of try itself,
-// with a note of why it was the last. Notify, if not nil, hears of every pause.
-func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func() (again bool, err error)) error {
+// with a note of why it was the last. Try is told how many times it has been run, from 1
+// on. Notify, if not nil, hears of every pause.
+func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func(n int) (again bool, err error)) error {
 	var (
 		last  error
 		again bool
@@ -71,7 +72,7 @@ func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func() (ag
 	)
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		tries++
-		if again, last = try(); last == nil {
+		if again, last = try(tries); last == nil {
 			return struct{}{}, nil
 		}
 		if !again {
@@ -112,7 +113,7 @@ func (c Calls) repeat(ctx context.Context, notify backoff.Notify, try func() (ag
 // its own signs in there.
 var errAgain = errors.New("another try")
 
-// retryAfter returns how long the platform asks to be left alone.
+// retryAfter returns the pause that the platform asks for.
 func retryAfter(err error) time.Duration {
 	var e *Error
 	if errors.As(err, &e) {
@@ -121,10 +122,10 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// A reading says how a method that changes nothing is called.
+// A reading controls how a method that changes nothing is called.
 type reading struct {
 	timeout time.Duration
-	// again says after which errors the method is called again.
+	// again reports whether the method is called again after an error.
 	again  func(error) bool
 	notify backoff.Notify // nil for nobody
 }
@@ -133,14 +134,25 @@ type reading struct {
 // ctx; each call gets callCtx and a timeout.
 func read[T any](ctx, callCtx context.Context, c Calls, how reading, call func(context.Context) (T, error)) (T, error) {
 	var result T
-	err := c.repeat(ctx, how.notify, func() (bool, error) {
-		callCtx, cancel := context.WithTimeout(callCtx, how.timeout)
+	err := c.repeat(ctx, how.notify, func(n int) (bool, error) {
+		callCtx, cancel := context.WithTimeout(withTry(callCtx, n), how.timeout)
 		defer cancel()
 		var err error
 		result, err = call(callCtx)
 		return how.again(err), err
 	})
 	return result, err
+}
+
+type tryKey struct{}
+
+func withTry(ctx context.Context, n int) context.Context { return context.WithValue(ctx, tryKey{}, n) }
+
+// TryOf returns how many times the engine has made a call of a [Platform], from 1 on, given
+// the context of that call; 0 for a call that is not the engine's.
+func TryOf(ctx context.Context) int {
+	n, _ := ctx.Value(tryKey{}).(int)
+	return n
 }
 
 func temporary(err error) bool { return KindOf(err) == Temporary }

@@ -10,25 +10,25 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// Each function below carries out one change by the same rule: try, and after
-// any error look at what is there before deciding how to go on.
+// Each function below makes one change by the same rule: try, and after any
+// error check the current state before deciding how to continue.
 
 // changedSince is the error for an automation that somebody else has changed.
 func changedSince(what string, cause error) error {
 	return &Error{Kind: Conflict, Message: what + " on the platform since the plan; plan again", Err: cause}
 }
 
-// put creates or updates an automation so that it is as wanted. It returns the ID,
-// "" where that is not known.
-func (r *run) put(ctx context.Context, t task, c Change, want automation.Automation) (string, error) {
+// put creates or updates an automation. It returns the automation as stored or
+// found, or the zero value if that is unknown.
+func (r *run) put(ctx context.Context, t task, c Change, want automation.Automation) (Stored, error) {
 	r.emit(t, EventStarted, nil, 0)
 	w := &write{run: r, task: t, want: want, hash: want.Hash()}
 	if c.Base != nil {
 		base := c.Base.stored(r.plan.Project, c.Key)
 		w.base, w.plannedID, w.takesOver, w.replaces = &base, base.ID, c.Base.takenOver(), c.Reason == Replaced
 	}
-	err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) })
-	return w.id, err
+	err := r.persist(ctx, t, w.try)
+	return w.now, err
 }
 
 // A write is an automation on its way to the platform.
@@ -37,14 +37,14 @@ type write struct {
 	task
 	want automation.Automation
 	hash string
-	// base is the stored automation to update, nil as long as there is none
-	// and one has to be created.
+	// base is the stored automation to update, or nil if it has to be created.
 	base *Stored
-	// plannedID is the ID that the plan tells to update, "" for a create.
+	// plannedID is the ID in the plan, "" for a create.
 	plannedID string
-	// id is that of the automation as it was written or found, "" for not yet.
-	id string
-	// made goes into the marker: what the platform has made of it before.
+	// now is the automation as it was written or found, the zero value for not yet.
+	now Stored
+	// made goes into the marker: the hash of the platform's earlier version of
+	// it.
 	made string
 	// takesOver is set where that does not carry the project and key yet, or its marker
 	// is this run's for another reason.
@@ -92,7 +92,7 @@ func (w *write) send(ctx context.Context) error {
 	if ok && w.base == nil && (w.doubtful || !w.confirmed.Load()) {
 		err := w.callFor(ctx, 2*listTimeouts*w.opts.Timeout, func(ctx context.Context) error {
 			made, err := confirmer.CreateConfirmed(ctx, w.plan.Project, w.want)
-			w.id = made.ID
+			w.now = made
 			return err
 		})
 		if err == nil {
@@ -109,38 +109,48 @@ func (w *write) send(ctx context.Context) error {
 			next.Made = w.made
 			made, err = w.platform.Update(ctx, *w.base, next, w.want)
 		}
-		w.id = made.ID
+		w.now = made
 		return err
 	})
 }
 
-// judgeCreate decides how to go on after a create, or an update of what an
-// earlier create has left, by what is found.
+// judgeCreate decides, from the automations found, how to continue after a
+// create, or after an update of the result of an earlier create.
 func (w *write) judgeCreate(ctx context.Context, found []Stored, err error) (again bool, _ error) {
 	if len(found) == 0 {
 		w.base = nil
 		return err != nil && mayPass(err), err
 	}
+	// Only an apply that wants the same writes the same marker. What another one has
+	// created since the plan is not this run's to write over: that one may have ended.
+	wanted := func(s Stored) bool { return s.Marker.Hash == w.hash }
+	if err != nil && !slices.ContainsFunc(found, wanted) {
+		return false, changedSince("created", err)
+	}
 	// Of several copies, which only a create that took effect late can leave,
 	// every run picks the same.
 	found = preferred(found, w.plan.Project)
 	for _, extra := range found[1:] {
-		if dropErr := w.remove(ctx, w.task, extra); dropErr != nil {
-			return false, fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, dropErr)
+		if dropErr := w.removeExtra(ctx, w.task, extra); dropErr != nil {
+			return false, dropErr
 		}
 	}
 	kept := found[0]
-	w.id = kept.ID
+	w.now = kept
 	if err == nil || matches(w.hash, kept) {
 		*w.found, *w.settled = w.taken, err != nil && !w.taken
 		return false, nil
+	}
+	if !wanted(kept) {
+		return false, changedSince("created", err)
 	}
 	untouched := w.base != nil && w.base.ID == kept.ID && w.base.Revision == kept.Revision
 	w.base = &kept
 	return !untouched || mayPass(err), err
 }
 
-// judgeUpdate decides how to go on after a failed update by what is found.
+// judgeUpdate decides, from the automations found, how to continue after a
+// failed update.
 func (w *write) judgeUpdate(found []Stored, err error) (again bool, _ error) {
 	i := slices.IndexFunc(found, func(s Stored) bool { return s.ID == w.plannedID })
 	if i < 0 {
@@ -157,6 +167,7 @@ func (w *write) judgeUpdate(found []Stored, err error) (again bool, _ error) {
 	now := found[i]
 	switch {
 	case matches(w.hash, now) && !(w.replaces && now.Revision == w.base.Revision):
+		w.now = now
 		*w.settled = true
 		return false, nil
 	case now.Revision == w.base.Revision:
@@ -179,7 +190,7 @@ func (r *run) delete(ctx context.Context, t task, old Stored) error {
 
 // remove deletes a stored automation as a change or as a part of one.
 func (r *run) remove(ctx context.Context, t task, old Stored) error {
-	return r.persist(ctx, t, func() (bool, error) {
+	return r.persist(ctx, t, func(ctx context.Context) (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error { return r.platform.Delete(ctx, old) })
 		if err == nil {
 			return false, nil
@@ -212,11 +223,21 @@ func (r *run) remove(ctx context.Context, t task, old Stored) error {
 	})
 }
 
+// removeExtra deletes a duplicate that no change of the plan covers.
+func (r *run) removeExtra(ctx context.Context, t task, extra Stored) error {
+	err := r.remove(ctx, t, extra)
+	r.recordExtra(extra, err)
+	if err != nil {
+		err = fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, err)
+	}
+	return err
+}
+
 // putSecret stores a secret's value.
 func (r *run) putSecret(ctx context.Context, t task, s SecretChange) error {
 	r.emit(t, EventStarted, nil, 0)
 	name, value := s.Name, r.secrets[s.Name]
-	return r.persist(ctx, t, func() (bool, error) {
+	return r.persist(ctx, t, func(ctx context.Context) (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error {
 			return r.platform.PutSecret(ctx, r.plan.Project, name, value)
 		})
@@ -240,7 +261,7 @@ func (r *run) putSecret(ctx context.Context, t task, s SecretChange) error {
 // deleteSecret deletes a secret.
 func (r *run) deleteSecret(ctx context.Context, t task, project, name string) error {
 	r.emit(t, EventStarted, nil, 0)
-	return r.persist(ctx, t, func() (bool, error) {
+	return r.persist(ctx, t, func(ctx context.Context) (bool, error) {
 		err := r.call(ctx, func(ctx context.Context) error {
 			return r.platform.DeleteSecret(ctx, project, name)
 		})
@@ -261,9 +282,9 @@ func (r *run) deleteSecret(ctx context.Context, t task, project, name string) er
 
 // persist repeats try within the bounds of the options, and stops the run if
 // the credentials turn out to be wrong, or the list to be incomplete.
-func (r *run) persist(ctx context.Context, t task, try func() (bool, error)) error {
-	return r.opts.repeat(ctx, r.retrying(t), func() (bool, error) {
-		again, err := try()
+func (r *run) persist(ctx context.Context, t task, try func(context.Context) (bool, error)) error {
+	return r.opts.repeat(ctx, r.retrying(t), func(n int) (bool, error) {
+		again, err := try(withTry(ctx, n))
 		switch {
 		case hasKind(err, Unauthorized):
 			r.stop(fmt.Errorf("the platform refuses the credentials: %w", err))
@@ -276,7 +297,7 @@ func (r *run) persist(ctx context.Context, t task, try func() (bool, error)) err
 	})
 }
 
-// call makes one call that writes. It is finished even if ctx is cancelled.
+// call makes one call that writes. It is finished even if ctx is canceled.
 func (r *run) call(ctx context.Context, f func(context.Context) error) error {
 	return r.callFor(ctx, r.opts.Timeout, f)
 }
@@ -319,20 +340,21 @@ func (r *run) retrying(t task) func(error, time.Duration) {
 	return func(err error, wait time.Duration) { r.emit(t, EventRetrying, err, wait) }
 }
 
-// mayPass reports whether another try makes sense after an error that left
-// nothing behind: also after one that what was found contradicts, such as a
-// conflict over a revision that is still the same.
+// mayPass reports whether another attempt makes sense after an error that left
+// nothing behind. It does after an error that contradicts the current state,
+// such as a conflict although the revision is unchanged.
 func mayPass(err error) bool {
 	kind := KindOf(err)
 	return kind != Refused && kind != Unauthorized && kind != Unlisted
 }
 
-// unknown is the error of a write that failed and could not be looked up.
+// unknown is the error of a write that failed and whose result could not be
+// looked up.
 func unknown(err, lookErr error) error { return unknownError{err, lookErr} }
 
 type unknownError struct{ write, look error }
 
-// Error says once what both have in common, as when the platform has gone away.
+// Error mentions a common cause only once, for example an unreachable platform.
 func (e unknownError) Error() string {
 	if strings.HasPrefix(e.look.Error(), e.write.Error()) {
 		return "whether it took effect is unknown: " + e.look.Error()

@@ -234,8 +234,18 @@ func TestApplyMeetsSomebodyElse(t *testing.T) {
 			write: func(m *memory) { delete(m.stored, m.find("growth", key)[0].ID) },
 		},
 		{
-			name: "a create of what is there updates it", stored: none, want: one(v2), op: "create",
+			name: "a create of what another one has created is refused", stored: none, want: one(v2), op: "create",
 			write: func(m *memory) { m.put("", Marker{Project: "growth", Key: key, Hash: v1.Hash()}, v1) },
+			err:   "growth/a: create on local: created on the platform since the plan; plan again",
+		},
+		{
+			name: "also where an answer was lost", stored: none, want: one(v2), op: "create", fault: faults["503 before"],
+			write: func(m *memory) { m.put("", Marker{Project: "growth", Key: key, Hash: v1.Hash()}, v1) },
+			err:   "growth/a: create on local: created on the platform since the plan; plan again",
+		},
+		{
+			name: "half of an own create is completed", stored: none, want: one(v2), op: "create", fault: faults["503 before"],
+			write: func(m *memory) { m.put("", Marker{Project: "growth", Key: key, Hash: v2.Hash()}, v1) },
 		},
 		{
 			name: "a create of what is there and right takes it", stored: none, want: one(v2), op: "create",
@@ -246,11 +256,12 @@ func TestApplyMeetsSomebodyElse(t *testing.T) {
 			write: func(m *memory) { m.unique = false; m.put("", Marker{Project: "growth", Key: key, Hash: v2.Hash()}, v2) },
 		},
 		{
-			name: "a create that left two wrong ones keeps and updates one", stored: none, want: one(v2), op: "create", fault: faults["400 before"],
+			name: "a create beside two that others have created is refused", stored: none, want: one(v2), op: "create", fault: faults["400 before"],
 			write: func(m *memory) {
 				m.put("", Marker{Project: "growth", Key: key, Hash: v1.Hash()}, v1)
 				m.put("", Marker{Project: "growth", Key: key, Hash: v3.Hash()}, v3)
 			},
+			err: "growth/a: create on local: created on the platform since the plan; plan again",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

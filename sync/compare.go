@@ -17,15 +17,16 @@ import (
 // A comparison collects the differences between two JSON values.
 type comparison struct {
 	mask *automation.Mask
-	// headers says that the values are automations, whose headers are shown whole.
+	// headers is true if the values are automations, whose headers are shown
+	// whole.
 	headers bool
-	// place tells where the code has what is at a path, nil if that is not asked for.
+	// place returns the code's place of a path; nil if places are not needed.
 	place func(path []any) *Place
 	found []Difference
 	err   error // the first
 }
 
-// texts compares two JSON texts.
+// texts compares two values as JSON text.
 func (c *comparison) texts(before, after []byte) error {
 	var docs [2]any
 	for i, b := range [][]byte{before, after} {
@@ -99,7 +100,8 @@ func (c *comparison) lists(path []any, before, after []any) {
 	}
 }
 
-// elements are those of a list as texts that are the same for the same value.
+// elements returns the elements of a list in a form that is equal for equal
+// values.
 func (c *comparison) elements(list []any) []string {
 	texts := make([]string, len(list))
 	for i, v := range list {
@@ -112,7 +114,7 @@ func (c *comparison) elements(list []any) []string {
 	return texts
 }
 
-// one adds a value that is on one side alone.
+// one adds a value that is only on one side.
 func (c *comparison) one(path []any, before, after *any) {
 	if isHeader(path) && c.headers {
 		name := path[2].(string)
@@ -126,7 +128,7 @@ func (c *comparison) one(path []any, before, after *any) {
 	c.add(path, before, after)
 }
 
-// add adds a difference; nil stands for no value.
+// add adds a difference; nil means no value.
 func (c *comparison) add(path []any, before, after *any) {
 	d := Difference{Path: c.format(path), Before: c.shown(before), After: c.shown(after)}
 	if c.place != nil {
@@ -135,7 +137,7 @@ func (c *comparison) add(path []any, before, after *any) {
 	c.found = append(c.found, d)
 }
 
-// shown is one side of a difference.
+// shown returns one side of a difference.
 func (c *comparison) shown(v *any) json.RawMessage {
 	if v == nil {
 		return nil
@@ -168,7 +170,7 @@ func decode(b []byte) (any, error) {
 	return v, nil
 }
 
-// encode marshals a value without escaping what only HTML cares about.
+// encode marshals a value without escaping for HTML.
 func encode(v any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

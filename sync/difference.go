@@ -10,23 +10,23 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// hidden stands in a difference for text that is or may be a secret.
+// hidden replaces text in a difference that is or may be a secret.
 const hidden = "(hidden)"
 
 // A Difference is one field of an automation that an update changes.
 type Difference struct {
-	// Path is where in the automation's canonical JSON, for example
+	// Path is the path in the automation's canonical JSON, for example
 	// `action.payload.traits.name`, `action.headers."Content-Type"` or
 	// `action.payload.products[0]`. A header is shown whole. An element of a list is
 	// counted in the desired list, or in the stored one if it is only there. The path
 	// is empty where the stored automation can't be read and all of it is replaced.
 	Path string `json:"path"`
-	// Before is the JSON value on the platform, After the desired one; nil
-	// where there is none. A string that holds a secret's value, or that is
-	// where credentials belong, is replaced by "(hidden)".
+	// Before is the JSON value on the platform, After the desired one; nil if
+	// there is none. A string that contains a secret's value, or is in a place
+	// for credentials, is replaced by "(hidden)".
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
-	// Place is where the code says so, nil where that is not known.
+	// Place is the place in the code, nil if it is unknown.
 	Place *Place `json:"place,omitempty"`
 }
 
@@ -42,8 +42,7 @@ type Place struct {
 func (p Place) String() string { return p.File + ":" + strconv.Itoa(p.Line) }
 
 // Compare returns the differences between two JSON values, in the order of their paths.
-// Lists are compared by their elements: one that is put in front of others is one
-// difference.
+// Lists are compared by their elements: an inserted element is one difference.
 func Compare(before, after json.RawMessage) ([]Difference, error) {
 	c := comparison{mask: &automation.Mask{}}
 	if err := c.texts(before, after); err != nil {
@@ -66,7 +65,7 @@ func (c *comparison) automations(actual, want automation.Automation) ([]Differen
 	}
 	before, err := actual.Canonical()
 	if err != nil {
-		// What is stored can't be read: all of it is replaced.
+		// The stored automation can't be read: all of it is replaced.
 		return []Difference{{After: after}}, nil
 	}
 	if err := c.texts(before, after); err != nil {
@@ -140,8 +139,8 @@ func (c *comparison) format(path []any) string {
 var credentialHeader = regexp.MustCompile(`(?i)auth|cookie|token|secret|key|password|signature`)
 
 // hideCredentials hides the literal text in both values of a header if either
-// refers to a secret or has credentials in it, or the name suggests it: where
-// the code has a reference, text on the platform may well be its value.
+// refers to a secret or contains credentials, or if the name suggests it: if
+// the code has a reference, text on the platform may be its value.
 func hideCredentials(name string, before, after any) (any, any) {
 	_, structured := before.(map[string]any)
 	if !structured {
@@ -173,7 +172,7 @@ func hideLiterals(v any) any {
 	return v
 }
 
-// hide replaces every string, and every field name, that gives a secret away.
+// hide replaces every string, and every field name, that reveals a secret.
 func (c *comparison) hide(v any) any {
 	switch v := v.(type) {
 	case string:

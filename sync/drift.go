@@ -9,8 +9,8 @@ import (
 // DriftFormat names the layout of a [Drift] as JSON.
 const DriftFormat = "segue/drift/v1"
 
-// A Drift is how a platform differs from what segue has left there, whatever the code has
-// changed since.
+// A Drift holds the differences between a platform and the state that segue left there,
+// regardless of later changes in the code.
 type Drift struct {
 	// Format is [DriftFormat].
 	Format  string `json:"format"`
@@ -27,7 +27,7 @@ type Drift struct {
 	Others []Bystander `json:"others,omitempty"`
 }
 
-// A DriftKind says what is found.
+// A DriftKind is a kind of drift.
 type DriftKind string
 
 // The kinds of drift.
@@ -37,16 +37,19 @@ const (
 	// EditedToo: somebody has changed it on the platform, and the code has changed as
 	// well, so that the differences are those of both.
 	EditedToo DriftKind = "edited and code"
-	// Missing: the code has it and the platform does not. It was never applied, or
+	// Missing: it is in the code but not on the platform. It was never applied, or
 	// somebody has deleted it.
 	Missing DriftKind = "missing"
-	// NotInCode: it carries the project's marker, and the code does not have it.
+	// NotInCode: it has the project's marker but is not in the code.
 	NotInCode DriftKind = "not in the code"
+	// NotForTarget: it has the project's marker, but the code has it only for other
+	// targets.
+	NotForTarget DriftKind = "not for this target"
 	// SecondCopy: there is more than one of the key.
 	SecondCopy DriftKind = "second copy"
 	// FormerName: it carries the marker of the project's former name.
 	FormerName DriftKind = "former name"
-	// OtherSecret: the stored value of a secret is not the one at hand.
+	// OtherSecret: the stored value of a secret differs from the current one.
 	OtherSecret DriftKind = "other secret"
 	// NotStored: a secret that the code refers to is not stored.
 	NotStored DriftKind = "secret not stored"
@@ -54,32 +57,32 @@ const (
 	UnusedSecret DriftKind = "unused secret"
 )
 
-// A Drifting is one automation, or one secret, that is not as segue has left it.
+// A Drifting is one automation, or one secret, that is not as segue left it.
 type Drifting struct {
 	Kind DriftKind `json:"kind"`
 	// Key is the automation's, "" for a secret; Secret is the secret's name.
 	Key    string `json:"key,omitempty"`
 	Secret string `json:"secret,omitempty"`
-	// ID is the automation's on the platform, and Changed when it was last written there,
-	// in UTC; "" for what is not known.
+	// ID is the automation's ID on the platform, and Changed the time of its last write
+	// there, in UTC; "" if unknown.
 	ID      string `json:"id,omitempty"`
 	Changed string `json:"changed,omitempty"`
 	// Name is the automation's for people.
 	Name string `json:"name,omitempty"`
 	// Project is the former name that it carries.
 	Project string `json:"project,omitempty"`
-	// Place is where the code has it, nil where that is not known.
+	// Place is its place in the code, nil if it is unknown.
 	Place *Place `json:"place,omitempty"`
-	// Differences are what has been changed: Before is what the code says, After what is
-	// on the platform.
+	// Differences are the changes: Before is the value in the code, After the value on
+	// the platform.
 	Differences []Difference `json:"differences,omitempty"`
 }
 
-// Empty reports whether the platform is as segue has left it.
+// Empty reports whether the platform is as segue left it.
 func (d *Drift) Empty() bool { return len(d.Found) == 0 }
 
-// Drift returns what a plan tells of the platform alone. What only the code has changed is
-// not in it, and neither is what the platform makes of an automation by itself.
+// Drift returns the drift of the platform from a plan. It leaves out changes of the code,
+// and changes that the platform itself makes to an automation.
 func (p *Plan) Drift() *Drift {
 	d := &Drift{Format: DriftFormat, Project: p.Project, Target: p.Target, Product: p.Product, Warnings: p.Warnings,
 		Found: []Drifting{}, SecretsUnknown: p.SecretsUnknown, Others: p.Others}
@@ -90,6 +93,9 @@ func (p *Plan) Drift() *Drift {
 	}
 	for _, key := range p.Orphaned {
 		d.Found = append(d.Found, Drifting{Kind: NotInCode, Key: key})
+	}
+	for _, key := range p.Elsewhere {
+		d.Found = append(d.Found, Drifting{Kind: NotForTarget, Key: key})
 	}
 	slices.SortStableFunc(d.Found, func(a, b Drifting) int {
 		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.ID, b.ID))
@@ -104,7 +110,7 @@ func (p *Plan) Drift() *Drift {
 	return d
 }
 
-// driftKind says what a change tells of the platform, "" for nothing.
+// driftKind returns the kind of drift behind a change, "" for none.
 func (c Change) driftKind() DriftKind {
 	switch {
 	case c.Base != nil && c.Base.Kind == Foreign:
@@ -117,6 +123,8 @@ func (c Change) driftKind() DriftKind {
 		return EditedToo
 	case c.Reason == Removed:
 		return NotInCode
+	case c.Reason == Elsewhere:
+		return NotForTarget
 	case c.Reason == Duplicate:
 		return SecondCopy
 	}

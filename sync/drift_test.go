@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -68,5 +69,50 @@ func TestDriftIsWhatHasHappenedOnThePlatform(t *testing.T) {
 	}
 	if kinds[NotInCode] != 1 || kinds[Missing] != 1 || kinds[Edited] != 1 {
 		t.Errorf("kinds = %v", kinds)
+	}
+}
+
+// What the code has for other targets alone is not gone from the code.
+func TestWhatIsForOtherTargetsIsNotGoneFromTheCode(t *testing.T) {
+	m := newMemory()
+	stays, goes, elsewhere := makeAutomation("growth/stays", 1), makeAutomation("growth/goes", 1), makeAutomation("growth/elsewhere", 1)
+	apply(t, m, desired(stays, goes, elsewhere))
+	in := desired(stays)
+	in.Elsewhere = []string{elsewhere.Key}
+
+	plan := mustPlan(t, m, in)
+	reasons := map[string]Reason{}
+	for _, c := range plan.Changes {
+		reasons[c.Key] = c.Reason
+	}
+	if diff := cmp.Diff(map[string]Reason{goes.Key: Removed, elsewhere.Key: Elsewhere}, reasons); diff != "" {
+		t.Errorf("reasons (-want +got):\n%s", diff)
+	}
+	kinds := map[string]DriftKind{}
+	for _, d := range plan.Drift().Found {
+		kinds[d.Key] = d.Kind
+	}
+	if diff := cmp.Diff(map[string]DriftKind{goes.Key: NotInCode, elsewhere.Key: NotForTarget}, kinds); diff != "" {
+		t.Errorf("drift (-want +got):\n%s", diff)
+	}
+	entries, err := Inventory(t.Context(), m, in, Selection{}, quick)
+	if err != nil || entries[0].Reason != Elsewhere || entries[1].Reason != Removed {
+		t.Errorf("inventory = %+v, %v", entries, err)
+	}
+	kept, err := MakePlan(t.Context(), m, in, PlanOptions{Calls: quick, KeepOrphans: true})
+	if err != nil || !slices.Equal(kept.Orphaned, []string{goes.Key}) || !slices.Equal(kept.Elsewhere, []string{elsewhere.Key}) {
+		t.Errorf("orphaned %v, elsewhere %v, %v", kept.Orphaned, kept.Elsewhere, err)
+	}
+
+	// It is deleted under the same guards.
+	elsewhere.Protect = true
+	s := m.find("growth", elsewhere.Key)[0]
+	m.put(s.ID, MarkerOf("growth", elsewhere), elsewhere)
+	plan, err = MakePlan(t.Context(), m, in, PlanOptions{Calls: quick, AllowMassDelete: true})
+	if err != nil || len(plan.Blocks) != 1 || plan.Blocks[0].Kind != Protected {
+		t.Fatalf("blocks = %+v, %v", plan.Blocks, err)
+	}
+	if want := "put the target back under its `only`, with `protect: false`, apply, then take it out"; plan.Blocks[0].Remedy != want {
+		t.Errorf("remedy = %q, want %q", plan.Blocks[0].Remedy, want)
 	}
 }

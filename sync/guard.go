@@ -9,7 +9,7 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// A BlockKind says which guard stops a plan.
+// A BlockKind is the guard that stops a plan.
 type BlockKind string
 
 // The guards.
@@ -22,8 +22,8 @@ const (
 	// RenamedProject: the project has nothing on the platform, and another one has
 	// the keys that would be created.
 	RenamedProject BlockKind = "renamed-project"
-	// StrayMove: a former key is not on the platform, and what seems to be the
-	// automation would be deleted.
+	// StrayMove: a former key is not on the platform, and an automation that
+	// seems to be the same would be deleted.
 	StrayMove BlockKind = "stray-move"
 )
 
@@ -36,12 +36,12 @@ type Block struct {
 	Kind BlockKind `json:"kind"`
 	// Keys are the automations that would be deleted, or be there twice; sorted.
 	Keys []string `json:"keys"`
-	// Message says what is wrong, Remedy what to do about it.
+	// Message describes the problem, and Remedy the solution.
 	Message string `json:"message"`
 	Remedy  string `json:"remedy"`
 }
 
-// A BlockedError is what [Apply] returns for a plan that has blocks.
+// A BlockedError is the error of [Apply] for a plan that has blocks.
 type BlockedError struct{ Blocks []Block }
 
 // String gives the message and the remedy.
@@ -62,15 +62,19 @@ func blocks(p *Plan, actual map[string][]Stored, opts PlanOptions) []Block {
 	var found []Block
 	var deleted []string
 	for _, c := range p.Changes {
-		if c.Action != Delete || c.Reason != Removed {
+		if !c.removes() {
 			continue
 		}
 		deleted = append(deleted, c.Key)
 		if slices.ContainsFunc(actual[c.Key], func(s Stored) bool { return s.Automation.Protect }) {
+			remedy := "put it back with `protect: false`, apply, then remove it"
+			if c.Reason == Elsewhere {
+				remedy = "put the target back under its `only`, with `protect: false`, apply, then take it out"
+			}
 			found = append(found, Block{
 				Kind: Protected, Keys: []string{c.Key},
 				Message: fmt.Sprintf("%s is protected and would be deleted from %s", c.Key, p.Target),
-				Remedy:  "put it back with `protect: false`, apply, then remove it",
+				Remedy:  remedy,
 			})
 		}
 	}
@@ -94,7 +98,7 @@ func blocks(p *Plan, actual map[string][]Stored, opts PlanOptions) []Block {
 	return found
 }
 
-// unknownSecrets has a value that is none for each secret that the automations
+// unknownSecrets returns an empty value for each secret that the automations
 // refer to.
 func (in Desired) unknownSecrets() map[string]automation.Secret {
 	unknown := map[string]automation.Secret{}
@@ -116,9 +120,9 @@ func (in Desired) usedSecrets() map[string]automation.Secret {
 }
 
 // secretChanges compares the wanted secrets with the stored ones. A stored one
-// that nothing refers to any more is deleted, unless an orphan needs it. What
-// an orphan needs can't be told for sure once somebody has edited it, since it
-// may not read back whole; then none is deleted.
+// that nothing refers to any more is deleted, unless an orphan needs it. If
+// somebody has edited an orphan, its secrets are uncertain, because it may not
+// read back completely; then no secret is deleted.
 func secretChanges(in Desired, stored map[string]SecretState, orphans []Stored, replace bool) []SecretChange {
 	usedBy, basicUser := map[string][]string{}, map[string]bool{}
 	for _, use := range SecretUses(in.Automations) {
@@ -165,7 +169,7 @@ func formerSecrets(former string, stored map[string]SecretState, orphans []Store
 }
 
 // needing returns the keys of the stored automations that may need the secret:
-// those that refer to it, and those that are not as segue has left them.
+// those that refer to it, and those that are not as segue left them.
 func needing(secret string, stored []Stored) []string {
 	var keys []string
 	for _, s := range stored {

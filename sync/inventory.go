@@ -12,9 +12,9 @@ import (
 type Addresser interface {
 	Platform
 
-	// Address returns the URL that sets the automation of a project and key off, as
-	// seen from where segue runs, "" if that is not known. It is called after
-	// [Surveyor.Survey], and sends no request.
+	// Address returns the URL that fires the automation of a project and key, as
+	// seen from segue, "" if it is unknown. It is called after [Surveyor.Survey],
+	// and sends no request.
 	Address(project, key string) string
 }
 
@@ -34,13 +34,13 @@ type Entry struct {
 	// that is not there.
 	Trigger automation.Trigger `json:"trigger"`
 	Enabled bool               `json:"enabled"`
-	// URL sets it off, "" on a platform on which automations have no endpoints, and
-	// for an automation that is not there.
+	// URL fires it; "" if the platform has no endpoints, or the automation is not
+	// there.
 	URL string `json:"url,omitempty"`
 	// ID is the platform's, "" for an automation that is not there.
 	ID string `json:"id,omitempty"`
-	// InStep says that it is there as the code wants it. If it is not, Reason says
-	// why the next plan would change it.
+	// InStep is true if it is up to date. Otherwise Reason says why the next plan
+	// would change it.
 	InStep bool   `json:"inStep"`
 	Reason Reason `json:"reason,omitempty"`
 }
@@ -84,7 +84,7 @@ func Inventory(ctx context.Context, p Platform, in Desired, only Selection, call
 			case i > 0:
 				e.Reason = Duplicate
 			case !wanted:
-				e.Reason = Removed
+				e.Reason = in.gone(key)
 			case s.Marker.Project != in.Project || s.Marker.Key != key:
 				e.Reason = Moved
 			default:

@@ -8,21 +8,22 @@ import (
 	"time"
 )
 
-// DefaultLease is how long a lease lasts unless it is renewed.
+// DefaultLease is the default length of a lease.
 const DefaultLease = 2 * time.Minute
 
-// LeaseOptions says how a lease is taken.
+// LeaseOptions controls how a lease is taken.
 type LeaseOptions struct {
-	// Holder says who takes it, for people.
+	// Holder is the name of the holder, for people.
 	Holder string
-	// Length is how long it lasts unless it is renewed, [DefaultLease] if it is
-	// zero. It is renewed three times in that time.
+	// Length is the time after which it expires unless renewed; 0 means
+	// [DefaultLease]. It is renewed three times in that time.
 	Length time.Duration
-	// Wait is how long to wait for somebody else's, 0 for not at all.
+	// Wait is the time to wait for another holder; 0 means not to wait.
 	Wait time.Duration
-	// Pause is how long after one look the next is taken, 2 seconds if it is zero.
+	// Pause is the time between attempts; 0 means 2 seconds.
 	Pause time.Duration
-	// Waiting, if not nil, hears of every look at somebody else's.
+	// Waiting, if not nil, is called for every attempt while somebody else
+	// holds the lease.
 	Waiting func(*HeldError)
 	// Calls says how the platform is called.
 	Calls
@@ -89,7 +90,7 @@ func TakeLease(ctx context.Context, p Platform, project string, o LeaseOptions) 
 	return held, h, nil
 }
 
-// waitFor tries to take a lease until nobody else has it.
+// waitFor tries to take a lease until nobody else holds it.
 func waitFor(ctx context.Context, o LeaseOptions, lock func(context.Context) error) error {
 	for waited := time.Duration(0); ; waited += o.Pause {
 		err := lock(ctx)
@@ -111,8 +112,7 @@ func waitFor(ctx context.Context, o LeaseOptions, lock func(context.Context) err
 	}
 }
 
-// Release gives the lease up. It has ended by itself by the time that the platform
-// says if an error is returned.
+// Release releases the lease. If it returns an error, the lease expires by itself.
 func (h *Holding) Release() error {
 	if h.cancel == nil {
 		return nil

@@ -14,7 +14,7 @@ import (
 // anyBelow ends the name of a folder in [Moves], for all keys in it and below.
 const anyBelow = "..."
 
-// Moves has the present key of an automation by its former one: "old/key" is
+// Moves maps the former key of an automation to its present one: "old/key" is
 // "new/key". A folder has another name with "old/..." and "new/...". An automation
 // that is on the platform under a former key is taken over, and keeps its identifier.
 type Moves map[string]string
@@ -38,8 +38,9 @@ func (m Moves) to(key string, desired map[string]automation.Automation) (string,
 	}
 }
 
-// next returns where one move leads, "" if none is about the key. A move of the very
-// key goes before that of a folder, and that of a folder before that of one above.
+// next returns the result of one move, "" if there is none for the key. A move of
+// the key itself takes precedence over that of a folder, and that of a folder over
+// one of its parents.
 func (m Moves) next(key string) string {
 	if to, ok := m[key]; ok {
 		return to
@@ -71,7 +72,7 @@ func (m Moves) circle() error {
 	return nil
 }
 
-// check returns an error for a move that can't be right, whatever is on the platform.
+// check returns an error for a move that is wrong regardless of the platform.
 // Elsewhere are the keys that the code has for other targets.
 func (m Moves) check(desired map[string]automation.Automation, elsewhere []string) error {
 	keys := slices.Sorted(maps.Keys(desired))
@@ -111,8 +112,8 @@ func (m Moves) reaches(folder, key string) bool {
 	return key != folder+anyBelow && strings.HasPrefix(key, strings.TrimSuffix(m.last(folder+anyBelow), anyBelow))
 }
 
-// apply returns what is on the platform by the keys that it has now. What moves to a
-// key that the selection does not pick is left out.
+// apply returns the platform's automations by their present keys. It leaves out an
+// automation whose new key is not in the selection.
 func (m Moves) apply(
 	own map[string][]Stored, desired map[string]automation.Automation, only Selection, target string,
 ) (map[string][]Stored, error) {
@@ -152,8 +153,8 @@ func (m Moves) apply(
 }
 
 // astray finds the moves of a key that the target does not have, though it has others.
-// If the plan deletes what seems to be that automation, the key is misspelt: it is a
-// reason not to apply.
+// If the plan deletes an automation that seems to be the same, the key is misspelled:
+// that is a reason not to apply.
 func (m *planning) astray(own map[string][]Stored, only Selection) []Block {
 	if len(own) == 0 {
 		return nil
@@ -181,20 +182,21 @@ func (m *planning) astray(own map[string][]Stored, only Selection) []Block {
 	return found
 }
 
-// A Rename is an automation that seems to have got another key: one with the same
-// content is new while it is gone. From and To can stand in segue.cue, under moved.
+// A Rename is an automation that seems to have a new key: it is gone, and one with
+// the same content is new. From and To can be written into segue.cue, under moved.
 type Rename struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 }
 
-// Line is what to write into segue.cue.
+// Line returns the line for segue.cue.
 func (r Rename) Line() string { return Moves{r.From: r.To}.line(r.From) }
 
-// renames finds automations that are gone while one with the same content is new. Where
-// that is true of all that goes from a folder, it is one rename of the folder.
+// renames finds automations that are gone while one with the same content is new. If
+// that is true for all deleted automations of a folder, it returns one rename of the
+// folder.
 func (p *Plan) renames(desired map[string]automation.Automation, own map[string][]Stored) []Rename {
-	if !slices.ContainsFunc(p.Changes, Change.removes) {
+	if !slices.ContainsFunc(p.Changes, Change.gone) {
 		return nil
 	}
 	created := map[string][]string{} // keys by content
@@ -207,7 +209,7 @@ func (p *Plan) renames(desired map[string]automation.Automation, own map[string]
 	var found []Rename
 	left := map[string]int{} // how many automations go from a folder
 	for _, c := range p.Changes {
-		if !c.removes() {
+		if !c.gone() {
 			continue
 		}
 		left[path.Dir(c.Key)]++
@@ -221,10 +223,17 @@ func (p *Plan) renames(desired map[string]automation.Automation, own map[string]
 	return foldersOf(found, left)
 }
 
-// removes reports whether a change deletes what the code does not have.
-func (c Change) removes() bool { return c.Action == Delete && c.Reason == Removed }
+// removes reports whether a change deletes an automation that the code does not have
+// for the target.
+func (c Change) removes() bool {
+	return c.Action == Delete && (c.Reason == Removed || c.Reason == Elsewhere)
+}
 
-// contentOf identifies an automation by all but its key.
+// gone reports whether a change deletes an automation that is not in the code
+// at all.
+func (c Change) gone() bool { return c.Action == Delete && c.Reason == Removed }
+
+// contentOf identifies an automation by everything except its key.
 func contentOf(a automation.Automation) string {
 	a.Key = "key"
 	return a.Hash()
@@ -253,13 +262,13 @@ func foldersOf(all []Rename, left map[string]int) []Rename {
 	return slices.Compact(out)
 }
 
-// An AddressChange is another URL of the endpoint that sets an automation off.
+// An AddressChange is a new URL of an automation's endpoint.
 type AddressChange struct {
 	Before string `json:"before"`
 	After  string `json:"after"`
 }
 
-// addressChange returns what an update does to the endpoint, nil for nothing.
+// addressChange returns the endpoint's change in an update, or nil.
 func addressChange(p Platform, project string, c Change) *AddressChange {
 	switch {
 	case c.Base == nil || c.Action != Update,

@@ -20,7 +20,7 @@ import (
 // another format.
 const PlanFormat = "segue/plan/v1"
 
-// Desired is what a project's code wants of one target.
+// Desired is the desired state of one target, from a project's code.
 type Desired struct {
 	Project string
 	// Target is the platform's name in the project, for example "prod".
@@ -28,56 +28,57 @@ type Desired struct {
 	// Automations may be in any order; a key may appear once.
 	Automations []automation.Automation
 	// Secrets holds the value of every secret that the automations refer to.
-	// Others are not looked at.
+	// Other secrets are ignored.
 	Secrets map[string]automation.Secret
-	// Former is the name that the project had before, "" for none. What carries it
-	// on the platform is taken over.
+	// Former is the former name of the project, "" for none. Automations with that
+	// name on the platform are taken over.
 	Former string
 	// Moves has the present keys of automations by their former ones.
 	Moves Moves
 	// Elsewhere are the keys that the code has for other targets alone.
 	Elsewhere []string
 
-	// code is the digest of all that the code has, where the automations are only those
-	// that a plan is about.
+	// code is the digest of all automations in the code, if Automations only has those
+	// of the plan.
 	code string
 }
 
-// PlanOptions says how a plan is made.
+// PlanOptions controls how a plan is made.
 type PlanOptions struct {
 	// AllowMassDelete lifts the guard against deleting all automations, or
 	// more than half of ten or more.
 	AllowMassDelete bool
-	// KeepOrphans leaves automations alone that the code does not have any
-	// more, and lists them as orphaned. By default they are deleted.
+	// KeepOrphans does not delete automations that are gone from the code, but
+	// lists them as orphaned.
 	KeepOrphans bool
 	// AllowSecondProject lifts the guard against a project that has nothing on the
 	// platform yet while another one has the same keys there: most probably it is
 	// the same project under a former name.
 	AllowSecondProject bool
-	// Adopt takes over what holds the endpoint or the name of an automation that is
-	// to be created, or carries a copy of its marker.
+	// Adopt takes over an automation that holds the endpoint or the name of one to
+	// be created, or has a copy of its marker.
 	Adopt bool
-	// Replace are the keys of automations that are written again, changed or not.
+	// Replace are the keys of automations that are written again even if
+	// unchanged.
 	Replace []string
-	// ReplaceSecrets stores every secret again, changed or not.
+	// ReplaceSecrets stores every secret again even if unchanged.
 	ReplaceSecrets bool
 	// NoSecrets makes a plan without the values of secrets: whether one would be
 	// rotated stays unknown.
 	NoSecrets bool
-	// Place, if not nil, returns where the code has a field of an automation's canonical
-	// JSON, or the automation itself where there are no steps: names of fields and
-	// indices of lists. It returns nil for what it does not know.
+	// Place, if not nil, returns the place in the code of a field of an automation's
+	// canonical JSON, or of the automation itself if there are no steps. Steps are names
+	// of fields and indices of lists. It returns nil if the place is unknown.
 	Place func(key string, path ...any) *Place
-	// Only restricts the plan to some automations. What it leaves out stays as it is,
-	// and no secret is deleted.
+	// Only restricts the plan to some automations. The others are not changed, and no
+	// secret is deleted.
 	Only Selection
-	// Calls says how the platform is read.
+	// Calls controls how the platform is read.
 	Calls
 }
 
-// A Plan is what it takes to make a platform match the code. It is plain data:
-// it marshals to JSON and back, and holds no secret's value.
+// A Plan holds the changes that make a platform match the code. It is plain
+// data: it marshals to JSON and back, and holds no secret's value.
 type Plan struct {
 	// Format is [PlanFormat].
 	Format  string `json:"format"`
@@ -88,7 +89,7 @@ type Plan struct {
 	// Code identifies the automations that the plan was made for: "sha256:"
 	// and a hex digest.
 	Code string `json:"code"`
-	// Product names the platform and its version, "" if it does not tell.
+	// Product names the platform and its version, "" if unknown.
 	Product string `json:"product,omitempty"`
 	// Warnings are full sentences without a stop at the end.
 	Warnings []string `json:"warnings,omitempty"`
@@ -97,21 +98,24 @@ type Plan struct {
 	Changes []Change `json:"changes"`
 	// Secrets is sorted by name.
 	Secrets []SecretChange `json:"secrets"`
-	// SecretsUnknown says that the plan was made without the values of secrets:
-	// which of them would be rotated is not known.
+	// SecretsUnknown is true if the plan was made without the values of
+	// secrets: it is unknown which of them would be rotated.
 	SecretsUnknown bool `json:"secretsUnknown,omitempty"`
-	// Unchanged lists the keys whose automations are as the code wants them.
+	// Unchanged lists the keys whose automations are up to date.
 	Unchanged []string `json:"unchanged"`
-	// Altered lists the automations that are as they were applied, and of which the
-	// platform has made something else than the code says. Nothing can be changed
-	// about it there. It is sorted by key.
+	// Altered lists the automations that are unchanged since the last apply, but
+	// that the platform has stored in another form than the code. A write can't
+	// change that. It is sorted by key.
 	Altered []Altered `json:"altered,omitempty"`
-	// Others lists what is on the platform, is not the project's own, and concerns
-	// it. It is left alone. It is sorted by kind and title.
+	// Others lists automations on the platform that are not the project's own but
+	// concern it. They are not changed. It is sorted by kind and title.
 	Others []Bystander `json:"others,omitempty"`
 	// Orphaned lists the keys that the code does not have any more and that
 	// are left alone, as [PlanOptions.KeepOrphans] demands.
 	Orphaned []string `json:"orphaned,omitempty"`
+	// Elsewhere lists the keys that the code has only for other targets and that are
+	// not deleted here, for the same reason.
+	Elsewhere []string `json:"elsewhere,omitempty"`
 	// Renames are automations that seem to have got another key, and would keep their
 	// identifiers with a line in segue.cue.
 	Renames []Rename `json:"renames,omitempty"`
@@ -124,7 +128,7 @@ type Plan struct {
 	Blocks []Block `json:"blocks,omitempty"`
 }
 
-// An Action is what a change does.
+// An Action is the kind of a change.
 type Action string
 
 // The actions. Automations are created, updated and deleted; secrets are
@@ -136,18 +140,18 @@ const (
 	Delete Action = "delete"
 )
 
-// A Reason says why an automation is changed.
+// A Reason is the reason for changing an automation.
 type Reason string
 
 // The reasons.
 const (
 	// New: the platform does not have it.
 	New Reason = "new"
-	// CodeChanged: the code is not what was last applied.
+	// CodeChanged: the code differs from the last apply.
 	CodeChanged Reason = "code"
-	// Drifted: the platform is not what was last applied.
+	// Drifted: the platform differs from the last apply.
 	Drifted Reason = "drift"
-	// CodeChangedAndDrifted: both have moved, and differ.
+	// CodeChangedAndDrifted: both have changed, and differ.
 	CodeChangedAndDrifted Reason = "code and drift"
 	// MarkerOnly: the content is as desired, but the marker tells of another
 	// one. Only the marker is written.
@@ -157,6 +161,8 @@ const (
 	Outdated Reason = "outdated"
 	// Removed: the code does not have it any more.
 	Removed Reason = "removed"
+	// Elsewhere: the code has it only for other targets.
+	Elsewhere Reason = "elsewhere"
 	// Duplicate: segue has made another automation of the same key, because an
 	// answer was lost, and that one stays.
 	Duplicate Reason = "duplicate"
@@ -165,7 +171,7 @@ const (
 	// Moved: it is on the platform under the project's former name, or under a former
 	// key.
 	Moved Reason = "moved"
-	// Replaced: it is as wanted, and written again on demand.
+	// Replaced: it is up to date, and written again on demand.
 	Replaced Reason = "replaced"
 )
 
@@ -179,19 +185,19 @@ type Change struct {
 	Name string `json:"name"`
 	// Content is the desired automation, nil for one that is deleted.
 	Content *automation.Automation `json:"content,omitempty"`
-	// Endpoint is the URL that sets the automation off, as an [Addresser] tells; "" where
-	// that is not known, or there is none.
+	// Endpoint is the URL that fires the automation, from an [Addresser]; "" if it is
+	// unknown, or there is none.
 	Endpoint string `json:"endpoint,omitempty"`
-	// Place is where the code has the automation, nil where that is not known.
+	// Place is the automation's place in the code, nil if it is unknown.
 	Place *Place `json:"place,omitempty"`
 	// Base is the stored automation that the change starts from, nil for one
 	// that is created.
 	Base *Base `json:"base,omitempty"`
-	// Differences is what an update changes, by path.
+	// Differences are the changes of an update, by path.
 	Differences []Difference `json:"differences,omitempty"`
-	// Taken says who holds the endpoint or the name that the automation needs, nil
-	// for nobody. The platform would refuse the change, and [Apply] leaves it out
-	// and reports it as failed.
+	// Taken is the automation that holds the endpoint or the name that this one
+	// needs, or nil. The platform would refuse the change, so [Apply] leaves it
+	// out and reports it as failed.
 	Taken *Bystander `json:"taken,omitempty"`
 	// Address is set where an update changes the URL of the automation's endpoint.
 	Address *AddressChange `json:"address,omitempty"`
@@ -202,45 +208,46 @@ type Change struct {
 	Kept string `json:"kept,omitempty"`
 }
 
-// An Altered is an automation of which the platform has made something else than
-// it was sent, without anybody having edited it.
+// An Altered is an automation that the platform has stored in another form than
+// it was sent, although nobody has edited it.
 type Altered struct {
 	Key string `json:"key"`
-	// Differences is what would have to be written in the code: Before is what the
-	// platform has made, After what the code says.
+	// Differences are the necessary changes of the code: Before is the value on
+	// the platform, After the value in the code.
 	Differences []Difference `json:"differences"`
 	// Content is the automation as the code has it.
 	Content *automation.Automation `json:"content,omitempty"`
 }
 
-// A Bystander is what a plan tells of an [Other].
+// A Bystander is the information about an [Other] in a plan.
 type Bystander struct {
 	Kind OtherKind `json:"kind"`
 	ID   string    `json:"id"`
-	// Title is what people know it by on the platform.
+	// Title is its name for people on the platform.
 	Title string `json:"title"`
-	// Project and Key are those of the marker that it carries, "" for none.
+	// Project and Key are those of its marker, "" for none.
 	Project string `json:"project,omitempty"`
 	Key     string `json:"key,omitempty"`
-	// Takes is the key whose endpoint or name it holds, "" for none, and Endpoint is
-	// what that is. It would hold it if it were switched on where Idle is set.
+	// Takes is the key whose endpoint or name it holds, "" for none, and Endpoint
+	// describes that endpoint or name. If Idle is set, it would hold it only if it
+	// were enabled.
 	Takes    string `json:"takes,omitempty"`
 	Idle     bool   `json:"idle,omitempty"`
 	Endpoint string `json:"endpoint,omitempty"`
 }
 
-// A Base is the state of a stored automation that a change starts from. A
-// platform that has moved on refuses the change.
+// A Base is the state of a stored automation that a change starts from. The
+// platform refuses the change if its state has changed.
 type Base struct {
 	ID       string `json:"id"`
 	Revision string `json:"revision"`
-	// Hash is the marker's hash, of what was last applied.
+	// Hash is the marker's hash, of the last applied content.
 	Hash string `json:"hash"`
-	// Content is what is stored, as canonical JSON in which secrets are hidden as in a
-	// [Difference]; nil where it can't be read.
+	// Content is the stored automation, as canonical JSON in which secrets are hidden
+	// as in a [Difference]; nil if it can't be read.
 	Content json.RawMessage `json:"content,omitempty"`
-	// Changed is when it was last written on the platform, as RFC 3339 in UTC, "" where the
-	// platform does not tell.
+	// Changed is the time of the last write on the platform, as RFC 3339 in UTC, "" if
+	// unknown.
 	Changed string `json:"changed,omitempty"`
 	// Kind is "" for an automation that is the project's own.
 	Kind OtherKind `json:"kind,omitempty"`
@@ -249,8 +256,8 @@ type Base struct {
 	Key     string `json:"key,omitempty"`
 }
 
-// A SecretChange is one secret to be created, rotated or deleted. It tells
-// nothing of the value.
+// A SecretChange is one secret to be created, rotated or deleted. It reveals
+// nothing about the value.
 type SecretChange struct {
 	Name   string `json:"name"`
 	Action Action `json:"action"`
@@ -279,13 +286,13 @@ func (p *Plan) Count(a Action) int {
 	return n
 }
 
-// MakePlan reads what the platform stores for the project, compares it with
-// what the code wants, and returns what is to be done. It changes nothing.
+// MakePlan reads the platform's state of the project, compares it with the
+// code, and returns the necessary changes. It changes nothing.
 //
 // Stored automations that are not the project's own are never changed by a plan,
-// unless the options or the former name say so; where they are in the way, it
-// names them. A plan with [Plan.Blocks] is returned like any other: it can be
-// shown but not applied.
+// unless the options or the former name say so; the plan names those that are in
+// the way. A plan with [Plan.Blocks] is returned like any other: it can be shown
+// but not applied.
 func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*Plan, error) {
 	in = in.Selected(opts.Only)
 	if opts.NoSecrets {
@@ -345,11 +352,11 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 		case wanted:
 			err = m.keep(a, copies)
 		case opts.KeepOrphans:
-			plan.Orphaned = append(plan.Orphaned, key)
+			m.leave(key)
 			orphans = append(orphans, copies...)
 		default:
 			copies = preferred(copies, in.Project)
-			m.drop(key, Removed, copies[:1], "")
+			m.drop(key, in.gone(key), copies[:1], "")
 			m.drop(key, Duplicate, copies[1:], "")
 		}
 		if err != nil {
@@ -372,7 +379,8 @@ func MakePlan(ctx context.Context, p Platform, in Desired, opts PlanOptions) (*P
 	return plan, nil
 }
 
-// updateReason says why a stored automation is updated, "" if it is as wanted.
+// updateReason returns the reason for updating a stored automation, "" if it is
+// up to date.
 func updateReason(want string, s Stored) Reason {
 	actual, applied := s.Automation.Hash(), s.Marker.Hash
 	made := s.Marker.Made != "" && s.Marker.Made == actual
@@ -392,7 +400,7 @@ func updateReason(want string, s Stored) Reason {
 	}
 }
 
-// matches reports whether a stored automation and its marker are as wanted.
+// matches reports whether a stored automation and its marker are up to date.
 func matches(want string, s Stored) bool { return updateReason(want, s) == "" }
 
 // groupByKey returns the automations that the project owns, by key and in
@@ -415,11 +423,13 @@ func groupByKey(project string, stored []Stored) map[string][]Stored {
 	return byKey
 }
 
-// preferred returns the copies of one key with the one that is to stay in front:
-// one that carries the project's name rather than its former one, one that is not
-// archived, one that is enabled rather than one that is not, and of those the one
-// with the lowest ID. It asks for nothing that the code wants: two applies of
-// different code must choose the same one, or each would delete the other's.
+// preferred returns the copies of one key with the one that is to stay in front: one
+// that carries the project's name rather than its former one, one that is not
+// archived, one that is enabled rather than one that is not, and of those the one with
+// the lowest ID. Where those are numbers, that is the oldest one: whoever has written
+// it may have ended by now, and must not lose it unawares. It does not depend on the
+// code: two applies of different code must choose the same one, or each would delete
+// the other's.
 func preferred(copies []Stored, project string) []Stored {
 	rank := func(s Stored) int {
 		switch {
@@ -433,11 +443,24 @@ func preferred(copies []Stored, project string) []Stored {
 		return 0
 	}
 	return slices.SortedFunc(slices.Values(copies), func(a, b Stored) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), compareIDs(a.ID, b.ID))
 	})
 }
 
-// baseOf returns what a change has to know of a stored automation.
+// compareIDs compares two identifiers, as numbers if both are.
+func compareIDs(a, b string) int {
+	if number(a) && number(b) {
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	}
+	return strings.Compare(a, b)
+}
+
+// number reports whether an identifier is a number, as platforms count.
+func number(id string) bool {
+	return id != "" && id[0] != '0' && strings.Trim(id, "0123456789") == ""
+}
+
+// baseOf returns the base of a change from a stored automation.
 func (m *planning) baseOf(s Stored, key string, kind OtherKind) *Base {
 	b := &Base{ID: s.ID, Revision: s.Revision, Hash: s.Marker.Hash, Kind: kind, Content: shownContent(s.Automation, m.in.Secrets)}
 	if !s.Changed.IsZero() {
@@ -452,7 +475,7 @@ func (m *planning) baseOf(s Stored, key string, kind OtherKind) *Base {
 	return b
 }
 
-// stored returns what an Update or a Delete is told of the automation: all but
+// stored returns the automation for an Update or a Delete: everything except
 // its content, which a plan does not hold.
 func (b *Base) stored(project, key string) Stored {
 	s := Stored{ID: b.ID, Revision: b.Revision, Automation: automation.Automation{Key: key}}
@@ -488,7 +511,7 @@ func (in Desired) byKey() (map[string]automation.Automation, error) {
 	return byKey, nil
 }
 
-// keys returns the keys that the code wants, sorted.
+// keys returns the keys in the code, sorted.
 func (in Desired) keys() []string {
 	keys := make([]string, 0, len(in.Automations))
 	for _, a := range in.Automations {

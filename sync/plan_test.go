@@ -369,7 +369,7 @@ func TestVerifyNamesWhatHasMoved(t *testing.T) {
 	m.put("", Marker{Project: "growth", Key: a.Key, Hash: a.Hash()}, a)
 	err := Verify(t.Context(), m, plan, nil, quick)
 	want := "the plan is stale: growth/changed was changed at 2026-11-28T09:30:00Z (action.payload.traits.version was 1 and is 9); " +
-		"growth/deleted was deleted; growth/new is there by now; plan again"
+		"growth/deleted was deleted; growth/new exists on the platform by now; plan again"
 	if err == nil || err.Error() != want {
 		t.Errorf("error = %v\nwant %s", err, want)
 	}

@@ -18,24 +18,24 @@ import (
 // PlanFileFormat names the layout of a [PlanFile].
 const PlanFileFormat = "segue/plan-file/v1"
 
-// planFileFamily is what the formats of all versions begin with.
+// planFileFamily is the prefix of the formats of all versions.
 const planFileFamily = "segue/plan-file/"
 
 // A PlanFile is a plan in a file: with it and the values of secrets, a plan can be applied
-// where neither the project nor CUE is.
+// without the project or CUE.
 type PlanFile struct {
 	// Format is [PlanFileFormat].
 	Format string `json:"format"`
 	// Digest is "sha256:" and the hex digest of the RFC 8785 form of all other fields. It
-	// shows damage and edits; who can compute it can also forge it.
+	// detects damage and edits, but not forgery.
 	Digest string `json:"digest"`
 	// Segue is the version of segue that made it.
 	Segue string `json:"segue"`
-	// Reach is how the target is reached, in the terms of the one who connects to it. It
-	// holds the names of secrets, never their values.
+	// Reach is the configuration of the target, in the form of the caller. It holds the
+	// names of secrets, never their values.
 	Reach json.RawMessage `json:"reach"`
-	// Secrets says where the values of secrets come from that are not in the environment
-	// variable of their name.
+	// Secrets are the sources of secrets that are not in the environment variable of
+	// their name.
 	Secrets map[string]automation.SecretSource `json:"secrets,omitempty"`
 	Plan    *Plan                              `json:"plan"`
 }
@@ -45,7 +45,7 @@ type PlanFile struct {
 func (f *PlanFile) Encode(secrets map[string]automation.Secret) ([]byte, error) {
 	switch {
 	case f.Plan.SecretsUnknown:
-		return nil, errors.New("the plan was made without the values of secrets: whether one would be rotated is not known")
+		return nil, errors.New("the plan was made without the values of secrets: it is unknown whether one would be rotated")
 	case len(f.Plan.Blocks) > 0:
 		return nil, &BlockedError{f.Plan.Blocks}
 	}
@@ -98,9 +98,9 @@ func planFileDigest(b []byte) (string, error) {
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-// ReadPlanFile reads the content of a plan file. A file that is cut off, is of another
-// format or has been edited is an error, which continues a sentence: "plan.json " + "is cut
-// off".
+// ReadPlanFile reads the content of a plan file. A file that is truncated, has another
+// format or has been edited is an error, which continues a sentence: "plan.json " + "is
+// truncated".
 func ReadPlanFile(b []byte) (*PlanFile, error) {
 	var head struct {
 		Format string `json:"format"`
@@ -110,7 +110,7 @@ func ReadPlanFile(b []byte) (*PlanFile, error) {
 	}
 	switch {
 	case head.Format == PlanFormat:
-		return nil, errors.New("is the plan as JSON for programs; apply takes what segue plan --out writes")
+		return nil, errors.New("is the plan as JSON for programs; apply needs a file from segue plan --out")
 	case !strings.HasPrefix(head.Format, planFileFamily):
 		return nil, errors.New("is not a plan file; segue plan --out writes one")
 	case head.Format != PlanFileFormat:
@@ -131,7 +131,7 @@ func ReadPlanFile(b []byte) (*PlanFile, error) {
 	return &f, f.check()
 }
 
-// planFileSyntax reads a file's head, and says what is wrong with its JSON.
+// planFileSyntax reads a file's head, and returns an error for invalid JSON.
 func planFileSyntax(b []byte, head any) error {
 	text := bytes.TrimSpace(b)
 	err := json.Unmarshal(text, head)
@@ -142,21 +142,21 @@ func planFileSyntax(b []byte, head any) error {
 	case text[0] != '{':
 		return errors.New("is not a plan file; segue plan --out writes one")
 	case errors.As(err, &syntax) && (syntax.Offset >= int64(len(text)) || errors.Is(err, io.ErrUnexpectedEOF)):
-		return errors.New("is cut off: it ends in the middle; plan again")
+		return errors.New("is truncated; plan again")
 	case err != nil:
 		return fmt.Errorf("is damaged, or not a plan file: %w; segue plan --out writes one", err)
 	}
 	return nil
 }
 
-// check looks whether the file's parts fit each other, and gives payloads back the form
-// that they have in the code.
+// check checks that the file's parts match, and restores the form of payloads in the
+// code.
 func (f *PlanFile) check() error {
 	switch {
 	case f.Plan == nil || f.Plan.Format != PlanFormat || f.Plan.Project == "" || f.Plan.Target == "" || f.Plan.Code == "":
 		return errors.New("holds no plan that this segue knows; plan again")
 	case len(f.Reach) == 0:
-		return errors.New("does not say how the target is reached; plan again")
+		return errors.New("does not have the configuration of the target; plan again")
 	}
 	contents := []*automation.Automation{}
 	for i, c := range f.Plan.Changes {
@@ -165,7 +165,7 @@ func (f *PlanFile) check() error {
 		}
 		compactAll(f.Plan.Changes[i].Differences)
 		if c.Action != Delete && (c.Content == nil || c.Content.Key != c.Key) {
-			return fmt.Errorf("does not say what %s is to be; plan again", c.Key)
+			return fmt.Errorf("does not have the new content of %s; plan again", c.Key)
 		}
 		contents = append(contents, c.Content)
 	}
@@ -201,7 +201,7 @@ func compact(v *json.RawMessage) {
 	}
 }
 
-// Desired is what the plan was made of, as far as it is changed. The secrets are those of
+// Desired returns the changed part of the plan's input. The secrets are those of
 // [Plan.SecretUses].
 func (p *Plan) Desired(secrets map[string]automation.Secret) Desired {
 	return Desired{
@@ -225,7 +225,8 @@ func (p *Plan) contents() []automation.Automation {
 	return all
 }
 
-// SecretUses returns the references to secrets whose values it takes to apply the plan.
+// SecretUses returns the references to secrets whose values are needed to apply the
+// plan.
 func (p *Plan) SecretUses() []SecretUse {
 	uses := SecretUses(p.contents())
 	named := map[string]bool{}

@@ -70,7 +70,7 @@ func TestAPlanFileThatIsCutIsRefused(t *testing.T) {
 		switch {
 		case err == nil:
 			t.Fatalf("a file of %d of %d bytes was read", n, len(whole))
-		case n > 0 && !strings.Contains(err.Error(), "is cut off"):
+		case n > 0 && !strings.Contains(err.Error(), "is truncated"):
 			t.Fatalf("%d of %d bytes: %v", n, len(whole), err)
 		}
 	}

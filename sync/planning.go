@@ -11,7 +11,7 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// A surveyed platform is what there is on it as far as a plan has to know.
+// A surveyed holds the state of a platform that a plan needs.
 type surveyed struct {
 	Survey
 	// own are the project's automations by key, those under its former name too.
@@ -20,8 +20,8 @@ type surveyed struct {
 	secrets, formerSecrets map[string]SecretState
 }
 
-// survey reads what is on the platform. Stored secrets are compared with the known
-// ones.
+// survey reads the state of the platform. It compares stored secrets with the
+// known ones.
 func survey(ctx context.Context, p Platform, in Desired, known map[string]automation.Secret, calls Calls) (surveyed, error) {
 	var s surveyed
 	listing := reading{timeout: listTimeouts * calls.Timeout, again: temporary}
@@ -36,7 +36,7 @@ func survey(ctx context.Context, p Platform, in Desired, known map[string]automa
 			return surveyor.Survey(ctx, in.Project, in.keys())
 		})
 		if err != nil {
-			return s, fmt.Errorf("look around on %s: %w", in.Target, err)
+			return s, fmt.Errorf("survey %s: %w", in.Target, err)
 		}
 	}
 	s.own = groupByKey(in.Project, stored)
@@ -63,7 +63,8 @@ func survey(ctx context.Context, p Platform, in Desired, known map[string]automa
 	}
 	s.Others = slices.DeleteFunc(slices.Clone(s.Others), func(o Other) bool { return o.Kind == Foreign && o.Marker.Project == in.Former })
 	for i := range s.Others {
-		// Where segue's own can't be told from a copy, another one would be one too many.
+		// If segue's own can't be distinguished from a copy, creating another one would
+		// be wrong.
 		if o := &s.Others[i]; o.Kind == Copy && o.Takes == "" && o.Marker.Project == in.Former &&
 			slices.Contains(in.keys(), o.Marker.Key) && len(s.own[o.Marker.Key]) == 0 {
 			o.Takes = o.Marker.Key
@@ -81,13 +82,13 @@ type planning struct {
 	others []Other
 	// claimed are the IDs of others that the plan takes over.
 	claimed map[string]bool
-	// unmanaged is what else may be taken over.
+	// unmanaged are other automations that may be taken over.
 	unmanaged []likened
 	// addresser gives the endpoints of automations, nil on a platform that has none.
 	addresser Addresser
 }
 
-// complete adds to each change what is known without the platform.
+// complete adds to each change the facts that are known without the platform.
 func (m *planning) complete(desired map[string]automation.Automation) {
 	for i := range m.Changes {
 		c := &m.Changes[i]
@@ -120,9 +121,9 @@ func (m *planning) create(a automation.Automation) error {
 	return nil
 }
 
-// adoptable returns what may be taken over as the automation of a key: who holds
-// its endpoint, else who would if it were switched on, else the one copy of it. It is nil where more than
-// one thing would do.
+// adoptable returns the automation that may be taken over for a key: the one that holds its endpoint,
+// otherwise the one that would if it were enabled, otherwise the only copy. It returns nil if there are
+// several.
 func (m *planning) adoptable(key string) *Other {
 	var holders, idle, copies []*Other
 	for i := range m.others {
@@ -149,7 +150,8 @@ func (m *planning) adoptable(key string) *Other {
 	return nil
 }
 
-// taker returns who holds the endpoint that the automation needs, nil for nobody.
+// taker returns the automation that holds the endpoint that this one needs, or
+// nil.
 func (m *planning) taker(a automation.Automation) *Bystander {
 	if !a.Enabled {
 		return nil // it has none
@@ -212,7 +214,7 @@ func (m *planning) update(want automation.Automation, old Stored, reason Reason,
 	return nil
 }
 
-// differences compares what is stored with the code.
+// differences compares the stored automation with the code.
 func (m *planning) differences(old, want automation.Automation) ([]Difference, error) {
 	c := comparison{mask: automation.MaskOf(m.in.Secrets), headers: true}
 	if m.opts.Place != nil {
@@ -234,12 +236,29 @@ func (m *planning) drop(key string, reason Reason, copies []Stored, kept string)
 	}
 }
 
-// pair finds what is created in the place of what is deleted: an automation that
-// does the same under another key.
+// gone returns the reason why the code does not have a key for this target.
+func (in Desired) gone(key string) Reason {
+	if slices.Contains(in.Elsewhere, key) {
+		return Elsewhere
+	}
+	return Removed
+}
+
+// leave lists a key that the code does not have for this target and that stays.
+func (m *planning) leave(key string) {
+	if m.in.gone(key) == Elsewhere {
+		m.Elsewhere = append(m.Elsewhere, key)
+	} else {
+		m.Orphaned = append(m.Orphaned, key)
+	}
+}
+
+// pair finds the created automation that replaces a deleted one: it does the
+// same under another key.
 func (m *planning) pair(desired map[string]automation.Automation, own map[string][]Stored) {
 	for i := range m.Changes {
 		old := &m.Changes[i]
-		if old.Action != Delete || old.Reason != Removed {
+		if !old.removes() {
 			continue
 		}
 		at := slices.IndexFunc(own[old.Key], func(s Stored) bool { return s.ID == old.Base.ID })
@@ -262,7 +281,7 @@ func sameWork(a, b automation.Automation) bool {
 	return a.Hash() == b.Hash()
 }
 
-// mention lists the others that are left alone.
+// mention lists the others that are not changed.
 func (m *planning) mention() {
 	for _, o := range m.others {
 		if !m.claimed[o.ID] && (o.Kind != Foreign || o.Takes != "") {
@@ -274,9 +293,9 @@ func (m *planning) mention() {
 	})
 }
 
-// renamed finds another project on the platform that has the keys which are to be
-// created. Where this project has nothing yet, it is most probably the same one
-// under a former name: everything would be there twice, and both would fire.
+// renamed finds another project on the platform that has the keys to be created.
+// If this project has nothing yet, it is most probably the same project under a
+// former name: everything would exist twice, and both would fire.
 func (m *planning) renamed(own map[string][]Stored) []Block {
 	creates := map[string]bool{}
 	for _, c := range m.Changes {

@@ -9,21 +9,22 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// A Platform is what segue needs of an automation platform to keep it in step.
+// A Platform is an automation platform, with the operations that segue needs.
 //
-// All methods may be called from several goroutines at once, honour the
+// All methods may be called from several goroutines at once, honor the
 // context's deadline, and return errors that wrap an [*Error], which says how
-// the engine may go on. An error of a writing method does not mean that nothing
-// was written: the engine looks the automation up by its marker afterwards.
+// the engine may continue. An error of a writing method does not mean that
+// nothing was written: the engine looks the automation up by its marker
+// afterwards.
 type Platform interface {
-	// List returns every automation that is the project's own, in any order. One
-	// whose content can't be read back in canonical terms is returned all the
-	// same, with what could be read.
+	// List returns every automation that is the project's own, in any order. If
+	// the content can't be read back completely in canonical form, it returns
+	// the readable part.
 	//
 	// An automation is the project's own if its marker names the project and was
-	// written for that very automation. What a person has copied carries the same
-	// marker and is not: a platform must tell the two apart by the identifier that
-	// the marker was written for, or by facts of its own. See [Surveyor].
+	// written for that very automation. A copy has the same marker but is not the
+	// project's own: a platform must distinguish the two by the identifier that
+	// the marker was written for, or by its own facts. See [Surveyor].
 	List(ctx context.Context, project string) ([]Stored, error)
 
 	// Find returns every automation of the project's own that has the key: none
@@ -45,13 +46,14 @@ type Platform interface {
 	// old.Revision; else it fails with [Conflict], or [NotFound] if it is gone.
 	Delete(ctx context.Context, old Stored) error
 
-	// Secrets returns, for the project, the name of every secret that the
-	// platform stores, and whether the stored value is the one that want gives
-	// under that name: [Same] or [Different]. A stored secret that want does not
-	// mention is [Unchecked]; a wanted one that is not stored is left out.
+	// Secrets returns, for the project, the name of every stored secret, and
+	// whether its value equals the one in want: [Same] or [Different]. A stored
+	// secret that is not in want is [Unchecked]; a wanted one that is not stored
+	// is left out.
 	Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]SecretState, error)
 
-	// PutSecret stores a secret's value for the project, over an old one.
+	// PutSecret stores a secret's value for the project, and replaces an old
+	// one.
 	PutSecret(ctx context.Context, project, name string, value automation.Secret) error
 
 	// DeleteSecret removes a secret of the project. Removing one that is not
@@ -59,9 +61,8 @@ type Platform interface {
 	DeleteSecret(ctx context.Context, project, name string) error
 }
 
-// A TriggerLister is a [Platform] that knows which patterns and journeys there
-// are. Where any name will do, because a trigger is an endpoint, there is
-// nothing to list.
+// A TriggerLister is a [Platform] that can list its patterns and journeys. If a
+// trigger is an endpoint with any name, there is nothing to list.
 type TriggerLister interface {
 	Platform
 
@@ -69,31 +70,31 @@ type TriggerLister interface {
 	Triggers(ctx context.Context) ([]automation.Trigger, error)
 }
 
-// A Surveyor is a [Platform] on which there is more to see than a project's own
+// A Surveyor is a [Platform] that may have more than a project's own
 // automations.
 type Surveyor interface {
 	Platform
 
-	// Survey tells what a plan has to know of the platform besides [Platform.List].
-	// Keys are those that the code wants. A plan calls it right after List, and it
-	// may use what that has read.
+	// Survey returns the facts that a plan needs besides [Platform.List]. keys are
+	// the keys in the code. A plan calls it right after List, and it may reuse the
+	// result of that.
 	//
-	// It fails with [Refused] for a platform that segue can't work with, such as
-	// one whose version is too old.
+	// It fails with [Refused] for an unsupported platform, for example if its
+	// version is too old.
 	Survey(ctx context.Context, project string, keys []string) (Survey, error)
 }
 
-// A Survey is what is to be known of a platform.
+// A Survey is the result of [Surveyor.Survey].
 type Survey struct {
 	// Product names the platform and its version, "" if that is not known:
 	// "n8n 2.41.1".
 	Product string
 	// Warnings are full sentences for the one who reads the plan, without a stop at
-	// the end: that the version is newer than any that was tested, or what the
-	// platform does not let segue see.
+	// the end: that the version is newer than the tested ones, or that the platform
+	// hides something from segue.
 	Warnings []string
-	// Others are automations that are not the project's own and concern it, in any
-	// order: copies of its own, those of other projects, and whatever holds the
+	// Others are automations that are not the project's own but concern it, in any
+	// order: copies of its own, those of other projects, and those that hold the
 	// endpoint or the name that one of the keys needs.
 	Others []Other
 }
@@ -120,14 +121,14 @@ type Other struct {
 	Kind OtherKind
 	// Title is what people know it by on the platform: `workflow "Welcome" (id)`.
 	Title string
-	// Takes is the key, of those that the survey was asked for, whose endpoint or
-	// name it holds, "" for none: as long as it does, the platform refuses to store
-	// an automation of that key, or calls for the one may reach the other.
+	// Takes is the key among those of the survey whose endpoint or name it holds,
+	// "" for none. Because of it, the platform refuses to store an automation of
+	// that key, or calls for one may reach the other.
 	Takes string
-	// Idle says that it would hold that if it were switched on. Until then it is in
-	// nobody's way.
+	// Idle is true if it would hold that only after it is enabled.
 	Idle bool
-	// Endpoint is what it holds, for people: "POST /webhook/segue/growth/a".
+	// Endpoint describes the held endpoint, for people: "POST
+	// /webhook/segue/growth/a".
 	Endpoint string
 }
 
@@ -137,12 +138,12 @@ type Locker interface {
 	Platform
 
 	// Lock takes the lease of the project, or renews it if the platform holds one
-	// with the same ID. It fails with a [*HeldError] while somebody else has one
-	// that has not expired. Of several calls at once, one succeeds at most.
+	// with the same ID. It fails with a [*HeldError] while somebody else holds an
+	// unexpired one. Of several calls at once, one succeeds at most.
 	Lock(ctx context.Context, project string, l Lease) error
 
-	// Unlock gives the lease with this ID up. One that is not there, or that
-	// somebody else has by now, is not an error.
+	// Unlock releases the lease with this ID. It is not an error if the lease
+	// does not exist, or somebody else now holds it.
 	Unlock(ctx context.Context, project string, l Lease) error
 }
 
@@ -167,21 +168,20 @@ func (e *HeldError) Error() string {
 		e.Lease.Holder, e.Lease.Since.UTC().Format(time.RFC3339), e.Lease.Until.UTC().Format(time.RFC3339))
 }
 
-// A Settler is a [Platform] on which something may be left to put in order once
-// all changes of an apply are made: what can't be told while another apply is at
-// work at the same time, such as whether anything still uses a credential.
+// A Settler is a [Platform] that may have to clean up after all changes of an
+// apply, because some facts are uncertain during another apply, such as whether
+// a credential is still used.
 type Settler interface {
 	Platform
 
-	// Settle puts in order what the calls before it have left on the platform
-	// for the project. It is the last call of an apply, and may be made again.
+	// Settle cleans up after the earlier calls for the project. It is the last
+	// call of an apply, and may be repeated.
 	Settle(ctx context.Context, project string) error
 }
 
-// A Confirmer is a [Platform] that can't be sure that it lists all there is:
-// somebody has described to it where the list is. What a list lacks, the next
-// apply would create again, so [Apply] looks whether the list shows what it has
-// written.
+// A Confirmer is a [Platform] whose list may be incomplete, because it depends
+// on a user's description. The next apply would create missing automations
+// again, so [Apply] checks that the list shows its writes.
 type Confirmer interface {
 	Platform
 
@@ -197,59 +197,62 @@ type Confirmer interface {
 	Confirm(ctx context.Context, project string, keys []string) (map[string]error, error)
 }
 
-// A SecretCarrier is a [Platform] without a place of its own for secrets: each
-// automation carries the values that it needs. [Platform.PutSecret] then writes
-// those that are there again, and the first value of a secret is stored only
-// with an automation that has it.
+// A SecretCarrier is a [Platform] without separate storage for secrets: each
+// automation holds the values that it needs. [Platform.PutSecret] then writes
+// the existing automations again, and the first value of a secret is stored
+// only with an automation that has it.
 type SecretCarrier interface {
 	Platform
 
-	// CarriesSecrets does nothing; to have it is to say so.
+	// CarriesSecrets does nothing; it only marks the type.
 	CarriesSecrets()
 }
 
-// Stored is an automation as a platform holds it.
+// Stored is an automation on a platform.
 type Stored struct {
 	// ID is the platform's own identifier.
 	ID string
 	// Revision changes with every write of the automation on the platform, by
-	// whomever.
+	// anybody.
 	Revision string
-	// Changed is when it was last written on the platform, by whomever; the zero time
-	// where the platform does not tell.
+	// Changed is the time of the last write on the platform, by anybody; the zero
+	// time if unknown.
 	Changed time.Time
-	// Marker says who manages the automation and what was last applied.
+	// Marker identifies the owner of the automation and the last applied
+	// content.
 	Marker Marker
-	// Automation is the content that is there now, in canonical terms and
-	// without what the platform fills in by itself. Its key is the marker's.
+	// Automation is the current content in canonical form, without values that
+	// the platform fills in. Its key is the marker's.
 	Automation automation.Automation
 	// Outdated says that an older version of segue has written it, in a form that
 	// lacks something. It is written again, though nobody has changed it.
 	Outdated bool
-	// Archived says that somebody has put it aside on the platform, so that an update
-	// puts another one in its place. Of two copies it is the one that goes.
+	// Archived is true if somebody has archived it on the platform: an update then
+	// replaces it with a new one. Of two copies, the archived one is deleted.
 	Archived bool
 }
 
 // A Marker is the record on the platform that says which project and key own an
-// automation. A platform stores more beside it where it needs that to tell the
+// automation. A platform may store more data with it to distinguish the
 // automation from a copy.
 type Marker struct {
 	Project string `json:"project"`
 	Key     string `json:"key"`
-	// Hash is the [automation.Automation.Hash] of what segue last applied.
+	// Hash is the [automation.Automation.Hash] of the automation last applied
+	// by segue.
 	Hash string `json:"hash"`
-	// Made is the hash of what the platform has made of that, "" if it has stored
-	// what it was sent.
+	// Made is the hash of the platform's version of that, "" if the platform
+	// stored it unchanged.
 	Made string `json:"made,omitempty"`
 }
 
-// MarkerOf returns the marker of an automation as the project's code has it.
+// MarkerOf returns the marker of an automation in the project's code.
 func MarkerOf(project string, a automation.Automation) Marker {
 	return Marker{Project: project, Key: a.Key, Hash: a.Hash()}
 }
 
-// A SecretState compares a stored secret with the value at hand.
+// A SecretState is the result of comparing a stored secret with the current
+// value.
 type SecretState int
 
 // The states of a stored secret.
@@ -259,17 +262,17 @@ const (
 	Different                    // the stored value is another one
 )
 
-// An ErrorKind says what a platform's error means for what comes next.
+// An ErrorKind says how to continue after a platform's error.
 type ErrorKind int
 
 // The kinds of error.
 const (
-	// Refused is a definite no: the request was understood and will not be
-	// carried out, now or later.
+	// Refused is permanent: the request was understood and will never be
+	// carried out.
 	Refused ErrorKind = iota
 	// Temporary may pass: the engine tries again. The work may have been done.
 	Temporary
-	// Conflict means that the automation has another revision by now.
+	// Conflict means that the automation has another revision now.
 	Conflict
 	// NotFound means that the automation is gone.
 	NotFound
@@ -278,20 +281,20 @@ const (
 	// Unauthorized means that the credentials for the platform are wrong;
 	// nothing else will succeed either.
 	Unauthorized
-	// Unlisted means that the platform's list does not show all that is there:
-	// whatever else is created may be there already.
+	// Unlisted means that the platform's list is incomplete: any other created
+	// automation may already exist.
 	Unlisted
 )
 
-// An Error is a platform's answer that is not a success, or the lack of one.
+// An Error is an error answer of a platform, or a missing answer.
 type Error struct {
 	Kind ErrorKind
 	// Status is the HTTP status, 0 if there was no answer.
 	Status int
-	// RetryAfter is how long the platform asks to be left alone, 0 if it does not.
+	// RetryAfter is the pause that the platform asks for, 0 for none.
 	RetryAfter time.Duration
-	// Message says what is wrong and, where that is known, what to do. It holds
-	// no secret and no terminal control characters.
+	// Message describes the problem and, if known, the remedy. It holds no
+	// secret and no terminal control characters.
 	Message string
 	// Err is the cause, if there is one.
 	Err error

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// An Outcome says what became of a change.
+// An Outcome is the outcome of a change.
 type Outcome string
 
 // The outcomes.
 const (
-	// Done: the platform is as the change wants it.
+	// Done: the platform is in the state of the change.
 	Done Outcome = "done"
-	// AlreadyThere: so it is, and a create had nothing left to do. Somebody else
-	// has applied the same since the plan.
+	// AlreadyThere: the same, and a create had nothing to do. Somebody else has
+	// applied the same since the plan.
 	AlreadyThere Outcome = "already there"
-	// Failed: it is not, or that can't be told. The next plan shows which.
+	// Failed: it is not, or that is unknown. The next plan shows which.
 	Failed Outcome = "failed"
-	// NotStarted: nothing was asked of the platform.
+	// NotStarted: no request was made.
 	NotStarted Outcome = "not started"
 )
 
@@ -34,18 +34,18 @@ type Result struct {
 	Changes []ChangeResult `json:"changes"`
 	// Secrets is in the order of [Plan.Secrets].
 	Secrets []SecretResult `json:"secrets"`
-	// Unchanged is the number of automations that were as wanted to begin with.
+	// Unchanged is the number of automations that were already up to date.
 	Unchanged int `json:"unchanged"`
-	// Altered lists the automations that were written, and of which the platform has
-	// made something else, in order of their keys. Each counts as failed: what would
-	// be sent is not what the code says.
+	// Altered lists the written automations that the platform has stored in another
+	// form, in order of their keys. Each counts as failed: it would send something
+	// else than the code says.
 	Altered []Altered `json:"altered,omitempty"`
 	// Doubles lists the keys of which another apply had made a second one at the
 	// same time, sorted. One of each is left.
 	Doubles []string `json:"doubles,omitempty"`
-	// Unsettled is why a [Settler] could not put in order what was left, nil if
-	// it could. The automations are as the changes say all the same.
-	// UnsettledError is its text.
+	// Unsettled is the error of a [Settler] that could not clean up, or nil.
+	// The outcomes of the changes are valid nevertheless. UnsettledError is its
+	// text.
 	Unsettled      error  `json:"-"`
 	UnsettledError string `json:"unsettled,omitempty"`
 }
@@ -55,7 +55,7 @@ func (p *Plan) NothingDone() *Result {
 	return &Result{Format: ResultFormat, Project: p.Project, Target: p.Target, Changes: []ChangeResult{}, Secrets: []SecretResult{}, Unchanged: len(p.Unchanged)}
 }
 
-// A ChangeResult is what became of one automation.
+// A ChangeResult is the outcome of one automation's change.
 type ChangeResult struct {
 	Key     string  `json:"key"`
 	Action  Action  `json:"action"`
@@ -63,25 +63,25 @@ type ChangeResult struct {
 	Outcome Outcome `json:"outcome"`
 	// ID is the automation's on the platform, "" where it is not known or deleted.
 	ID string `json:"id,omitempty"`
-	// Settled is set where the platform answered with an error, or not at all,
-	// and had done the work.
+	// Settled is set if the platform had done the work although it answered
+	// with an error, or not at all.
 	Settled bool `json:"settled,omitempty"`
-	// Err says why the change was not carried out; Error is its text.
+	// Err is the reason why the change was not made; Error is its text.
 	Err   error  `json:"-"`
 	Error string `json:"error,omitempty"`
 }
 
-// A SecretResult is what became of one secret.
+// A SecretResult is the outcome of one secret's change.
 type SecretResult struct {
 	Name    string  `json:"name"`
 	Action  Action  `json:"action"`
 	Outcome Outcome `json:"outcome"`
-	// Err says why the outcome is not [Done]; Error is its text.
+	// Err is the reason why the outcome is not [Done]; Error is its text.
 	Err   error  `json:"-"`
 	Error string `json:"error,omitempty"`
 }
 
-// Count returns how many automations have had the action done to them.
+// Count returns the number of automations with this action done.
 func (r *Result) Count(a Action) int {
 	n := 0
 	for _, c := range r.Changes {
@@ -92,8 +92,8 @@ func (r *Result) Count(a Action) int {
 	return n
 }
 
-// CountOutcome returns how many changes, of automations and of secrets, ended
-// like that. What is unsettled counts as one more that failed.
+// CountOutcome returns the number of changes, of automations and of secrets,
+// with this outcome. A failed cleanup counts as one more failure.
 func (r *Result) CountOutcome(o Outcome) int {
 	n := 0
 	for _, c := range r.Changes {
@@ -136,8 +136,8 @@ func (r *Result) Err() error {
 	return e
 }
 
-// An IncompleteError says that a part of a plan was not carried out. It wraps
-// the error of each such change, failed ones first.
+// An IncompleteError means that a part of a plan was not applied. It wraps the
+// error of each such change, failed ones first.
 type IncompleteError struct {
 	// Failed and NotStarted count changes of automations and of secrets.
 	Failed, NotStarted int
@@ -162,7 +162,7 @@ type ChangeError struct {
 	Err     error
 }
 
-// Error gives the subject, what was to be done where, and the cause.
+// Error gives the subject, the action, the target and the cause.
 func (e *ChangeError) Error() string {
 	return fmt.Sprintf("%s: %s on %s: %v", e.Subject, e.Action, e.Target, e.Err)
 }
@@ -170,7 +170,7 @@ func (e *ChangeError) Error() string {
 // Unwrap returns the cause.
 func (e *ChangeError) Unwrap() error { return e.Err }
 
-// An EventKind says what has just happened to a change.
+// An EventKind is the kind of an event.
 type EventKind string
 
 // The kinds of event. A change that is not started has none.
@@ -182,7 +182,7 @@ const (
 	EventFailed   EventKind = "failed"
 )
 
-// An Event tells of the progress of [Apply].
+// An Event reports progress of [Apply].
 type Event struct {
 	Kind   EventKind
 	Action Action
@@ -190,8 +190,8 @@ type Event struct {
 	// name, empty for an automation. Both are empty, and so is Action, where a
 	// [Batcher] is tried again with all changes.
 	Key, Secret string
-	// Err is why the engine tries again or has failed.
+	// Err is the reason for another attempt or a failure.
 	Err error
-	// Wait is how long until the next try.
+	// Wait is the time until the next attempt.
 	Wait time.Duration
 }

@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// A write that was confirmed says little of what is there in the end: another apply
-// may have written at the same time, and the platform may have made something else
-// of what it was sent. So an apply lists the project once more when all is done.
+// A confirmed write does not guarantee the final state: another apply may have
+// written at the same time, and the platform may have stored something else. So an
+// apply lists the project again at its end.
 
-// review holds what is on the platform against what was applied, and puts right what
-// segue itself has left there.
+// review compares the platform with the applied state, and repairs segue's own
+// leftovers.
 func (r *run) review(ctx context.Context) {
 	if r.plan.Empty() || ctx.Err() != nil {
 		return
@@ -29,7 +29,7 @@ func (r *run) review(ctx context.Context) {
 	case err != nil && failed:
 		return // that the platform is in trouble is known
 	case err != nil:
-		r.unsettled(fmt.Errorf("look at what is on %s in the end: %w", r.plan.Target, err))
+		r.unsettled(fmt.Errorf("check the final state of %s: %w", r.plan.Target, err))
 		return
 	}
 	own := groupByKey(r.plan.Project, stored)
@@ -39,17 +39,17 @@ func (r *run) review(ctx context.Context) {
 			continue
 		}
 		if c.Action == Delete {
-			r.reviewDelete(c, own[c.Key])
+			r.reviewDelete(i, own[c.Key])
 			continue
 		}
-		if err := r.reviewKey(ctx, c, own[c.Key]); err != nil {
-			r.fail(c, err)
+		if err := r.reviewKey(ctx, i, own[c.Key]); err != nil {
+			r.fail(i, err)
 		}
 	}
 }
 
-// reviewList lists what is there. A platform that has failed changes has been waited
-// for already.
+// reviewList lists the project. It does not wait long for a platform that has
+// already failed changes.
 func (r *run) reviewList(ctx context.Context, t task, failed bool) ([]Stored, error) {
 	if failed {
 		calls := r.opts.Calls
@@ -62,17 +62,18 @@ func (r *run) reviewList(ctx context.Context, t task, failed bool) ([]Stored, er
 	return r.list(ctx, t, r.plan.Project)
 }
 
-// lagTries is how often a list that may lag behind is read, with pauses in between.
+// lagTries is the number of reads of a list that may lag behind, with pauses in
+// between.
 const lagTries = 5
 
-// caughtUp reads a list that may lag behind until it shows what was written, and
+// caughtUp reads a list that may lag behind until it shows the writes, and
 // returns the last one.
 func (r *run) caughtUp(ctx context.Context, stored []Stored) ([]Stored, error) {
 	calls := r.opts.Calls
 	calls.Tries = min(calls.Tries, lagTries)
 	first := true
 	var err error
-	_ = calls.repeat(ctx, nil, func() (bool, error) {
+	_ = calls.repeat(ctx, nil, func(int) (bool, error) {
 		if !first {
 			stored, err = r.reviewList(ctx, newTask(Event{}, "the review"), false)
 		}
@@ -85,10 +86,10 @@ func (r *run) caughtUp(ctx context.Context, stored []Stored) ([]Stored, error) {
 	return stored, err
 }
 
-// errBehind asks for another look at a list.
+// errBehind asks for another read of a list.
 var errBehind = errors.New("the list does not show what was written")
 
-// shown reports whether a list shows what was done.
+// shown reports whether a list shows the changes.
 func (r *run) shown(own map[string][]Stored) bool {
 	for i, c := range r.plan.Changes {
 		done := r.result.Changes[i].Outcome == Done || r.result.Changes[i].Outcome == AlreadyThere
@@ -106,15 +107,17 @@ func (r *run) shown(own map[string][]Stored) bool {
 }
 
 // reviewDelete reports a key that is there again.
-func (r *run) reviewDelete(c *ChangeResult, copies []Stored) {
+func (r *run) reviewDelete(i int, copies []Stored) {
+	c := r.result.Changes[i]
 	_, wanted := r.desired[c.Key]
-	if c.Reason == Removed && len(copies) > 0 && !wanted {
-		r.fail(c, &Error{Kind: Conflict, Message: "it is there again: another apply has written it at the same time"})
+	if (c.Reason == Removed || c.Reason == Elsewhere) && len(copies) > 0 && !wanted {
+		r.fail(i, &Error{Kind: Conflict, Message: "it is there again: another apply has written it at the same time"})
 	}
 }
 
-// reviewKey looks at the automations of one key that was written.
-func (r *run) reviewKey(ctx context.Context, c *ChangeResult, copies []Stored) error {
+// reviewKey checks the automations of one written key.
+func (r *run) reviewKey(ctx context.Context, i int, copies []Stored) error {
+	c := &r.result.Changes[i]
 	want := r.desired[c.Key]
 	if len(copies) == 0 {
 		return &Error{Kind: Conflict, Message: "it is gone again: somebody has deleted it, or another apply has at the same time"}
@@ -129,19 +132,19 @@ func (r *run) reviewKey(ctx context.Context, c *ChangeResult, copies []Stored) e
 			c.Outcome = AlreadyThere
 		}
 	}
-	c.ID = kept.ID
+	c.ID, r.after[i] = kept.ID, kept.Revision
 	switch {
 	case updateReason(want.Hash(), kept) == "" && kept.Automation.Hash() == want.Hash():
 		return nil
 	case kept.Marker.Hash != want.Hash():
 		return &Error{Kind: Conflict, Message: "another apply has written something else at the same time, and that is there now; plan again"}
 	}
-	return r.altered(ctx, c, kept)
+	return r.altered(ctx, i, kept)
 }
 
-// keepOne deletes all of the automations of one key but the one that every apply
-// keeps, and returns that. The other apply may still be at work on what is deleted:
-// then it is looked at again.
+// keepOne deletes all automations of one key except the one that every apply keeps,
+// and returns that. The other apply may still be changing a deleted one: then
+// keepOne reads it again.
 func (r *run) keepOne(ctx context.Context, c *ChangeResult, copies []Stored) (Stored, error) {
 	t := newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
 	if len(copies) > 1 {
@@ -160,8 +163,7 @@ func (r *run) keepOne(ctx context.Context, c *ChangeResult, copies []Stored) (St
 		copies = preferred(copies, r.plan.Project)
 		var err error
 		for _, extra := range copies[1:] {
-			if err = r.remove(ctx, t, extra); err != nil {
-				err = fmt.Errorf("delete a second copy of it, %s: %w", extra.ID, err)
+			if err = r.removeExtra(ctx, t, extra); err != nil {
 				break
 			}
 		}
@@ -179,10 +181,11 @@ func (r *run) keepOne(ctx context.Context, c *ChangeResult, copies []Stored) (St
 	}
 }
 
-// altered notes on the platform what it has made of an automation, so that the next
-// plan does not take it for somebody's edit. The automation is written once more for
-// that, which puts an edit right that a person has made in the meantime.
-func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
+// altered records on the platform its own version of an automation, so that the next
+// plan does not report an edit by hand. For that it writes the automation again,
+// which reverts an edit that a person has made in the meantime.
+func (r *run) altered(ctx context.Context, i int, now Stored) error {
+	c := &r.result.Changes[i]
 	want := r.desired[c.Key]
 	made := now.Automation.Hash()
 	t := newTask(Event{Action: c.Action, Key: c.Key}, c.Key)
@@ -199,10 +202,11 @@ func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
 			return changedSince("deleted", nil)
 		}
 		now = found[at]
+		r.after[i] = now.Revision
 		switch now.Automation.Hash() {
 		case want.Hash():
-			// Somebody has edited it in between, and that is undone. It is nothing that
-			// the platform makes of it, should it be there once more.
+			// Somebody has edited it in between, and that is reverted. If it occurs
+			// again, it is not the platform's change.
 			return r.note(ctx, t, now, "")
 		case made:
 		default:
@@ -218,21 +222,22 @@ func (r *run) altered(ctx context.Context, c *ChangeResult, now Stored) error {
 	return &AlteredError{a}
 }
 
-// note writes an automation once more, with what the platform has made of it in the
-// marker, "" for nothing.
+// note writes an automation again, with the hash of the platform's version in the
+// marker, "" for none.
 func (r *run) note(ctx context.Context, t task, now Stored, made string) error {
 	want := r.desired[t.Key]
 	w := &write{run: r, task: t, want: want, hash: want.Hash(), base: &now, plannedID: now.ID, made: made, takesOver: true, replaces: true}
-	if err := r.persist(ctx, t, func() (bool, error) { return w.try(ctx) }); err != nil {
-		return fmt.Errorf("note what the platform has made of it: %w", err)
+	if err := r.persist(ctx, t, w.try); err != nil {
+		return fmt.Errorf("record the platform's version of it: %w", err)
 	}
 	return nil
 }
 
-// An AlteredError says that a platform has stored something else than it was sent.
+// An AlteredError means that a platform has stored something else than it was
+// sent.
 type AlteredError struct{ Altered Altered }
 
-// Error says so, and how many fields it is about.
+// Error describes that, with the number of fields.
 func (e *AlteredError) Error() string {
 	fields := "fields"
 	if len(e.Altered.Differences) == 1 {
@@ -242,10 +247,12 @@ func (e *AlteredError) Error() string {
 }
 
 // fail makes a failure of a change that had been done.
-func (r *run) fail(c *ChangeResult, cause error) {
+func (r *run) fail(i int, cause error) {
+	c := &r.result.Changes[i]
 	c.Outcome, c.Settled = Failed, false
 	c.Err = &ChangeError{Subject: c.Key, Action: c.Action, Target: r.plan.Target, Err: cause}
 	c.Error = text(c.Err)
+	r.recordChange(i)
 	var altered *AlteredError
 	if errors.As(cause, &altered) {
 		return // it was written, and the result tells what of it

@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,13 +20,14 @@ import (
 	"github.com/seguehq/segue/trust"
 )
 
-// DefaultSecretTimeout is how long a file or a command may take to give a secret.
+// DefaultSecretTimeout is the time that a file or a command may take to provide a
+// secret.
 const DefaultSecretTimeout = 30 * time.Second
 
-// secretParallelism is how many secrets are fetched at a time.
+// secretParallelism is the number of secrets fetched at a time.
 const secretParallelism = 4
 
-// secretLimit is the longest text that is read for a secret, in bytes.
+// secretLimit is the maximum size of a secret's text, in bytes.
 const secretLimit = 64 << 10
 
 // A SecretUse is one place that refers to a secret.
@@ -38,9 +37,11 @@ type SecretUse struct {
 	// Where is the place, for people: "growth/account-activated, header
 	// Authorization".
 	Where string
-	// BasicUser says that it is the user name of Basic credentials, which must
-	// not hold a colon (RFC 7617).
+	// BasicUser is true if it is the user name of Basic credentials, which must
+	// not contain a colon (RFC 7617).
 	BasicUser bool
+	// PrivateKey says that it is one, in PEM, and nothing else.
+	PrivateKey bool
 }
 
 // SecretUses returns every reference to a secret in the automations, in their
@@ -66,22 +67,25 @@ type SecretResolver struct {
 	Sources map[string]automation.SecretSource
 	// LookupEnv reads an environment variable, [os.LookupEnv] if it is nil.
 	LookupEnv func(string) (string, bool)
-	// Trusted says of a secret, by its name, that the command which gives it may
-	// run, or that its file may be outside of the project. Nil trusts none.
+	// Trusted reports whether the command of a secret may run, or its file may
+	// be outside of the project. Nil trusts none.
 	Trusted func(name string) bool
+	// Mask has secrets that are known already: no error shows them. It may be nil.
+	Mask *automation.Mask
 	// Timeout bounds each file and command, [DefaultSecretTimeout] if it is zero.
 	Timeout time.Duration
 }
 
 // Resolve returns the value of every secret that is used, each fetched once and
-// read by [automation.ParseSecret]. Those that can't be had or used are reported
+// read by [automation.ParseSecret], or [automation.ParsePrivateKey] for a private key. Those that can't be had or used are reported
 // together in a [*MissingSecretsError].
 func (r SecretResolver) Resolve(ctx context.Context, uses []SecretUse) (map[string]automation.Secret, error) {
 	where := map[string][]string{}
-	basicUser := map[string]bool{}
+	forms := map[string]secretForm{}
 	for _, u := range uses {
 		where[u.Secret] = append(where[u.Secret], u.Where)
-		basicUser[u.Secret] = basicUser[u.Secret] || u.BasicUser
+		f, several := forms[u.Secret]
+		forms[u.Secret] = secretForm{basicUser: f.basicUser || u.BasicUser, privateKey: u.PrivateKey && (f.privateKey || !several)}
 	}
 	names := slices.Sorted(maps.Keys(where))
 	values := make([]automation.Secret, len(names))
@@ -90,7 +94,7 @@ func (r SecretResolver) Resolve(ctx context.Context, uses []SecretUse) (map[stri
 	g.SetLimit(secretParallelism)
 	for i, name := range names {
 		g.Go(func() error {
-			values[i], errs[i] = r.fetch(ctx, name, basicUser[name])
+			values[i], errs[i] = r.fetch(ctx, name, forms[name])
 			return nil
 		})
 	}
@@ -114,8 +118,18 @@ func (r SecretResolver) Resolve(ctx context.Context, uses []SecretUse) (map[stri
 	return secrets, nil
 }
 
-// fetch returns one value. Its errors hold nothing that a source has given.
-func (r SecretResolver) fetch(ctx context.Context, name string, basicUser bool) (automation.Secret, error) {
+// A secretForm says what the value of a secret has to be like.
+type secretForm struct{ basicUser, privateKey bool }
+
+func (f secretForm) parse(text string) (automation.Secret, error) {
+	if f.privateKey {
+		return automation.ParsePrivateKey(text)
+	}
+	return automation.ParseSecret(text)
+}
+
+// fetch returns one value. Its errors hold no value that a source has given.
+func (r SecretResolver) fetch(ctx context.Context, name string, form secretForm) (automation.Secret, error) {
 	timeout := r.Timeout
 	if timeout <= 0 {
 		timeout = DefaultSecretTimeout
@@ -143,14 +157,14 @@ func (r SecretResolver) fetch(ctx context.Context, name string, basicUser bool) 
 	if err != nil {
 		return automation.Secret{}, err
 	}
-	value, err := automation.ParseSecret(text)
+	value, err := form.parse(text)
 	switch {
 	case err != nil && strings.TrimSpace(text) == "":
 		return value, fmt.Errorf("%s %w", from, err)
 	case err != nil:
 		return value, &unusableError{fmt.Errorf("%s %w", from, err)}
-	case basicUser && strings.Contains(value.Reveal(), ":"):
-		return automation.Secret{}, &unusableError{fmt.Errorf("%s holds a colon, and the user name of Basic credentials can't have one", from)}
+	case form.basicUser && strings.Contains(value.Reveal(), ":"):
+		return automation.Secret{}, &unusableError{fmt.Errorf("%s contains a colon, which the user name of Basic credentials can't have", from)}
 	}
 	return value, nil
 }
@@ -231,56 +245,12 @@ func readStart(open func() (*os.File, error)) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, secretLimit+1))
 }
 
-// output runs a command and returns what it prints. What it prints on a
-// failure may be the secret, or a part of it, and is dropped.
-func (r SecretResolver) output(ctx context.Context, command []string) (string, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	out := &shortBuffer{full: cancel}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Dir, cmd.Stdout = r.Dir, out
-	// A child that lives on with the pipe open must not hold us up.
-	cmd.WaitDelay = time.Second
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case out.isFull:
-		return "", fmt.Errorf("the command %s prints too much for a secret: over %d KB", command[0], secretLimit>>10)
-	case err == nil && out.text.Len() == 0:
-		return "", fmt.Errorf("the command %s prints nothing", command[0])
-	case err == nil:
-		return out.text.String(), nil
-	case ctx.Err() != nil:
-		return "", fmt.Errorf("the command %s %w", command[0], context.Cause(ctx))
-	case errors.As(err, &exit):
-		return "", fmt.Errorf("the command %s failed: %v", command[0], exit.ProcessState)
-	default:
-		return "", fmt.Errorf("the command can't be run: %w", err)
-	}
-}
-
-// A shortBuffer takes as much as a secret may be long, and calls full on more.
-type shortBuffer struct {
-	text   bytes.Buffer
-	full   func()
-	isFull bool
-}
-
-func (b *shortBuffer) Write(p []byte) (int, error) {
-	if b.text.Len()+len(p) > secretLimit {
-		b.isFull = true
-		b.full()
-		return 0, io.ErrShortWrite
-	}
-	return b.text.Write(p)
-}
-
 // variable returns the environment variable that the source of a secret reads.
 func variable(s automation.SecretSource, secret string) string {
 	return cmp.Or(s.Env, secret)
 }
 
-// An unusableError is what is wrong with a value that is there.
+// An unusableError is the error of an unusable value.
 type unusableError struct{ error }
 
 func (e *unusableError) Unwrap() error { return e.error }
@@ -290,9 +260,9 @@ type MissingSecret struct {
 	Name string
 	// Uses are the places that refer to it.
 	Uses []string
-	// Source is where the project says it comes from.
+	// Source is its source in the project.
 	Source automation.SecretSource
-	// Err says what is wrong with the source.
+	// Err is the error of the source.
 	Err error
 }
 
@@ -305,8 +275,8 @@ func (m MissingSecret) unusable() bool {
 	return errors.As(m.Err, &e)
 }
 
-// Error says of each secret what is wrong, where it is used and how to provide
-// it. It is several lines long.
+// Error gives for each secret the problem, its uses and how to provide it. It
+// has several lines.
 func (e *MissingSecretsError) Error() string {
 	var b strings.Builder
 	unusable := 0
@@ -338,7 +308,7 @@ func (e *MissingSecretsError) Error() string {
 		}
 		switch inCode := len(m.Source.Exec) > 0 || m.Source.File != ""; {
 		case inCode && m.unusable():
-			fmt.Fprintf(&b, "\n    it must be the value alone, in one line; mend the source, or its entry under `secrets:` in segue.cue")
+			fmt.Fprintf(&b, "\n    it must be the value alone; mend the source, or its entry under `secrets:` in segue.cue")
 		case inCode:
 			fmt.Fprintf(&b, "\n    mend its entry under `secrets:` in segue.cue")
 		default:
@@ -348,7 +318,7 @@ func (e *MissingSecretsError) Error() string {
 	return b.String()
 }
 
-// Unwrap returns what is wrong with each secret.
+// Unwrap returns the error of each secret.
 func (e *MissingSecretsError) Unwrap() []error {
 	errs := make([]error, len(e.Missing))
 	for i, m := range e.Missing {

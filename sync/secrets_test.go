@@ -178,7 +178,7 @@ func TestResolveReportsAllMissingSecretsAtOnce(t *testing.T) {
 
 func TestResolveShowsNothingThatACommandPrints(t *testing.T) {
 	for mode, want := range map[string]string{
-		"fail":    " failed: exit status 3",
+		"fail":    ": exit status 3",
 		"silent":  " prints nothing",
 		"endless": " prints too much for a secret: over 64 KB",
 		"hang":    " took longer than 50ms",
@@ -215,9 +215,9 @@ func TestResolveTakesNothingThatNoHeaderCanCarry(t *testing.T) {
 		"hunter2\x00":       "holds a control character",
 		"hunter2\xff":       "holds bytes that are not UTF-8",
 		"\ufeffhunter2":     "begins with a byte order mark",
-		" \t ":              "holds nothing but whitespace",
+		" \t ":              "holds only whitespace",
 		"hunter2:hunter3":   "",
-		"user: hunter2:bad": "holds a colon, and the user name of Basic credentials can't have one",
+		"user: hunter2:bad": "contains a colon, which the user name of Basic credentials can't have",
 	} {
 		value, isUser := strings.CutPrefix(value, "user: ")
 		dir := t.TempDir()

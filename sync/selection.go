@@ -10,8 +10,8 @@ import (
 
 // A Selection picks automations by their keys. The zero Selection picks all.
 //
-// What a plan with a selection leaves out stays as it is, whatever the code says:
-// it is neither written nor deleted, and no secret is deleted.
+// A plan with a selection neither writes nor deletes other automations, whatever
+// the code says, and deletes no secret.
 type Selection struct {
 	folders, keys []keyPattern
 }
@@ -24,8 +24,9 @@ type keyPattern struct {
 
 // NewSelection picks the automations that are in one of the folders and have one of
 // the keys. Folders are patterns as the compiler has them: "growth", and
-// "./growth/..." with the folders below. In a key, "*" stands for anything but a
-// slash and "..." for anything: "growth/*", "growth/...". An empty list picks all.
+// "./growth/..." with the folders below. In a key, "*" matches anything except a
+// slash and "..." matches anything: "growth/*", "growth/...". An empty list picks
+// all.
 func NewSelection(folders, keys []string) (Selection, error) {
 	var s Selection
 	for _, text := range folders {
@@ -89,13 +90,12 @@ func (s Selection) Unmatched(keys []string) string {
 	return ""
 }
 
-// A NoMatchError says that a plan was asked for automations which the target does not
-// have.
+// A NoMatchError means that a pattern of a plan matches no automation.
 type NoMatchError struct {
 	// Pattern matches no automation, in the code or on the target. It is a key that the
 	// code does not have if Replace is set.
 	Pattern, Target string
-	// Replace says that it is one of [PlanOptions.Replace].
+	// Replace is true if it is one of [PlanOptions.Replace].
 	Replace bool
 }
 
@@ -107,8 +107,8 @@ func (e *NoMatchError) Error() string {
 	return fmt.Sprintf("no automation in the code or on %s matches %q; nothing was changed", e.Target, e.Pattern)
 }
 
-// Selected returns what the code wants of the automations that a selection picks.
-// Both [MakePlan] and [Apply] want it.
+// Selected returns the desired state of the automations that a selection picks,
+// for both [MakePlan] and [Apply].
 func (in Desired) Selected(s Selection) Desired {
 	if s.All() {
 		return in
@@ -123,8 +123,8 @@ func (in Desired) Selected(s Selection) Desired {
 	return in
 }
 
-// restrict leaves out of what is on the platform all that the plan's selection does not
-// pick, and counts it.
+// restrict removes the platform's automations that are not in the plan's selection, and
+// counts them.
 func (p *Plan) restrict(s Selection, in Desired, own map[string][]Stored) (map[string][]Stored, error) {
 	if s.All() {
 		return own, nil
@@ -144,8 +144,8 @@ func (p *Plan) restrict(s Selection, in Desired, own map[string][]Stored) (map[s
 	return selected, nil
 }
 
-// withoutDeletes are the changes of secrets that a plan with a selection makes: whatever
-// it leaves out may need the others.
+// withoutDeletes returns the changes of secrets without deletes: automations outside of
+// the selection may need these secrets.
 func withoutDeletes(changes []SecretChange) []SecretChange {
 	return slices.DeleteFunc(changes, func(c SecretChange) bool { return c.Action == Delete })
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// A StaleError says that a plan is not about what is there now.
+// A StaleError means that a plan does not match the current state.
 type StaleError struct {
 	// Reasons are full sentences without a stop at the end.
 	Reasons []string
 }
 
-// Error gives the reasons and what to do.
+// Error gives the reasons and the remedy.
 func (e *StaleError) Error() string {
 	return "the plan is stale: " + strings.Join(e.Reasons, "; ") + "; plan again"
 }
@@ -62,8 +62,9 @@ func (p *Plan) check(in Desired) error {
 	return nil
 }
 
-// fits reports whether the action may be done to what the change starts from: what is
-// not the project's own, now or under its former name, can be taken over alone.
+// fits reports whether the action is allowed for the change's base: an automation
+// that is not the project's own, now or under its former name, can only be taken
+// over.
 func (b *Base) fits(project, former string, a Action) bool {
 	switch {
 	case b == nil:
@@ -78,15 +79,15 @@ func (b *Base) fits(project, former string, a Action) bool {
 	return false
 }
 
-// takenOver reports whether what the change starts from does not carry the project and
-// the key yet.
+// takenOver reports whether the change's base does not have the project and the key
+// yet.
 func (b *Base) takenOver() bool { return b.Kind != "" || b.Key != "" }
 
-// Verify compares a plan that was stored with what the platform holds now. It
-// returns a [*StaleError] if something that the plan touches is not as it was,
-// and changes nothing. [Apply] finds such a change too, but only when it comes
-// to it, with other changes already made. The secrets are those that are known:
-// their values are in no reason.
+// Verify compares a stored plan with the current state of the platform. It
+// returns a [*StaleError] if something that the plan changes has changed since.
+// It changes nothing. [Apply] detects that too, but only when it gets there,
+// with other changes already made. secrets are the known secrets, whose values
+// are in no reason.
 func Verify(ctx context.Context, p Platform, plan *Plan, secrets map[string]automation.Secret, calls Calls) error {
 	calls = calls.withDefaults()
 	stored, err := read(ctx, ctx, calls, reading{timeout: listTimeouts * calls.Timeout, again: temporary}, func(ctx context.Context) ([]Stored, error) {
@@ -108,13 +109,17 @@ func Verify(ctx context.Context, p Platform, plan *Plan, secrets map[string]auto
 	return nil
 }
 
-// stale says why a change can't be made any more, "" if it can. The automations are
-// those that the project has now, by their keys.
+// stale returns the reason why a change is no longer possible, "" if it is. The
+// automations are the project's current ones, by key.
 func (c Change) stale(actual map[string][]Stored, secrets map[string]automation.Secret) string {
 	movesKey := c.Base != nil && c.Base.Kind == "" && c.Base.Key != "" && c.Action == Update
 	switch there := actual[c.Key]; {
 	case (c.Base == nil || movesKey) && len(there) > 0:
-		return "is there by now" + atTime(there[0])
+		written := atTime(there[0])
+		if written != "" {
+			written = ", last written" + written
+		}
+		return "exists on the platform by now" + written
 	case c.Base == nil:
 		return ""
 	}
@@ -125,7 +130,8 @@ func (c Change) stale(actual map[string][]Stored, secrets map[string]automation.
 	i := slices.IndexFunc(now, func(s Stored) bool { return s.ID == c.Base.ID })
 	switch {
 	case c.Base.Kind != "" && i >= 0:
-		// All else that happens to what is not the project's own shows in its revision.
+		// The revision shows all other changes of an automation that is not the
+		// project's own.
 		return "was taken over" + atTime(now[i])
 	case c.Base.Kind != "":
 		return ""
@@ -137,7 +143,7 @@ func (c Change) stale(actual map[string][]Stored, secrets map[string]automation.
 	return "was changed" + atTime(now[i]) + c.Base.changed(now[i], secrets)
 }
 
-// atTime says when an automation was last written, in UTC.
+// atTime describes when an automation was last written, in UTC.
 func atTime(s Stored) string {
 	if s.Changed.IsZero() {
 		return ""
@@ -145,8 +151,8 @@ func atTime(s Stored) string {
 	return " at " + s.Changed.UTC().Format(time.RFC3339)
 }
 
-// changed says which fields of a stored automation are not as they were: a few of them,
-// with both values where those are short.
+// changed names the changed fields of a stored automation: a few of them, with both
+// values if those are short.
 func (b *Base) changed(now Stored, secrets map[string]automation.Secret) string {
 	content := shownContent(now.Automation, secrets)
 	if b.Content == nil || content == nil {
@@ -172,7 +178,7 @@ func (b *Base) changed(now Stored, secrets map[string]automation.Secret) string 
 	return " (" + SomeOf(fields) + ")"
 }
 
-// shortDifference is how long two values may be, in bytes, to be part of a sentence.
+// shortDifference is the maximum length of two values in a sentence, in bytes.
 const shortDifference = 80
 
 func orNothing(v json.RawMessage) string {

@@ -10,39 +10,41 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// An Importer is a [Platform] that can tell what lives on it and is not managed: what
-// carries no marker of any project.
+// An Importer is a [Platform] that can list its unmanaged automations: those without
+// a marker of any project.
 type Importer interface {
 	Platform
 
-	// Unmanaged returns that, in any order. The project is the one that may take it
-	// over: where keys can be told from endpoints, it is those of that project.
+	// Unmanaged returns them in any order. project is the project that may take
+	// them over: if keys are derived from endpoints, they are those of that
+	// project.
 	Unmanaged(ctx context.Context, project string) ([]Unmanaged, error)
 }
 
-// An Unmanaged is something on a platform that no project manages.
+// An Unmanaged is an automation on a platform that no project manages.
 type Unmanaged struct {
 	// Stored is the automation as far as it can be expressed. The key is the one that
 	// it had in the project before it lost its marker, "" if that is not known.
 	Stored
 	// Title is what people know it by on the platform: `workflow "Welcome" (id)`.
 	Title string
-	// Remarks say what of it has no counterpart in the automation, as full sentences
-	// without a stop at the end.
+	// Remarks name its parts without a counterpart in the automation, as full
+	// sentences without a final period.
 	Remarks []string
-	// Against says why it can't be expressed as an automation, "" if it can.
+	// Against is the reason why it can't be expressed as an automation, "" if
+	// it can.
 	Against string
-	// Adoptable says that taking it over writes a marker, and leaves the rest as it
-	// is. All else is imported as a new automation beside it.
+	// Adoptable is true if taking it over only writes a marker. Others are imported
+	// as new automations beside them.
 	Adoptable bool
 }
 
-// ListUnmanaged returns what on the platform is not managed, in order of names and
-// identifiers. It fails for a platform that can't tell.
+// ListUnmanaged returns the unmanaged automations on the platform, in order of
+// names and identifiers. It fails for a platform that can't list them.
 func ListUnmanaged(ctx context.Context, p Platform, in Desired, calls Calls) ([]Unmanaged, error) {
 	importer, ok := p.(Importer)
 	if !ok {
-		return nil, fmt.Errorf("%s can't tell what is not managed", in.Target)
+		return nil, fmt.Errorf("%s can't list unmanaged automations", in.Target)
 	}
 	calls = calls.withDefaults()
 	how := reading{timeout: listTimeouts * calls.Timeout, again: temporary}
@@ -50,7 +52,7 @@ func ListUnmanaged(ctx context.Context, p Platform, in Desired, calls Calls) ([]
 		return importer.Unmanaged(ctx, in.Project)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list what is not managed on %s: %w", in.Target, err)
+		return nil, fmt.Errorf("list unmanaged automations on %s: %w", in.Target, err)
 	}
 	slices.SortFunc(all, func(a, b Unmanaged) int {
 		return cmp.Or(strings.Compare(a.Automation.Name, b.Automation.Name), strings.Compare(a.ID, b.ID))
@@ -58,15 +60,15 @@ func ListUnmanaged(ctx context.Context, p Platform, in Desired, calls Calls) ([]
 	return all, nil
 }
 
-// Likeness identifies an automation by what it does: by all but its key, its headers, and
-// what platforms keep in the marker alone.
+// Likeness identifies an automation by its function: everything except its key, its
+// headers, and fields that platforms store only in the marker.
 func Likeness(a automation.Automation) string {
 	a.Key, a.Action.Headers, a.Placeholders, a.Protect = "key", nil, nil, false
 	return a.Hash()
 }
 
-// readUnmanaged reads what may be taken over though the survey does not tell that it is
-// in the way.
+// readUnmanaged reads automations that may be taken over although the survey does not
+// report them.
 func (m *planning) readUnmanaged(ctx context.Context, p Platform, calls Calls) error {
 	if _, ok := p.(Importer); !ok || !m.opts.Adopt {
 		return nil
@@ -80,14 +82,15 @@ func (m *planning) readUnmanaged(ctx context.Context, p Platform, calls Calls) e
 	return err
 }
 
-// likened is something unmanaged with its [Likeness].
+// likened is an unmanaged automation with its [Likeness].
 type likened struct {
 	Unmanaged
 	likeness string
 }
 
-// counterpart returns what no project manages and was the automation before, by its key,
-// or does the same. Of several that do the same, any will do. It is nil for nothing.
+// counterpart returns the unmanaged automation that was this one before, by its key, or
+// that does the same. Of several that do the same, it returns any. It returns nil if
+// there is none.
 func (m *planning) counterpart(a automation.Automation) *Other {
 	var had, like []likened
 	likeness := Likeness(a)

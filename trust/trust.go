@@ -1,18 +1,18 @@
-// Package trust says what of a machine a project may use for its secrets.
+// Package trust decides which commands, files and variables of a machine a
+// project may use for its secrets.
 //
-// A project comes from elsewhere, perhaps from somebody whom the person at the
-// keyboard does not know, and it says itself where its secrets are sent. So a
-// command of the project's, or a file outside its folder, needs that person's
-// word:
+// A project may come from a stranger, and it decides itself where its secrets
+// are sent. So the user must approve each command of the project, and each file
+// outside its folder:
 //
 //	asks, err := trust.Asks(dir, sources, names)
 //	for _, ask := range asks {
 //		if !grants.Has(ask) { /* ask, and then */ grants.Add(ask) }
 //	}
 //
-// The word is for one project and one exact command or file. It is remembered
+// An approval is for one project and one exact command or file. It is stored
 // outside the project, as direnv does. Environment variables that belong to the
-// machine are refused altogether: see [IsMachineVariable].
+// machine are always refused: see [IsMachineVariable].
 package trust
 
 import (
@@ -33,15 +33,15 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// An Ask is what a project asks for and needs a person's word for: to run a
+// An Ask is a request of a project that the user must approve: to run a
 // command, or to read a file outside its folder.
 type Ask struct {
-	// Secret is the secret that it is for.
+	// Secret is the name of the secret.
 	Secret string `json:"-"`
 	// Project is the real path of the project's folder.
 	Project string `json:"project"`
-	// Command is a command and its arguments, File a file's real path; one of
-	// the two is there.
+	// Command is a command with its arguments, and File is the real path of a
+	// file. Exactly one of them is set.
 	Command []string `json:"command,omitempty"`
 	File    string   `json:"file,omitempty"`
 	// Scripts are the digests of the project's own files that the command runs,
@@ -49,14 +49,14 @@ type Ask struct {
 	Scripts map[string]string `json:"scripts,omitempty"`
 }
 
-// Asks returns what the sources of the named secrets need a person's word for,
-// in the order of the names. The project is in dir.
+// Asks returns the requests of the sources of the named secrets, in the order
+// of the names. The project is in dir.
 func Asks(dir string, sources map[string]automation.SecretSource, names []string) ([]Ask, error) {
 	return asks(dir, sources, names, Inside)
 }
 
-// AsksFrom is Asks for sources that have not come with the folder dir, but in a file that
-// may be from somebody else: they need a person's word for every file.
+// AsksFrom is like Asks for sources from a file that somebody else may have made, not
+// from the folder dir. The user must approve every file.
 func AsksFrom(dir string, sources map[string]automation.SecretSource, names []string) ([]Ask, error) {
 	return asks(dir, sources, names, func(string, string) (string, bool) { return "", false })
 }
@@ -80,9 +80,9 @@ func asks(dir string, sources map[string]automation.SecretSource, names []string
 	return asks, nil
 }
 
-// Inside returns the path of a file relative to a folder, without any link in
-// it, and whether the file is in there. A path that leads out by a link is not,
-// nor is what Git keeps: a checkout's credentials may be there.
+// Inside returns the path of a file relative to a folder, with links resolved,
+// and whether the file is inside. A path that leads out through a link is not
+// inside. Nor is a file in .git, which may hold a checkout's credentials.
 func Inside(dir, file string) (string, bool) {
 	root, err := realPath(dir)
 	if err != nil {
@@ -107,7 +107,7 @@ func Inside(dir, file string) (string, bool) {
 	return relative, true
 }
 
-// outsidePath is the path that a person is shown for a file.
+// outsidePath returns the path of a file as shown to the user.
 func outsidePath(project, file string) string {
 	path := file
 	if !filepath.IsAbs(path) {
@@ -127,15 +127,15 @@ func realPath(dir string) (string, error) {
 	return filepath.EvalSymlinks(full)
 }
 
-// interpreter matches programs that run a file which they are given.
+// interpreter matches programs that run a file given as an argument.
 var interpreter = regexp.MustCompile(`^(env|sh|bash|dash|ash|zsh|ksh|fish|pwsh|powershell|cmd|python|pypy|node|deno|bun|ruby|perl|php|lua|tclsh|awk|gawk|sed|make|go)[0-9.]*(\.exe)?$`)
 
-// scriptLimit is the longest script that is looked into.
+// scriptLimit is the size of the largest script that is read, in bytes.
 const scriptLimit = 1 << 20
 
 // scripts returns the digests of the project's own files that a command runs:
-// the command itself, a file that can be executed, and one that an interpreter
-// is given. With another content they are another command.
+// the command itself, executable files, and files given to an interpreter. With
+// other content, it is another command.
 func scripts(project string, command []string) map[string]string {
 	digests := map[string]string{}
 	interpreted := interpreter.MatchString(strings.ToLower(filepath.Base(command[0])))
@@ -154,7 +154,7 @@ func scripts(project string, command []string) map[string]string {
 		}
 		content, err := readStart(path, scriptLimit)
 		if err != nil {
-			continue // then it can't be run either
+			continue // it can't be run either
 		}
 		if i == 0 || interpreted || stat.Mode()&0o111 != 0 || strings.HasPrefix(string(content), "#!") {
 			sum := sha256.Sum256(content)
@@ -176,9 +176,9 @@ func readStart(path string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit))
 }
 
-// String shows the command or the file in ASCII, so that nothing in it is hidden
-// and nothing looks like something else. Words are quoted where a shell would
-// need it.
+// String returns the command or the file in ASCII, so that it hides no
+// characters and shows no look-alikes. Words are quoted where a shell would need
+// it.
 func (a Ask) String() string {
 	words := a.Command
 	if a.File != "" {
@@ -196,12 +196,12 @@ func (a Ask) String() string {
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
 
-// Grants remember a person's word: a folder with a file for each, whose name is
-// the digest of its content. Several processes may use it at once.
+// Grants store approvals in a folder, with one file for each. The file's name
+// is the digest of its content. Several processes may use the folder at once.
 type Grants struct{ dir string }
 
-// UserGrants are those of the user who runs segue: in the folder segue/allowed
-// of the user's configuration.
+// UserGrants returns the grants of the user who runs segue, in the folder
+// segue/allowed of the user's configuration.
 func UserGrants() (Grants, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
@@ -210,10 +210,10 @@ func UserGrants() (Grants, error) {
 	return Grants{filepath.Join(dir, "segue", "allowed")}, nil
 }
 
-// NewGrants are those in a folder, which is made when it is needed.
+// NewGrants returns the grants in a folder. The folder is created when needed.
 func NewGrants(dir string) Grants { return Grants{dir} }
 
-// file returns the content of an ask's grant, and where it is.
+// file returns the path and the content of an ask's grant.
 func (g Grants) file(a Ask) (path string, content []byte, err error) {
 	if g.dir == "" {
 		return "", nil, errors.New("there is no folder for it")
@@ -227,8 +227,8 @@ func (g Grants) file(a Ask) (path string, content []byte, err error) {
 	return filepath.Join(g.dir, hex.EncodeToString(sum[:])+".json"), content, nil
 }
 
-// Has reports whether somebody has given the word. A file that others may write
-// to, or that is a link, is nobody's word.
+// Has reports whether the user has approved. A file that others may write to,
+// or that is a link, does not count.
 func (g Grants) Has(a Ask) bool {
 	path, want, err := g.file(a)
 	if err != nil {
@@ -242,7 +242,7 @@ func (g Grants) Has(a Ask) bool {
 	return err == nil && string(got) == string(want)
 }
 
-// Add remembers the word.
+// Add stores the approval.
 func (g Grants) Add(a Ask) error {
 	path, content, err := g.file(a)
 	if err != nil {
@@ -263,7 +263,7 @@ func (g Grants) Add(a Ask) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // the error is the one to tell
+		_ = os.Remove(f.Name()) // report the first error
 		var p *fs.PathError
 		if errors.As(err, &p) {
 			return p

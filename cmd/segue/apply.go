@@ -16,30 +16,33 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-const applyHelp = `Apply makes a target match the project. It prints the plan, asks, and carries
-it out: secrets first, then automations, several at a time. One failure does not
-stop the rest, and the next apply makes the changes that are left. Ctrl-C finishes
-the requests that are under way and reports. A second apply of the project waits
-for the first, where the target can tell that one is at work.
+const applyHelp = `Apply makes a target match the project. It prints the plan, asks, and applies
+it: secrets first, then automations, several at a time. One failure does not
+stop the others, and the next apply makes the remaining changes. Ctrl-C finishes
+the requests in progress and reports. A second apply of the project waits
+for the first, if the target supports that.
 
-A request that fails for a reason that may pass, such as a target that is away, is
-made up to 8 times with growing pauses (plan: 4 times), and not again once five
-minutes are over. Each may take the target's timeout, 30s unless it says otherwise,
-and the list of all automations ten times that.
+A request that fails for a temporary reason, such as an unreachable target, is
+made up to 8 times with growing pauses (plan: 4 times), for at most five
+minutes. Each may take the target's timeout, by default 30s,
+and the list of all automations ten times as long.
 
 Patterns restrict it to some folders of the project, and --only to some automations
-by their keys. All others stay as they are, and no secret is deleted.
+by their keys. All others are not changed, and no secret is deleted.
 
-With several targets, --target a,b or --all-targets, all plans are shown first, and
-then applied one after the other, or several at a time. One that fails does not stop
-the rest, unless --stop-on-failure is given.
+With --audit FILE, apply appends a line of JSON to a file for each change as it ends: when,
+who, the commit, the change, the revisions before and after, and the outcome.
 
-With a FILE that segue plan --out has written, which is there or whose name ends in
-.json, apply makes just the changes of that plan, or none: it refuses a plan that is
-stale, was edited, or is of another project or target than the one in the current
-folder. It needs neither the project nor CUE, only the secrets. The file says itself
-where secrets come from and where they are sent. So with --auto-approve, apply takes it
-only in the folder of the project, whose segue.cue says the same, or with the --digest
+With several targets, --target a,b or --all-targets, apply first shows all plans, and
+then applies them one after another, or several at a time. A failed target does not stop
+the others, unless --stop-on-failure is given.
+
+With a FILE from segue plan --out, which exists or whose name ends in
+.json, apply makes only the changes of that plan, or none: it refuses a plan that is
+stale, was edited, or is for another project or target than the one in the current
+folder. It needs neither the project nor CUE, only the secrets. The file itself says
+where secrets come from and where they are sent. So with --auto-approve, apply accepts it
+only in the folder of the project with the same settings in segue.cue, or with the --digest
 of the plan that was reviewed.
 
 EXAMPLES:
@@ -47,6 +50,7 @@ EXAMPLES:
    segue apply ./growth/...
    segue apply --auto-approve
    segue apply --target local --auto-approve --parallelism 4
+   segue apply --auto-approve --audit audit.log
    segue plan --out plan.json
    segue apply plan.json --auto-approve`
 
@@ -57,7 +61,7 @@ func applyCommand(t *terminal) *cli.Command {
 			fullFlag(t),
 			&cli.StringFlag{Name: "format", Value: "text",
 				Usage: "print the outcome as `FORMAT`: text, or json, with the plan on the standard error"},
-			&cli.StringFlag{Name: "digest", Usage: "with a FILE: carry out only the plan that has this `DIGEST`"},
+			&cli.StringFlag{Name: "digest", Usage: "with a FILE: apply only the plan with this `DIGEST`"},
 		}, planFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
 			format := c.String("format")
@@ -65,15 +69,15 @@ func applyCommand(t *terminal) *cli.Command {
 				return err
 			}
 			if format == "json" {
-				return t.applyForPrograms(c)
+				return t.audited(c, func() error { return t.applyForPrograms(c) })
 			}
-			return t.apply(c)
+			return t.audited(c, func() error { return t.apply(c) })
 		},
 	})
 }
 
-// applyForPrograms applies, with the result as JSON on the standard output and all else on
-// the standard error. There is no result where nothing was tried.
+// applyForPrograms applies, with the result as JSON on the standard output and everything
+// else on the standard error. There is no result if nothing was tried.
 func (t *terminal) applyForPrograms(c *cli.Context) error {
 	out := t.stdout
 	t.stdout = &output{to: t.stderr, mask: t.mask}
@@ -100,7 +104,7 @@ func (t *terminal) apply(c *cli.Context) error {
 	case err != nil:
 		return err
 	case several && c.String("format") != "text":
-		return fmt.Errorf("--format %s is for one target", c.String("format"))
+		return fmt.Errorf("--format %s is for one target: apply to each by itself, with --target NAME", c.String("format"))
 	case several:
 		return t.applyTargets(c, names)
 	}
@@ -133,13 +137,13 @@ func (t *terminal) apply(c *cli.Context) error {
 	return nil
 }
 
-// cannotApply is why a plan is not applied, nil if there is no reason.
+// cannotApply returns the reason why a plan can't be applied, or nil.
 func cannotApply(plan *sync.Plan) error {
 	if err := blocked(plan); err != nil {
 		return err
 	}
 	if plan.Empty() && len(plan.Altered) > 0 {
-		return fmt.Errorf("%s stored as the code says; see above for what to write instead", review.NotAre(len(plan.Altered)))
+		return fmt.Errorf("%s stored as in the code; see above how to write them instead", review.NotAre(len(plan.Altered)))
 	}
 	return nil
 }
@@ -148,9 +152,10 @@ func cannotApply(plan *sync.Plan) error {
 func applyFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask before changing anything"},
-		&cli.IntFlag{Name: "parallelism", Usage: "have at most `N` requests under way at once", DefaultText: "the target's own, or 8"},
-		&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore one that somebody else holds"},
+		&cli.IntFlag{Name: "parallelism", Usage: "make at most `N` requests at once", DefaultText: "the target's own, or 8"},
+		&cli.BoolFlag{Name: "no-lock", Usage: "take no lease of the project on the target, and ignore the lease of somebody else"},
 		&cli.DurationFlag{Name: "lock-timeout", Value: defaultLockTimeout, Usage: "wait for `TIME` at most while somebody else applies"},
+		auditFlag(),
 	}
 }
 
@@ -162,7 +167,8 @@ func checkParallelism(c *cli.Context) error {
 	return nil
 }
 
-// carryOut has a plan that was shown approved, applies it and shows the result.
+// carryOut asks for approval of a plan that was shown, applies it and shows the
+// result.
 func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan) error {
 	if s.approve == nil {
 		s.approve = func(plan *sync.Plan) error { return t.approve(c.Context, plan.Target) }
@@ -197,6 +203,7 @@ func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan) error {
 	defer context.AfterFunc(c.Context, progress.interrupted)()
 	result, err := sync.Apply(ctx, s.platform, plan, s.desired, sync.ApplyOptions{
 		Parallelism: s.parallelism(c.Int("parallelism")), Progress: progress.event, Calls: s.calls(),
+		Record: t.audit.recorder(plan, s.digest),
 	})
 	progress.done()
 	if result == nil {
@@ -213,7 +220,7 @@ func (t *terminal) carryOut(c *cli.Context, s *session, plan *sync.Plan) error {
 // approve asks whether to go on.
 func (t *terminal) approve(ctx context.Context, target string) error {
 	if !interactive(t.stdin) {
-		return errors.New("apply asks before it changes anything, and there is no terminal to ask on; use --auto-approve")
+		return errors.New("apply asks before it changes anything, but there is no terminal; use --auto-approve")
 	}
 	yes, err := t.confirm(ctx, fmt.Sprintf("\nApply this to %s?", diagnostic.Printable(target)))
 	if err != nil {
@@ -225,11 +232,11 @@ func (t *terminal) approve(ctx context.Context, target string) error {
 	return nil
 }
 
-// fireExample is a platform fire that does something in the project, nil if
-// none does.
+// fireExample returns a platform fire command that has an effect in the
+// project, or nil.
 func fireExample(automations []automation.Automation, target string) []string {
 	for _, a := range automations {
-		// No shell can give a NUL to a program.
+		// A shell can't pass a NUL to a program.
 		if a.Enabled && !strings.Contains(a.Trigger.Name, "\x00") {
 			words := []string{"platform", "fire", "--kind", string(a.Trigger.Kind), "--name", a.Trigger.Name}
 			if target != "" {

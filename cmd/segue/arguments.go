@@ -12,13 +12,13 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// completing is the argument with which a completion script asks what may come
-// next. It is always the last one.
+// completing is the argument with which a completion script asks for
+// completions. It is always the last one.
 const completing = "--generate-bash-completion"
 
 // flagsFirst moves a command's flags in front of its arguments: people write
-// "render KEY --data FILE", and the flag package stops at the first argument.
-// What follows "--" stays where it is.
+// "render KEY --data FILE", but the flag package stops at the first argument.
+// It does not move arguments after "--".
 func flagsFirst(app *cli.App, args []string) []string {
 	if len(args) == 0 || args[len(args)-1] == completing {
 		return args
@@ -70,7 +70,7 @@ func named(commands []*cli.Command, name string) *cli.Command {
 	return nil
 }
 
-// unknownCommand is the error for a word that is none of a command's commands.
+// unknownCommand returns the error for an unknown subcommand.
 func unknownCommand(of string, commands []*cli.Command, name string) error {
 	var names []string
 	for _, c := range commands {
@@ -107,11 +107,11 @@ func usageError(c *cli.Context, err error, _ bool) error {
 // unknownFlag is the error for a flag that a command does not have.
 func unknownFlag(command string, flags []cli.Flag, name string) error {
 	if name == "C" {
-		return errors.New("-C stands before the command: segue -C DIR COMMAND")
+		return errors.New("-C goes before the command: segue -C DIR COMMAND")
 	}
 	var names []string
 	for _, f := range flags {
-		// A letter is near to every other letter.
+		// Every letter is close to every other letter.
 		names = append(names, slices.DeleteFunc(slices.Clone(f.Names()), func(n string) bool { return len(n) == 1 })...)
 	}
 	if near := finding.Nearest(name, names); near != "" {
@@ -120,7 +120,7 @@ func unknownFlag(command string, flags []cli.Flag, name string) error {
 	return fmt.Errorf("%s has no flag %s; see %s --help", command, dashed(name), command)
 }
 
-// dashed is a flag's name as it is written.
+// dashed returns a flag as it is written.
 func dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -128,7 +128,7 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// noArguments is for commands that take none.
+// noArguments refuses arguments.
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() {
 		return fmt.Errorf("%s takes no arguments, got %q; see %s --help", c.Command.HelpName, c.Args().First(), c.Command.HelpName)

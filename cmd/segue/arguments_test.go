@@ -57,7 +57,7 @@ func TestUsageErrorsAreInTheReadersTerms(t *testing.T) {
 		got[flag] = unknownFlag("segue plan", planCommand(&terminal{}).Flags, flag).Error()
 	}
 	want := map[string]string{
-		"C":     "-C stands before the command: segue -C DIR COMMAND",
+		"C":     "-C goes before the command: segue -C DIR COMMAND",
 		"formt": "segue plan has no flag --formt; did you mean --format?",
 		"x":     "segue plan has no flag -x; see segue plan --help",
 	}

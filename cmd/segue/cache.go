@@ -14,16 +14,16 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-const cacheHelp = `Cache is about the results of packages that segue keeps, so that what has not
-changed is not evaluated again.
+const cacheHelp = `Cache manages the results of packages that segue keeps, so that unchanged packages
+are not evaluated again.
 
 EXAMPLES:
    segue cache info
    segue cache clean`
 
-const cacheInfoHelp = `Info prints where results are kept, and how much of that is used. Variables of
-the environment set it: SEGUE_CACHE_DIR, the folder, or off for none;
-SEGUE_CACHE_SIZE, how much it may hold; SEGUE_CACHE_URL, a server that machines
+const cacheInfoHelp = `Info prints the folder of the results, and its size. Environment variables
+configure it: SEGUE_CACHE_DIR, the folder, or off for none;
+SEGUE_CACHE_SIZE, its maximum size; SEGUE_CACHE_URL, a server that machines
 share, with SEGUE_CACHE_TOKEN and SEGUE_CACHE_READONLY.
 
 EXAMPLES:
@@ -38,10 +38,10 @@ EXAMPLES:
 
 func cacheCommand(t *terminal) *cli.Command {
 	return &cli.Command{
-		Name: "cache", Usage: "show or remove the results that are kept", Description: cacheHelp, UsageText: "segue cache COMMAND",
+		Name: "cache", Usage: "show or remove cached results", Description: cacheHelp, UsageText: "segue cache COMMAND",
 		Subcommands: []*cli.Command{
 			{
-				Name: "info", Usage: "print where results are kept, and how much is used", Description: cacheInfoHelp,
+				Name: "info", Usage: "print the folder of the results, and its size", Description: cacheInfoHelp,
 				Flags:  []cli.Flag{&cli.StringFlag{Name: "format", Value: "text", Usage: "print it as `FORMAT`: text or json"}},
 				Action: t.cacheInfo,
 			},
@@ -59,9 +59,9 @@ func cacheCommand(t *terminal) *cli.Command {
 	}
 }
 
-// cacheUse is what segue cache info prints.
+// cacheUse is the output of segue cache info.
 type cacheUse struct {
-	// Dir is the folder, "" for none, and Limit what it may hold, in bytes.
+	// Dir is the folder, "" for none, and Limit its maximum size, in bytes.
 	Dir     string `json:"dir"`
 	Limit   int64  `json:"limit"`
 	Entries int    `json:"entries"`
@@ -145,8 +145,8 @@ func (t *terminal) openCache() *cache.Cache {
 	return t.cache
 }
 
-// cacheClosing is how long the end of a command waits until a server has what it is
-// given. What it does not get by then, another run gives it.
+// cacheClosing is the time that the end of a command waits for uploads to a server.
+// Another run uploads the rest.
 const cacheClosing = 5 * time.Second
 
 // closeCache closes the cache, if it was opened.

@@ -20,8 +20,10 @@ same input gives the same bytes on every machine. Nothing is printed if the
 project has errors. Secrets stay references.
 
 With -o, the document goes into a file; a path that ends in / is a folder that
-gets one file for each automation, named after its key. A file that has the same
-bytes already is left alone.
+gets one file for each automation, named after its key. A file with the same
+content is not written again. What compile wrote there before for an automation that
+is gone is removed, unless somebody has changed it; .segue-files in the folder lists
+what it wrote.
 
 With --watch, the project is compiled again after each change of its files, until
 Ctrl-C.
@@ -39,7 +41,7 @@ func compileCommand(t *terminal) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "compact", Usage: "print the RFC 8785 bytes, in one line"},
 			&cli.StringFlag{Name: "o", Usage: "write to `FILE`, or with one file for each automation to DIR/"},
-			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the sources as the target `NAME` has them", DefaultText: "as the project has them"},
+			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the sources of the target `NAME`", DefaultText: "those of the project"},
 			watchFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -86,25 +88,8 @@ func (t *terminal) compile(ctx context.Context, target string, patterns ...strin
 	return result, t.findings(t.stderr, result.Diagnostics)
 }
 
-// writeEach writes a file for each automation.
-func writeEach(ctx context.Context, dir string, d automation.Document, compact bool) error {
-	for _, a := range d.Automations {
-		b, err := a.Canonical()
-		if err != nil {
-			return err
-		}
-		if !compact {
-			b = automation.Indent(b)
-		}
-		if err := writeFile(ctx, dir, filepath.Join(dir, filepath.FromSlash(a.Key)+".json"), b); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeFile writes a file, in the folder top if that is not "". A CUE file is no
-// output, but somebody's work.
+// writeFile writes a file, in the folder top if that is not "". It never
+// replaces a CUE file, which is somebody's work.
 func writeFile(ctx context.Context, top, name string, content []byte) error {
 	stat, err := os.Stat(name)
 	switch {

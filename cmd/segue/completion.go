@@ -13,7 +13,8 @@ flags.
 EXAMPLES:
    source <(segue completion bash)
    source <(segue completion zsh)
-   segue completion fish > ~/.config/fish/completions/segue.fish`
+   segue completion fish > ~/.config/fish/completions/segue.fish
+   segue completion powershell > segue.ps1`
 
 // The scripts ask segue itself, which answers to --generate-bash-completion.
 const (
@@ -39,14 +40,26 @@ _segue() {
 }
 compdef _segue segue
 `
+	powershellCompletion = `Register-ArgumentCompleter -Native -CommandName segue -ScriptBlock {
+	param($wordToComplete, $commandAst, $cursorPosition)
+	$words = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object { "$_" })
+	$command = $words[0]
+	$arguments = @($words | Select-Object -Skip 1)
+	if ($wordToComplete -like '-*') { $arguments += $wordToComplete }
+	$arguments += '--generate-bash-completion'
+	& $command @arguments 2>$null | Where-Object { $_ -like "$wordToComplete*" } | ForEach-Object {
+		[System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
+	}
+}
+`
 )
 
 func completionCommand(t *terminal) *cli.Command {
 	return &cli.Command{
-		Name: "completion", Usage: "print a completion script for a shell", Description: completionHelp, ArgsUsage: "bash|zsh|fish",
+		Name: "completion", Usage: "print a completion script for a shell", Description: completionHelp, ArgsUsage: "bash|zsh|fish|powershell",
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return errors.New("name one shell: bash, zsh or fish")
+				return errors.New("name one shell: bash, zsh, fish or powershell")
 			}
 			var script string
 			switch shell := c.Args().First(); shell {
@@ -59,8 +72,10 @@ func completionCommand(t *terminal) *cli.Command {
 				if script, err = c.App.ToFishCompletion(); err != nil {
 					return err
 				}
+			case "powershell":
+				script = powershellCompletion
 			default:
-				return fmt.Errorf("there is no script for %q, only for bash, zsh and fish", shell)
+				return fmt.Errorf("there is no script for %q, only for bash, zsh, fish and powershell", shell)
 			}
 			t.printf("%s", script)
 			return nil

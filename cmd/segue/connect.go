@@ -16,13 +16,13 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A connection is a platform that is closed in the end.
+// A connection is a platform that must be closed.
 type connection interface {
 	sync.Platform
 	io.Closer
 }
 
-// A connectionUse says what a connection is for.
+// A connectionUse is the purpose of a connection.
 type connectionUse int
 
 const (
@@ -31,21 +31,39 @@ const (
 	toWrite
 )
 
-// connect returns the platform of the target that has the name. The secrets hold the values of what
-// the target and the automations refer to. Only to read, it makes nothing that
-// is not there.
-func (t *terminal) connect(ctx context.Context, project *config.Project, name string, target config.Target, secrets map[string]automation.Secret, use connectionUse) (connection, error) {
-	if err := checkSecrecy(name, target, secrets); err != nil {
+// A connecting says which platform is connected to, and with what.
+type connecting struct {
+	project *config.Project
+	// name is the target's.
+	name   string
+	target config.Target
+	// secrets hold the values of what the target and the automations refer to.
+	secrets map[string]automation.Secret
+	use     connectionUse
+	// certs are what the files that the target names hold, nil to read them.
+	certs *certificates
+}
+
+// connect returns the platform of a target. Only to read, it makes nothing that is not
+// there.
+func (t *terminal) connect(ctx context.Context, to connecting) (connection, error) {
+	target, secrets := to.target, to.secrets
+	if err := checkSecrecy(to.name, target, secrets); err != nil {
+		return nil, err
+	}
+	if target.Platform == config.Embedded {
+		return opened(t.connectEmbedded(ctx, to))
+	}
+	transport, err := t.transport(to)
+	if err != nil {
 		return nil, err
 	}
 	key, timeout := secrets[platformCredential(target).Name], time.Duration(target.Timeout)
 	switch target.Platform {
-	case config.Embedded:
-		return opened(t.connectEmbedded(ctx, project, target, secrets, use))
 	case config.N8n:
-		return opened(n8n.New(target.URL, key, n8n.Options{Timeout: timeout, Secrets: lookup(secrets), Mask: t.mask}))
+		return opened(n8n.New(target.URL, key, n8n.Options{Timeout: timeout, Transport: transport, Secrets: lookup(secrets), Mask: t.mask}))
 	case config.NodeRED:
-		options := nodered.Options{Timeout: timeout, Username: target.Username, Mask: t.mask}
+		options := nodered.Options{Timeout: timeout, Transport: transport, Username: target.Username, Mask: t.mask}
 		if target.Username != "" {
 			options.Password = key
 		} else {
@@ -53,11 +71,11 @@ func (t *terminal) connect(ctx context.Context, project *config.Project, name st
 		}
 		return opened(nodered.New(target.URL, options))
 	}
-	described, ok := project.Platforms[target.Platform]
+	described, ok := to.project.Platforms[target.Platform]
 	if !ok {
-		return nil, fmt.Errorf("this segue can't work with the platform %s", target.Platform)
+		return nil, fmt.Errorf("this segue does not support the platform %s", target.Platform)
 	}
-	return opened(rest.New(described, target.URL, key, rest.Options{Timeout: timeout, Secrets: secrets, Mask: t.mask}))
+	return opened(rest.New(described, target.URL, key, rest.Options{Timeout: timeout, Transport: transport, Secrets: secrets, Mask: t.mask}))
 }
 
 // lookup finds the values of secrets by their names.
@@ -76,20 +94,26 @@ func opened[P connection](p P, err error) (connection, error) {
 	return p, nil
 }
 
-// connectEmbedded returns the embedded platform of a target, within segue or
-// where it is served.
-func (t *terminal) connectEmbedded(ctx context.Context, project *config.Project, target config.Target, secrets map[string]automation.Secret, use connectionUse) (*embedded.Platform, error) {
+// connectEmbedded returns the embedded platform of a target, in-process or
+// served.
+func (t *terminal) connectEmbedded(ctx context.Context, to connecting) (*embedded.Platform, error) {
+	target := to.target
 	if target.URL != "" {
-		return embedded.NewClient(target.URL, secrets[target.Token.Name], embedded.ClientOptions{Timeout: time.Duration(target.Timeout), Mask: t.mask})
+		transport, err := t.transport(to)
+		if err != nil {
+			return nil, err
+		}
+		return embedded.NewClient(target.URL, to.secrets[target.Token.Name],
+			embedded.ClientOptions{Timeout: time.Duration(target.Timeout), Transport: transport, Mask: t.mask})
 	}
 	data := target.Data
 	if !filepath.IsAbs(data) {
-		data = filepath.Join(project.Dir, data)
+		data = filepath.Join(to.project.Dir, data)
 	}
-	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{NoCreate: use != toWrite})
+	return embedded.OpenLocal(ctx, data, embedded.LocalOptions{NoCreate: to.use != toWrite, Requests: t.log, Mask: t.mask})
 }
 
-// platformCredential is the secret that shows the platform who segue is.
+// platformCredential returns the secret for authentication at the platform.
 func platformCredential(target config.Target) config.SecretRef {
 	switch {
 	case target.APIKey.Name != "":
@@ -100,8 +124,8 @@ func platformCredential(target config.Target) config.SecretRef {
 	return target.Token
 }
 
-// credentialUse is the target's use of its token, API key or password, if it has
-// one.
+// credentialUse is the target's use of its token, API key or password, and of the key of
+// its client certificate, if it has them.
 func credentialUse(name string, target config.Target) []sync.SecretUse {
 	field := "token"
 	switch {
@@ -110,9 +134,12 @@ func credentialUse(name string, target config.Target) []sync.SecretUse {
 	case target.Password.Name != "":
 		field = "password"
 	}
-	secret := platformCredential(target).Name
-	if secret == "" {
-		return nil
+	var uses []sync.SecretUse
+	if secret := platformCredential(target).Name; secret != "" {
+		uses = append(uses, sync.SecretUse{Secret: secret, Where: "target " + name + ", " + field})
 	}
-	return []sync.SecretUse{{Secret: secret, Where: "target " + name + ", " + field}}
+	if secret := target.ClientKey.Name; secret != "" {
+		uses = append(uses, sync.SecretUse{Secret: secret, Where: "target " + name + ", clientKey", PrivateKey: true})
+	}
+	return uses
 }

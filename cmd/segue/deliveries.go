@@ -18,10 +18,10 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-const deliveriesHelp = `Deliveries shows what an embedded platform has sent, is to send, and could not
-deliver. A delivery has failed when its message could not be made, the endpoint did
-not take it, or all its attempts were in vain. The platform keeps it until somebody
-has it tried again or discards it.
+const deliveriesHelp = `Deliveries shows the sent, pending and failed messages of an embedded
+platform. A delivery has failed when its message could not be rendered, its endpoint
+refused it, or all attempts failed. The platform keeps it until somebody retries
+or discards it.
 
 EXAMPLES:
    segue platform deliveries list --status failed
@@ -41,10 +41,10 @@ EXAMPLES:
    segue platform deliveries show 1
    segue platform deliveries show 1 --format json`
 
-const deliveriesRetryHelp = `Retry has failed deliveries sent again, and waits for their outcome. Each has as
+const deliveriesRetryHelp = `Retry sends failed deliveries again, and waits for their outcome. Each gets as
 many attempts as a new one, and its request is the same as before. With --render it
-is made anew, of the values that came with the trigger and the automation as it is
-now; so is the request of a message that was never sent.
+is rendered again, from the values of the trigger and the current automation;
+so is the request of a message that was never sent.
 
 EXAMPLES:
    segue platform deliveries retry --all
@@ -61,13 +61,13 @@ func deliveriesCommand(t *terminal) *cli.Command {
 		return &cli.StringFlag{Name: "format", Value: "text", Usage: "print them as `FORMAT`: text or json"}
 	}
 	all := func() cli.Flag {
-		return &cli.BoolFlag{Name: "all", Usage: "take all that have failed, of those that the other flags select"}
+		return &cli.BoolFlag{Name: "all", Usage: "take all failed deliveries that the other flags select"}
 	}
 	flags := func(groups ...[]cli.Flag) []cli.Flag {
 		return append(slices.Concat(groups...), append(trustFlags(), targetFlag())...)
 	}
 	return &cli.Command{
-		Name: "deliveries", Usage: "show what was sent, and try again what has failed", Description: deliveriesHelp,
+		Name: "deliveries", Usage: "show deliveries, and retry failed ones", Description: deliveriesHelp,
 		UsageText: "segue platform deliveries COMMAND",
 		Subcommands: []*cli.Command{
 			{
@@ -84,9 +84,9 @@ func deliveriesCommand(t *terminal) *cli.Command {
 				Action: t.showDelivery,
 			},
 			{
-				Name: "retry", Usage: "have failed deliveries sent again", Description: deliveriesRetryHelp, ArgsUsage: "[ID...]",
+				Name: "retry", Usage: "send failed deliveries again", Description: deliveriesRetryHelp, ArgsUsage: "[ID...]",
 				Flags: flags(selectionFlags(), []cli.Flag{all(),
-					&cli.BoolFlag{Name: "render", Usage: "make the request anew, with the automation as it is now"}}),
+					&cli.BoolFlag{Name: "render", Usage: "render the request again, with the current automation"}}),
 				Action: t.onDeliveries(t.retryDeliveries),
 			},
 			{
@@ -156,7 +156,7 @@ func (t *terminal) listDeliveries(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	q.Status, q.Limit = status, limit+1 // one more tells whether there are more
+	q.Status, q.Limit = status, limit+1 // one more shows whether there are more
 	all, err := platform.Deliveries(c.Context, q)
 	if err != nil {
 		return err
@@ -231,8 +231,8 @@ func (t *terminal) showDelivery(c *cli.Context) error {
 	return nil
 }
 
-// someDeliveries returns the IDs of the deliveries that a command is about: those
-// that it names, or with --all those that have failed and are selected.
+// someDeliveries returns the IDs of a command's deliveries: the named ones, or
+// with --all the failed ones that are selected.
 func someDeliveries(c *cli.Context, project string, platform *embedded.Platform) ([]string, error) {
 	if c.Bool("all") == c.Args().Present() {
 		return nil, errors.New("name deliveries by their IDs, or all that have failed with --all")
@@ -254,8 +254,7 @@ func someDeliveries(c *cli.Context, project string, platform *embedded.Platform)
 	return ids, err
 }
 
-// onDeliveries does something with the deliveries that the command line names, if there
-// are any.
+// onDeliveries calls do with the selected deliveries, if there are any.
 func (t *terminal) onDeliveries(do func(*cli.Context, *embedded.Platform, []string) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		project, platform, err := t.embeddedPlatform(c, toWrite)
@@ -292,7 +291,7 @@ func (t *terminal) retryDeliveries(c *cli.Context, platform *embedded.Platform, 
 	for _, id := range sent {
 		d, err := platform.Await(c.Context, id)
 		if err != nil {
-			return fmt.Errorf("wait for delivery %s: %w; what is pending is sent all the same", id, err)
+			return fmt.Errorf("wait for delivery %s: %w; pending deliveries are still sent", id, err)
 		}
 		t.printf("%s %s: %s (%s)\n", diagnostic.Printable(d.ID), diagnostic.Printable(d.Automation.Key), d.Status, diagnostic.Plural(len(d.Attempts), "attempt"))
 		if d.Status != embedded.Delivered {
@@ -308,7 +307,7 @@ func (t *terminal) retryDeliveries(c *cli.Context, platform *embedded.Platform, 
 	return nil
 }
 
-// retryPatiently has a delivery tried again, and waits while the queue is full.
+// retryPatiently retries a delivery, and waits while the queue is full.
 func retryPatiently(ctx context.Context, platform *embedded.Platform, id string, render bool) error {
 	for {
 		_, err := platform.Retry(ctx, id, render)
@@ -324,8 +323,8 @@ func retryPatiently(ctx context.Context, platform *embedded.Platform, id string,
 	}
 }
 
-// ofOne is the message of an error that is about one delivery, so that the next may
-// do; "" for any other error.
+// ofOne returns the message of an error about a single delivery, after which the
+// next may succeed; "" for any other error.
 func ofOne(err error) string {
 	var refused *sync.Error
 	if errors.As(err, &refused) &&
@@ -338,7 +337,7 @@ func ofOne(err error) string {
 func (t *terminal) discardDeliveries(c *cli.Context, platform *embedded.Platform, ids []string) error {
 	if !c.Bool("auto-approve") {
 		if !interactive(t.stdin) {
-			return errors.New("discard asks before it removes anything, and there is no terminal to ask on; use --auto-approve")
+			return errors.New("discard asks before it removes anything, but there is no terminal; use --auto-approve")
 		}
 		yes, err := t.confirm(c.Context, "Discard "+diagnostic.Plural(len(ids), "failed message")+" for good?")
 		if err != nil {

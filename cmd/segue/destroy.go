@@ -18,9 +18,9 @@ import (
 )
 
 const destroyHelp = `Destroy deletes all automations and secrets of the project from a target. It prints
-what goes, and asks for the project's name. What is not the project's own stays, and
-so does everything while one of its automations is protected. It reads segue.cue
-alone: the code may have errors, or have no automations any more.
+them, and asks for the project's name. Other automations stay, and so
+does everything if one of the project's is protected. It only reads segue.cue:
+the code may have errors, or no automations any more.
 
 EXAMPLES:
    segue destroy --auto-approve
@@ -28,7 +28,7 @@ EXAMPLES:
 
 func destroyCommand(t *terminal) *cli.Command {
 	return &cli.Command{
-		Name: "destroy", Usage: "delete all of the project from a target", Description: destroyHelp,
+		Name: "destroy", Usage: "delete everything of the project from a target", Description: destroyHelp,
 		Flags: slices.Concat([]cli.Flag{targetFlag()}, applyFlags(), trustFlags()),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -37,7 +37,7 @@ func destroyCommand(t *terminal) *cli.Command {
 			if err := checkParallelism(c); err != nil {
 				return err
 			}
-			return t.destroy(c)
+			return t.audited(c, func() error { return t.destroy(c) })
 		},
 	}
 }
@@ -75,14 +75,14 @@ func (t *terminal) destroy(c *cli.Context) error {
 	return t.carryOut(c, s, plan)
 }
 
-// showDestroy prints what goes.
+// showDestroy prints the automations and secrets to delete.
 func (t *terminal) showDestroy(plan *sync.Plan) {
 	_ = review.Deletions(t.stdout, plan, t.textOptions()) // the output keeps its error
 	t.printf("\nThis deletes %s%s of the project %s from %s.\n", diagnostic.Plural(len(plan.Changes), "automation"),
 		and(len(plan.Secrets), "secret"), plan.Project, diagnostic.Printable(plan.Target))
 }
 
-// and counts what else there is, if there is any.
+// and returns a second count, if it is not zero.
 func and(n int, noun string) string {
 	if n == 0 {
 		return ""
@@ -90,7 +90,7 @@ func and(n int, noun string) string {
 	return " and " + diagnostic.Plural(n, noun)
 }
 
-// openEmpty connects to a target for which the code wants nothing.
+// openEmpty connects to a target with an empty desired state.
 func (t *terminal) openEmpty(
 	c *cli.Context, project *config.Project, name string, target config.Target, use connectionUse,
 ) (*session, error) {
@@ -98,7 +98,7 @@ func (t *terminal) openEmpty(
 	if err != nil {
 		return nil, err
 	}
-	platform, err := t.connect(c.Context, project, name, target, secrets, use)
+	platform, err := t.connect(c.Context, connecting{project: project, name: name, target: target, secrets: secrets, use: use})
 	if err != nil {
 		return nil, err
 	}
@@ -111,9 +111,9 @@ func (t *terminal) openEmpty(
 // approveDestroy asks for the project's name.
 func (t *terminal) approveDestroy(ctx context.Context, plan *sync.Plan) error {
 	if !interactive(t.stdin) {
-		return errors.New("destroy asks before it deletes anything, and there is no terminal to ask on; use --auto-approve")
+		return errors.New("destroy asks before it deletes anything, but there is no terminal; use --auto-approve")
 	}
-	fmt.Fprintf(t.stderr, "Type the project's name, %s, to go on: ", plan.Project)
+	fmt.Fprintf(t.stderr, "Type the project's name, %s, to continue: ", plan.Project)
 	answer, err := interruptible(ctx, func() (string, error) { return bufio.NewReader(t.stdin).ReadString('\n') })
 	if err != nil && err != io.EOF {
 		fmt.Fprintln(t.stderr)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,25 +20,26 @@ const (
 	evaluateAllFlag = "evaluate-all"
 )
 
-// evaluating gives a command the flags of all that evaluate packages.
+// evaluating adds the flags for evaluating packages to a command.
 func (t *terminal) evaluating(c *cli.Command) *cli.Command {
 	c.Flags = append(c.Flags,
+		&cli.StringSliceFlag{Name: inputFlag, Usage: "give an input of segue.cue another value: `NAME=VALUE`; may be given several times"},
 		&cli.StringFlag{Name: timeLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
-			Usage: "let the evaluation of one package take `TIME` of the processors, such as 30s"},
+			Usage: "let the evaluation of one package take `TIME` of processor time, such as 30s"},
 		&cli.StringFlag{Name: memoryLimitFlag, DefaultText: "that of segue.cue, or by the size of its files",
-			Usage: "let the evaluation of one package take so much `MEMORY`, such as 2GB"},
+			Usage: "let the evaluation of one package take `MEMORY`, such as 2GB"},
 	)
 	if c.Name == "vet" || c.Name == "compile" {
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: evaluateAllFlag,
-			Usage: "have CUE evaluate packages of plain data, too, and use nothing that is kept: slower, with the same result"})
+			Usage: "let CUE evaluate packages of plain data too, without the cache: slower, with the same result"})
 	}
 	if c.Name == "apply" {
-		// Whoever can write to a cache that others share could have apply send
+		// Anybody who can write to a shared cache could make apply send
 		// automations that are not in the code.
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: cacheFlag,
-			Usage: "use the results of packages that are kept; apply evaluates all of them itself otherwise"})
+			Usage: "use cached results of packages; by default, apply evaluates all packages itself"})
 	} else {
-		c.Flags = append(c.Flags, &cli.BoolFlag{Name: noCacheFlag, Usage: "neither use results of packages that are kept nor keep any"})
+		c.Flags = append(c.Flags, &cli.BoolFlag{Name: noCacheFlag, Usage: "neither use nor keep cached results of packages"})
 	}
 	c.Before = t.prepareEvaluation
 	return c
@@ -46,6 +48,9 @@ func (t *terminal) evaluating(c *cli.Command) *cli.Command {
 // prepareEvaluation reads the flags of evaluating.
 func (t *terminal) prepareEvaluation(c *cli.Context) error {
 	var err error
+	if t.inputs, err = inputsOf(c.StringSlice(inputFlag)); err != nil {
+		return err
+	}
 	if text := c.String(timeLimitFlag); c.IsSet(timeLimitFlag) {
 		if t.limits.Time, err = limits.ParseTime(text); err != nil {
 			return fmt.Errorf("--%s: %w", timeLimitFlag, err)
@@ -63,4 +68,26 @@ func (t *terminal) prepareEvaluation(c *cli.Context) error {
 	config, err := cache.FromEnvironment(os.Getenv)
 	t.cacheConfig = &config
 	return err
+}
+
+// inputFlag gives an input.
+const inputFlag = "input"
+
+// inputsOf reads NAME=VALUE of --input.
+func inputsOf(given []string) (map[string]string, error) {
+	inputs := map[string]string{}
+	last := ""
+	for _, text := range given {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok && last != "" {
+			inputs[last] += "," + text // the library splits a value at its commas
+			continue
+		}
+		last = name
+		if !ok || name == "" {
+			return nil, fmt.Errorf("--%s wants NAME=VALUE, got %q", inputFlag, text)
+		}
+		inputs[name] = value
+	}
+	return inputs, nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-const explainHelp = `Explain says what a finding's code means, why it matters, and shows a wrong and a
+const explainHelp = `Explain explains a finding's code and why it matters, and shows a wrong and a
 right example. Without a code, it lists all codes.
 
 EXAMPLES:

@@ -28,23 +28,23 @@ var explosions = []struct {
 	{"product", `_d: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 _all: [for a in _d for b in _d for c in _d for d in _d for e in _d for f in _d for g in _d for h in _d {a + b + c + d + e + f + g + h}]
 automations: all: _all[0]
-`, []string{"product was given up: its evaluation took more than 4s of processor time"}},
+`, []string{"product was not evaluated completely: it took more than 4s of processor time"}},
 	{"doubling", lines(40, func(i int) string { return fmt.Sprintf("_s%d: _s%d + _s%[2]d\n", i+1, i) }) + `_s0: "0123456789"
 automations: all: name: _s40
-`, []string{"doubling was given up: its evaluation took more than 500 MB of memory"}},
+`, []string{"doubling was not evaluated completely: it took more than 500 MB of memory"}},
 	{"disjunctions", "automations: all: {...}" + lines(30, func(i int) string { return fmt.Sprintf(" & ({a%d: 1} | {a%[1]d: 2})", i) }) + "\n",
-		[]string{"disjunctions was given up: its evaluation took more than 4s of processor time", "disjunctions was given up: its evaluation took more than 500 MB of memory"}},
+		[]string{"disjunctions was not evaluated completely: it took more than 4s of processor time", "disjunctions was not evaluated completely: it took more than 500 MB of memory"}},
 	{"sum", "automations: all: name: 1" + strings.Repeat("+1", 300_000) + "\n",
-		[]string{"sum was given up: its evaluation is nested too deeply"}},
+		[]string{"sum was not evaluated completely: it is nested too deeply"}},
 	{"runaway", "automations: all: name: _a20000\n_a0: 1\n" + lines(20_000, func(i int) string { return fmt.Sprintf("_a%d: _a%d + 1\n", 20_000-i, 19_999-i) }),
-		[]string{"runaway was given up: its evaluation is nested too deeply", "runaway was given up: its evaluation took more than 4s of processor time"}},
+		[]string{"runaway was not evaluated completely: it is nested too deeply", "runaway was not evaluated completely: it took more than 4s of processor time"}},
 	{"deep", "x: " + strings.Repeat("{a: ", 100_000) + "1" + strings.Repeat("}", 100_000) + "\n",
-		[]string{"values are nested more than 10000 deep"}},
+		[]string{"values are nested more than 10000 levels deep"}},
 	{"circle", "automations: all: #A\n#A: next: #A\n", []string{"refers to itself"}},
 	{"self", "import \"exploding.example/self\"\n\nx: self.x\n", []string{"packages import each other in a circle", "imports itself"}},
 	{"huge", "automations: {\n" + lines(96_000, func(i int) string {
 		return fmt.Sprintf("\t\"a%d\": {name: \"A %[1]d\", enabled: 1 + %[1]d, x: [1, 2, 3, {a: %[1]d}]}\n", i)
-	}) + "}\n", []string{"huge was given up: its evaluation took more than 4s of processor time", "huge was given up: its evaluation took more than 500 MB of memory"}},
+	}) + "}\n", []string{"huge was not evaluated completely: it took more than 4s of processor time", "huge was not evaluated completely: it took more than 500 MB of memory"}},
 	{"hostile", "_passwd: _ @embed(file=\"../../../../etc/passwd\", type=text)\nautomations: all: name: _passwd\n",
 		[]string{"cannot refer to parent directory"}},
 }

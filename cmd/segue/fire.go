@@ -56,7 +56,7 @@ func (t *terminal) fire(c *cli.Context) error {
 	if file == "" && !dryRun {
 		return errors.New("give the values with --data FILE, or use --dry-run to see the requests for the samples")
 	}
-	project, name, target, err := t.embeddedTarget(c, "fires triggers on the embedded platform only; make the trigger happen there")
+	project, name, target, err := t.embeddedTarget(c, "fires triggers only on the embedded platform; make the trigger happen there")
 	if err != nil {
 		return err
 	}
@@ -100,9 +100,9 @@ func (t *terminal) fireValues(ctx context.Context, project *config.Project, kind
 	return json.Marshal(values)
 }
 
-// nothingFired is the error for a trigger that no automation waits for.
+// nothingFired returns the error for a trigger without automations.
 func nothingFired(o embedded.Occurrence) error {
-	return fmt.Errorf("no enabled automation has the %s %q; segue apply puts automations on the platform", o.Kind, o.Name)
+	return fmt.Errorf("no enabled automation has the %s %q; segue apply creates automations on the platform", o.Kind, o.Name)
 }
 
 func (t *terminal) showPreviews(o embedded.Occurrence, previews []embedded.Preview) error {

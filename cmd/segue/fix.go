@@ -12,7 +12,7 @@ import (
 )
 
 // mostFixRounds is how often the project is fixed and checked again. A second
-// round fixes what the first one has uncovered; more are rare.
+// round fixes mistakes that the first one has uncovered; more are rare.
 const mostFixRounds = 10
 
 // fix applies the fixes of the findings to the files and checks again, until
@@ -68,7 +68,7 @@ func fixRound(ctx context.Context, list diagnostic.List, fixed map[string]int) (
 // readProject reads a file of the project in the current folder.
 func readProject(name string) ([]byte, error) { return workspace.ReadFile(".", name) }
 
-// fixedLines says what was fixed, a line for each file.
+// fixedLines describes the fixes, with a line for each file.
 func fixedLines(fixed map[string]int) []string {
 	var lines []string
 	for _, file := range slices.Sorted(maps.Keys(fixed)) {

@@ -24,17 +24,17 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-const importHelp = `Import lists what lives on a target and is not managed by any project, and writes an
-automation for each as CUE, in a file of its own. It changes nothing on the target:
-apply --adopt takes over what was imported.
+const importHelp = `Import lists the automations on a target that no project manages, and writes each
+as CUE, in its own file. It changes nothing on the target:
+apply --adopt takes over imported automations.
 
-What has a key already, from a project that it was in, goes back to it, unless --folder
-is given. All else goes to that folder, in which {call} is identify, group, track or http, {kind} is pattern or
+An automation that already has a key, from an earlier project, keeps it, unless --folder
+is given. All others go to that folder, in which {call} is identify, group, track or http, {kind} is pattern or
 journey, and {prefix} is the part of the name before a colon. The name is made from
-that of the automation. Files and automations that are there already stay as they are.
+that of the automation. Existing files and automations are not changed.
 
-On n8n and Node-RED, a webhook with one HTTP request is imported as well, as far as it
-can be expressed; for all else, import says what stands against it.
+On n8n and Node-RED, a webhook with one HTTP request is imported as well, if it
+can be expressed; for all others, import gives the reason against it.
 
 EXAMPLES:
    segue import --dry-run
@@ -43,13 +43,13 @@ EXAMPLES:
 
 func importCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "import", Usage: "write what lives on a target as CUE", Description: importHelp,
+		Name: "import", Usage: "write the unmanaged automations of a target as CUE", Description: importHelp,
 		Flags: slices.Concat([]cli.Flag{
 			targetFlag(),
 			&cli.StringSliceFlag{Name: "only",
-				Usage: "import what has this `NAME` or identifier alone, with * for anything; may be given several times"},
+				Usage: "import only the automation with this `NAME` or identifier, with * for anything; can be repeated"},
 			&cli.StringFlag{Name: "folder", Value: "imported", Usage: "write into the folder `RULE`, such as imported/{call}"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "list what would be written, and write nothing"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "list the files, and write nothing"},
 		}, trustFlags()),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -60,14 +60,14 @@ func importCommand(t *terminal) *cli.Command {
 	})
 }
 
-// folderVariable is what stands for something in the value of --folder.
+// folderVariable matches a variable in the value of --folder.
 var folderVariable = regexp.MustCompile(`\{[^}]*\}`)
 
 // checkFolder checks the value of --folder.
 func checkFolder(rule string) error {
 	for _, v := range folderVariable.FindAllString(rule, -1) {
 		if !slices.Contains([]string{"{call}", "{kind}", "{prefix}"}, v) {
-			return fmt.Errorf("--folder has no %s; it knows {call}, {kind} and {prefix}", v)
+			return fmt.Errorf("--folder has no %s; the variables are {call}, {kind} and {prefix}", v)
 		}
 	}
 	plain := folderVariable.ReplaceAllString(rule, "x")
@@ -78,18 +78,18 @@ func checkFolder(rule string) error {
 	return nil
 }
 
-// An imported is something on a target, and what was made of it.
+// An imported is an automation on a target, and its CUE.
 type imported struct {
 	sync.Unmanaged
 	folder, name string
 	forms        []draft.Form
-	// form is the one that is tried now, and failed why the last one did not do.
+	// form is the current form, and failed the reason why the last one failed.
 	form   int
 	failed string
 	// text is the content of the file, and remarks are the comments in it.
 	text    []byte
 	remarks []string
-	// skipped says why nothing is written, "" if something is.
+	// skipped is the reason why nothing is written, "" if something is.
 	skipped string
 }
 
@@ -111,7 +111,7 @@ func (t *terminal) importAll(c *cli.Context) error {
 		return beforeChanges(c.Context, err)
 	}
 	if len(all) == 0 {
-		t.printf("There is nothing on %s that is not managed.\n", diagnostic.Printable(name))
+		t.printf("All automations on %s are managed.\n", diagnostic.Printable(name))
 		return nil
 	}
 	im := &importing{session: t.project(), project: project, target: name, rule: c.String("folder"), always: c.IsSet("folder")}
@@ -124,7 +124,7 @@ func (t *terminal) importAll(c *cli.Context) error {
 	return t.writeImported(c, im)
 }
 
-// unmanaged lists what is not managed and the command line asks for.
+// unmanaged lists the unmanaged automations that the command line selects.
 func (t *terminal) unmanaged(c *cli.Context, project *config.Project, name string, target config.Target) ([]sync.Unmanaged, error) {
 	s, err := t.openEmpty(c, project, name, target, toLook)
 	if err != nil {
@@ -157,17 +157,18 @@ func (t *terminal) unmanaged(c *cli.Context, project *config.Project, name strin
 		}
 	}
 	if i := slices.Index(matched, false); i >= 0 {
-		return nil, fmt.Errorf("nothing on %s that is not managed has the name %q; nothing was written", name, only[i])
+		return nil, fmt.Errorf("no unmanaged automation on %s has the name %q; nothing was written", name, only[i])
 	}
 	return picked, nil
 }
 
-// An importing makes CUE of what lives on a target.
+// An importing makes CUE from a target's automations.
 type importing struct {
 	session *compiler.Session
 	project *config.Project
 	target  string
-	// rule is where automations go that had no key, and all if always is set.
+	// rule is the folder for automations without a key, or for all if always is
+	// set.
 	rule   string
 	always bool
 	all    []*imported
@@ -248,7 +249,7 @@ func (im *importing) exists(name string) bool {
 	return err == nil
 }
 
-// settle tries the forms of each automation until the compiler makes of one what is on
+// settle tries the forms of each automation until one compiles to the automation on
 // the target.
 func (im *importing) settle(ctx context.Context) error {
 	for {
@@ -310,14 +311,14 @@ func (im *importing) try(ctx context.Context, trying []*imported) error {
 		default:
 			i.skipped = i.failed
 			if i.skipped == "" {
-				i.skipped = "it can't be written so that the same is sent"
+				i.skipped = "it can't be written in CUE so that it sends the same"
 			}
 		}
 	}
 	return nil
 }
 
-// why is what the compiler has against a file.
+// why returns the compiler's reason against a file.
 func why(findings diagnostic.List, file string) string {
 	for _, d := range findings {
 		if d.File == file && d.Severity == diagnostic.Error {
@@ -330,8 +331,9 @@ func why(findings diagnostic.List, file string) string {
 	return ""
 }
 
-// compare holds what would be applied against what is there. All but headers must be the
-// same; of those, the difference is a remark. Protect and limits are the code's alone.
+// compare compares the compiled automation with the one on the target. Everything except
+// headers must be the same; a different header is a remark. Protect and limits are only
+// in the code.
 func (im *importing) compare(u sync.Unmanaged, a automation.Automation) (remarks []string, kept bool) {
 	there := u.Automation.Action.Headers
 	names := map[string]bool{}
@@ -347,11 +349,11 @@ func (im *importing) compare(u sync.Unmanaged, a automation.Automation) (remarks
 		switch {
 		case sent && stored && now == was:
 		case sent && stored:
-			remarks = append(remarks, "The header "+name+" is a secret of the project now, and stood on the platform as it was sent.")
+			remarks = append(remarks, "The header "+name+" is now a secret of the project, and was in plain text on the platform.")
 		case sent:
 			remarks = append(remarks, "The header "+name+" is new: segue sends it.")
 		case draft.Hidden(name, was):
-			remarks = append(remarks, "The header "+name+" is left out, since it may hold a credential: write it with a secret.")
+			remarks = append(remarks, "The header "+name+" is left out, because it may hold a credential: write it with a secret.")
 		default:
 			remarks = append(remarks, "The header "+name+" is left out.")
 		}
@@ -373,9 +375,9 @@ func (im *importing) textOf(i *imported) ([]byte, error) {
 	return i.forms[i.form].Source(im.packageOf(i.folder), i.name, append(comments, i.remarks...))
 }
 
-// packageOf is the name of the package in a folder: that of the files which are there.
+// packageOf returns the name of the package in a folder, from its files.
 func (im *importing) packageOf(folder string) string {
-	// A folder whose name is no pattern has no files that are found.
+	// A folder with an invalid pattern as its name has no files.
 	files, _ := filepath.Glob(filepath.Join(im.project.Dir, filepath.FromSlash(folder), "*.cue"))
 	for _, name := range files {
 		f, err := parser.ParseFile(name, nil, parser.PackageClauseOnly)
@@ -386,7 +388,7 @@ func (im *importing) packageOf(folder string) string {
 	return draft.PackageName(folder)
 }
 
-// writeImported writes the files, and says what was written and what was not.
+// writeImported writes the files, and prints the written and the skipped ones.
 func (t *terminal) writeImported(c *cli.Context, im *importing) error {
 	written, against := 0, 0
 	adoptable := false
@@ -420,12 +422,12 @@ func (t *terminal) writeImported(c *cli.Context, im *importing) error {
 		if target := c.String("target"); target != "" {
 			words = append(words, "--target", target)
 		}
-		t.printf("Read them, and see what apply would take over:\n  %s\n", t.command(words...))
+		t.printf("Read them, and see the changes that apply would make:\n  %s\n", t.command(words...))
 	}
 	return nil
 }
 
-// added is the mark in front of what is written.
+// added returns the mark for written files.
 func (t *terminal) added() string {
 	c := color.New(color.FgGreen)
 	t.paint(c, t.stdout)

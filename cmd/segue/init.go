@@ -23,7 +23,7 @@ import (
 
 const initHelp = `Init makes a project that compiles: segue.cue, a first automation, and a copy of
 the schema under cue.mod/pkg for editors and plain cue. A folder with CUE files
-gets no automation. A project that is there already keeps all of its files; its
+gets no automation. An existing project keeps all of its files; its
 copy of the schema is renewed.
 
 EXAMPLES:
@@ -67,6 +67,9 @@ automations: "account-activated": automation.#Group & {
 
 const gitignoreTemplate = "# the embedded platform's data, and the key of its secrets\n.segue/\n"
 
+// gitattributesTemplate keeps the line ends of CUE files in clones on Windows.
+const gitattributesTemplate = "# the same bytes on every machine\n*.cue text eol=lf\n"
+
 func initCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name: "init", Usage: "make a project", Description: initHelp, ArgsUsage: "[DIR]",
@@ -103,12 +106,13 @@ func (t *terminal) initProject(ctx context.Context, dir string) error {
 	type file struct{ name, content string }
 	files := []file{{"cue.mod/module.cue", workspace.ModuleFile("segue.example/" + name)}}
 	if !existed {
-		// An example would be in the way of files that are there.
+		// An example would conflict with existing files.
 		if _, err := os.Lstat(filepath.Join(dir, "growth")); errors.Is(err, fs.ErrNotExist) && !hasSource(dir) {
 			files = append(files, file{"growth/activation.cue", automationTemplate})
 		}
-		// segue.cue comes last: it is what makes the folder a project.
-		files = append(files, file{".gitignore", gitignoreTemplate}, file{"segue.cue", fmt.Sprintf(projectTemplate, name)})
+		// segue.cue comes last: it makes the folder a project.
+		files = append(files, file{".gitignore", gitignoreTemplate},
+			file{".gitattributes", gitattributesTemplate}, file{"segue.cue", fmt.Sprintf(projectTemplate, name)})
 	}
 	for _, f := range files {
 		if err := createFile(ctx, dir, filepath.Join(dir, filepath.FromSlash(f.name)), f.content); err != nil {
@@ -119,7 +123,7 @@ func (t *terminal) initProject(ctx context.Context, dir string) error {
 		return err
 	}
 	if existed {
-		t.printf("The schema in %s is that of this segue (%s). Nothing else was changed.\n", diagnostic.Printable(path.Join(filepath.ToSlash(dir), "cue.mod")), schema.Version())
+		t.printf("The schema in %s is now that of this segue (%s). Nothing else was changed.\n", diagnostic.Printable(path.Join(filepath.ToSlash(dir), "cue.mod")), schema.Version())
 		return nil
 	}
 	there := *t
@@ -202,7 +206,7 @@ func hasSource(dir string) bool {
 	found := false
 	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || name == dir {
-			return nil // vet tells what can't be read
+			return nil // vet reports unreadable files
 		}
 		ignored := strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_")
 		switch {
@@ -228,7 +232,7 @@ func projectName(folder string) string {
 	return name
 }
 
-// ignored reports whether Git leaves the embedded platform's data alone.
+// ignored reports whether Git ignores the embedded platform's data.
 func ignored(dir string) bool {
 	content, err := workspace.ReadFile(dir, ".gitignore")
 	return err == nil && ignoresData.Match(content)
@@ -258,7 +262,7 @@ func vendorSchema(ctx context.Context, dir string) error {
 	for part := range strings.SplitSeq(schema.VendorDir, "/") {
 		way = filepath.Join(way, part)
 		if info, err := os.Lstat(way); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return fmt.Errorf("can't renew %s: %s is a link, and what it leads to would be deleted; remove the link", root, way)
+			return fmt.Errorf("can't renew %s: %s is a link, and its target would be deleted; remove the link", root, way)
 		}
 	}
 	if err := os.RemoveAll(root); err != nil {

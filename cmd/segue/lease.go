@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -13,11 +12,11 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// defaultLockTimeout is how long apply waits while somebody else applies.
+// defaultLockTimeout is the time that apply waits while somebody else applies.
 const defaultLockTimeout = 5 * time.Minute
 
-// lease takes the project's lease on the target, if that can hold one. Release
-// gives it up.
+// lease takes the project's lease on the target, if that can hold one. release
+// releases it.
 func (t *terminal) lease(c *cli.Context, s *session) (held context.Context, release func(), err error) {
 	said := ""
 	held, holding, err := sync.TakeLease(c.Context, s.platform, s.desired.Project, sync.LeaseOptions{
@@ -32,43 +31,29 @@ func (t *terminal) lease(c *cli.Context, s *session) (held context.Context, rele
 	var other *sync.HeldError
 	switch {
 	case errors.As(err, &other):
-		return nil, nil, fmt.Errorf("nothing was changed: %w; try again later, or pass by it with --no-lock", other)
+		return nil, nil, fmt.Errorf("nothing was changed: %w; try again later, or ignore it with --no-lock", other)
 	case err != nil:
 		return nil, nil, beforeChanges(c.Context, fmt.Errorf("take the lease of the project on %s: %w; nothing was changed, and --no-lock applies without a lease", s.desired.Target, err))
 	}
 	return held, func() {
 		if err := holding.Release(); err != nil {
-			fmt.Fprintf(t.stderr, "The lease on %s could not be given up, and ends by itself: %v\n", s.desired.Target, printableLines(err.Error()))
+			fmt.Fprintf(t.stderr, "The lease on %s could not be released, and expires by itself: %v\n", s.desired.Target, printableLines(err.Error()))
 		}
 	}, nil
 }
 
-// holder says who applies: the job of a pipeline by its URL where there is one, else
-// the user and the machine.
+// holder returns who applies: the URL of the pipeline's job if there is one,
+// otherwise the user and the machine.
 func holder(getenv func(string) string) string {
-	switch {
-	case getenv("GITHUB_RUN_ID") != "":
-		return getenv("GITHUB_SERVER_URL") + "/" + getenv("GITHUB_REPOSITORY") + "/actions/runs/" + getenv("GITHUB_RUN_ID")
-	case getenv("CI_JOB_URL") != "":
-		return getenv("CI_JOB_URL")
-	case getenv("BUILD_URL") != "":
-		return getenv("BUILD_URL")
-	case getenv("BUILDKITE_BUILD_URL") != "":
-		return getenv("BUILDKITE_BUILD_URL")
+	if p := pipelineOf(getenv); p != nil {
+		return p.job(getenv)
 	}
-	name, machine := "somebody", "an unknown machine"
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		machine = host
-	}
-	return name + "@" + machine
+	return userAndMachine()
 }
 
-// planAgain looks whether the plan still holds once the lease is held: somebody may
-// have applied since it was made. If not, it is made again. It returns nil where
-// nothing is left to do. What nobody has approved is not applied.
+// planAgain checks, after the lease is taken, whether the plan is still valid:
+// somebody may have applied since. If not, it makes the plan again, and asks for
+// approval of new changes. It returns nil if nothing is left to do.
 func (t *terminal) planAgain(c *cli.Context, s *session, approved *sync.Plan) (*sync.Plan, error) {
 	if _, ok := s.platform.(sync.Locker); !ok {
 		return approved, nil

@@ -12,11 +12,11 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-const listHelp = `List prints the project's automations, those of the code and those on a target: key,
-name, trigger, whether they are enabled, the webhook that sets them off where the
-platform has one, the platform's identifier, and whether they are there as the code
-wants them. It looks up no secrets but the target's own credential, and changes
-nothing. Patterns and --only restrict it, as they do a plan.
+const listHelp = `List prints the project's automations in the code and on a target: key,
+name, trigger, whether they are enabled, the webhook if the
+platform has one, the platform's identifier, and whether they are
+up to date. It reads no secret except the target's own credential, and changes
+nothing. Patterns and --only restrict it like a plan.
 
 EXAMPLES:
    segue list
@@ -98,11 +98,11 @@ func (t *terminal) showEntries(in sync.Desired, entries []sync.Entry) error {
 	return w.Flush()
 }
 
-// stateText says whether an automation is there as the code wants it.
+// stateText describes whether an automation is up to date.
 func stateText(e sync.Entry) string {
 	switch e.Reason {
 	case "":
-		return "in step"
+		return "up to date"
 	case sync.New:
 		return "not there"
 	case sync.CodeChanged:
@@ -113,6 +113,8 @@ func stateText(e sync.Entry) string {
 		return "changed in the code and on the platform"
 	case sync.Removed:
 		return "gone from the code"
+	case sync.Elsewhere:
+		return "only for other targets"
 	case sync.Duplicate:
 		return "a second one"
 	case sync.Moved:

@@ -42,8 +42,8 @@ func main() {
 }
 
 // interruptContext returns a context that ends with the first Ctrl-C, or the end
-// of the terminal, so that what is under way can finish. The second one ends the
-// process: by the time the context is done it is not caught any more.
+// of the terminal, so that requests in progress can finish. The second Ctrl-C
+// ends the process: it is not caught after the context is done.
 func interruptContext() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -68,13 +68,14 @@ A project is a folder with a segue.cue. Commands work on the current folder;
 EXAMPLES:
    segue init growth                     make a project
    segue -C growth vet                   check it
-   segue -C growth plan                  see what would change
-   segue -C growth apply                 make it so`
+   segue -C growth plan                  see the changes
+   segue -C growth apply                 make them`
 
 // run runs the command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	t := newTerminal(stdin, stdout, stderr)
 	defer t.endProfiles()
+	defer t.endLog()
 	defer t.closeCache(ctx)
 	defer t.children.Close()
 	app := newApp(t)
@@ -97,7 +98,7 @@ func newApp(t *terminal) *cli.App {
 			Name: "C", Usage: "work in `DIR`, which relative paths on the command line are relative to as well", DefaultText: "the current folder",
 		}, &cli.BoolFlag{
 			Name: "version", Usage: "print the versions of segue, its schema and CUE", DisableDefaultText: true,
-		}, cli.HelpFlag}, profileFlags(false)...), // cli adds the one for help only with its own help command
+		}, cli.HelpFlag}, observingFlags(false)...), // cli adds the one for help only with its own help command
 		Before: func(c *cli.Context) error {
 			if c.IsSet("C") {
 				t.dir = c.String("C")
@@ -105,7 +106,7 @@ func newApp(t *terminal) *cli.App {
 					return fmt.Errorf("can't work in %q: %w", t.dir, cause(err))
 				}
 			}
-			return t.startProfiles(c)
+			return t.startProfiles(c) // a command's own flags say where the log goes
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -119,7 +120,7 @@ func newApp(t *terminal) *cli.App {
 		},
 		Commands: []*cli.Command{
 			initCommand(t), vetCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t), listCommand(t), importCommand(t), destroyCommand(t),
-			platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), helpCommand(),
+			platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), manCommand(t), helpCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run reports errors itself
 		OnUsageError:   usageError,
@@ -128,29 +129,40 @@ func newApp(t *terminal) *cli.App {
 	return app
 }
 
-// prepare gives every command what they have in common.
+// prepare sets the common properties of all commands.
 func (t *terminal) prepare(commands []*cli.Command) {
 	for _, c := range commands {
-		c.Flags = append(c.Flags, profileFlags(true)...)
-		c.Before = t.profiled(c.Before)
+		c.Flags = append(c.Flags, observingFlags(true)...)
+		c.Before = t.observed(c.Before)
 		c.OnUsageError = usageError
 		c.HideHelpCommand = true // "segue vet help" is about a folder named help
 		t.prepare(c.Subcommands)
 	}
 }
 
-// profiled starts the profiles before what else comes before a command.
-func (t *terminal) profiled(before cli.BeforeFunc) cli.BeforeFunc {
+// observingFlags are those that show what segue does, of segue and of each command, where
+// help does not show them again.
+func observingFlags(hidden bool) []cli.Flag { return append(logFlags(hidden), profileFlags(hidden)...) }
+
+// observe starts what the observingFlags ask for.
+func (t *terminal) observe(c *cli.Context) error {
+	if err := t.startLog(c); err != nil {
+		return err
+	}
+	return t.startProfiles(c)
+}
+
+// observed starts the log and the profiles before what else comes before a command.
+func (t *terminal) observed(before cli.BeforeFunc) cli.BeforeFunc {
 	return func(c *cli.Context) error {
-		if err := t.startProfiles(c); err != nil || before == nil {
+		if err := t.observe(c); err != nil || before == nil {
 			return err
 		}
 		return before(c)
 	}
 }
 
-// A statusError ends the process with a status, and has nothing to add to what
-// was printed.
+// A statusError ends the process with a status, without another message.
 type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
@@ -174,8 +186,7 @@ func (t *terminal) finish(err error) int {
 	}
 }
 
-// showError prints an error, unless it is one that has nothing to add to what was
-// printed.
+// showError prints an error, unless it is only a status.
 func (t *terminal) showError(err error) {
 	var status statusError
 	if errors.As(err, &status) {

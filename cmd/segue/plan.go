@@ -13,34 +13,35 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-const planHelp = `Plan compares the project with a target and prints what apply would change. It
-changes nothing. A plan that apply would not carry out is printed as well, and the
+const planHelp = `Plan compares the project with a target and prints the changes of an apply. It
+changes nothing. A plan that apply would refuse is printed as well, and the
 exit status is 1. With --detailed-exitcode, it is 0 if there is nothing to change
 and 2 if there is.
 
-Without the values of secrets, plan shows all but whether one of them would be
-rotated: with --no-secrets, and also where none of the automations' secrets is in
+Without the values of secrets, plan shows everything except whether one would be
+rotated: with --no-secrets, and also if none of the automations' secrets is in
 the environment. A pull request from a fork has none.
 
 Patterns restrict the plan to some folders of the project, and --only to some
-automations by their keys. All others stay as they are, in the code and on the
+automations by their keys. All others are ignored, in the code and on the
 target, and no secret is deleted.
 
-With several targets, --target a,b or --all-targets, the plans come one after the
-other; one that fails does not stop the rest, unless --stop-on-failure is given.
+With several targets, --target a,b or --all-targets, the plans come one after
+another; a failed one does not stop the others, unless --stop-on-failure is given.
 With --out, the plan is written to a file as well: every change with its content and
-the revision that it starts from, how the target is reached, and a digest. segue apply
+its base revision, the configuration of the target, and a digest. segue apply
 FILE makes these changes and no others, elsewhere and later, or refuses. The file holds
-no values of secrets.
+no values of secrets. segue plan FILE prints the plan that is in the file, in any of the
+formats, and needs neither the project nor the target.
 
-With --refresh-only, plan shows how the target differs from what segue has left there,
-whatever the code has changed since: what somebody has edited, and in which fields; what
-is missing; what carries the project's marker, or that of its former name, and is not in
+With --refresh-only, plan shows how the target differs from the state that segue left,
+regardless of later changes in the code: edited automations with their fields, missing ones,
+and those with the marker of the project, or of its former name, that are not in
 the code. With --detailed-exitcode, a nightly job ends with 2 if there is any.
 
 On text, long values are folded unless --full is given. json is for programs, by the
 schema docs/schema/plan-v1.json. markdown is for a comment on a pull request: it never
-gets longer than GitHub takes, and says what it leaves out. html is one page with a
+exceeds GitHub's limit, and mentions omitted parts. html is one page with a
 search and filters, which needs no network.
 
 EXAMPLES:
@@ -55,12 +56,13 @@ EXAMPLES:
    segue plan --format markdown > comment.md
    segue plan --format html > plan.html
    segue plan --no-secrets
-   segue plan --out plan.json`
+   segue plan --out plan.json
+   segue plan plan.json --format html > plan.html`
 
-// drift prints how the target differs from what segue has left there.
+// drift prints how the target differs from the state that segue left there.
 func (t *terminal) drift(c *cli.Context, target, format string) error {
 	if c.IsSet("out") {
-		return errors.New("--refresh-only shows what is there, which is nothing to apply; leave --out away")
+		return errors.New("--refresh-only makes no plan to apply; leave out --out")
 	}
 	if err := oneOfFormats(format, "text", "json"); err != nil {
 		return fmt.Errorf("with --refresh-only, %w", err)
@@ -81,7 +83,7 @@ func (t *terminal) drift(c *cli.Context, target, format string) error {
 		err = review.Drift(t.stdout, drift, t.textOptions())
 	}
 	if drift.SecretsUnknown {
-		fmt.Fprintf(t.notesBeside(format), "%s. Whether the stored ones are others is not known.\n", s.noSecrets)
+		fmt.Fprintf(t.notesBeside(format), "%s. It is unknown whether the stored ones differ.\n", s.noSecrets)
 	}
 	if err == nil && c.Bool("detailed-exitcode") && !drift.Empty() {
 		return statusError(statusChanges)
@@ -113,11 +115,11 @@ func fullFlag(t *terminal) cli.Flag {
 
 func planCommand(t *terminal) *cli.Command {
 	return t.evaluating(&cli.Command{
-		Name: "plan", Usage: "print what apply would change", Description: planHelp, ArgsUsage: "[PATTERN...]",
+		Name: "plan", Usage: "print the changes that apply would make", Description: planHelp, ArgsUsage: "[PATTERN...|FILE]",
 		Flags: slices.Concat(targetsFlags(), []cli.Flag{
-			&cli.BoolFlag{Name: "no-secrets", Usage: "look up no secrets but the target's own credential"},
+			&cli.BoolFlag{Name: "no-secrets", Usage: "read no secrets except the target's own credential"},
 			fullFlag(t),
-			&cli.BoolFlag{Name: "refresh-only", Usage: "show only how the target differs from what segue has left there"},
+			&cli.BoolFlag{Name: "refresh-only", Usage: "show only how the target differs from the state that segue left there"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "end with status 2 if there are changes"},
 			&cli.StringFlag{Name: "out", Usage: "write the plan to `FILE` as well, for segue apply FILE"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the plan as `FORMAT`: " + strings.Join(planFormats, ", ")},
@@ -126,6 +128,9 @@ func planCommand(t *terminal) *cli.Command {
 			format := c.String("format")
 			if err := oneOfFormats(format, planFormats...); err != nil {
 				return err
+			}
+			if c.NArg() > 0 && namesPlanFile(c.Args().First()) {
+				return t.showPlanFile(c, format)
 			}
 			names, several, err := t.targetNames(c)
 			switch {
@@ -136,8 +141,8 @@ func planCommand(t *terminal) *cli.Command {
 			case several:
 				return t.planTargets(c, names, format)
 			case c.IsSet("out") && c.Bool("no-secrets"):
-				return errors.New("a plan without the values of secrets can't be applied: whether one would be rotated is not known; " +
-					"leave --out or --no-secrets away")
+				return errors.New("a plan without the values of secrets can't be applied: it is unknown whether one would be rotated; " +
+					"leave out --out or --no-secrets")
 			case c.Bool("refresh-only"):
 				return t.drift(c, names[0], format)
 			}
@@ -170,7 +175,8 @@ func planCommand(t *terminal) *cli.Command {
 	})
 }
 
-// blocked is the error of a plan that must not be applied, nil for any other.
+// blocked returns the error of a plan that must not be applied, nil for any
+// other.
 func blocked(plan *sync.Plan) error {
 	if len(plan.Blocks) == 0 {
 		return nil
@@ -178,9 +184,9 @@ func blocked(plan *sync.Plan) error {
 	return &sync.BlockedError{Blocks: plan.Blocks}
 }
 
-// showSecretsUnknown says what a plan lacks that was made without secrets.
+// showSecretsUnknown notes that a plan was made without secrets.
 func showSecretsUnknown(w io.Writer, s *session, plan *sync.Plan) {
 	if plan.SecretsUnknown {
-		fmt.Fprintf(w, "%s. Whether one would be rotated is not known.\n", s.noSecrets)
+		fmt.Fprintf(w, "%s. It is unknown whether one would be rotated.\n", s.noSecrets)
 	}
 }

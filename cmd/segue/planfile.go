@@ -24,25 +24,30 @@ import (
 	"github.com/seguehq/segue/trust"
 )
 
-// mostPlanFile is how long a plan file may be, in bytes.
+// mostPlanFile is the maximum size of a plan file, in bytes.
 const mostPlanFile = 1 << 30
 
-// A reach says in a plan file how its target is reached.
-type reach struct {
-	// Target is what segue.cue says of the target, without its sources.
+// A reaching says in a plan file how its target is reached.
+type reaching struct {
+	// Target is the target in segue.cue, without its sources.
 	Target config.Target `json:"target"`
 	// Files are those that describe the target's platform, by their names in the
 	// project; none for a platform that segue knows.
 	Files map[string]string `json:"files,omitempty"`
+	// Certificates are what the files hold that the target names.
+	Certificates certificates `json:"certificates"`
 }
 
 // writePlanFile writes the plan to a file, for apply, and says so.
 func (t *terminal) writePlanFile(c *cli.Context, s *session, plan *sync.Plan, notes io.Writer) error {
 	name := c.String("out")
-	r := reach{Target: s.target}
+	r := reaching{Target: s.target}
 	r.Target.Sources = nil
+	var err error
+	if r.Certificates, err = certificatesOf(s.project, plan.Target, s.target); err != nil {
+		return err
+	}
 	if s.project.Platforms[s.target.Platform] != nil {
-		var err error
 		if r.Files, err = t.project().ProjectFiles(c.Context); err != nil {
 			return fmt.Errorf("the plan can't be written to a file, which has to hold the description of the platform %s: %w",
 				s.target.Platform, err)
@@ -70,8 +75,8 @@ func (t *terminal) writePlanFile(c *cli.Context, s *session, plan *sync.Plan, no
 	return nil
 }
 
-// encodeReach writes a reach without the fields that are empty.
-func encodeReach(r reach) (json.RawMessage, error) {
+// encodeReach writes a reaching without the fields that are empty.
+func encodeReach(r reaching) (json.RawMessage, error) {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -113,11 +118,11 @@ func namesPlanFile(name string) bool {
 type planned struct {
 	name string // as messages have it
 	file *sync.PlanFile
-	reach
-	// project is what the file says of the project, or the project in the current folder
-	// where that says the same.
+	reaching
+	// project is the project of the file, or the project in the current folder if that
+	// has the same configuration.
 	project *config.Project
-	// own says that it is the latter.
+	// own is true in the latter case.
 	own bool
 }
 
@@ -148,21 +153,42 @@ func (t *terminal) applyFile(c *cli.Context) error {
 		return beforeChanges(c.Context, err)
 	}
 	defer s.platform.Close()
-	s.approve = func(*sync.Plan) error { return nil } // that is decided
+	s.digest = p.file.Digest
+	s.approve = func(*sync.Plan) error { return nil } // already approved
 	s.again = func(plan *sync.Plan) (*sync.Plan, error) {
 		return plan, beforeChanges(c.Context, sync.Verify(c.Context, s.platform, plan, s.desired.Secrets, s.readCalls()))
 	}
 	return t.carryOut(c, s, plan)
 }
 
+// showPlanFile prints the plan in a file.
+func (t *terminal) showPlanFile(c *cli.Context, format string) error {
+	for _, name := range []string{"out", "refresh-only", "no-secrets"} {
+		if c.IsSet(name) {
+			return fmt.Errorf("--%s is for making a plan, and the file holds one that is made", name)
+		}
+	}
+	p, err := t.readPlanFile(c)
+	if err != nil {
+		return err
+	}
+	if err := t.writePlan(p.file.Plan, format); err != nil {
+		return err
+	}
+	if c.Bool("detailed-exitcode") && !p.file.Plan.Empty() {
+		return statusError(statusChanges)
+	}
+	return nil
+}
+
 // readPlanFile reads the file that the command line names.
 func (t *terminal) readPlanFile(c *cli.Context) (*planned, error) {
 	if c.NArg() > 1 {
-		return nil, fmt.Errorf("name one plan file, not %d; see segue apply --help", c.NArg())
+		return nil, fmt.Errorf("name one plan file, not %d; see segue %s --help", c.NArg(), c.Command.Name)
 	}
 	for _, f := range append(planFlags(), &cli.BoolFlag{Name: "all-targets"}) {
 		if name := f.Names()[0]; c.IsSet(name) {
-			return nil, fmt.Errorf("--%s is for making a plan, and the file holds one that is made; give it to segue plan --out", name)
+			return nil, fmt.Errorf("--%s is for making a plan, but the file has a finished one; use it with segue plan --out", name)
 		}
 	}
 	p := &planned{name: inputName(c.Args().First())}
@@ -171,7 +197,7 @@ func (t *terminal) readPlanFile(c *cli.Context) (*planned, error) {
 		return nil, fmt.Errorf("can't read the plan file %s: %w", p.name, cause(err))
 	}
 	if p.file, err = sync.ReadPlanFile(content); err == nil {
-		err = json.Unmarshal(p.file.Reach, &p.reach)
+		err = json.Unmarshal(p.file.Reach, &p.reaching)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", p.name, err)
@@ -203,9 +229,9 @@ func readLimited(stdin io.Reader, name string, most int64) ([]byte, error) {
 	return content, err
 }
 
-// compareWithProject holds the file against the project in the current folder, if there
-// is one: a plan of another project, or of a target that is reached in another way, is
-// refused.
+// compareWithProject compares the file with the project in the current folder, if there
+// is one. It refuses a plan of another project, or with another configuration of the
+// target.
 func (t *terminal) compareWithProject(ctx context.Context, p *planned) error {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -223,25 +249,28 @@ func (t *terminal) compareWithProject(ctx context.Context, p *planned) error {
 	case project == nil:
 		return t.findings(t.stderr, findings)
 	case project.Name != plan.Project:
-		return fmt.Errorf("%s is a plan of the project %s, and this folder is the project %s", p.name, plan.Project, project.Name)
+		return fmt.Errorf("%s is a plan of the project %s, but this folder is the project %s", p.name, plan.Project, project.Name)
 	}
 	here, ok := project.Targets[plan.Target]
 	if !ok {
-		return fmt.Errorf("%s is a plan for the target %s, and the project in this folder has no such target", p.name, plan.Target)
+		return fmt.Errorf("%s is a plan for the target %s, but the project in this folder does not have it", p.name, plan.Target)
 	}
 	if field := differentField(here, p.Target); field != "" {
-		return fmt.Errorf("%s is a plan for another target: the target %s has another %s in segue.cue by now; plan again",
+		return fmt.Errorf("%s is a plan for another target: the target %s now has another %s in segue.cue; plan again",
 			p.name, plan.Target, field)
+	}
+	if certs, err := certificatesOf(project, plan.Target, here); err != nil || certs != p.Certificates {
+		return fmt.Errorf("%s was made with other certificates for the target %s than the project has by now; plan again", p.name, plan.Target)
 	}
 	for _, name := range p.secretNames() {
 		if !reflect.DeepEqual(project.Secrets[name], p.file.Secrets[name]) {
-			return fmt.Errorf("%s takes the secret %s from another place than segue.cue says by now; plan again", p.name, name)
+			return fmt.Errorf("%s has another source of the secret %s than segue.cue now has; plan again", p.name, name)
 		}
 	}
 	if project.Platforms[p.Target.Platform] != nil {
 		files, err := t.project().ProjectFiles(ctx)
 		if err != nil || !maps.Equal(files, p.Files) {
-			return fmt.Errorf("%s was made with another description of the platform %s than the project has by now; plan again",
+			return fmt.Errorf("%s was made with another description of the platform %s than the project now has; plan again",
 				p.name, p.Target.Platform)
 		}
 	}
@@ -249,8 +278,8 @@ func (t *terminal) compareWithProject(ctx context.Context, p *planned) error {
 	return nil
 }
 
-// differentField is the name of a field in which two targets are not the same place,
-// reached in the same way; "" if there is none.
+// differentField returns the name of a field that makes two targets differ in place
+// or access; "" if there is none.
 func differentField(a, b config.Target) string {
 	for _, field := range []struct {
 		name string
@@ -258,6 +287,7 @@ func differentField(a, b config.Target) string {
 	}{
 		{"platform", a.Platform, b.Platform}, {"url", a.URL, b.URL}, {"data", a.Data, b.Data}, {"username", a.Username, b.Username},
 		{"token", a.Token, b.Token}, {"apiKey", a.APIKey, b.APIKey}, {"password", a.Password, b.Password},
+		{"ca", a.CA, b.CA}, {"clientCert", a.ClientCert, b.ClientCert}, {"clientKey", a.ClientKey, b.ClientKey},
 	} {
 		if field.a != field.b {
 			return field.name
@@ -266,14 +296,15 @@ func differentField(a, b config.Target) string {
 	return ""
 }
 
-// uses are the references to the secrets that it takes to apply the plan.
+// uses returns the references to the secrets that are needed to apply the plan.
 func (p *planned) uses() []sync.SecretUse {
 	return append(p.file.Plan.SecretUses(), credentialUse(p.file.Plan.Target, p.Target)...)
 }
 
 func (p *planned) secretNames() []string { return slices.Sorted(maps.Keys(usesOf(p.uses()))) }
 
-// destination says where the plan is applied, and which secrets go there.
+// destination describes the target of the plan, and the secrets that are sent
+// there.
 func (p *planned) destination() string {
 	text := fmt.Sprintf("It is for the project %s on %s: %s at %s.", p.file.Plan.Project, p.file.Plan.Target, p.Target.Platform,
 		cmp.Or(p.Target.URL, "the file "+p.Target.Data))
@@ -299,9 +330,9 @@ func (p *planned) sourceOf(secret string) string {
 	}
 }
 
-// decide has somebody decide that the plan is carried out, with the secrets going where
-// the file says. Who asks for no question has decided by applying it in the project that
-// says the same, or by naming the digest of what was reviewed.
+// decide gets approval for applying the plan and sending the secrets to its target.
+// Without a question, approval means applying it in the project with the same
+// configuration, or naming the digest of the reviewed plan.
 func (t *terminal) decide(c *cli.Context, p *planned) error {
 	if !c.Bool("auto-approve") {
 		return t.approve(c.Context, p.file.Plan.Target)
@@ -311,8 +342,8 @@ func (t *terminal) decide(c *cli.Context, p *planned) error {
 	if !needs || p.own || c.String("digest") != "" {
 		return nil
 	}
-	return fmt.Errorf("%s says itself where secrets come from and where they go, and nobody has decided that it may. "+
-		"Nothing was looked up or sent. Apply it in the folder of the project %s, whose segue.cue has to say the same; "+
+	return fmt.Errorf("%s itself says where secrets come from and where they go, and nobody has approved that. "+
+		"Nothing was read or sent. Apply it in the folder of the project %s, with the same settings in segue.cue; "+
 		"or review it and name the plan that you have seen: --digest %s",
 		p.name, p.file.Plan.Project, p.file.Digest)
 }
@@ -332,7 +363,7 @@ func (t *terminal) openPlanned(c *cli.Context, p *planned) (*session, error) {
 		return nil, err
 	}
 	target := p.file.Plan.Target
-	platform, err := t.connect(c.Context, p.project, target, p.Target, secrets, toWrite)
+	platform, err := t.connect(c.Context, connecting{project: p.project, name: target, target: p.Target, secrets: secrets, use: toWrite, certs: &p.Certificates})
 	if err != nil {
 		return nil, err
 	}

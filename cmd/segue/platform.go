@@ -10,7 +10,7 @@ import (
 )
 
 const platformHelp = `The embedded platform keeps automations in one SQLite file. A project's target
-uses it within segue (data:), or over HTTP where it is served (url:).
+uses it in-process (data:), or over HTTP if it is served (url:).
 
 EXAMPLES:
    segue platform fire --kind pattern --name "Account activated" --dry-run
@@ -19,7 +19,7 @@ EXAMPLES:
 
 func platformCommand(t *terminal) *cli.Command {
 	return &cli.Command{
-		Name: "platform", Usage: "run the embedded platform, and see what it delivers", Description: platformHelp, UsageText: "segue platform COMMAND",
+		Name: "platform", Usage: "run the embedded platform, and see its deliveries", Description: platformHelp, UsageText: "segue platform COMMAND",
 		Subcommands: []*cli.Command{serveCommand(t), fireCommand(t), deliveriesCommand(t)},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -50,12 +50,12 @@ func (t *terminal) connectAlone(c *cli.Context, project *config.Project, name st
 	if err := checkSecrecy(name, target, secrets); err != nil {
 		return nil, err
 	}
-	return t.connectEmbedded(c.Context, project, target, secrets, use)
+	return t.connectEmbedded(c.Context, connecting{project: project, name: name, target: target, secrets: secrets, use: use})
 }
 
 // embeddedPlatform returns the project's name, and the platform of its target.
 func (t *terminal) embeddedPlatform(c *cli.Context, use connectionUse) (string, *embedded.Platform, error) {
-	project, name, target, err := t.embeddedTarget(c, "knows the deliveries of the embedded platform only; look for them there")
+	project, name, target, err := t.embeddedTarget(c, "only knows the deliveries of the embedded platform; look for them there")
 	if err != nil {
 		return "", nil, err
 	}

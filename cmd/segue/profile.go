@@ -20,8 +20,8 @@ const (
 // again.
 func profileFlags(hidden bool) []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: processorProfile, Hidden: hidden, Usage: "write to `FILE` what used the processors, for go tool pprof"},
-		&cli.StringFlag{Name: memoryProfile, Hidden: hidden, Usage: "write to `FILE` what used the memory, for go tool pprof"},
+		&cli.StringFlag{Name: processorProfile, Hidden: hidden, Usage: "write a profile of processor time to `FILE`, for go tool pprof"},
+		&cli.StringFlag{Name: memoryProfile, Hidden: hidden, Usage: "write a profile of memory to `FILE`, for go tool pprof"},
 	}
 }
 
@@ -43,7 +43,7 @@ func (t *terminal) startProfiles(c *cli.Context) error {
 			return fmt.Errorf("--%s: can't write %s: %w", name, c.String(name), cause(err))
 		}
 		p := &profile{file: file, end: func() error {
-			runtime.GC() // what is held is what the last collection has left
+			runtime.GC() // the profile shows the memory after the last collection
 			return pprof.Lookup("allocs").WriteTo(file, 0)
 		}}
 		if name == processorProfile {

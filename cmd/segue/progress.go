@@ -11,10 +11,10 @@ import (
 	engine "github.com/seguehq/segue/sync"
 )
 
-// barAfter is how long apply may take on a terminal before a bar appears.
+// barAfter is the time after which a bar appears on a terminal.
 const barAfter = time.Second
 
-// A progress shows what apply is doing: a bar on a terminal once it takes long,
+// A progress shows the progress of apply: a bar on a terminal if it takes long,
 // a line for each change elsewhere.
 type progress struct {
 	t     *terminal
@@ -61,7 +61,7 @@ func (p *progress) draw() {
 	_ = p.bar.RenderBlank()
 }
 
-// event takes note of what has happened to a change.
+// event records an event of a change.
 func (p *progress) event(e engine.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,7 +79,7 @@ func (p *progress) event(e engine.Event) {
 	}
 }
 
-// eventText is an event as a line of a log, "" for one that is not worth it.
+// eventText returns an event as a line of a log, "" for an unimportant one.
 func eventText(e engine.Event) string {
 	subject := diagnostic.Printable(e.Key)
 	if e.Secret != "" {
@@ -112,7 +112,7 @@ func (p *progress) interrupted() {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
-	fmt.Fprintln(p.t.stderr, "Interrupted: the requests under way are finished first; Ctrl-C again ends at once.")
+	fmt.Fprintln(p.t.stderr, "Interrupted: finishing the requests in progress; Ctrl-C again ends at once.")
 	p.draw()
 }
 

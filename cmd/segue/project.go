@@ -20,6 +20,7 @@ func (t *terminal) project() *compiler.Session {
 		options := compiler.Options{
 			Children: t.children, Limits: t.limits, EvaluateAll: t.evaluateAll, Strict: t.strict,
 			Cache: t.openCache(), Version: buildVersion(),
+			Inputs: t.inputs,
 		}
 		if len(t.profiles) > 0 {
 			options.Children = nil // a profile is of one process
@@ -29,14 +30,14 @@ func (t *terminal) project() *compiler.Session {
 	return t.compiled
 }
 
-// buildVersion tells this segue from all others: what one has compiled serves only
-// another that is the same.
+// buildVersion identifies this build of segue: its cached results are only valid
+// for the same build.
 var buildVersion = sync.OnceValue(func() string {
 	return version() + " " + schema.Version() + " " + buildID()
 })
 
-// buildID is what the Go linker has written near the start of the program: a hash of
-// what it was made of. "" if it can't be read.
+// buildID returns the build ID from the start of the program, a hash of its inputs,
+// or "" if it can't be read.
 func buildID() string {
 	path, err := os.Executable()
 	if err != nil {

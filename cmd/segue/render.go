@@ -144,7 +144,7 @@ func (t *terminal) readInput(ctx context.Context, file string) ([]byte, error) {
 	return content, err
 }
 
-// mostValues is how long values may be, in bytes.
+// mostValues is the maximum size of values, in bytes.
 const mostValues = 8 << 20
 
 func readValuesFrom(r io.Reader) ([]byte, error) {
@@ -152,7 +152,7 @@ func readValuesFrom(r io.Reader) ([]byte, error) {
 	if err == nil && len(content) > mostValues {
 		err = fmt.Errorf("there are more than %d MB", mostValues>>20)
 	}
-	return content, err
+	return bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")), err // a byte order mark of Windows
 }
 
 // inputName is a file as messages name it.
@@ -163,7 +163,7 @@ func inputName(file string) string {
 	return file
 }
 
-// jsonError says where in a file JSON is wrong.
+// jsonError returns an error with the place of invalid JSON in a file.
 func jsonError(file string, content []byte, err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError

@@ -2,10 +2,15 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,16 +20,25 @@ import (
 // schemas is where the published schemas of segue's JSON are.
 const schemas = "../../docs/schema"
 
-// validCommand holds a JSON file against a published schema. A field that the schema does
+// validCommand holds a file of JSON documents against a published schema. A field that the schema does
 // not name is an error here, though readers have to bear one: valid plan-v1 stdout
 func validCommand(dir string) func(ts *testscript.TestScript, neg bool, args []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		arguments(ts, neg, args, 2, "valid schema file")
 		schema, err := closedSchema(filepath.Join(dir, args[0]+".json"))
 		ts.Check(err)
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(ts.ReadFile(args[1]))))
-		ts.Check(err)
-		ts.Check(schema.Validate(doc))
+		// One document, or several as in a file with one a line.
+		d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[1])))
+		d.UseNumber()
+		for n := 0; ; n++ {
+			var doc any
+			err := d.Decode(&doc)
+			if errors.Is(err, io.EOF) && n > 0 {
+				return
+			}
+			ts.Check(err)
+			ts.Check(schema.Validate(doc))
+		}
 	}
 }
 
@@ -43,7 +57,28 @@ func closedSchema(file string) (*jsonschema.Schema, error) {
 	if err := c.AddResource(file, doc); err != nil {
 		return nil, err
 	}
+	c.UseLoader(published{filepath.Dir(file), closeObjects})
 	return c.Compile(file)
+}
+
+// published loads the schemas that others refer to from the repository, where they are on
+// the web once it is pushed.
+type published struct {
+	dir string
+	// change is done to each.
+	change func(any)
+}
+
+// Load implements [jsonschema.URLLoader].
+func (p published) Load(url string) (any, error) {
+	f, err := os.Open(filepath.Join(p.dir, path.Base(url)))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	doc, err := jsonschema.UnmarshalJSON(f)
+	p.change(doc)
+	return doc, err
 }
 
 func closeObjects(v any) {
@@ -68,6 +103,9 @@ func TestPublishedSchemas(t *testing.T) {
 		"plan-v1":     map[string]any{"format": "segue/plan/v2"},
 		"result-v1":   map[string]any{"format": "segue/result/v1", "changes": []any{map[string]any{"key": "a"}}},
 		"drift-v1":    map[string]any{"format": "segue/drift/v1", "found": []any{map[string]any{"kind": "moody"}}},
+		"plans-v1":    map[string]any{"format": "segue/plans/v1", "plans": []any{map[string]any{"format": "segue/plan/v2"}}},
+		"list-v1":     map[string]any{"format": "segue/list/v1", "project": "a", "target": "b", "automations": []any{map[string]any{"key": "a"}}},
+		"audit-v1":    map[string]any{"format": "segue/audit/v1", "time": "noon", "apply": "a", "who": "b", "project": "c", "target": "d", "action": "create", "outcome": "done"},
 		"findings-v1": map[string]any{"diagnostics": []any{map[string]any{}}},
 	} {
 		file := filepath.Join(schemas, name+".json")
@@ -81,6 +119,7 @@ func TestPublishedSchemas(t *testing.T) {
 		}
 		c := jsonschema.NewCompiler()
 		c.AssertFormat()
+		c.UseLoader(published{schemas, func(any) {}})
 		if err := c.AddResource(file, doc); err != nil {
 			t.Fatal(err)
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// absentCommand makes sure that no file below some folders holds a text, as it
-// is or in a form that gives it away: absent TEXT folder...
+// absentCommand makes sure that no file below some folders holds a string, as
+// it is or in a form that gives it away: absent TEXT folder...
 func absentCommand(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 2, "absent TEXT folder...")
 	text := args[0]

@@ -56,6 +56,7 @@ func TestScript(t *testing.T) {
 		UpdateScripts:      os.Getenv("SEGUE_UPDATE") != "",
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("SOURCE", absolute(t, "../.."))
 			e.Setenv("TERM", "xterm-256color")
 			e.Setenv("SEGUE_CACHE_DIR", filepath.Join(e.WorkDir, ".cache", "segue"))
 			stage := newStage()
@@ -90,9 +91,24 @@ func TestScript(t *testing.T) {
 			"held":     heldCommand,
 			"release":  releaseCommand,
 
+			"authority": authorityCommand,
+			"secure":    secureCommand,
+			"proxy":     proxyCommand,
+
 			"nodered": noderedCommand,
 			"slay":    slayCommand,
 			"revive":  reviveCommand,
+
+			"action":    actionCommand,
+			"gitlab":    gitlabCommand,
+			"buildkite": buildkiteCommand,
+			"jenkins":   jenkinsCommand,
+			"github":    gitHubCommand,
+			"comment":   commentCommand,
+			"comments":  commentsCommand,
+			"merged":    mergedCommand,
+			"summary":   summaryCommand,
+			"files":     filesCommand,
 
 			"readonly": readonlyCommand,
 			"disk":     diskCommand,
@@ -106,12 +122,18 @@ type stage struct {
 	processes map[string]*process
 	servers   map[string]*server
 	nodeREDs  map[string]*platformtest.Process
+	// authority signs the certificates of the script, nil until there is one.
+	authority *platformtest.Authority
+	gitHubs   map[string]*gitHub
+	// digests are those of plans that were shown, by which they are named.
+	digests []string
 }
 
 type stageKey struct{}
 
 func newStage() *stage {
-	return &stage{processes: map[string]*process{}, servers: map[string]*server{}, nodeREDs: map[string]*platformtest.Process{}}
+	return &stage{processes: map[string]*process{}, servers: map[string]*server{}, nodeREDs: map[string]*platformtest.Process{},
+		gitHubs: map[string]*gitHub{}}
 }
 
 func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }

@@ -21,19 +21,19 @@ import (
 )
 
 const serveHelp = `Serve runs the embedded platform over HTTP until Ctrl-C. Clients need the bearer
-token that the environment variable SEGUE_PLATFORM_TOKEN holds; without one, the
+token in the environment variable SEGUE_PLATFORM_TOKEN; without one, the
 platform is served on a loopback address only. GET /healthz tells whether it works,
 and GET /metrics has its metrics in Prometheus' format.
 
-What has been delivered is removed after the time of --keep, and the oldest of it
-earlier where the data file comes near the size of --max-size. What waits or has
-failed is kept. Where --queue deliveries wait, or room can't be made, occurrences
+Delivered messages are removed after the time of --keep, and the oldest ones
+earlier if the data file comes near the size of --max-size. Pending and failed
+ones are kept. While --queue deliveries wait, or there is no room, occurrences
 are refused with status 429 until there is room again.
 
 A message whose endpoint does not answer within 10 seconds, or answers 408, 429 or
 5xx, is sent up to 6 times, within two minutes unless the endpoint asks for more
 with Retry-After, which is obeyed up to an hour. Then the delivery has failed, and
-segue platform deliveries shows it and has it tried again.
+segue platform deliveries shows and retries it.
 
 EXAMPLES:
    segue platform serve
@@ -51,7 +51,7 @@ func serveCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8377", Usage: "listen on `ADDR`, a host and a port"},
 			&cli.StringFlag{Name: "data", Value: ".segue/platform.db", Usage: "keep the data in `FILE`"},
 			&cli.StringFlag{Name: "keep", Value: "30d", Usage: "remove messages when they have been delivered for this `TIME`, such as 12h or 30d; 0 for never"},
-			&cli.StringFlag{Name: "max-size", Value: "4GB", Usage: "let the data file become `SIZE` large; 0 for any size"},
+			&cli.StringFlag{Name: "max-size", Value: "4GB", Usage: "limit the data file to `SIZE`; 0 for no limit"},
 			&cli.IntFlag{Name: "queue", Value: 100_000, Usage: "refuse occurrences while `N` deliveries wait to be sent"},
 			&cli.IntFlag{Name: "parallel", Value: 8, Usage: "send `N` messages at the same time"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write the log as `FORMAT`: text or json"},

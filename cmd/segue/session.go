@@ -16,7 +16,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// targetFlag names the target that a command is about.
+// targetFlag selects the target of a command.
 func targetFlag() cli.Flag {
 	return &cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the target `NAME` of segue.cue", DefaultText: "the project's default target"}
 }
@@ -27,11 +27,12 @@ type session struct {
 	desired  sync.Desired
 	target   config.Target
 	platform connection
-	// noSecrets says that the values of secrets are not at hand, and why.
+	// noSecrets says why the values of secrets are not available, "" if they
+	// are.
 	noSecrets string
-	// only are the automations that the command is about.
+	// only selects the automations of the command.
 	only sync.Selection
-	// options say how plans are made.
+	// options control how plans are made.
 	options sync.PlanOptions
 	// approve asks whether a plan is to be applied, unless the command line says so; nil
 	// for the question that apply asks.
@@ -39,7 +40,9 @@ type session struct {
 	// again looks once the lease is held whether a plan still holds, and returns the one to
 	// carry out, nil for none. If it is nil, a plan that does not hold is made again.
 	again func(*sync.Plan) (*sync.Plan, error)
-	// places tells where the code has what a plan is about, nil for what is not known.
+	// digest is that of the plan file that is applied, "" for none.
+	digest string
+	// places returns places in the code, nil for unknown ones.
 	places func(key string, path ...any) *sync.Place
 }
 
@@ -50,7 +53,7 @@ func (t *terminal) open(c *cli.Context, target string, use connectionUse) (*sess
 	return s, beforeChanges(c.Context, err)
 }
 
-// beforeChanges is the error of what has changed nothing so far.
+// beforeChanges returns the error of a command that has changed nothing yet.
 func beforeChanges(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errInterrupted
@@ -93,7 +96,7 @@ func (t *terminal) connectTarget(c *cli.Context, named string, use connectionUse
 	if err != nil {
 		return nil, err
 	}
-	platform, err := t.connect(c.Context, project, name, target, secrets, use)
+	platform, err := t.connect(c.Context, connecting{project: project, name: name, target: target, secrets: secrets, use: use})
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +135,7 @@ func (t *terminal) target(ctx context.Context, name string) (*config.Project, st
 	return project, name, target, t.projectError(err)
 }
 
-// projectError shows the finding that an error about the project file is.
+// projectError shows the finding in an error about the project file.
 func (t *terminal) projectError(err error) error {
 	var finding *config.ProjectError
 	if errors.As(err, &finding) {
@@ -152,17 +155,17 @@ const (
 // onlyFlag picks automations by their keys.
 func onlyFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "only", Usage: "leave out all but the automations whose keys match `PATTERN`, such as growth/* or growth/...; " +
-		"may be given several times"}
+		"can be repeated"}
 }
 
-// planFlags say what a plan may do.
+// planFlags are the flags for making a plan.
 func planFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "allow-mass-delete", Usage: "allow a plan that deletes all automations, or more than half of ten or more"},
 		&cli.BoolFlag{Name: "second-project", Usage: "allow the first apply of a project beside another one that has the same keys on the target"},
 		&cli.BoolFlag{Name: "adopt", Usage: "take over the one on the target that holds the endpoint of an automation to be created, or the only copy of it"},
 		onlyFlag(),
-		&cli.StringSliceFlag{Name: "replace", Usage: "write the automation with this `KEY` again, changed or not; may be given several times"},
+		&cli.StringSliceFlag{Name: "replace", Usage: "write the automation with this `KEY` again, changed or not; can be repeated"},
 		&cli.BoolFlag{Name: "replace-secrets", Usage: "store every secret again, changed or not"},
 	}
 }
@@ -184,7 +187,7 @@ func (s *session) plan(ctx context.Context) (*sync.Plan, error) {
 	return plan, beforeChanges(ctx, err)
 }
 
-// calls says how the target is to be called.
+// calls returns how to call the target.
 func (s *session) calls() sync.Calls {
 	calls := sync.Calls{Timeout: time.Duration(s.target.Timeout)}
 	if s.target.URL == "" {
@@ -193,7 +196,7 @@ func (s *session) calls() sync.Calls {
 	return calls
 }
 
-// readCalls says how the target is to be called while somebody waits for a plan.
+// readCalls returns how to call the target while somebody waits for a plan.
 func (s *session) readCalls() sync.Calls {
 	calls := s.calls()
 	if calls.Tries == 0 {
@@ -202,7 +205,8 @@ func (s *session) readCalls() sync.Calls {
 	return calls
 }
 
-// parallelism is what the command line says, or else the target.
+// parallelism returns the parallelism of the command line, otherwise of the
+// target.
 func (s *session) parallelism(flag int) int {
 	if flag > 0 {
 		return flag

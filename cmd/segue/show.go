@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,12 +18,28 @@ import (
 
 // showPlan prints a plan for people.
 func (t *terminal) showPlan(p *sync.Plan) {
-	// What can't be written is reported in the end, as for all output.
+	t.showInputs(p.Target)
+	// A write error is reported at the end, as for all output.
 	_ = review.Text(t.stdout, p, t.textOptions())
 }
 
-// showAltered prints what the platform has made of automations, and what to write
-// instead.
+// showInputs prints the inputs that differ between a target and the project, if there are any.
+func (t *terminal) showInputs(target string) {
+	if t.compiled == nil {
+		return // the plan comes from a file
+	}
+	project, _, err := t.compiled.Project(context.Background()) // which it has read
+	if err != nil || project == nil {
+		return
+	}
+	if inputs := project.DifferentInputs(target); len(inputs) > 0 {
+		t.printf("Inputs that differ for %s: %s\n\n", diagnostic.Printable(target),
+			diagnostic.Printable(strings.Join(inputs, ", ")))
+	}
+}
+
+// showAltered prints how the platform has changed automations, and suggests how
+// to write them instead.
 func (t *terminal) showAltered(altered []sync.Altered) {
 	_ = review.Altered(t.stdout, altered, t.textOptions())
 }
@@ -32,7 +49,7 @@ func (t *terminal) textOptions() review.TextOptions {
 	return review.TextOptions{Color: t.colorful(t.stdout), Width: columns(t.stdout), Full: t.full}
 }
 
-// warning is the mark in front of what the reader should know.
+// warning returns the mark of a warning.
 func (t *terminal) warning() string {
 	c := color.New(color.FgYellow)
 	t.paint(c, t.stdout)
@@ -52,7 +69,7 @@ func (t *terminal) faint(s string) string {
 	return c.Sprint(s)
 }
 
-// showResult prints what was done.
+// showResult prints the result.
 func (t *terminal) showResult(r *sync.Result) {
 	secrets := 0
 	for _, s := range r.Secrets {
@@ -61,7 +78,7 @@ func (t *terminal) showResult(r *sync.Result) {
 		}
 	}
 	if n := len(r.Doubles); n > 0 {
-		t.printf("%s Another apply was at work at the same time: it had made a second one of %s, which is gone again.\n",
+		t.printf("%s Another apply was at work at the same time: it had made a duplicate of %s, which was removed.\n",
 			t.warning(), diagnostic.Printable(sync.SomeOf(r.Doubles)))
 	}
 	t.showAltered(r.Altered)
@@ -69,8 +86,8 @@ func (t *terminal) showResult(r *sync.Result) {
 		r.Count(sync.Create), r.Count(sync.Update), r.Count(sync.Delete), r.Unchanged+r.CountOutcome(sync.AlreadyThere), secretCount(secrets, " changed"))
 }
 
-// failures says what was not done: why, for each that failed, and how many
-// others were not started for which reason.
+// failures describes the failed changes with their reasons, and the number of
+// changes not started by reason.
 func failures(r *sync.Result) string {
 	var reasons []string
 	var wrong []error
@@ -100,9 +117,9 @@ func failures(r *sync.Result) string {
 		note(sync.Failed, r.Unsettled)
 	}
 	const most = 20
-	what := fmt.Sprintf("%d failed, %d not started; apply again to take it from there", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))
+	what := fmt.Sprintf("%d failed, %d not started; apply again to continue", r.CountOutcome(sync.Failed), r.CountOutcome(sync.NotStarted))
 	if n := len(r.Altered); n > 0 && n == r.CountOutcome(sync.Failed) && r.CountOutcome(sync.NotStarted) == 0 {
-		what = review.NotAre(n) + " stored as the code says; see above for what to write instead"
+		what = review.NotAre(n) + " stored as in the code; see above how to write them instead"
 	}
 	failed := byCause(wrong)
 	lines := []string{what}
@@ -137,8 +154,8 @@ func byCause(errs []error) []string {
 	return lines
 }
 
-// showRequest prints a request as it goes over the wire, but for secrets. value
-// gives the rendered value of a header that has none.
+// showRequest prints a request as it is sent, except secrets. value gives the
+// rendered value of a header that has none.
 func (t *terminal) showRequest(method, url string, headers map[string]automation.Header, value func(string) string, body []byte) {
 	t.printf("%s %s\n", diagnostic.Printable(method), diagnostic.Printable(url))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/review"
 	"github.com/seguehq/segue/sync"
 )
 
@@ -28,8 +29,8 @@ func targetsFlags() []cli.Flag {
 	}
 }
 
-// targetNames are the targets that the command line names, and whether it may be about
-// several: "" alone is the default one.
+// targetNames returns the targets of the command line, and whether there may be
+// several: "" alone means the default one.
 func (t *terminal) targetNames(c *cli.Context) (names []string, several bool, err error) {
 	if n := c.Int("targets-at-once"); n < 1 || n > 64 {
 		return nil, false, fmt.Errorf("--targets-at-once takes 1 to 64, got %d", n)
@@ -60,19 +61,19 @@ func (t *terminal) targetNames(c *cli.Context) (names []string, several bool, er
 	return finding.SortedKeys(project.Targets), true, nil
 }
 
-// A targetRun is what a command does on one of several targets.
+// A targetRun is the run of a command on one of several targets.
 type targetRun struct {
 	name     string
 	*session // nil as long as it is not open
 	plan     *sync.Plan
 	// first says that nothing was printed before.
 	first bool
-	// err is why it has failed, nil as long as it has not.
+	// err is the error of the run, nil if it has not failed.
 	err error
 }
 
-// errSkipped is why nothing is done on a target after another one has failed.
-var errSkipped = errors.New("left out, since another target has failed")
+// errSkipped is the reason for skipping a target after another one has failed.
+var errSkipped = errors.New("left out, because another target has failed")
 
 // eachTarget calls do for the runs, as many at a time as the command line says. Each
 // writes to a terminal of its own, whose output comes in the order of the targets. It
@@ -142,7 +143,7 @@ func (b *bufferedTerminal) copyTo(t *terminal) {
 	_, _ = io.Copy(t.stderr, &b.err)
 }
 
-// heading says which target the lines below are about.
+// heading prints the name of the target.
 func (t *terminal) heading(r *targetRun) {
 	bold := color.New(color.Bold)
 	t.paint(bold, t.stdout)
@@ -153,7 +154,7 @@ func (t *terminal) heading(r *targetRun) {
 	t.printf("%s\n", bold.Sprintf("Target %s", diagnostic.Printable(r.name)))
 }
 
-// planEach plans for several targets. A plan that apply would not carry out is a
+// planEach plans for several targets. A plan that apply would refuse is a
 // failure.
 func (t *terminal) planEach(c *cli.Context, names []string, use connectionUse, show func(*terminal, *targetRun) error) []*targetRun {
 	runs := make([]*targetRun, len(names))
@@ -161,7 +162,7 @@ func (t *terminal) planEach(c *cli.Context, names []string, use connectionUse, s
 		runs[i] = &targetRun{name: name, first: i == 0}
 	}
 	t.eachTarget(c, runs, func(t *terminal, r *targetRun) (err error) {
-		if c.String("format") != "json" {
+		if c.String("format") == "text" {
 			t.heading(r)
 		}
 		if r.session, err = t.open(c, r.name, use); err != nil {
@@ -225,8 +226,8 @@ func unmatched(runs []*targetRun) error {
 
 // planTargets prints the plans for several targets.
 func (t *terminal) planTargets(c *cli.Context, names []string, format string) error {
-	if format != "text" && format != "json" {
-		return fmt.Errorf("--format %s is for one target", format)
+	if format == "html" {
+		return errors.New("--format html is for one target: write a page for each, with --target NAME")
 	}
 	runs := t.planEach(c, names, toRead, func(t *terminal, r *targetRun) error {
 		if format == "text" {
@@ -244,10 +245,15 @@ func (t *terminal) planTargets(c *cli.Context, names []string, format string) er
 			changes = changes || !r.plan.Empty()
 		}
 	}
-	if format == "json" {
-		if err := diagnostic.EncodeJSON(t.stdout, plans); err != nil {
-			return err
-		}
+	var err error
+	switch format {
+	case "json":
+		err = diagnostic.EncodeJSON(t.stdout, plans)
+	case "markdown":
+		err = review.Markdown(t.stdout, plans.Plans...)
+	}
+	if err != nil {
+		return err
 	}
 	if err := failedTargets(runs); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
@@ -28,27 +29,35 @@ type terminal struct {
 	stdin  io.Reader
 	stdout *output
 	stderr io.Writer
-	// mask has the secrets that were looked up: nothing shows them.
+	// mask hides the secrets that were read.
 	mask *automation.Mask
-	// dir is what -C was given, for commands that are shown to people.
+	// dir is the value of -C, for commands that are shown to people.
 	dir string
-	// full says that plans are shown with all that they hold.
+	// full shows plans completely.
 	full bool
-	// result is what an apply has done, nil if it has tried nothing.
+	// result is the result of an apply, nil if it has tried nothing.
 	result *sync.Result
+	// audit gets a line for each change, nil for none.
+	audit *audit
 	// children evaluate packages for this process.
 	children *limits.Pool
-	// limits are what the command line lets the evaluation of a package take.
+	// limits are the command line's limits for the evaluation of a package.
 	limits limits.Limits
-	// cacheConfig says where results are kept, nil if the command uses none of them,
-	// and cache is open once one was asked for.
+	// inputs has the values of --input, by name.
+	inputs map[string]string
+	// cacheConfig configures the cache, nil if the command does not use it, and
+	// cache is set after the first use.
 	cacheConfig *cache.Config
 	cache       *cache.Cache
 	// evaluateAll has CUE evaluate packages of plain data, too.
 	evaluateAll bool
 	// strict makes errors of warnings.
 	strict bool
-	// profiles are what is written when the command ends, by their flags.
+	// log gets what is asked of platforms and what they answer, nil for nothing, and
+	// logFile is the file that it is written to, nil for the standard error.
+	log     *slog.Logger
+	logFile *output
+	// profiles are written when the command ends, by their flags.
 	profiles map[string]*profile
 	// compiled is the project that the command works on, nil until it is needed.
 	compiled *compiler.Session
@@ -61,8 +70,8 @@ func newTerminal(stdin io.Reader, stdout, stderr io.Writer) *terminal {
 		children: &limits.Pool{Command: limits.Self(evaluateMode), Version: buildVersion()}}
 }
 
-// An output keeps the first error of writing to it: what prints seldom asks. It
-// is the last to hide secrets, after those who know what they print.
+// An output keeps its first write error, because callers seldom check. It also
+// hides secrets that callers have not hidden.
 type output struct {
 	to   io.Writer
 	mask *automation.Mask
@@ -95,13 +104,13 @@ func interactive(stream any) bool {
 	return f != nil && (isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()))
 }
 
-// colorful reports whether colours are wanted on a stream: on a terminal, unless
-// NO_COLOR is set (https://no-color.org) or the terminal is dumb.
+// colorful reports whether a stream gets colors: on a terminal, unless NO_COLOR
+// is set (https://no-color.org) or the terminal is dumb.
 func (t *terminal) colorful(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && interactive(w)
 }
 
-// paint switches a colour on or off for a stream.
+// paint switches a color on or off for a stream.
 func (t *terminal) paint(c *color.Color, w io.Writer) {
 	if t.colorful(w) {
 		c.EnableColor()
@@ -141,8 +150,8 @@ func shellWord(w string) string {
 	}
 }
 
-// escapedWord writes a word with escapes for what can't be shown, as bash and zsh
-// read it: byte by byte, which holds in every locale.
+// escapedWord writes a word with escapes for unprintable characters, for bash and
+// zsh: byte by byte, which works in every locale.
 func escapedWord(w string) string {
 	var b strings.Builder
 	b.WriteString("$'")
@@ -175,8 +184,8 @@ func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
 	return answer == "y" || answer == "yes", nil
 }
 
-// interruptible returns what read returns, or an error as soon as ctx is done:
-// nothing else ends the wait for somebody to type.
+// interruptible returns the result of read, or an error as soon as ctx is done:
+// nothing else ends the wait for input.
 func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type answer struct {
 		value T
@@ -212,7 +221,7 @@ func cause(err error) error {
 	}
 }
 
-// printableLines makes a text of several lines harmless to a terminal.
+// printableLines makes a string of several lines harmless to a terminal.
 func printableLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {

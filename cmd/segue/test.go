@@ -15,10 +15,10 @@ import (
 
 const testHelp = `Test runs the tests that automations have under tests, and those in files
 whose names end in _test.cue. A test fills in values for placeholders and
-compares fields of the message with what it expects. Test also fills in the
+compares fields of the message with the expected ones. Test also fills in the
 samples of every automation, with tests or without, and checks the message that
-comes out against Segment's spec and the tracking plan, so that what is sent is
-known to be right, not only the template.
+results against Segment's spec and the tracking plan. This checks the sent
+message, not only the template.
 
 Patterns restrict the tests to some folders of the project. --run takes a regular
 expression and runs the tests whose key and name it matches, as in
@@ -40,7 +40,7 @@ func testCommand(t *terminal) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "run", Usage: "run the tests whose key and name match `REGEXP`"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "print the results as `FORMAT`: text or json"},
-			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the sources as the target `NAME` has them", DefaultText: "as the project has them"},
+			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "use the sources of the target `NAME`", DefaultText: "those of the project"},
 			watchFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -68,7 +68,7 @@ func testCommand(t *terminal) *cli.Command {
 	})
 }
 
-// testTotals counts what was run.
+// testTotals counts the results.
 type testTotals struct {
 	Packages    int `json:"packages"`
 	Automations int `json:"automations"`
@@ -109,8 +109,8 @@ func (t *terminal) testJSON(r *compiler.TestReport) error {
 	return sum.status()
 }
 
-// testText prints the results as people know them from other tools: failures in
-// detail, then a line for each package.
+// testText prints the results like other tools: failures in detail, then a line
+// for each package.
 func (t *terminal) testText(r *compiler.TestReport, filtered bool) error {
 	if len(r.Diagnostics) > 0 {
 		if err := t.report(t.stdout, "text", r.Diagnostics, mostFindings); err != nil && !r.Diagnostics.HasErrors() {
@@ -156,8 +156,8 @@ func (t *terminal) testedPackage(p compiler.TestedPackage, filtered bool) {
 	t.printf("%s  %s  (%s)\n", c.Sprint(word), diagnostic.Printable(p.Folder), details)
 }
 
-// testFailure prints one failed test: where, and how what is sent differs from
-// what was wanted.
+// testFailure prints one failed test: its place, and the difference between the
+// sent and the expected message.
 func (t *terminal) testFailure(r evaluate.TestResult) {
 	red, green := color.New(color.FgRed), color.New(color.FgGreen)
 	t.paint(red, t.stdout)

@@ -11,7 +11,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-const triggersHelp = `Where a platform can list its patterns and journeys, their names can be a package
+const triggersHelp = `If a platform can list its patterns and journeys, their names can be a package
 of the project. An editor completes them, and vet finds those that the platform
 does not have.
 
@@ -25,8 +25,8 @@ and write
 
    trigger: triggers.#AccountActivated
 
-Once the file is there, vet reports every trigger that is not in it. A file of that
-name that pull has not written is left alone.
+Once the file exists, vet reports every trigger that is not in it. A file of that
+name that pull has not written is not replaced.
 
 EXAMPLES:
    segue triggers pull
@@ -66,7 +66,7 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	if err != nil {
 		return beforeChanges(c.Context, err)
 	}
-	platform, err := t.connect(c.Context, settings, name, target, secrets, toRead)
+	platform, err := t.connect(c.Context, connecting{project: settings, name: name, target: target, secrets: secrets})
 	if err != nil {
 		return err
 	}
@@ -94,10 +94,10 @@ func (t *terminal) pullTriggers(c *cli.Context) error {
 	return nil
 }
 
-// triggersOf says what triggers are on a platform that can't list them.
+// triggersOf explains the triggers of a platform that can't list them.
 func triggersOf(platform string) string {
 	if platform == config.Embedded {
-		return "the embedded platform takes any name of a pattern or journey"
+		return "the embedded platform accepts any pattern or journey name"
 	}
 	return "on " + platform + " a trigger is an endpoint that segue makes, and any name will do"
 }

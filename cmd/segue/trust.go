@@ -18,38 +18,39 @@ import (
 	"github.com/seguehq/segue/trust"
 )
 
-// The variables that say what the flags of trustFlags say.
+// The variables with the same meanings as the flags of trustFlags.
 const (
 	trustVariable = "SEGUE_TRUST_EXEC"
 	allowVariable = "SEGUE_ALLOW_ENV"
 )
 
-// trustFlags are the flags of every command that looks secrets up: what the
-// project may use of the machine for them.
+// trustFlags are the flags of every command that reads secrets: they allow the
+// project to use commands, files and variables of the machine.
 func trustFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "trust-exec", EnvVars: []string{trustVariable},
 			Usage: "without asking, run the commands and read the files outside of the project that segue.cue names for its secrets"},
 		&cli.StringSliceFlag{Name: "allow-env", EnvVars: []string{allowVariable},
-			Usage: "let the project have the environment variable `NAME` as a secret, though it belongs to the machine"},
+			Usage: "let the project use the environment variable `NAME` as a secret, although it belongs to the machine"},
 	}
 }
 
-// secrets looks up the secrets that are used. What of the machine the project
-// asks for and may not have is an error, before anything is run or sent.
+// secrets reads the used secrets. If the project requests something of the
+// machine that is not allowed, it fails before anything is run or sent.
 func (t *terminal) secrets(c *cli.Context, project *config.Project, uses []sync.SecretUse) (map[string]automation.Secret, error) {
 	return t.secretsOf(c, project, uses, asking{trust.Asks, t.command("plan")})
 }
 
-// An asking says how a person is asked about the sources of secrets.
+// An asking controls how the user is asked about the sources of secrets.
 type asking struct {
-	// asks tells what needs a person's word: [trust.Asks], or [trust.AsksFrom].
+	// asks returns the requests that need approval: [trust.Asks], or
+	// [trust.AsksFrom].
 	asks func(dir string, sources map[string]automation.SecretSource, names []string) ([]trust.Ask, error)
 	// again is the command that asks on a terminal.
 	again string
 }
 
-// secretsOf is secrets with another rule for what has to be asked.
+// secretsOf is secrets with another rule for asking.
 func (t *terminal) secretsOf(c *cli.Context, project *config.Project, uses []sync.SecretUse, how asking) (map[string]automation.Secret, error) {
 	if err := refuseMachineVariables(project, uses, c.StringSlice("allow-env")); err != nil {
 		return nil, err
@@ -59,7 +60,7 @@ func (t *terminal) secretsOf(c *cli.Context, project *config.Project, uses []syn
 			return nil, err
 		}
 	}
-	resolver := sync.SecretResolver{Dir: project.Dir, Sources: project.Secrets, Trusted: func(string) bool { return true }}
+	resolver := sync.SecretResolver{Mask: t.mask, Dir: project.Dir, Sources: project.Secrets, Trusted: func(string) bool { return true }}
 	secrets, err := resolver.Resolve(c.Context, uses)
 	for _, s := range secrets {
 		t.mask.Add(s)
@@ -76,7 +77,7 @@ func usesOf(uses []sync.SecretUse) map[string][]string {
 	return where
 }
 
-// usedAt is the first place of several, and how many more there are.
+// usedAt returns the first of several places, and the number of others.
 func usedAt(where []string) string {
 	text := "used by " + where[0]
 	if n := len(where) - 1; n > 0 {
@@ -99,8 +100,8 @@ func variableOf(project *config.Project, secret string) string {
 	}
 }
 
-// refuseMachineVariables is the error of a project that asks for variables which
-// belong to the machine.
+// refuseMachineVariables returns the error of a project that requests variables
+// of the machine.
 func refuseMachineVariables(project *config.Project, uses []sync.SecretUse, allowed []string) error {
 	where := usesOf(uses)
 	var lines, names []string
@@ -128,14 +129,14 @@ func refuseMachineVariables(project *config.Project, uses []sync.SecretUse, allo
 		what, strings.Join(lines, ""), strings.Join(names, " --allow-env "), allowVariable, strings.Join(names, ","))
 }
 
-// askForTrust asks the person at the terminal about each command, and each file
-// outside of the project, that nobody has allowed yet. Where there is no
-// terminal, the first such is an error.
+// askForTrust asks at the terminal about each command, and each file outside of
+// the project, that nobody has allowed yet. Without a terminal, these are an
+// error.
 func (t *terminal) askForTrust(ctx context.Context, project *config.Project, uses []sync.SecretUse, how asking) error {
 	where := usesOf(uses)
 	asks, err := how.asks(project.Dir, project.Secrets, slices.Sorted(maps.Keys(where)))
 	if err != nil {
-		return fmt.Errorf("can't tell what the project asks for: %w", cause(err))
+		return fmt.Errorf("can't determine the requests of the project: %w", cause(err))
 	}
 	if len(asks) == 0 {
 		return nil
@@ -166,8 +167,8 @@ func (t *terminal) askForTrust(ctx context.Context, project *config.Project, use
 	return nil
 }
 
-// untrusted is the error of a project that asks for more than was allowed, and
-// nobody is there to ask.
+// untrusted returns the error of a project that requests more than is allowed,
+// without a terminal.
 func untrusted(asks []trust.Ask, where map[string][]string, again string) error {
 	var b strings.Builder
 	b.WriteString("the project wants this for its secrets, and nobody has allowed it:")
@@ -183,9 +184,8 @@ func untrusted(asks []trust.Ask, where map[string][]string, again string) error 
 	return errors.New(b.String())
 }
 
-// noneGiven reports whether no value is there for any of the uses: all come from
-// environment variables, which are not set or empty, as those of a pull request
-// from a fork are.
+// noneGiven reports whether no use has a value: all come from environment
+// variables that are unset or empty, as in a pull request from a fork.
 func noneGiven(project *config.Project, uses []sync.SecretUse) bool {
 	for _, u := range uses {
 		if name := variableOf(project, u.Secret); name == "" || os.Getenv(name) != "" {
@@ -195,8 +195,8 @@ func noneGiven(project *config.Project, uses []sync.SecretUse) bool {
 	return len(uses) > 0
 }
 
-// checkSecrecy refuses to send credentials to a target that others can read on
-// their way.
+// checkSecrecy refuses to send credentials to a target over an unencrypted
+// connection.
 func checkSecrecy(name string, target config.Target, secrets map[string]automation.Secret) error {
 	if len(secrets) == 0 || !automation.ReadableOnTheWay(target.URL) {
 		return nil

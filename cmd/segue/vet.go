@@ -24,16 +24,17 @@ an error among them; warnings alone do not change it.
 
 Patterns restrict the check to some folders of the project.
 
-With --fix, what is certain is corrected in the files: a misspelt name that is
-near to one other only, whitespace around a placeholder, a missing cast, quotes around
-a number, a header's case, an import that is not used. The rest of the files stays
-as it is. Then the project is checked again, and what is left is printed.
+With --fix, certain mistakes are corrected in the files: a misspelled name that is
+near to only one other, whitespace around a placeholder, a missing cast, quotes around
+a number, a header's case, an unused import. The rest of the files is not
+changed. Then the project is checked again, and remaining findings are printed.
 
 On text, the first 50 findings are printed, errors before warnings, and the rest
-is counted by code; --max says otherwise. The other formats are for programs:
+is counted by code; --max changes the number. The other formats are for programs:
 json, sarif (SARIF 2.1.0, for code scanning), github (workflow commands that mark
-lines in a pull request) and junit (JUnit XML). They hold all findings. sarif,
-github and junit name files from the top of the Git repository, as CI wants it.
+lines in a pull request), gitlab (a code quality report) and junit (JUnit XML). They
+hold all findings. All but json name files from the top of the Git repository, as CI
+wants it.
 
 With --strict, warnings are errors, unless an automation allows them. A project asks for that
 of all commands with strict: true in segue.cue.
@@ -51,7 +52,7 @@ EXAMPLES:
    segue vet --format json
    segue vet --format sarif > segue.sarif`
 
-// mostFindings is how many findings are printed as text unless --max is given.
+// mostFindings is the number of findings printed as text unless --max is given.
 const mostFindings = 50
 
 func vetCommand(t *terminal) *cli.Command {
@@ -126,7 +127,7 @@ func describe(code string) diagnostic.Rule {
 	return diagnostic.Rule{Summary: e.Title, Help: e.Why}
 }
 
-// columns is the width of a terminal, 0 for what is none.
+// columns returns the width of a terminal, 0 for other writers.
 func columns(w io.Writer) int {
 	if f := fileOf(w); f != nil {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
@@ -136,8 +137,8 @@ func columns(w io.Writer) int {
 	return 0
 }
 
-// repositoryPrefix is the way from the top of the Git repository that the
-// current folder is in to that folder, empty where there is none.
+// repositoryPrefix returns the path of the current folder in its Git
+// repository, "" if there is none.
 func repositoryPrefix() string {
 	here, err := os.Getwd()
 	if err != nil {

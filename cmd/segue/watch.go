@@ -26,7 +26,7 @@ func watchFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "run again after each change of the project's files, until Ctrl-C"}
 }
 
-// watchable is the error of --watch where it can't be.
+// watchable returns an error if --watch is not possible.
 func watchable(c *cli.Context, format string) error {
 	switch {
 	case !c.Bool("watch"):
@@ -39,7 +39,8 @@ func watchable(c *cli.Context, format string) error {
 	return nil
 }
 
-// notesBeside is where to write about results in a format: with them if people read them.
+// notesBeside returns the writer for notes about results in a format: beside them if
+// people read them.
 func (t *terminal) notesBeside(format string) io.Writer {
 	if format == "text" {
 		return t.stdout
@@ -58,11 +59,11 @@ func (t *terminal) once(c *cli.Context, notes io.Writer, output string, run func
 // errChanged ends a run because files have changed meanwhile.
 var errChanged = errors.New("files have changed")
 
-// watch does run, and again after each change below the current folder, until ctx is
-// done: then it returns nil. A change ends a run that is under way. What a run returns
-// is shown; only what makes all further runs useless is an error. Notes say when it
-// watches, and what has changed. Output is a file, or a
-// folder with a slash at its end, that run writes; "" for none.
+// watch calls run, and again after each change below the current folder, until ctx is
+// done: then it returns nil. A change ends a run in progress. The result of a run is
+// shown; watch only fails if all further runs would be useless. notes gets messages
+// about watching and changes. output is the file, or the folder with a final slash,
+// that run writes; "" for none.
 func (t *terminal) watch(ctx context.Context, notes io.Writer, output string, run func(context.Context) error) error {
 	w, err := newWatcher(output, fileOf(t.stdout), fileOf(t.stderr))
 	if err != nil {
@@ -84,7 +85,8 @@ func (t *terminal) watch(ctx context.Context, notes io.Writer, output string, ru
 	}
 }
 
-// watched does run once, and returns what has changed since it began, which may end it.
+// watched calls run once, and returns the files changed since it began, which may end
+// it.
 func (t *terminal) watched(ctx context.Context, w *watcher, notes io.Writer, run func(context.Context) error) ([]string, error) {
 	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -132,7 +134,7 @@ func changedText(names []string) string {
 	return diagnostic.Printable(text) + " have changed."
 }
 
-// A watcher tells of changes below a folder.
+// A watcher reports changes below a folder.
 type watcher struct {
 	*fsnotify.Watcher
 	dir    string      // the absolute path of the folder

@@ -1,14 +1,13 @@
 // Package cache keeps results between runs: in a folder on disk, and optionally
 // on a server that machines share.
 //
-// A result has a [Key], the SHA-256 hash of everything that it depends on. The
-// caller computes it, and the cache never looks into a result. Two runs that
-// compute the same key may have each other's results, so whatever can change a
-// result belongs into its key: the version of segue, too.
+// A result has a [Key], the SHA-256 hash of everything that it depends on. The caller computes it, and the
+// cache never looks into a result. Two runs with the same key may share results, so everything that can change
+// a result belongs in its key, including the version of segue.
 //
 //	config, err := cache.FromEnvironment(os.Getenv)
 //	if err != nil {
-//		return err // a variable that can't be understood
+//		return err // an invalid variable
 //	}
 //	config.Warn = func(note string) { fmt.Fprintln(os.Stderr, note) }
 //	c := cache.Open(config)
@@ -22,12 +21,11 @@
 //
 // [Cache.GetAll] gets many at once.
 //
-// Nothing that goes wrong here is an error of the caller: an entry that is
-// missing, damaged or of another format is a miss, and a folder or a server that
-// can't be used is done without. The caller hears of it once, through
-// [Config].Warn. Every entry holds its key and a checksum, so Get gives exactly
-// the bytes that were put under the key, or nothing. That guards against damage,
-// not against somebody who may write to the cache and forges an entry.
+// Problems of the cache are never errors for the caller. An entry that is missing, damaged or in another format
+// is a miss, and the cache works without a folder or a server that can't be used. It notifies the caller once,
+// through [Config].Warn. Every entry holds its key and a checksum, so Get returns exactly the bytes that were
+// put under the key, or nothing. That guards against damage, but not against a forged entry from somebody with
+// write access to the cache.
 //
 // A nil *Cache is an empty cache that keeps nothing.
 package cache
@@ -42,30 +40,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A Key names a result: the SHA-256 hash of all that it depends on.
+// A Key names a result: the SHA-256 hash of everything that it depends on.
 type Key [32]byte
 
 // String returns the key in lowercase hex.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
-// A Cache keeps results. All of its methods can be called at the same time, and
-// many processes can use the same folder.
+// A Cache keeps results. Its methods may be called concurrently, and many processes can use the same folder.
 type Cache struct {
 	disk   *disk   // nil without a folder
 	remote *remote // nil without a server
 	counts struct{ disk, remote, misses, stored, uploaded, dropped atomic.Int64 }
 }
 
-// Counts say what a [Cache] has done since it was opened.
+// Counts has the numbers of operations of a [Cache] since it was opened.
 type Counts struct {
 	Disk, Remote, Misses int64 // results found on disk, on the server, or not at all
-	Stored               int64 // entries that the folder has taken
-	Uploaded, Dropped    int64 // entries that the server has taken, and those that it was not given
+	Stored               int64 // entries that were written to the folder
+	Uploaded, Dropped    int64 // entries that were uploaded to the server, and those that were not
 }
 
-// Open opens a cache. It always succeeds: what can't be used is done without, and
-// a note of it goes to config.Warn. It returns nil if neither a folder nor a server is
-// left, so that nobody computes keys in vain.
+// Open opens a cache. It always succeeds: it sends a note to config.Warn about a folder or a server that can't
+// be used. If neither can be used, it returns nil, so that callers need not compute keys.
 func Open(config Config) *Cache {
 	c := &Cache{}
 	warn := config.Warn
@@ -96,8 +92,8 @@ func Open(config Config) *Cache {
 	return c
 }
 
-// Get returns the value that was put under a key. It asks the server if there is
-// one and the folder does not have it, and keeps what that answers.
+// Get returns the value that was put under a key. If the folder does not have it, Get asks the server, and
+// keeps the answer in the folder.
 func (c *Cache) Get(ctx context.Context, key Key) ([]byte, bool) {
 	if c == nil {
 		return nil, false
@@ -138,9 +134,8 @@ func (c *Cache) fetch(ctx context.Context, key Key) ([]byte, bool) {
 	return value, true
 }
 
-// GetAll gets many values at once, several at a time, and calls found for each
-// one that there is, with its index in keys. It calls found from several
-// goroutines, and returns when all of them have.
+// GetAll gets many values, several at a time, and calls found for each hit with its index in keys. It calls
+// found from several goroutines, and returns when all calls have returned.
 func (c *Cache) GetAll(ctx context.Context, keys []Key, found func(i int, value []byte)) {
 	if c == nil {
 		return
@@ -158,8 +153,8 @@ func (c *Cache) GetAll(ctx context.Context, keys []Key, found func(i int, value 
 	_ = group.Wait() // none returns an error
 }
 
-// Parallel is how many results it is worth asking for at once. Results from a
-// server take time on the way, not the processor's.
+// Parallel returns a useful number of concurrent requests for results. It is higher with a server, because
+// requests then mostly wait for the network.
 func (c *Cache) Parallel() int {
 	if c != nil && c.remote != nil {
 		return max(maxRequests, runtime.GOMAXPROCS(0))
@@ -167,8 +162,8 @@ func (c *Cache) Parallel() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// Put keeps a value under a key, in place of one that is there. Values of more
-// than [MaxValue] bytes are not kept. The server gets it in the background.
+// Put keeps a value under a key and replaces the previous value. Values of more than [MaxValue] bytes are not
+// kept. The upload to the server runs in the background.
 func (c *Cache) Put(ctx context.Context, key Key, value []byte) {
 	if c == nil || len(value) > MaxValue || ctx.Err() != nil || (c.disk == nil && !c.remote.writes()) {
 		return
@@ -192,7 +187,7 @@ func (c *Cache) store(key Key, entry []byte) {
 	}
 }
 
-// Flush writes what has been put up to now to the folder, for a process that goes on.
+// Flush writes all pending values to the folder, for a process that goes on.
 func (c *Cache) Flush() {
 	if c == nil || c.disk == nil {
 		return
@@ -202,7 +197,7 @@ func (c *Cache) Flush() {
 	c.disk.flush()
 }
 
-// Counts returns what the cache has done up to now.
+// Counts returns the numbers of operations since the cache was opened.
 func (c *Cache) Counts() Counts {
 	if c == nil {
 		return Counts{}
@@ -214,9 +209,8 @@ func (c *Cache) Counts() Counts {
 	}
 }
 
-// Close waits for uploads, and for the oldest entries to be removed where the
-// folder has become too large, until ctx is done; it gives up the rest. The cache
-// must not be used any more after it.
+// Close waits until the uploads and a running removal of old entries are done, or until ctx is done; then it
+// abandons the rest. The cache must not be used afterwards.
 func (c *Cache) Close(ctx context.Context) {
 	if c == nil {
 		return

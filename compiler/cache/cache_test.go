@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// notes collects what a cache warns of.
+// notes collects the warnings of a cache.
 type notes struct {
 	mu  sync.Mutex
 	all []string
@@ -75,7 +75,7 @@ func hits(t testing.TB, config Config, n int) int {
 	return found
 }
 
-func TestWhatIsPutIsFoundByTheNextRun(t *testing.T) {
+func TestNextRunFindsEntries(t *testing.T) {
 	for _, n := range []int{1, packMin - 1, packMin, 2*packEntries + 7} {
 		config := Config{Dir: filepath.Join(t.TempDir(), "a", "segue"), Warn: func(note string) { t.Error(note) }}
 		put(t, config, n)
@@ -89,7 +89,7 @@ func TestWhatIsPutIsFoundByTheNextRun(t *testing.T) {
 	}
 }
 
-func TestWhatIsPutIsFoundAtOnce(t *testing.T) {
+func TestEntriesAreFoundAtOnce(t *testing.T) {
 	c := Open(Config{Dir: t.TempDir()})
 	defer c.Close(t.Context())
 	for i := range 3 * packEntries {
@@ -162,7 +162,7 @@ func files(t testing.TB, dir string) []string {
 
 // Each way to damage a file makes a miss, never another value, and the entry is
 // made anew.
-func TestADamagedEntryIsAMissAndMadeAnew(t *testing.T) {
+func TestDamagedEntryIsMissAndReplaced(t *testing.T) {
 	type damage struct {
 		name string
 		do   func(t *testing.T, file string) error
@@ -283,7 +283,7 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
-func TestAFolderThatCanNotBeUsedIsDoneWithout(t *testing.T) {
+func TestUnusableFolderIsSkipped(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, []byte("somebody's"), 0o600); err != nil {
@@ -326,7 +326,7 @@ func TestAFullFolderIsNotedOnce(t *testing.T) {
 	put(t, Config{Dir: dir}, 10)
 	for _, run := range []int{1, packEntries} {
 		out := rerun(t, "full", dir, fmt.Sprint(run))
-		if n := strings.Count(out, "note: "); n != 1 || !strings.Contains(out, "can't be written") {
+		if n := strings.Count(out, "note: "); n != 1 || !strings.Contains(out, "can't write to") {
 			t.Errorf("%d: %s", run, out)
 		}
 	}
@@ -360,7 +360,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// What was used longest ago is removed first, packs and entries alike.
+// The least recently used entries and packs are removed first.
 func TestTheOldestAreRemoved(t *testing.T) {
 	dir := t.TempDir()
 	const n = 30
@@ -411,7 +411,7 @@ func TestAFolderKeepsToItsLimit(t *testing.T) {
 			c.Put(t.Context(), sha256.Sum256(b), b)
 		}
 		c.Close(t.Context())
-		// What one run writes after its last trim can be on top.
+		// The folder may exceed the limit by the writes of one run after its last trim.
 		if u, err := Measure(config.Dir); err != nil || u.Bytes > config.Limit+config.Limit/2 {
 			t.Errorf("%+v, %v", u, err)
 		}
@@ -457,7 +457,7 @@ func TestAbandonedFilesAreRemoved(t *testing.T) {
 	}
 }
 
-func TestCleanRemovesOnlyWhatIsTheCaches(t *testing.T) {
+func TestCleanRemovesOnlyCacheFiles(t *testing.T) {
 	dir := t.TempDir()
 	put(t, Config{Dir: dir}, packMin)
 	put(t, Config{Dir: dir}, 7)
@@ -528,7 +528,7 @@ func TestCleanRefusesAnotherFolder(t *testing.T) {
 }
 
 // A marker that a power cut has damaged is written again.
-func TestADamagedMarkerIsMadeAnew(t *testing.T) {
+func TestDamagedMarkerIsReplaced(t *testing.T) {
 	for _, content := range []string{"", marker[:50], strings.Repeat("\x00", len(marker)), "removed"} {
 		dir := t.TempDir()
 		put(t, Config{Dir: dir}, 3)
@@ -548,8 +548,8 @@ func TestADamagedMarkerIsMadeAnew(t *testing.T) {
 	}
 }
 
-// Closing writes what is pending, even if there is no time for anything else.
-func TestClosingWritesWhatIsPending(t *testing.T) {
+// Closing writes pending entries, even if there is no time for anything else.
+func TestCloseWritesPendingEntries(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	config := Config{Dir: t.TempDir()}
@@ -564,7 +564,7 @@ func TestClosingWritesWhatIsPending(t *testing.T) {
 	}
 }
 
-func TestFlushShowsOtherProcessesWhatIsThere(t *testing.T) {
+func TestFlushIsVisibleToOtherProcesses(t *testing.T) {
 	config := Config{Dir: t.TempDir()}
 	c := Open(config)
 	defer c.Close(t.Context())

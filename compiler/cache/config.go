@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// DefaultLimit is what the folder may hold, in bytes: 1 GiB.
+	// DefaultLimit is the default maximum size of the folder, in bytes: 1 GiB.
 	DefaultLimit = 1 << 30
 	minLimit     = 1 << 20
 )
@@ -27,27 +27,25 @@ const (
 type Config struct {
 	// Dir is the folder, "" for none. It is made if it does not exist.
 	Dir string
-	// Limit is what the folder may hold, in bytes; 0 for [DefaultLimit].
+	// Limit is the maximum size of the folder, in bytes; 0 for [DefaultLimit].
 	Limit int64
 	// Remote is the server, nil for none.
 	Remote *Remote
-	// Warn is told, in a line without a full stop, of a folder or a server that is
-	// not used or has been given up; once for each. It may be called from any
-	// goroutine.
+	// Warn is called once for each folder or server that is not used or has been given up. The note is a line
+	// without a full stop. Warn may be called from any goroutine.
 	Warn func(note string)
 
-	unset error // why there is no Dir, where none was asked for
+	unset error // the reason for a missing Dir that was not asked for
 }
 
-// FromEnvironment returns the config that these variables give:
+// FromEnvironment returns the config that is set by these variables:
 //
 //   - SEGUE_CACHE_DIR: the folder, an absolute path; "off" for none. Without it,
 //     the folder segue in the user's cache folder.
-//   - SEGUE_CACHE_SIZE: what the folder may hold, such as 500MB or 2GiB.
+//   - SEGUE_CACHE_SIZE: the maximum size of the folder, such as 500MB or 2GiB.
 //   - SEGUE_CACHE_URL, SEGUE_CACHE_TOKEN, SEGUE_CACHE_READONLY: see [NewRemote].
 //
-// The error names the variable that can't be understood, and not its value where
-// that may hold a credential.
+// The error names the invalid variable. It does not repeat the value if that may hold a credential.
 func FromEnvironment(getenv func(string) string) (Config, error) {
 	c := Config{Limit: DefaultLimit}
 	switch dir := getenv("SEGUE_CACHE_DIR"); {
@@ -88,25 +86,22 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 	return c, nil
 }
 
-// A Remote is a server that machines share, which speaks the protocol of Bazel's
-// HTTP caches: an entry is read by GET URL/ac/KEY and written by PUT, with the key
-// in lowercase hex.
+// A Remote is a server that machines share. It speaks the protocol of Bazel's HTTP caches: an entry is read by
+// GET URL/ac/KEY and written by PUT, with the key in lowercase hex.
 //
-// Entries are in ac, the part for results by the hash of what they depend on, and
-// not in cas, where servers may insist on a name that is the hash of the content.
-// bazel-remote takes nothing but Bazel's own results in ac, unless it runs with
-// --disable_http_ac_validation.
+// Entries are in ac, the part for results that are named by the hash of their inputs. In cas, servers may
+// require that an entry is named by the hash of its content. bazel-remote only accepts Bazel's own results in
+// ac, unless it runs with --disable_http_ac_validation.
 type Remote struct {
 	url           string // without credentials, and without a slash at its end
 	authorization string // the header, "" for none
 	readOnly      bool
-	timeout       time.Duration // until an answer begins; one that takes two fifths of it is slow
+	timeout       time.Duration // until a response begins; one that takes two fifths of it is slow
 }
 
-// NewRemote returns the server at a URL. Its credentials are the user and password
-// of the URL, or a token, which is sent as a bearer token; neither appears in an
-// error, a note or a String. They are not sent by plain HTTP to another machine:
-// that is an error. Nothing is written to a server that is read-only.
+// NewRemote returns the server at a URL. Its credentials are the user and password of the URL, or a token,
+// which is sent as a bearer token. Neither appears in an error, a note or String. Sending them to another
+// machine by plain HTTP is an error. segue does not write to a read-only server.
 func NewRemote(address, token string, readOnly bool) (*Remote, error) {
 	u := automation.AbsoluteURL(address)
 	if u == nil {
@@ -131,7 +126,7 @@ func NewRemote(address, token string, readOnly bool) (*Remote, error) {
 		r.authorization = "Bearer " + token
 	}
 	if r.authorization != "" && u.Scheme == "http" && !loopback(u.Hostname()) {
-		return nil, errors.New("a credential is not sent by plain HTTP to another machine: use https")
+		return nil, errors.New("a credential must not be sent to another machine by plain HTTP: use https")
 	}
 	r.url = strings.TrimRight(u.String(), "/")
 	return r, nil
@@ -140,7 +135,7 @@ func NewRemote(address, token string, readOnly bool) (*Remote, error) {
 // String returns the server's URL, without credentials.
 func (r *Remote) String() string { return r.url }
 
-// ReadOnly reports whether nothing is written to the server.
+// ReadOnly reports whether segue must not write to the server.
 func (r *Remote) ReadOnly() bool { return r.readOnly }
 
 // loopback reports whether a host is this machine.

@@ -25,24 +25,22 @@ import (
 //	packs/94d2... (16 digits).pack
 //	3f/9a0c... (62 digits)
 //
-// While a file is written, its name has .tmp and 16 digits at its end.
+// While a file is being written, its name ends in .tmp and 16 digits.
 //
-// Everything else in it is somebody else's, and is left alone. Whatever writes or
-// removes goes through an [os.Root], so that no link leads it outside.
+// All other files in the folder belong to somebody else, and are left alone. All writes and removals go through
+// an [os.Root], so that no link leads outside.
 const (
 	markerName = "CACHEDIR.TAG"
 	stampName  = "trim.txt"
-	// The first line is that of https://bford.info/cachedir/, which tells programs
-	// that make backups to leave the folder out.
+	// The first line is from https://bford.info/cachedir/. It tells backup programs to leave the folder out.
 	marker = "Signature: 8a477f597d28d172789f06886806bc55\n" +
 		"# This folder is the cache of segue. \"segue cache clean\" empties it.\n"
 )
 
-// usedAgain is how old the time of a file's last use may be before it is
-// renewed: it saves a write for each read.
+// usedAgain is the age at which the time of a file's last use is renewed. It avoids a write for each read.
 const usedAgain = time.Hour
 
-// maxFailures in a row, and the folder is not written to any more.
+// maxFailures is the number of consecutive failed writes after which the folder is not written to any more.
 const maxFailures = 3
 
 // A disk is the folder of a cache.
@@ -53,14 +51,14 @@ type disk struct {
 	warn  func(string)
 
 	mu           sync.Mutex
-	pending      map[Key][]byte // entries that are still to be written
+	pending      map[Key][]byte // entries that are not written yet
 	pendingBytes int
-	packs        []*pack // those that are open
-	closed       []*pack // those that are still to be opened, the next one last
+	packs        []*pack // open packs
+	closed       []*pack // packs that are not open yet, the next one last
 	listed       bool    // closed has been read
 
 	warned   sync.Once
-	failures atomic.Int32 // writes that have failed in a row
+	failures atomic.Int32 // consecutive failed writes
 
 	written  atomic.Int64 // bytes since the last trim by this process
 	stamped  sync.Once    // the stamp has been looked at
@@ -70,7 +68,7 @@ type disk struct {
 	cancel   context.CancelFunc
 }
 
-// openDisk opens a folder, and makes it if it does not exist.
+// openDisk opens a folder. It makes the folder if it does not exist.
 func openDisk(dir string, limit int64, warn func(string)) (*disk, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -95,17 +93,16 @@ func openRoot(dir string) (*os.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := recognise(root); err != nil {
+	if err := recognize(root); err != nil {
 		root.Close()
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	return root, nil
 }
 
-// recognise returns an error unless a folder has the marker, or nothing in it that
-// would be somebody else's: the marker may have been damaged, or another process
-// may be about to write it.
-func recognise(root *os.Root) error {
+// recognize returns an error unless a folder has the marker, or no files of others. The marker may be damaged,
+// or another process may be about to write it.
+func recognize(root *os.Root) error {
 	content, err := read(root, markerName, diskBlock)
 	if string(content) == marker {
 		return nil
@@ -135,26 +132,26 @@ func recognise(root *os.Root) error {
 	return nil
 }
 
-// path returns where in the folder a key's entry is, outside of packs.
+// path returns the path of a key's entry in the folder, outside of packs.
 func (k Key) path() string {
 	s := k.String()
 	return s[:2] + "/" + s[2:]
 }
 
-// isFanOut reports whether a name can be that of a folder of entries.
+// isFanOut reports whether a name may be that of a folder of entries.
 func isFanOut(name string) bool { return len(name) == 2 && isHex(name) }
 
 // isHex reports whether a name consists of lowercase hexadecimal digits.
 func isHex(name string) bool { return strings.Trim(name, "0123456789abcdef") == "" }
 
-// parseEntry reports whether a name can be that of a file in a folder of entries,
-// and if so, whether it is one that is being written.
+// parseEntry reports whether a name may be that of a file in a folder of entries, and whether that file is
+// still being written.
 func parseEntry(name string) (temporary, ok bool) {
 	name, random, temporary := strings.Cut(name, ".tmp")
 	return temporary, len(name) == 2*len(Key{})-2 && isHex(name) && (!temporary || (len(random) == 16 && isHex(random)))
 }
 
-// parsePack does the same for the folder of packs.
+// parsePack is like parseEntry, for the folder of packs.
 func parsePack(name string) (temporary, ok bool) {
 	name, random, temporary := strings.Cut(name, ".tmp")
 	name, ending := strings.CutSuffix(name, packEnding)
@@ -195,22 +192,21 @@ func (d *disk) get(key Key) ([]byte, bool) {
 	return value, err == nil
 }
 
-// touch notes that a file is in use.
+// touch records that a file is in use.
 func touch(root *os.Root, name string, used time.Time) {
 	now := time.Now()
 	if age := now.Sub(used); age > usedAgain || age < -usedAgain {
-		_ = root.Chtimes(name, now, now) // it is only removed earlier
+		_ = root.Chtimes(name, now, now) // if it fails, the file is only removed earlier
 	}
 }
 
-// read returns the content of a regular file of a limited size. It notes that the
-// file has been used.
+// read returns the content of a regular file of a limited size, and records its use.
 //
-// It does not go through the root, which would take three times as long: what is
-// read is checked, wherever a link may lead.
+// It does not go through the root, which would take three times as long. Following a link does no harm, because
+// the content is checked.
 func read(root *os.Root, name string, limit int64) ([]byte, error) {
 	file := root.Name() + string(filepath.Separator) + filepath.FromSlash(name)
-	// What is not a regular file could block when it is opened.
+	// Opening anything but a regular file could block.
 	info, err := os.Lstat(file)
 	if err != nil {
 		return nil, err
@@ -231,7 +227,7 @@ func read(root *os.Root, name string, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-// write writes an entry or a pack, and reports whether it is there.
+// write writes an entry or a pack, and reports whether it is in the folder.
 func (d *disk) write(name string, content []byte) bool {
 	if err := d.replace(name, content); err != nil {
 		if !errors.Is(err, errLost) {
@@ -244,25 +240,25 @@ func (d *disk) write(name string, content []byte) bool {
 	return true
 }
 
-// failed counts a failed write, and warns of the first one.
+// failed counts a failed write, and warns about the first one.
 func (d *disk) failed(err error) {
 	d.failures.Add(1)
-	d.warned.Do(func() { d.warn(fmt.Sprintf("the cache folder %s can't be written: %v", d.dir, err)) })
+	d.warned.Do(func() { d.warn(fmt.Sprintf("can't write to the cache folder %s: %v", d.dir, err)) })
 }
 
-// errLost is for a file that another process is reading, which Windows lets nobody
-// replace then, or has removed while it was written, to empty the folder.
+// errLost is the error for a file that another process is reading, which Windows then protects, or whose folder
+// another process has removed.
 var errLost = errors.New("in use")
 
-// replace writes a file that is there as a whole or not at all. It is not synced:
-// what a power cut leaves of it is seen by its checksum.
+// replace writes a file completely or not at all. It does not sync the file: the checksum reveals a file that a
+// power cut has damaged.
 func (d *disk) replace(name string, content []byte) error {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	temporary := name + ".tmp" + hex.EncodeToString(random[:])
 	err := create(d.root, temporary, content)
 	if folder := path.Dir(name); err != nil && folder != "." {
-		// The folder is not there yet, or something else is in its place.
+		// The folder does not exist yet, or a file has its name.
 		if info, e := d.root.Lstat(folder); e == nil && !info.IsDir() {
 			_ = d.root.Remove(folder)
 		}
@@ -270,7 +266,7 @@ func (d *disk) replace(name string, content []byte) error {
 			return errors.Join(err, e)
 		}
 		if err = create(d.root, temporary, content); errors.Is(err, fs.ErrNotExist) {
-			return errLost // somebody removes the folders
+			return errLost // another process removes the folders
 		}
 	}
 	if err == nil {
@@ -288,7 +284,7 @@ func (d *disk) replace(name string, content []byte) error {
 	return err
 }
 
-// create writes a file that is not there yet.
+// create writes a new file.
 func create(root *os.Root, name string, content []byte) error {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

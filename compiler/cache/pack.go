@@ -17,17 +17,17 @@ import (
 	"time"
 )
 
-// To make a file takes longer than to write to one, by far. So entries that come in
-// numbers are written as packs of up to a few hundred:
+// Making a file takes much longer than writing to one. So if there are many entries, they are written as packs
+// of up to a few hundred:
 //
 //	16 bytes   format
 //	 8 bytes   number of entries, big-endian
-//	           for each entry, in the order of keys: the key (32 bytes), and where
-//	           in the file it begins and its length (8 bytes each, big-endian)
-//	32 bytes   SHA-256 of all of that
+//	           for each entry, in the order of keys: the key (32 bytes), its
+//	           offset in the file and its length (8 bytes each, big-endian)
+//	32 bytes   SHA-256 of everything above
 //	           the entries
 //
-// An entry in a pack has a checksum of its own, too.
+// An entry in a pack also has its own checksum.
 const (
 	packFormat = "segue pack v01\n\n"
 	countEnd   = len(packFormat) + 8
@@ -36,11 +36,11 @@ const (
 	packFolder = "packs"
 	packEnding = ".pack"
 
-	packMin     = 32      // so few entries are not worth a pack
-	packEntries = 256     // so many are written at once
-	packBytes   = 4 << 20 // and so many bytes
-	packMax     = 65_536  // no pack has more entries
-	maxPacks    = 512     // no more are looked into
+	packMin     = 32      // the minimum number of entries for a pack
+	packEntries = 256     // the number of entries that are written at once
+	packBytes   = 4 << 20 // and their size
+	packMax     = 65_536  // the maximum number of entries in a pack
+	maxPacks    = 512     // the maximum number of packs that are searched
 )
 
 // A pack is a file that holds several entries.
@@ -50,11 +50,10 @@ type pack struct {
 	size  int64
 	index []byte // the records
 	used  time.Time
-	touch sync.Once // notes that it is in use
+	touch sync.Once // records that it is in use
 }
 
-// add keeps an entry, and writes those that have come up to now if they are many.
-// It reports whether the entry is there.
+// add keeps an entry, and writes the pending ones if there are many. It reports whether the entry is kept.
 func (d *disk) add(key Key, entry []byte) bool {
 	if d.failures.Load() >= maxFailures || int64(len(entry)) > d.limit/4 {
 		return false
@@ -69,8 +68,7 @@ func (d *disk) add(key Key, entry []byte) bool {
 	return true
 }
 
-// flush writes the entries that are pending, and reports whether they are there.
-// The caller holds the lock.
+// flush writes the pending entries, and reports whether all were written. The caller holds the lock.
 func (d *disk) flush() bool {
 	entries := d.pending
 	d.pending, d.pendingBytes = map[Key][]byte{}, 0
@@ -129,7 +127,7 @@ func (p *pack) open(root *os.Root) error {
 	return nil
 }
 
-// decodeIndex reads the records of a pack, which can be any bytes at all.
+// decodeIndex reads the records of a pack. The pack may be arbitrary bytes.
 func decodeIndex(r io.Reader) ([]byte, error) {
 	damaged := errors.New("it is not a pack, or damaged")
 	start := make([]byte, countEnd)
@@ -154,7 +152,7 @@ func decodeIndex(r io.Reader) ([]byte, error) {
 	return index, nil
 }
 
-// find returns the entry of a key, and nil if the pack does not have it.
+// find returns the entry of a key, nil if the pack does not have it.
 func (p *pack) find(key Key) []byte {
 	n := len(p.index) / recordSize
 	i := sort.Search(n, func(i int) bool { return bytes.Compare(p.index[i*recordSize:][:len(key)], key[:]) >= 0 })
@@ -173,9 +171,8 @@ func (p *pack) find(key Key) []byte {
 	return entry
 }
 
-// packsFrom returns the open packs from an index on, and opens the next one where
-// there are none: packs that were used long ago are opened only for a key that no
-// other has. It returns none at the end.
+// packsFrom returns the open packs from an index on. If there are none, it opens the next one: packs that were
+// used long ago are only opened for a key that no other pack has. It returns none at the end.
 func (d *disk) packsFrom(i int) []*pack {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -192,8 +189,8 @@ func (d *disk) packsFrom(i int) []*pack {
 	return d.packs[i:]
 }
 
-// listPacks returns the packs of the folder, those that have been used last at the
-// end. Many are open at once, so there is a limit.
+// listPacks returns the packs of the folder, the most recently used ones last. Their number is limited because
+// many are open at once.
 func listPacks(root *os.Root) []*pack {
 	names, _ := list(root, packFolder)
 	var packs []*pack

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 
 var roles = map[string]func(dir, argument string) error{"full": full, "busy": busy}
 
-// rerun runs the test binary in a role, and returns what it has printed.
+// rerun runs the test binary in a role, and returns its output.
 func rerun(t *testing.T, role, dir, argument string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -66,8 +66,7 @@ func full(dir, argument string) error {
 	return nil
 }
 
-// busy gets, puts, trims and damages at random, and sees to it that nothing but the
-// right values is found.
+// busy gets, puts, trims and damages at random, and checks that only the right values are found.
 func busy(dir, argument string) error {
 	seed, err := strconv.ParseUint(argument, 10, 64)
 	if err != nil {
@@ -135,7 +134,7 @@ func damageOne(dir string, random *rand.Rand) {
 	}
 }
 
-// Whatever other processes do to the folder, each finds the right values or none.
+// Each process finds the right values or none, whatever other processes do to the folder.
 func TestManyProcesses(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "segue")
 	seed := rand.Uint64N(1 << 40)

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// maxRequests are on their way at once.
+	// maxRequests is the maximum number of concurrent requests.
 	maxRequests = 16
-	// maxQueued bytes wait to be uploaded; what comes on top of that is dropped.
+	// maxQueued is the maximum number of bytes that wait to be uploaded; further entries are dropped.
 	maxQueued = 64 << 20
-	// Reading or writing is given up after so many failures, in a row or at all.
+	// Reading or writing is given up after this many failures, consecutive or in total.
 	maxInRow, maxInAll = 3, 10
-	// Reading is given up once so much time has gone into results that it lacks.
+	// Reading is given up after this much time was spent on results that the server does not have.
 	maxWasted = 30 * time.Second
 )
 
@@ -29,10 +29,10 @@ const (
 type remote struct {
 	Remote
 	client  *http.Client
-	slots   chan struct{} // one for each request on its way
+	slots   chan struct{} // one for each active request
 	reading breaker
 	writing breaker
-	wasted  atomic.Int64 // time in which nothing was found
+	wasted  atomic.Int64 // nanoseconds spent on requests without a result
 	queued  atomic.Int64 // bytes
 	uploads sync.WaitGroup
 	warn    func(string)
@@ -40,7 +40,7 @@ type remote struct {
 
 // A breaker gives up one direction, reading or writing, for the rest of the run.
 type breaker struct {
-	ctx    context.Context // done when it has been given up
+	ctx    context.Context // done after the direction was given up
 	cancel context.CancelFunc
 
 	mu            sync.Mutex
@@ -52,7 +52,7 @@ func newBreaker() breaker {
 	return breaker{ctx: ctx, cancel: cancel}
 }
 
-// count counts a request, and reports whether it is the one that is too much.
+// count counts a request, and reports whether there are too many failures now.
 func (b *breaker) count(ok bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -65,7 +65,7 @@ func (b *breaker) count(ok bool) bool {
 	return b.inRow >= maxInRow || b.failed >= maxInAll
 }
 
-// giveUp reports whether it has been called for the first time.
+// giveUp reports whether this is its first call.
 func (b *breaker) giveUp() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +85,7 @@ func (r *Remote) open(warn func(string)) *remote {
 		Remote: *r,
 		client: &http.Client{
 			Transport: transport,
-			// A redirect could lead the credential elsewhere.
+			// A redirect could send the credential to another host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Timeout:       6 * r.timeout,
 		},
@@ -111,7 +111,7 @@ func (r *remote) get(ctx context.Context, key Key) (entry, value []byte, ok bool
 	if err == nil && entry != nil {
 		value, err = decode(key, entry)
 		if err != nil {
-			err = fmt.Errorf("gives damaged results (%w)", err)
+			err = fmt.Errorf("returns damaged results (%w)", err)
 		}
 	}
 	if ctx.Err() != nil {
@@ -125,8 +125,8 @@ func (r *remote) get(ctx context.Context, key Key) (entry, value []byte, ok bool
 	return entry, value, found
 }
 
-// read asks for an entry. It is nil if the server does not have it. The time is
-// what it took until the answer began.
+// read requests an entry. The entry is nil if the server does not have it. The duration is the time until the
+// response began.
 func (r *remote) read(ctx context.Context, key Key) ([]byte, time.Duration, error) {
 	res, begun, err := r.do(ctx, http.MethodGet, key, nil)
 	if err != nil {
@@ -135,28 +135,28 @@ func (r *remote) read(ctx context.Context, key Key) ([]byte, time.Duration, erro
 	defer res.Body.Close()
 	switch {
 	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
-		_, _ = io.CopyN(io.Discard, res.Body, 4096) // for the connection's next use
+		_, _ = io.CopyN(io.Discard, res.Body, 4096) // so that the connection can be reused
 		return nil, begun, nil
 	case res.StatusCode != http.StatusOK:
 		return nil, begun, statusError(res.StatusCode)
 	case res.ContentLength > maxEntry:
-		return nil, begun, errors.New("gives results that are too large")
+		return nil, begun, errors.New("returns results that are too large")
 	}
-	// An answer without a length is trusted as little as one with a wrong length.
+	// A response without a length is trusted as little as one with a wrong length.
 	entry, err := io.ReadAll(io.LimitReader(res.Body, maxEntry+1))
 	if err == nil && int64(len(entry)) > maxEntry {
-		err = errors.New("gives results that are too large")
+		err = errors.New("returns results that are too large")
 	} else if err != nil {
 		err = describe(err)
 	}
 	return entry, begun, err
 }
 
-// writes reports whether results are written to the server.
+// writes reports whether results are uploaded to the server.
 func (r *remote) writes() bool { return r != nil && !r.readOnly && r.writing.ctx.Err() == nil }
 
-// put uploads an entry in the background, unless too much is waiting already, and
-// tells done whether the server has taken it.
+// put uploads an entry in the background, unless too much is already queued. It tells done whether the server
+// has accepted it.
 func (r *remote) put(key Key, entry []byte, done func(taken bool)) {
 	size := int64(len(entry))
 	if r.queued.Add(size) > maxQueued {
@@ -186,7 +186,7 @@ func (r *remote) write(ctx context.Context, key Key, entry []byte) (time.Duratio
 		return begun, err
 	}
 	defer res.Body.Close()
-	_, _ = io.CopyN(io.Discard, res.Body, 4096) // for the connection's next use
+	_, _ = io.CopyN(io.Discard, res.Body, 4096) // so that the connection can be reused
 	switch res.StatusCode {
 	case http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent:
 		return begun, nil
@@ -194,8 +194,7 @@ func (r *remote) write(ctx context.Context, key Key, entry []byte) (time.Duratio
 	return begun, statusError(res.StatusCode)
 }
 
-// do sends a request and returns the answer, of which only the header has been
-// read, and the time that it took to begin.
+// do sends a request. It returns the response with only the header read, and the time until the response began.
 func (r *remote) do(ctx context.Context, method string, key Key, body []byte) (*http.Response, time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, method, r.url+"/ac/"+key.String(), bytes.NewReader(body))
 	if err != nil {
@@ -216,7 +215,7 @@ func (r *remote) do(ctx context.Context, method string, key Key, body []byte) (*
 	return res, time.Since(start), err
 }
 
-// judge counts a request, and gives up if there have been too many failures.
+// judge counts a request, and gives up after too many failures.
 func (r *remote) judge(b *breaker, direction string, begun time.Duration, err error) {
 	if err == nil && begun > r.timeout*2/5 {
 		err = errors.New("takes too long to answer")
@@ -229,11 +228,10 @@ func (r *remote) judge(b *breaker, direction string, begun time.Duration, err er
 	}
 }
 
-// giveUp leaves a direction alone for the rest of the run, and cuts off what is on
-// its way.
+// giveUp stops a direction for the rest of the run, and cancels its requests.
 func (r *remote) giveUp(b *breaker, direction string, err error) {
 	if b.giveUp() {
-		r.warn(fmt.Sprintf("the shared cache is not %s any more: %s %v", direction, r.url, err))
+		r.warn(fmt.Sprintf("the shared cache is no longer %s: %s %v", direction, r.url, err))
 	}
 }
 
@@ -252,7 +250,7 @@ func (r *remote) enter(ctx context.Context) bool {
 
 func (r *remote) leave() { <-r.slots }
 
-// close waits for the uploads until ctx is done, and cuts off the rest.
+// close waits for the uploads until ctx is done, and cancels the rest.
 func (r *remote) close(ctx context.Context) {
 	stop := context.AfterFunc(ctx, r.writing.cancel)
 	r.uploads.Wait()
@@ -262,20 +260,20 @@ func (r *remote) close(ctx context.Context) {
 	r.client.CloseIdleConnections()
 }
 
-// join returns a context that is done when one of two is.
+// join returns a context that is done when one of two contexts is done.
 func join(ctx, other context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(other, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// A statusError is an answer that is no success.
+// A statusError is a response without success.
 type statusError int
 
 func (s statusError) Error() string {
 	text := fmt.Sprintf("answers %d", int(s))
 	if t := http.StatusText(int(s)); t != "" {
-		text += " " + t // not what the server says, which may repeat the request
+		text += " " + t // not the server's own text, which may repeat the request
 	}
 	switch {
 	case s >= 300 && s <= 399:
@@ -285,12 +283,12 @@ func (s statusError) Error() string {
 	case s == http.StatusUnauthorized:
 		text += "; check SEGUE_CACHE_TOKEN, or the user in SEGUE_CACHE_URL"
 	case s == http.StatusForbidden || s == http.StatusMethodNotAllowed:
-		text += "; where it can only be read, set SEGUE_CACHE_READONLY=1"
+		text += "; if it is read-only, set SEGUE_CACHE_READONLY=1"
 	}
 	return text
 }
 
-// final reports whether the next request would get the same answer.
+// final reports whether the next request would get the same response.
 func (s statusError) final() bool {
 	switch s {
 	case http.StatusUnauthorized, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusInsufficientStorage:
@@ -299,7 +297,7 @@ func (s statusError) final() bool {
 	return s >= 300 && s <= 399
 }
 
-// describe returns an error that shows nothing of what the server has sent.
+// describe returns an error without any text from the server.
 func describe(err error) error {
 	var timeout net.Error
 	var dial *net.OpError
@@ -312,5 +310,5 @@ func describe(err error) error {
 	case errors.As(err, &dial):
 		return fmt.Errorf("can't be reached: %w", dial)
 	}
-	return errors.New("breaks off, or does not answer in HTTP")
+	return errors.New("closes the connection, or does not speak HTTP")
 }

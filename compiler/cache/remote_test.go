@@ -126,10 +126,10 @@ func TestAServerThatFailsIsGivenUp(t *testing.T) {
 		"a forged block":         {body(func(i int) []byte { return forge(key(i), 1, []byte{1, 0xff, 0xff, 0xff}) }), "damaged"},
 		"a huge body, with size": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", fmt.Sprint(maxEntry+1)) }, "too large"},
 		"a huge body, without":   {pour, "too large"},
-		"a body that is cut off": {raw(func(*http.Request) string { return "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nsegue" }), "breaks off"},
-		"no HTTP":                {raw(func(r *http.Request) string { return "SSH-2.0-" + r.Header.Get("Authorization") + "\r\n\r\n" }), "does not answer in HTTP"},
+		"a body that is cut off": {raw(func(*http.Request) string { return "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nsegue" }), "closes the connection"},
+		"no HTTP":                {raw(func(r *http.Request) string { return "SSH-2.0-" + r.Header.Get("Authorization") + "\r\n\r\n" }), "does not speak HTTP"},
 		"a status with a secret": {raw(func(*http.Request) string { return "HTTP/1.1 500 " + secret + "\r\n\r\n" }), "answers 500"},
-		"nothing at all":         {raw(func(*http.Request) string { return "" }), "breaks off"},
+		"nothing at all":         {raw(func(*http.Request) string { return "" }), "closes the connection"},
 		"a forged gzip encoding": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = w.Write([]byte{0x1f, 0x8b})
@@ -212,7 +212,7 @@ func TestAServerThatCanNotBeReached(t *testing.T) {
 }
 
 // A server that takes nothing: each is tried once or a few times, and reading goes on.
-func TestAServerThatTakesNothing(t *testing.T) {
+func TestServerThatAcceptsNothing(t *testing.T) {
 	for status, tries := range map[int]int64{401: 1, 403: 3, 405: 1, 411: 3, 413: 20, 500: 3, 507: 1, 400: 3, 307: 1} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			address, requests := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -266,8 +266,8 @@ func TestNothingIsWrittenToAReadOnlyServer(t *testing.T) {
 	c.Close(t.Context())
 }
 
-// Closing does not wait longer than it may, and what is cut off is not noted.
-func TestUploadsAreCutOff(t *testing.T) {
+// Closing waits only for the allowed time, and canceled uploads make no note.
+func TestUploadsAreCanceled(t *testing.T) {
 	end, begun := make(chan struct{}), make(chan struct{}, 100)
 	defer close(end)
 	address, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { begun <- struct{}{}; wait(r.Context(), end) })
@@ -286,7 +286,7 @@ func TestUploadsAreCutOff(t *testing.T) {
 	}
 }
 
-// What waits to be uploaded is bounded.
+// The queue of uploads is bounded.
 func TestUploadsAreBounded(t *testing.T) {
 	end := make(chan struct{})
 	address, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { wait(r.Context(), end) })
@@ -334,7 +334,7 @@ func TestACallerThatStopsIsNotAFailure(t *testing.T) {
 }
 
 // When a server is given up, those who wait for it go on.
-func TestGivingUpEndsWhatIsOnItsWay(t *testing.T) {
+func TestGivingUpCancelsRequests(t *testing.T) {
 	var n atomic.Int64
 	end := make(chan struct{})
 	defer close(end)
@@ -392,7 +392,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// What comes from the server is kept in the folder.
+// Results from the server are kept in the folder.
 func TestMachinesShare(t *testing.T) {
 	var mu sync.Mutex
 	objects := map[string][]byte{}

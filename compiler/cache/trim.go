@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// trimAgain is how long after a trim the next one is due.
+	// trimAgain is the time from a trim to the next one.
 	trimAgain = time.Hour
-	// trimShare of the limit, and what one process has written is a reason to trim.
+	// A process trims after it has written limit/trimShare bytes.
 	trimShare = 16
-	// abandoned is how old a file is that nobody writes to any more.
+	// abandoned is the age after which a temporary file is considered abandoned.
 	abandoned = time.Hour
-	// diskBlock is what files take on disk, in bytes, rounded up.
+	// diskBlock is the unit of the size of files on disk, in bytes.
 	diskBlock = 4096
 )
 
-// A Usage is what a folder holds.
+// A Usage is the contents of a folder.
 type Usage struct {
 	Entries int
 	Bytes   int64 // on disk: sizes are rounded up to blocks of 4 KiB
@@ -31,7 +31,7 @@ type Usage struct {
 // A stored file is an entry or a pack in the folder.
 type stored struct {
 	name string
-	used int64 // when it was last used, in Unix nanoseconds
+	used int64 // time of the last use, in Unix nanoseconds
 	size int64 // on disk
 }
 
@@ -53,9 +53,8 @@ func (u *Usage) count(root *os.Root, name string, temporary bool, info fs.FileIn
 	}
 }
 
-// grown starts a trim where one is due. Only a process that writes trims, and it
-// looks at the time of the last trim once: a run that changes nothing never waits
-// for one.
+// grown starts a trim if one is due. Only a process that writes trims, and it checks the time of the last trim
+// once. So a run that changes nothing never waits for a trim.
 func (d *disk) grown(n int64) {
 	due := d.written.Add(onDisk(n)) > d.limit/trimShare
 	d.stamped.Do(func() {
@@ -72,15 +71,14 @@ func (d *disk) grown(n int64) {
 	d.written.Store(0)
 	d.trims.Go(func() {
 		defer d.trimming.Store(false)
-		// First of all, so that other processes leave it to this one.
-		_ = d.replace(stampName, []byte("The time of this file is that of the last trim.\n"))
+		// This comes first, so that other processes leave the trim to this one.
+		_ = d.replace(stampName, []byte("The time of this file is the time of the last trim.\n"))
 		trim(d.ctx, d.root, d.limit)
 	})
 }
 
-// trim removes the entries and packs whose last use is the longest ago, until the
-// others take nine tenths of the limit, and files that were never written to the
-// end. Many processes may do it at once: each removes the same ones.
+// trim removes the least recently used entries and packs until the others take nine tenths of the limit. It
+// also removes abandoned temporary files. Many processes may trim at once: each removes the same files.
 func trim(ctx context.Context, root *os.Root, limit int64) {
 	var files []stored
 	total := int64(0)
@@ -114,8 +112,8 @@ func trim(ctx context.Context, root *os.Root, limit int64) {
 
 func onDisk(size int64) int64 { return (size + diskBlock - 1) / diskBlock * diskBlock }
 
-// walk calls a function for everything that has the name of an entry or a pack, or
-// of one that is being written. It follows no links.
+// walk calls a function for every file with the name of an entry or a pack, or of one that is being written. It
+// does not follow links.
 func walk(ctx context.Context, root *os.Root, each func(name string, temporary bool, info fs.FileInfo)) error {
 	folders, err := list(root, ".")
 	if err != nil {
@@ -168,8 +166,8 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// Measure returns what the cache in a folder holds; nothing where there is no
-// folder. It is an error if the folder is not a cache of segue.
+// Measure returns the contents of the cache in a folder, zero if the folder does not exist. It is an error if
+// the folder is not a cache of segue.
 func Measure(dir string) (Usage, error) {
 	var u Usage
 	root, err := openRoot(dir)
@@ -183,10 +181,9 @@ func Measure(dir string) (Usage, error) {
 	return u, err
 }
 
-// Clean empties the cache in a folder and returns what it has removed. It removes
-// nothing but the cache's own files, and leaves the folder with its marker, since
-// other processes may be using it. It is an error if the folder is not a cache of
-// segue.
+// Clean empties the cache in a folder and returns the removed contents. It only removes the cache's own files.
+// The folder and its marker stay, because other processes may be using them. It is an error if the folder is
+// not a cache of segue.
 func Clean(dir string) (Usage, error) {
 	var u Usage
 	root, err := openRoot(dir)
@@ -205,9 +202,9 @@ func Clean(dir string) (Usage, error) {
 	folders, _ := list(root, ".")
 	for _, folder := range folders {
 		if info, err := root.Lstat(folder); (isFanOut(folder) || folder == packFolder) && err == nil && info.IsDir() {
-			_ = root.Remove(folder) // it is not empty where something is left
+			_ = root.Remove(folder) // this fails if the folder is not empty
 		}
 	}
-	_ = root.Remove(stampName) // an old one is as good as none
+	_ = root.Remove(stampName) // an old stamp is like none
 	return u, errors.Join(err, failed)
 }

@@ -1,4 +1,4 @@
-// Package config is what a project says, as values: segue.cue with its sources and
-// targets, the tracking plan, the names of a platform's triggers. The package project
-// reads them. With errors in segue.cue, [Gaps] says what is not known.
+// Package config has the values of a project's configuration: segue.cue with its sources and targets, the
+// tracking plan, the names of a platform's triggers. The package project reads them. If segue.cue has errors,
+// [Gaps] says which parts are unknown.
 package config

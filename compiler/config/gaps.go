@@ -8,26 +8,25 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A Gaps says what is not known of a project whose segue.cue has errors. Its
-// packages are checked all the same: what depends on a part that is not known is
-// taken to be right. nil stands for a project of which all is known.
+// Gaps says which parts of a project are unknown because segue.cue has errors. The packages are checked anyway:
+// everything that depends on an unknown part is considered valid. nil means that the whole project is known.
 type Gaps struct {
-	// Raw is what segue.cue holds, nil if that can't be told.
+	// Raw is the value of segue.cue, nil if it is unknown.
 	Raw map[string]any
-	// Findings are those about segue.cue.
+	// Findings has the findings about segue.cue.
 	Findings diagnostic.List
-	// Text is what is written there, "" if it can't be read.
+	// Text is the content of the file, "" if it can't be read.
 	Text string
 }
 
-// Knows reports whether a part of segue.cue, a field at its top, can be relied
-// on: nothing is wrong in it, nor does something else stand for it.
+// Knows reports whether a top-level field of segue.cue is reliable: it has no errors, and no other field is
+// probably meant as it.
 func (u *Gaps) Knows(part string) bool {
 	if u == nil {
 		return true
 	}
 	if len(u.Raw) == 0 {
-		return false // it does not parse, or is yet to be written
+		return false // it does not parse, or does not exist yet
 	}
 	_, given := u.Raw[part]
 	for _, d := range u.Findings {
@@ -47,8 +46,8 @@ func (u *Gaps) MayDefine(name string) bool {
 		strings.Contains(finding.PlainName(u.Text), finding.PlainName(name)))
 }
 
-// Untold leaves the findings about a package of which those about segue.cue do
-// not tell: they are about packages that it imports, too.
+// Untold returns the findings about a package that do not repeat those about segue.cue. segue.cue may import
+// the same packages.
 func (u *Gaps) Untold(found diagnostic.List) diagnostic.List {
 	if u == nil {
 		return found

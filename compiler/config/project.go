@@ -15,76 +15,76 @@ import (
 // ProjectFile is the name of the project file, at the project's root.
 const ProjectFile = "segue.cue"
 
-// PlatformKinds are the platforms that segue knows without a description, by the names
-// that targets have for them. cmd/segue connects to each.
+// PlatformKinds are the platforms that segue supports without a description, by their names in targets.
+// cmd/segue connects to each.
 var PlatformKinds = []string{Embedded, N8n, NodeRED}
 
 // The names of [PlatformKinds].
 const (
-	Embedded = "embedded" // is part of segue
+	Embedded = "embedded" // a part of segue
 	N8n      = "n8n"
 	NodeRED  = "nodered"
 )
 
-// A Project is what segue.cue says, with defaults filled in.
+// A Project is the content of segue.cue, with defaults filled in.
 type Project struct {
 	// Dir is the project's root, an absolute path.
 	Dir string `json:"-"`
-	// Name marks what belongs to the project on a platform.
+	// Name marks the project's automations on a platform.
 	Name string `json:"project"`
 	// Sources are the Segment sources by name.
 	Sources map[string]Source `json:"sources"`
 	// Targets are the platforms by name.
 	Targets map[string]Target `json:"targets"`
-	// DefaultTarget is the name of the target that is used where none is asked
-	// for, "" if there is none.
+	// Inputs has the values that @tag gives to fields of packages, by name: strings, numbers and booleans.
+	Inputs map[string]any `json:"inputs"`
+	// Given has the inputs that were given for one run, by name. They override Inputs and those of targets.
+	Given map[string]string `json:"-"`
+	// DefaultTarget is the name of the target that is used if none is given, "" if there is none.
 	DefaultTarget string `json:"defaultTarget"`
-	// Secrets says where secrets come from that are not in the environment
-	// variable of their name.
+	// Secrets has the sources of secrets that are not in the environment variable of their name.
 	Secrets map[string]automation.SecretSource `json:"secrets"`
-	// Catalog holds the placeholders that automations can use: the built-in
-	// ones and the project's own.
+	// Catalog has the placeholders for automations: the built-in ones and the project's own.
 	Catalog automation.Catalog `json:"placeholders"`
-	// Moved holds former names.
+	// Moved has former names.
 	Moved Moved `json:"moved"`
-	// Limits are what the evaluation of a package may take.
+	// Limits is how much the evaluation of a package may use.
 	Limits Limits `json:"limits"`
 	// Strict makes errors of all warnings.
 	Strict bool `json:"strict"`
-	// Platforms are the platforms that segue.cue describes, by name.
+	// Platforms has the platforms that segue.cue describes, by name.
 	Platforms map[string]*description.Platform `json:"-"`
 	// Plan is the tracking plan, nil if the project has none.
 	Plan *TrackingPlan `json:"-"`
-	// Triggers are the names that were pulled from a platform, nil if none were.
+	// Triggers has the names that were pulled from a platform, nil if none were.
 	Triggers TriggerNames `json:"-"`
-	// Gaps is what is not known of the project because segue.cue has errors, nil
-	// if it has none.
+	// Gaps says which parts are unknown because segue.cue has errors, nil if it has none.
 	Gaps *Gaps `json:"-"`
 }
 
-// Limits are what the evaluation of a package may take, as they are written: "30s",
-// "2GB". "" stands for what goes by the size of the package.
+// Limits is how much the evaluation of a package may use, as written: "30s", "2GB". "" means a default that
+// depends on the size of the package.
 type Limits struct {
 	Time   string `json:"time"`
 	Memory string `json:"memory"`
 }
 
-// EvaluationLimits are the Limits as values, zero for those that are not given.
+// EvaluationLimits returns the limits as values, zero for those that are not set.
 func (p *Project) EvaluationLimits() limits.Limits {
 	var out limits.Limits
-	out.Time, _ = limits.ParseTime(p.Limits.Time) // what is wrong has a finding
+	out.Time, _ = limits.ParseTime(p.Limits.Time) // errors have findings
 	out.Memory, _ = limits.ParseMemory(p.Limits.Memory)
 	return out
 }
 
-// Moved holds former names, under which things may still be on a platform: the
-// project's under "project", and present keys of automations by their former ones.
+// Moved has former names, which may still be in use on a platform: the project's under "project", and the
+// current keys of automations by their former ones.
 type Moved map[string]string
 
-// Project is the project's former name, "" for none.
+// Project returns the project's former name, "" if there is none.
 func (m Moved) Project() string { return m["project"] }
 
-// Keys has the present keys of automations by their former ones.
+// Keys returns the current keys of automations by their former ones.
 func (m Moved) Keys() map[string]string {
 	keys := maps.Clone(m)
 	delete(keys, "project")
@@ -97,8 +97,7 @@ type Source struct {
 	Region string `json:"region"`
 	// WriteKey is the secret that holds the source's write key.
 	WriteKey SecretRef `json:"writeKey"`
-	// Endpoint replaces Segment's own URL, up to the call's name. Empty for
-	// the region's own.
+	// Endpoint replaces Segment's own URL, up to the call's name. Empty for the URL of the region.
 	Endpoint string `json:"endpoint"`
 }
 
@@ -114,34 +113,42 @@ type Target struct {
 	Platform string `json:"platform"`
 	// Data is the path of the embedded platform's file, relative to the project.
 	Data string `json:"data"`
-	// URL is where the platform runs; empty for one within segue.
+	// URL is the address of the platform; empty for one within segue.
 	URL string `json:"url"`
 	// Token is the secret that holds the platform's bearer token.
 	Token SecretRef `json:"token"`
 	// APIKey is the secret that holds the platform's API key.
 	APIKey SecretRef `json:"apiKey"`
-	// Username is who segue logs in as where it does so with a password, in place
-	// of a token; "" where it does not.
+	// Username is the user for a login with a password instead of a token; "" if there is no such login.
 	Username string `json:"username"`
 	// Password is the secret that holds the user's password.
 	Password SecretRef `json:"password"`
+	// CA is the path of a file, relative to the project, with the certificates of the
+	// authorities that the platform's certificate is signed by; "" for the system's.
+	CA string `json:"ca"`
+	// ClientCert is the path of the file with segue's own certificate, "" for none, and
+	// ClientKey the secret that holds its private key.
+	ClientCert string    `json:"clientCert"`
+	ClientKey  SecretRef `json:"clientKey"`
 	// Sources override the project's, field by field.
 	Sources map[string]Source `json:"sources"`
-	// Parallelism is how many requests may be under way at once.
+	// Inputs override the project's, by name.
+	Inputs map[string]any `json:"inputs"`
+	// Parallelism is the maximum number of concurrent requests.
 	Parallelism int `json:"parallelism"`
-	// Timeout is how long one request may take.
+	// Timeout is the maximum duration of one request.
 	Timeout Duration `json:"timeout"`
-	// Prune says whether automations that are gone from the code are deleted.
+	// Prune means that automations that were removed from the code are deleted.
 	Prune bool `json:"prune"`
 }
 
-// A Duration is a time.Duration that is written as a text: "30s".
+// A Duration is a time.Duration that is written as a string: "30s".
 type Duration time.Duration
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText encodes the duration for UnmarshalText.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// UnmarshalText reads what time.ParseDuration reads.
+// UnmarshalText parses a duration like time.ParseDuration.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	*d = Duration(v)
@@ -164,7 +171,7 @@ func (p *Project) Target(name string) (string, Target, error) {
 	case name == "":
 		return "", Target{}, &ProjectError{finding.Diagnose("unknown-target", diagnostic.Diagnostic{
 			Message: "the project has several targets and no default", File: ProjectFile, Path: "targets",
-			Help: "name one with --target: " + finding.OneOf(names) + "; or set defaultTarget in segue.cue"})}
+			Help: "choose one with --target: " + finding.OneOf(names) + "; or set defaultTarget in segue.cue"})}
 	}
 	if t, ok := p.Targets[name]; ok {
 		return name, t, nil
@@ -186,13 +193,13 @@ type ProjectError struct{ Diagnostic diagnostic.Diagnostic }
 // Error returns the finding's message and remedy.
 func (e *ProjectError) Error() string { return e.Diagnostic.Message + "; " + e.Diagnostic.Help }
 
-// SourcesOf returns the sources as a target sees them; "" stands for no target.
+// SourcesOf returns the sources with the overrides of a target; "" means no target.
 func (p *Project) SourcesOf(target string) map[string]Source {
 	out := maps.Clone(p.Sources)
 	for name, over := range p.Targets[target].Sources {
 		s, ok := out[name]
 		if !ok {
-			continue // a finding of its own
+			continue // this has a finding
 		}
 		if over.Region != "" {
 			s.Region = over.Region

@@ -20,21 +20,20 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// concealment stands in messages where a credential would.
+// concealment replaces credentials in messages.
 const concealment = "***"
 
-// credentialNames are what fields are called that hold a credential, as plainName
-// has it.
+// credentialNames has names of fields that hold credentials, in the form of [finding.PlainName].
 var credentialNames = []string{"writekey", "apikey", "secret", "token", "password", "authorization", "bearer",
 	"basic", "cookie", "credential"}
 
-// plainCredentialNames are those that are credentials within a payload, too, where
-// a token or cookie may be anything.
+// plainCredentialNames has the names that also mean a credential within a payload, where a token or cookie may
+// be anything.
 var plainCredentialNames = []string{"writekey", "apikey", "password", "authorization", "clientsecret", "accesstoken",
 	"authtoken", "privatekey"}
 
-// isCredentialName reports whether the name of a field, which may be misspelt,
-// says that its value is a credential.
+// isCredentialName reports whether the name of a field, which may be misspelled, means that its value is a
+// credential.
 func isCredentialName(label string) bool {
 	plain := finding.PlainName(strings.TrimLeft(label, "#_"))
 	for _, name := range credentialNames {
@@ -45,14 +44,14 @@ func isCredentialName(label string) bool {
 	return plain == "pwd" || plain == "passwd" || strings.Contains(plain, "signature")
 }
 
-// isNearly reports whether a word is another one or a slip away from it.
+// isNearly reports whether two words are the same, or differ by a typing error.
 func isNearly(word, name string) bool {
 	return word == name || min(len(word), len(name)) > 3 &&
 		edlib.OSADamerauLevenshteinDistance(word, name) <= max(1, len(name)/4)
 }
 
-// HoldsCredential reports whether the value that some labels lead to is a
-// credential, by the names of the fields that it is in.
+// HoldsCredential reports whether the value at a path of labels is a credential, judging by the names of its
+// fields.
 func HoldsCredential(labels []string) bool {
 	if len(labels) == 0 {
 		return false
@@ -60,7 +59,7 @@ func HoldsCredential(labels []string) bool {
 	switch labels[0] {
 	case "placeholders", "plan":
 		return false
-	case "secrets": // what leads to a secret is none
+	case "secrets": // a reference to a secret is not a secret
 		return len(labels) > 1 && !slices.Contains(labels, "env") && !slices.Contains(labels, "file") &&
 			!slices.Contains(labels, "exec")
 	case "automations", "sources", "targets":
@@ -78,16 +77,15 @@ func HoldsCredential(labels []string) bool {
 	return false
 }
 
-// secretName is what the name of a secret looks like, so that it is not taken for
-// the secret itself.
+// secretName matches the name of a secret, so that it is not taken for the secret itself.
 var secretName = finding.Pattern(`^[A-Z][A-Z0-9]{0,11}(_[A-Z0-9]+)*$`)
 
 var (
 	urlUser      = finding.Pattern(`(?i)(?:^|\b[a-z][a-z0-9+.-]*:/{1,2})([^/?#\s"':@]*:[^/?#\s"'@]*|[^/?#\s"':@]{8,})@`)
 	urlParameter = finding.Pattern(`[?&]([\pL\pN_.\[\]-]+)=([^&#\s"']+)`)
-	// headerValue is a credential as it stands in a header.
+	// headerValue matches a credential in a header's value.
 	headerValue = finding.Pattern(`(?i)\b(?:bearer|basic)[ \t]+([0-9a-z_.~+/=-]{8,}…?)`)
-	// tokenForm is how well-known services write theirs.
+	// tokenForm matches the tokens of well-known services.
 	tokenForm = finding.Pattern(`\b(` + strings.Join([]string{
 		`(?:sk|rk|whsec)_(?:(?:live|test)_)?[0-9A-Za-z]{8,}`, // Stripe
 		`gh[a-z]_[0-9A-Za-z]{16,}`,                           // GitHub
@@ -101,20 +99,19 @@ var (
 	}, "|") + `)`)
 )
 
-// shortParameters are the names of parameters of a URL that hold credentials, too.
+// shortParameters has more names of URL parameters that hold credentials.
 var shortParameters = []string{"key", "sig", "auth"}
 
-// A part is a piece of a text, by offsets.
+// A part is a part of a string, by offsets.
 type part struct{ from, to int }
 
-// textCredentials returns the credentials in a text that is not called one: in a
-// URL before the host and as parameters, behind Bearer and Basic, and in the forms
-// of well-known services.
+// textCredentials returns the credentials in a string, independent of its name: in a URL before the host and in
+// parameters, after Bearer and Basic, and in the forms of well-known services.
 func textCredentials(text string) []part {
 	var out []part
 	for _, form := range []*regexp.Regexp{headerValue(), tokenForm()} {
 		for _, m := range form.FindAllStringSubmatchIndex(text, -1) {
-			if form == tokenForm() || strings.ContainsAny(text[m[2]:m[3]], "0123456789=_") { // no word of a sentence
+			if form == tokenForm() || strings.ContainsAny(text[m[2]:m[3]], "0123456789=_") { // not a word of a sentence
 				out = append(out, part{m[2], m[3]})
 			}
 		}
@@ -133,7 +130,7 @@ func textCredentials(text string) []part {
 	return apart(withoutTemplates(text, out))
 }
 
-// apart orders parts, and joins those that overlap.
+// apart sorts parts, and joins those that overlap.
 func apart(parts []part) []part {
 	slices.SortFunc(parts, func(a, b part) int { return a.from - b.from })
 	var out []part
@@ -147,7 +144,7 @@ func apart(parts []part) []part {
 	return out
 }
 
-// withoutTemplates leaves the placeholders out of parts of a text.
+// withoutTemplates removes the placeholders from parts of a string.
 func withoutTemplates(text string, parts []part) []part {
 	var out []part
 	for _, p := range parts {
@@ -161,7 +158,7 @@ func withoutTemplates(text string, parts []part) []part {
 	return slices.DeleteFunc(out, func(p part) bool { return p.from >= p.to })
 }
 
-// withoutCredentials masks the credentials that are in a text.
+// withoutCredentials masks the credentials in a string.
 func withoutCredentials(text string) string {
 	parts := textCredentials(text)
 	for _, p := range slices.Backward(parts) {
@@ -170,10 +167,9 @@ func withoutCredentials(text string) string {
 	return text
 }
 
-// Mask returns the content of a CUE file with stars for what may be a
-// credential, by the name of its field, so that lines of it can be shown. All
-// else stays where it is, in bytes and in UTF-16 code units. The file need not
-// parse.
+// Mask returns the content of a CUE file with stars in the place of possible credentials, judging by the names
+// of fields, so that its lines can be shown. Everything else keeps its offset, in bytes and in UTF-16 code
+// units. The file need not parse.
 func Mask(content []byte) []byte {
 	r := credentialReader{content: content}
 	r.read()
@@ -193,27 +189,27 @@ func Mask(content []byte) []byte {
 	return out
 }
 
-// stars are characters by how many bytes they have.
+// stars has characters by their size in bytes.
 var stars = map[int]string{1: "*", 2: "×", 3: "✱", 4: "🞸"}
 
-// A credentialReader goes through a file, which may be broken, token by token.
+// A credentialReader reads a file, which may be broken, token by token.
 type credentialReader struct {
 	content []byte
 	scanner scanner.Scanner
-	// path are the labels that lead to the current place, and blocks those that
-	// led to the blocks that are open there.
+	// path has the labels of the current place. base is the length of the path at the start of the current
+	// block, and blocks has those of the blocks around it.
 	path   []string
 	base   int
 	blocks [][2]int
-	parts  []part   // what may be a credential
-	values []string // as messages would show it
+	parts  []part   // possible credentials
+	values []string // the same, as messages would show them
 }
 
-// A word is a token that is a label or a value, depending on the next one.
+// A word is a token that is a label or a value, depending on the next token.
 type word struct {
 	part
 	tok token.Token
-	// selected says that it is part of a.b, which is a reference.
+	// selected means that it is part of a.b, which is a reference.
 	selected bool
 }
 
@@ -297,7 +293,7 @@ func (r *credentialReader) read() {
 	}
 }
 
-// label is the name of a field.
+// label returns the name of a field.
 func (r *credentialReader) label(w word) string {
 	text := string(r.content[w.from:w.to])
 	if s, err := literal.Unquote(text); err == nil && w.tok == token.STRING {
@@ -306,7 +302,7 @@ func (r *credentialReader) label(w word) string {
 	return text
 }
 
-// value takes notice of a value.
+// value records a value if it may hold a credential.
 func (r *credentialReader) value(w word) {
 	text := string(r.content[w.from:w.to])
 	parts := []part{{0, len(text)}}
@@ -330,7 +326,7 @@ func (r *credentialReader) value(w word) {
 	case secretName().MatchString(inner) && isNearly(finding.PlainName(r.path[len(r.path)-1]), "secret"):
 		return
 	case w.tok == token.IDENT && (w.selected || len(text) < 8 || !strings.ContainsFunc(text, unicode.IsDigit)):
-		return // it is a reference rather than a text without quotes
+		return // it is a reference rather than a string without quotes
 	default:
 		parts = withoutTemplates(text, parts)
 		r.values = append(r.values, inner)
@@ -343,7 +339,7 @@ func (r *credentialReader) value(w word) {
 	}
 }
 
-// Conceal takes what may be a credential out of what findings say.
+// Conceal removes possible credentials from findings.
 func Conceal(read func(name string) ([]byte, error), found diagnostic.List) {
 	var file string
 	var known []string
@@ -376,7 +372,7 @@ func Conceal(read func(name string) ([]byte, error), found diagnostic.List) {
 	}
 }
 
-// credentialsIn lists what may be a credential in a file, the longest first.
+// credentialsIn lists the possible credentials in a file, the longest first.
 func credentialsIn(read func(name string) ([]byte, error), file string) []string {
 	const least = 6 // shorter ones may be part of other words
 	if path.Ext(file) != ".cue" {
@@ -393,7 +389,7 @@ func credentialsIn(read func(name string) ([]byte, error), file string) []string
 	return values
 }
 
-// PathLabels are the names of fields in a path as a finding has it.
+// PathLabels returns the names of fields in a path of a finding.
 func PathLabels(path string) []string {
 	var out []string
 	for _, s := range cue.ParsePath(path).Selectors() {
@@ -408,8 +404,7 @@ func PathLabels(path string) []string {
 
 var shownValue = finding.Pattern(`"(?:[^"\\]|\\.)*"|\b(?:got|number|value|and) -?[0-9]\S*`)
 
-// withoutValues is the message of a finding about a credential without the values
-// that it shows, which may come from elsewhere.
+// withoutValues returns the message of a finding about a credential without the values that it shows.
 func withoutValues(d diagnostic.Diagnostic) string {
 	labels := PathLabels(d.Path)
 	return shownValue().ReplaceAllStringFunc(d.Message, func(shown string) string {

@@ -6,8 +6,7 @@ import (
 	"github.com/seguehq/segue/compiler/credential"
 )
 
-// Credentials are masked wherever they stand in a file, be it broken; all else is
-// shown as it is.
+// Credentials are masked everywhere in a file, even a broken one. Everything else is shown unchanged.
 func TestMaskCredentials(t *testing.T) {
 	for name, test := range map[string]struct{ in, want string }{
 		"misspelt":             {`sources: segment: {region: "us", writeKey: secrt: "abc-1"}`, `sources: segment: {region: "us", writeKey: secrt: "*****"}`},

@@ -1,4 +1,3 @@
-// Package credential knows where credentials live, by the names of fields and by the
-// look of a string, and hides them in what people get to see: in findings with
-// [Conceal], in lines of their files with [Mask].
+// Package credential recognizes credentials, by the names of fields and by the form of a string, and hides them
+// in output: in findings with [Conceal], in lines of files with [Mask].
 package credential

@@ -1,13 +1,13 @@
-// Package draft writes automations as CUE, for an author to go on with: those that live
-// on a platform and are in no project yet.
+// Package draft writes automations of a platform that are not in a project yet as CUE, for an author to
+// continue with.
 //
 //	for _, form := range draft.Forms(a, sources) {
 //		text, err := form.Source("growth", "welcome", comments)
 //		...
 //	}
 //
-// Forms gives the ways to write one, the most telling first. Whether one comes to the
-// same automation is for the compiler to say.
+// Forms returns the ways to write an automation, the most specific first. Only the compiler can tell whether a
+// form results in the same automation.
 package draft
 
 import (
@@ -35,13 +35,13 @@ import (
 
 // A Form is one way to write an automation.
 type Form struct {
-	// Definition is that of the package automation, such as "#Track".
+	// Definition is the definition in the package automation, such as "#Track".
 	Definition string
-	// Event is that of the package segment, such as "#OrderCompleted", "" for none.
+	// Event is the definition in the package segment, such as "#OrderCompleted", "" if there is none.
 	Event string
 
 	a       automation.Automation
-	source  string // to be named, "" for none
+	source  string // the source to write, "" for none
 	headers map[string]automation.Header
 }
 
@@ -78,8 +78,8 @@ func Forms(a automation.Automation, sources map[string]config.Source) []Form {
 	return append(forms, http)
 }
 
-// Hidden reports whether a header's value may be a credential that stands on the
-// platform as it is: it never gets into the code.
+// Hidden reports whether a header's value may be a plain credential on the platform: it is never written to the
+// code.
 func Hidden(name string, h automation.Header) bool {
 	return len(h.SecretNames()) == 0 && credentialHeader.MatchString(name)
 }
@@ -87,8 +87,8 @@ func Hidden(name string, h automation.Header) bool {
 // credentialHeader matches the names of headers that hold credentials.
 var credentialHeader = regexp.MustCompile(`(?i)authorization|cookie|token|secret|password|api-?key|signature`)
 
-// isWriteKey reports whether a header is how segue sends the write key of a source, or a
-// value on the platform that is taken for that.
+// isWriteKey reports whether a header is segue's header for the write key of a source, or a plain value on the
+// platform that is probably the same.
 func isWriteKey(h automation.Header, s config.Source) bool {
 	if len(h.SecretNames()) == 0 {
 		return true
@@ -96,7 +96,7 @@ func isWriteKey(h automation.Header, s config.Source) bool {
 	return h.Scheme == automation.Basic && h.Username.Secret == s.WriteKey.Name && h.Password == automation.Credential{}
 }
 
-// withoutDefaults returns the headers that have to be written down.
+// withoutDefaults returns the headers that must be written.
 func withoutDefaults(headers map[string]automation.Header) map[string]automation.Header {
 	out := maps.Clone(headers)
 	if out == nil {
@@ -110,8 +110,7 @@ func withoutDefaults(headers map[string]automation.Header) map[string]automation
 	return out
 }
 
-// eventOf returns the definition of the semantic event that a payload is about, "" for
-// none.
+// eventOf returns the definition of the semantic event in a payload, "" if there is none.
 func eventOf(payload json.RawMessage) string {
 	var track struct {
 		Event string `json:"event"`
@@ -122,7 +121,7 @@ func eventOf(payload json.RawMessage) string {
 	return eventDefinitions()[track.Event]
 }
 
-// eventDefinitions are the definitions of the semantic events, by the event's name.
+// eventDefinitions maps the names of semantic events to their definitions.
 var eventDefinitions = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
 	for _, name := range finding.SortedKeys(shape.All()) {
@@ -135,8 +134,8 @@ var eventDefinitions = sync.OnceValue(func() map[string]string {
 	return out
 })
 
-// Source returns the formatted file of a package with the automation under a name, and
-// comments above it, a line each.
+// Source returns a formatted file of a package with the automation under a name. comments go above it, a line
+// each.
 func (f Form) Source(pkg, name string, comments []string) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "package %s\n\n", pkg)
@@ -156,7 +155,7 @@ func (f Form) Source(pkg, name string, comments []string) ([]byte, error) {
 	return format.Source([]byte(b.String()), format.Simplify())
 }
 
-// comment writes a text as lines of a comment.
+// comment writes a string as lines of a comment.
 func comment(text string) string {
 	const most = 90
 	var b strings.Builder
@@ -214,7 +213,7 @@ func (f Form) fields(b *strings.Builder) error {
 	return nil
 }
 
-// payload is the payload as CUE.
+// payload returns the payload as CUE.
 func (f Form) payload() (string, error) {
 	if f.Event == "" {
 		return expression(f.a.Action.Payload)
@@ -245,8 +244,8 @@ func expression(b []byte) (string, error) {
 // quoted writes a string as CUE.
 func quoted(s string) string { return literal.String.Quote(s) }
 
-// Slug makes a part of a key from a name for people: lower-case letters and digits,
-// with hyphens in between, "" if the name has none.
+// Slug makes a part of a key from a display name: lower-case letters and digits, with hyphens in between, "" if
+// the name has none.
 func Slug(name string) string {
 	return strings.Trim(noSlug.ReplaceAllString(strings.ToLower(name), "-"), "-")
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/seguehq/segue/compiler/shape"
 )
 
-// withBytes puts bytesValue into a decoded value wherever v has bytes.
+// withBytes replaces the strings in a decoded value by [shape.Bytes] wherever v has bytes.
 func withBytes(v cue.Value, raw any) any {
 	if d, ok := v.Default(); ok {
 		v = d

@@ -27,7 +27,7 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// matching returns the folders that one of the patterns names.
+// matching returns the folders that match one of the patterns.
 func matching(dirs, patterns []string) ([]string, error) {
 	if len(patterns) == 0 {
 		return dirs, nil
@@ -46,17 +46,17 @@ func matching(dirs, patterns []string) ([]string, error) {
 			}
 		}
 		if len(out) == n {
-			return nil, fmt.Errorf("no package matches %q; a pattern is a folder of the project, such as growth, "+
-				"or ./growth/... with those below", pattern)
+			return nil, fmt.Errorf("no package matches %q; a pattern is a folder of the project such as growth, "+
+				"or ./growth/... with all folders below it", pattern)
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
 }
 
-// ChunkSize is how many packages share a cue.Context. A context keeps all that
-// it ever built, so that a larger number costs memory; every context evaluates
-// the schema anew, so that a smaller one costs time. See docs/performance.md.
+// ChunkSize is the number of packages that share a cue.Context. A context keeps everything that it ever built,
+// so a larger number costs memory. Every context evaluates the schema again, so a smaller number costs time.
+// See docs/performance.md.
 const ChunkSize = 25
 
 // An Evaluation is one run over the packages of a project.
@@ -65,21 +65,21 @@ type Evaluation struct {
 	Disk    *workspace.Disk
 	Target  string
 	Loader  *workspace.Loader
-	// Dirs are the folders whose packages are evaluated.
+	// Dirs has the folders whose packages are evaluated.
 	Dirs []string
 	// once sets projectDirs, which the explainers share.
 	once        sync.Once
 	projectDirs func() map[string]string
-	// Tests says which tests are run, nil for none at all.
+	// Tests selects the tests to run, nil for none.
 	Tests *TestRun
 }
 
-// New prepares the evaluation of the packages that patterns name.
+// New prepares the evaluation of the packages that match the patterns.
 func New(
 	disk *workspace.Disk, settings *config.Project, target string, patterns []string, tests *TestRun,
 ) (*Evaluation, error) {
 	loader := workspace.NewLoader(disk, schema.Files())
-	loader.Tests = tests != nil
+	loader.Tests, loader.Inputs = tests != nil, settings.InputsOf(target)
 	all, err := loader.PackageDirs()
 	if err != nil {
 		return nil, err
@@ -91,18 +91,18 @@ func New(
 	return &Evaluation{Project: settings, Disk: disk, Target: target, Loader: loader, Dirs: dirs, Tests: tests}, nil
 }
 
-// Explainer returns one that reads the same files.
+// Explainer returns a reader of the same files, to explain errors.
 func (e *Evaluation) Explainer() *resolve.Reader {
 	x := resolve.NewReader(e.Disk, e.Project.Catalog, e.Dirs)
-	x.Loader.Tests = e.Loader.Tests
-	// What one of them has found out serves all.
+	x.Loader.Tests, x.Loader.Inputs = e.Loader.Tests, e.Loader.Inputs
+	// All explainers share the result of the first search.
 	e.once.Do(func() { e.projectDirs = x.ProjectDirs })
 	x.ProjectDirs = e.projectDirs
 	return x
 }
 
-// Chunk evaluates the packages of some folders in a context of their own. each is
-// called for every folder, with a function that evaluates it.
+// Chunk evaluates the packages of some folders in a context of their own. It calls each for every folder, with
+// a function that evaluates it.
 func (e *Evaluation) Chunk(
 	ctx context.Context, dirs []string, each func(i int, f func() ([]Package, error)) error,
 ) error {
@@ -139,7 +139,7 @@ func (e *Evaluation) Chunk(
 	return nil
 }
 
-// folder evaluates what was loaded of a folder.
+// folder evaluates a loaded package.
 func (e *Evaluation) folder(
 	ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema,
 ) (Package, error) {
@@ -168,8 +168,7 @@ func (e *Evaluation) folder(
 	return p, nil
 }
 
-// unnamed explains the files of a folder that do not say which package they
-// belong to.
+// unnamed explains the files of a folder that have no package clause.
 func (e *Evaluation) unnamed(dir string, inst *build.Instance) (diagnostic.List, error) {
 	if inst.Err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, inst.Err)
@@ -181,21 +180,20 @@ func (e *Evaluation) unnamed(dir string, inst *build.Instance) (diagnostic.List,
 	return x.Unnamed(dir)
 }
 
-// A candidate is one automation on its way through a package.
+// A candidate is an automation of a package during its evaluation.
 type candidate struct {
 	name     string
 	position token.Pos
-	found    []finding.Finding // of the checks
-	failure  error             // of CUE
-	// sourceless says that it needs a source, and the project has none.
+	found    []finding.Finding // from the checks
+	failure  error             // from CUE
+	// sourceless means that it needs a source, but the project has none.
 	sourceless bool
-	emitted    *automation.Automation // nil if something is wrong with it
+	emitted    *automation.Automation // nil if it has an error
 	compiled   Compiled               // its place and facts, if it is emitted
 	tested     *tested                // nil if it is not tested
 }
 
-// pkg evaluates one package. The quick way is for packages without findings;
-// the others are explained.
+// pkg evaluates one package. Packages without findings take the quick path; the others are explained.
 func (e *Evaluation) pkg(
 	ctx *cue.Context, inst *build.Instance, files *workspace.Reading, samples *sampleSchema,
 ) (Package, error) {
@@ -209,7 +207,7 @@ func (e *Evaluation) pkg(
 		value := ctx.BuildInstance(inst)
 		if !value.LookupPath(finding.FieldPath("automations")).Exists() {
 			if out.Found = e.misspeltAutomations(inst); len(out.Found) > 0 {
-				return out, nil // the rest can be told once the name is right
+				return out, nil // the rest can only be checked once the name is right
 			}
 		}
 		if failure = refusal(value, inst); failure == nil {
@@ -248,8 +246,7 @@ func (e *Evaluation) pkg(
 	return out, e.conclude(&out, tests, samples)
 }
 
-// refusal is why CUE does not take a package, or can't tell its automations; nil if it
-// does and can.
+// refusal returns the reason that CUE refuses a package or can't list its automations, nil if there is none.
 func refusal(value cue.Value, inst *build.Instance) error {
 	automations := value.LookupPath(finding.FieldPath("automations"))
 	if _, err := source.FieldsOf(automations); err != nil && automations.Exists() {
@@ -258,16 +255,16 @@ func refusal(value cue.Value, inst *build.Instance) error {
 	if err := value.Validate(); err != nil {
 		return err
 	}
-	// CUE leaves out what is under a condition or a name that is still open.
+	// CUE leaves out fields under a condition or name that is still open.
 	return explain.OpenStruct(value, automations, inst.Files)
 }
 
-// candidates checks the automations of a package, but for those that it has from a folder
-// above. bytes says that there may be bytes in them.
+// candidates checks the automations of a package, except those from a folder above. bytes means that they may
+// contain bytes.
 func (e *Evaluation) candidates(value cue.Value, dir string, h source.Heritage, bytes bool) ([]candidate, error) {
 	fields, err := source.FieldsOf(value.LookupPath(finding.FieldPath("automations")))
 	if err != nil {
-		return nil, nil // which has a finding of its own, if there are automations
+		return nil, nil // if there are automations, this has a finding of its own
 	}
 	var out []candidate
 	for fields.Next() {
@@ -284,9 +281,8 @@ func (e *Evaluation) candidates(value cue.Value, dir string, h source.Heritage, 
 	return out, nil
 }
 
-// misspeltAutomations reports a package without automations that has a field of
-// nearly that name, or one that is optional: CUE has nothing against it, and
-// nothing would be compiled.
+// misspeltAutomations reports a package without automations that has a field with a similar name, or an
+// optional one. CUE accepts that, and nothing would be compiled.
 func (e *Evaluation) misspeltAutomations(inst *build.Instance) Findings {
 	var out Findings
 	for _, f := range inst.Files {
@@ -299,8 +295,8 @@ func (e *Evaluation) misspeltAutomations(inst *build.Instance) Findings {
 			if ok && label == "automations" && field.Constraint != token.ILLEGAL {
 				out = append(out, finding.Diagnose("missing-value", diagnostic.Diagnostic{File: e.Loader.Relative(f.Filename),
 					Range: source.RangeOf(field.Label.Pos(), field.Label.End()), Path: label,
-					Message: "automations has no value: a field with " + field.Constraint.String() + " only says what it may be",
-					Help:    "write automations: without " + field.Constraint.String()}))
+					Message: "automations has no value: a field with " + field.Constraint.String() + " is only a constraint",
+					Help:    "write automations without " + field.Constraint.String()}))
 				continue
 			}
 			if !ok || strings.ContainsAny(label[:min(1, len(label))], "#_") ||
@@ -316,7 +312,7 @@ func (e *Evaluation) misspeltAutomations(inst *build.Instance) Findings {
 	return out
 }
 
-// candidate checks one automation, and emits and tests it if nothing is wrong with it.
+// candidate checks one automation. If it has no errors, it is emitted and tested.
 func (e *Evaluation) candidate(v cue.Value, dir, name string, bytes bool) (c candidate, err error) {
 	c = candidate{name: name, position: v.Pos()}
 	b, err := EncodeAutomation(v)

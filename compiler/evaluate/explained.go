@@ -14,8 +14,7 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// explain finds places for the findings of a package, and findings for what CUE
-// refused.
+// explain finds places for the findings of a package, and explains errors from CUE.
 func (e *Evaluation) explain(out *Package, failure error, candidates []candidate) error {
 	opened, err := e.Explainer().Open(out.Dir, out.Name, nil)
 	if err != nil {
@@ -29,7 +28,7 @@ func (e *Evaluation) explain(out *Package, failure error, candidates []candidate
 		broken = broken || c.failure != nil
 	}
 	if !broken {
-		// CUE is content: only the checks have something to say.
+		// CUE has no errors, only the checks have findings.
 		out.Found = append(out.Found, slices.Concat(opened.Found, twice)...)
 		for _, c := range candidates {
 			out.Found = append(out.Found, opened.Index.PlaceAll(c.found, finding.KeyOf(out.Dir, c.name), c.position)...)
@@ -49,14 +48,13 @@ func (e *Evaluation) explain(out *Package, failure error, candidates []candidate
 		}
 	}
 	if failure != nil && len(p.Awaits) == 0 && len(found) == 0 && e.Disk.Modules.Failure() == nil {
-		return fmt.Errorf("%s: CUE refuses the package, and says no more than: %w", out.Dir, failure)
+		return fmt.Errorf("%s: CUE refuses the package, with only this error: %w", out.Dir, failure)
 	}
 	out.Found = append(out.Found, found...)
 	return nil
 }
 
-// withhold notes what CUE says of a package that it refuses, should no package that it
-// imports have an error.
+// withhold keeps CUE's errors about a package that it refuses, in case no package that it imports has an error.
 func (e *Evaluation) withhold(out *Package, refused error, awaits []string) error {
 	opened, err := e.Explainer().Open(out.Dir, out.Name, nil)
 	if err != nil {
@@ -71,8 +69,8 @@ func (e *Evaluation) withhold(out *Package, refused error, awaits []string) erro
 	return nil
 }
 
-// explainAutomations checks every automation of a package that was evaluated
-// leniently. known are those that CUE has looked at before.
+// explainAutomations checks every automation of a package that was evaluated leniently. known has the
+// automations that CUE evaluated strictly.
 func (e *Evaluation) explainAutomations(p *explain.Evaluated, known map[string]candidate) diagnostic.List {
 	automations := p.Value.LookupPath(finding.FieldPath("automations"))
 	if !automations.Exists() {
@@ -105,8 +103,8 @@ func (e *Evaluation) explainAutomations(p *explain.Evaluated, known map[string]c
 	return found
 }
 
-// explainAutomation checks an automation that was evaluated leniently. failure is why CUE
-// refuses it, nil if that is not known.
+// explainAutomation checks an automation that was evaluated leniently. failure is CUE's reason to refuse it,
+// nil if it is not known.
 func (e *Evaluation) explainAutomation(p *explain.Evaluated, v cue.Value, name string, failure error) diagnostic.List {
 	at := finding.Path{"automations", name}
 	key := finding.KeyOf(p.Dir, name)
@@ -121,7 +119,7 @@ func (e *Evaluation) explainAutomation(p *explain.Evaluated, v cue.Value, name s
 			f.Origin = source.OriginOf(inner)
 		}
 	}
-	// An argument without its # is not a field of an automation either.
+	// An argument without its # is not a field of an automation, but it already has a finding.
 	checked = slices.DeleteFunc(checked, func(f finding.Finding) bool {
 		return f.Code == "unknown-field" && slices.ContainsFunc(raw.Found, func(d diagnostic.Diagnostic) bool {
 			return d.Code == f.Code && d.Path == f.At.String()
@@ -129,14 +127,14 @@ func (e *Evaluation) explainAutomation(p *explain.Evaluated, v cue.Value, name s
 	})
 	found := append(withKey(raw.Found, key), p.Index.PlaceAll(checked, key, v.Pos())...)
 	found = p.WithoutCopies(name, found)
-	// What was taken out or mended has its finding; CUE's complaint follows from it.
+	// Parts that were taken out or mended have findings; CUE's error follows from them.
 	if failure != nil && !p.Damaged() && !p.Mended() && !found.HasErrors() {
 		found = append(found, withKey(p.Errors(failure), key)...)
 	}
 	return found
 }
 
-// withKey are findings about an automation.
+// withKey returns findings with the key of an automation.
 func withKey(found diagnostic.List, key string) diagnostic.List {
 	found = slices.Clone(found)
 	for i := range found {
@@ -145,8 +143,7 @@ func withKey(found diagnostic.List, key string) diagnostic.List {
 	return found
 }
 
-// explainDefinitions checks the definitions of a package that automations build
-// on.
+// explainDefinitions checks the definitions of a package that automations build on.
 func (e *Evaluation) explainDefinitions(p *explain.Evaluated) (found diagnostic.List) {
 	if !p.Value.Exists() {
 		return nil

@@ -16,19 +16,18 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// misplacedAutomations reports automations that do not stand in the field automations of a
-// package, or are hidden there. CUE has nothing against them, and nothing would
-// become of them. One that something else refers to is a template.
+// misplacedAutomations reports automations that are outside of the field automations of a package, or hidden in
+// it. CUE accepts them, but segue would ignore them. An automation that something else refers to is a template.
 //
-// volatile says that the findings depend on the other packages of the project.
+// volatile means that the findings depend on the other packages of the project.
 func (e *Evaluation) misplacedAutomations(
 	inst *build.Instance, value cue.Value,
 ) (found diagnostic.List, volatile bool, err error) {
 	fields, err := value.Fields()
 	if err != nil {
-		return nil, false, nil // which has a finding of its own
+		return nil, false, nil // this has a finding of its own
 	}
-	const elsewhere = "the automations under %s do not stand under automations: nothing would become of them"
+	const elsewhere = "the automations under %s are not under automations, so they are ignored"
 	dir := e.Loader.Relative(inst.Dir)
 	for fields.Next() {
 		v, name := fields.Value(), source.LabelOf(fields)
@@ -47,8 +46,8 @@ func (e *Evaluation) misplacedAutomations(
 		d := e.misplaced(field, finding.Path{name})
 		switch near := finding.Nearest(name, []string{"automations"}); {
 		case single:
-			d.Message = fmt.Sprintf("the automation %s does not stand under automations: nothing would become of it", name)
-			d.Help = fmt.Sprintf("write automations: %s: ...; let a template for others be a definition, such as #Base",
+			d.Message = fmt.Sprintf("the automation %s is not under automations, so it is ignored", name)
+			d.Help = fmt.Sprintf("write automations: %s: ...; make a template a definition, such as #Base",
 				finding.Selector(name))
 		case near != "":
 			d = finding.Diagnose("unknown-field", d)
@@ -57,8 +56,8 @@ func (e *Evaluation) misplacedAutomations(
 			d.Fix = finding.Rewrite(d.File, d.Range, near, near)
 		default:
 			d.Message = fmt.Sprintf(elsewhere, name)
-			d.Help = fmt.Sprintf("let them stand under automations; let templates for others stand in a hidden field, "+
-				"such as _%s", message.SlugOf(name))
+			d.Help = fmt.Sprintf("move them under automations; put templates in a hidden field, such as _%s",
+				message.SlugOf(name))
 		}
 		found = append(found, d)
 	}
@@ -66,14 +65,14 @@ func (e *Evaluation) misplacedAutomations(
 	return found, volatile, nil
 }
 
-// misplaced is a finding about the name of a field that is not where automations are.
+// misplaced returns a finding about the name of a field that automations do not belong in.
 func (e *Evaluation) misplaced(field *ast.Field, at finding.Path) diagnostic.Diagnostic {
 	return finding.Diagnose("misplaced-automation", diagnostic.Diagnostic{Path: at.String(),
 		File: e.Loader.Relative(field.Pos().Filename()), Range: source.RangeOf(field.Label.Pos(), field.Label.End())})
 }
 
-// hidden reports automations under automations that CUE takes for no fields:
-// hidden ones, definitions, and those with a ?.
+// hidden reports automations under automations that CUE does not treat as regular fields: hidden fields,
+// definitions, and optional fields.
 func (e *Evaluation) hidden(inst *build.Instance, automations cue.Value) diagnostic.List {
 	fields, err := automations.Fields(cue.All())
 	if err != nil {
@@ -101,8 +100,8 @@ func (e *Evaluation) hidden(inst *build.Instance, automations cue.Value) diagnos
 				label, _, err := ast.LabelName(field.Label)
 				if at := source.PathAt(f, field.Pos()); err == nil && label == name && len(at) == 2 && at[0] == "automations" {
 					d := e.misplaced(field, at)
-					d.Message = fmt.Sprintf("CUE does not take %s for a field: nothing would become of the automation", s)
-					d.Help = "give it a name without _, # or ?; let a template for others stand at the top of the file"
+					d.Message = fmt.Sprintf("CUE does not treat %s as a regular field, so the automation is ignored", s)
+					d.Help = "use a name without _, # or ?; put templates at the top level of the file"
 					out = append(out, d)
 				}
 				return true
@@ -112,7 +111,7 @@ func (e *Evaluation) hidden(inst *build.Instance, automations cue.Value) diagnos
 	return out
 }
 
-// isAutomation reports whether a value is an automation, or would be one.
+// isAutomation reports whether a value is an automation, or probably meant as one.
 func isAutomation(v cue.Value) bool { return isText(v, "call") && isText(v, "name") }
 
 // holdsAny reports whether a field of a struct is an automation.
@@ -129,13 +128,13 @@ func holdsAny(v cue.Value) bool {
 	return false
 }
 
-// isText reports whether a struct has a text of that name.
+// isText reports whether a struct has a string of that name.
 func isText(v cue.Value, name string) bool {
 	_, err := v.LookupPath(finding.FieldPath(name)).String()
 	return err == nil
 }
 
-// ownField returns a field at the top of the files in a package's own folder.
+// ownField returns a top-level field in the files of a package's own folder.
 func ownField(inst *build.Instance, name string) *ast.Field {
 	for _, f := range inst.Files {
 		if field := source.TopField(f.Decls, name); field != nil && filepath.Dir(f.Filename) == inst.Dir {
@@ -165,7 +164,7 @@ func usesName(files []*ast.File, name string) bool {
 	return found
 }
 
-// imported reports whether another package of the project imports one.
+// imported reports whether another package of the project imports the one in dir.
 func (e *Evaluation) imported(dir string) (bool, error) {
 	x := e.Explainer()
 	dirs := x.ProjectDirs()
@@ -177,7 +176,7 @@ func (e *Evaluation) imported(dir string) (bool, error) {
 		for _, name := range names {
 			content, err := x.Loader.Read(path.Join(other, name))
 			if err != nil {
-				continue // which has a finding of its own
+				continue // this has a finding of its own
 			}
 			f, err := parser.ParseFile(name, content, parser.ImportsOnly)
 			if err != nil {

@@ -14,55 +14,54 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A Package is what the evaluation of one package gives: a value, of which nothing of CUE
-// is a part. It goes from one process to another and into the cache: see [Encode].
+// A Package is the result of evaluating one package, without values of CUE. It is sent between processes and
+// cached: see [Encode].
 type Package struct {
 	// Dir is the folder, relative to the project, and Name the package's name.
 	Dir  string
 	Name string
-	// Automations are those without errors, in the order of the files.
+	// Automations has those without errors, in the order of the files.
 	Automations []Compiled
 	// Found are the findings.
 	Found Findings
-	// Withheld are the findings of a package that CUE refuses and that has no error of
-	// its own. They hold unless a package in one of the folders in Awaits has one.
+	// Withheld has the findings of a package that CUE refuses and that has no error of its own. They apply
+	// unless a package in one of the folders in Awaits has an error.
 	Withheld Findings
 	Awaits   []string
-	// Unexplained is what CUE says of a package of which nothing else can be told: it
-	// fails the compilation. "" for nothing.
+	// Unexplained is CUE's error about a package without another explanation: it fails the compilation. "" if
+	// there is none.
 	Unexplained string
-	// Sourceless says that an automation needs a source, and the project has none.
+	// Sourceless means that an automation needs a source, but the project has none.
 	Sourceless bool
-	// Volatile says that the result depends on more than the package's files, those of
-	// the packages that it imports, and segue.cue.
+	// Volatile means that the result depends on more than the package's files, those of its imports, and
+	// segue.cue.
 	Volatile bool
-	// Tests are what came of the tests of each automation without errors.
+	// Tests has the results of the tests of each automation without errors.
 	Tests []AutomationTests
 }
 
-// An AutomationTests is the tests of one automation and what came of them, the
-// samples first.
+// An AutomationTests is the test results of one automation, samples first.
 type AutomationTests struct {
 	Key     string       `json:"key"`
 	Name    string       `json:"name"`
 	Results []TestResult `json:"results,omitempty"`
 }
 
-// A Compiled automation still knows where it comes from.
+// A Compiled automation is a canonical one with its origin.
 type Compiled struct {
 	Automation automation.Encoded
-	// Name is the automation's in its package.
+	// Name is the automation's name in its package.
 	Name  string
 	Place place
 	Facts message.Facts
-	// Work tells what the automation sends, and when: the same for two that do the same.
-	// It is zero if the automation is switched off.
+	// Work is a hash of the trigger and the request: equal for automations that do the same. It is zero if the
+	// automation is switched off.
 	Work [16]byte
-	// Of is the package, once it is among others.
+	// Of is the package, set when several packages are combined.
 	Of *Package
 }
 
-// add adds automations, each of which has its place and facts in of.
+// add adds automations. of has the place and facts of each.
 func (p *Package) add(all []automation.Automation, of []Compiled) error {
 	encoded, err := automation.Encode(all)
 	if err != nil {
@@ -75,7 +74,7 @@ func (p *Package) add(all []automation.Automation, of []Compiled) error {
 	return nil
 }
 
-// workOf is [Compiled.Work].
+// workOf computes [Compiled.Work].
 func workOf(a *automation.Automation) (work [16]byte) {
 	if !a.Enabled {
 		return work
@@ -98,13 +97,13 @@ func workOf(a *automation.Automation) (work [16]byte) {
 	return work
 }
 
-// A place is where something starts in a file. Offset counts bytes.
+// A place is an offset in a file, in bytes.
 type place struct {
 	File   string
 	Offset int
 }
 
-// placeOf is where a position of CUE's is, the zero place for none.
+// placeOf converts a position of CUE, to the zero place if it is invalid.
 func placeOf(l *workspace.Loader, p token.Pos) place {
 	if !p.IsValid() {
 		return place{}
@@ -112,7 +111,7 @@ func placeOf(l *workspace.Loader, p token.Pos) place {
 	return place{File: l.Relative(p.Filename()), Offset: p.Offset()}
 }
 
-// Position is the place for CUE.
+// Position converts the place for CUE.
 func (p place) Position(l *workspace.Loader) token.Pos {
 	if p.File == "" {
 		return token.NoPos
@@ -120,10 +119,10 @@ func (p place) Position(l *workspace.Loader) token.Pos {
 	return token.NewFile(l.Full(p.File), -1, p.Offset+1).Pos(p.Offset, token.NoRelPos)
 }
 
-// Findings are diagnostics that keep what people don't get to see.
+// Findings is a list of diagnostics that is encoded with its internal fields.
 type Findings diagnostic.List
 
-// A storedFinding is a diagnostic with all that it has.
+// A storedFinding is a diagnostic with its internal fields.
 type storedFinding struct {
 	diagnostic.Diagnostic
 	Confidential bool `json:"confidential,omitempty"`

@@ -17,21 +17,21 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// A PlainReader decides packages of plain data without CUE. It takes a package as it is
-// where there is nothing to say about it, and leaves all others to CUE: whatever has a
-// finding is evaluated, so that findings do not depend on who came first.
+// A PlainReader decides packages of plain data without CUE. It only accepts packages without findings, and
+// leaves all others to CUE: every package with a finding is evaluated, so that findings do not depend on the
+// reader.
 type PlainReader struct {
 	Evaluation *Evaluation
-	// inherited are the packages that files in a folder belong to, by folder.
+	// inherited has the names of the packages that the files of a folder belong to, by folder.
 	inherited sync.Map // of string to func() clauses
 }
 
-// Unfit says what about the project leaves all packages to CUE, "" for nothing.
+// Unfit returns the reason that the project leaves all packages to CUE, "" if there is none.
 func (r *PlainReader) Unfit() string {
 	e := r.Evaluation
 	switch {
 	case e.Tests != nil || e.Loader.Tests:
-		return "tests compare with what CUE has evaluated"
+		return "tests compare with the values that CUE has evaluated"
 	case e.Project.Gaps != nil:
 		return "segue.cue has mistakes"
 	case !workspace.PlainModule(e.Disk):
@@ -40,7 +40,7 @@ func (r *PlainReader) Unfit() string {
 	return ""
 }
 
-// Pkg decides the package in a folder. The error says why it is left to CUE.
+// Pkg decides the package in a folder. The error is the reason that it is left to CUE.
 func (r *PlainReader) Pkg(dir string) (Package, error) {
 	e := r.Evaluation
 	files, err := r.Files(dir)
@@ -120,10 +120,10 @@ func (r *PlainReader) Files(dir string) ([]*ast.File, error) {
 	return files, nil
 }
 
-// clauses are the names of the packages that a folder has files of.
+// clauses has the names of the packages in a folder.
 type clauses struct {
 	names map[string]bool
-	// unsure says that there is a file which does not say its package.
+	// unsure means that a file does not tell its package.
 	unsure bool
 }
 

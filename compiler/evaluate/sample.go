@@ -24,8 +24,7 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// concreteFiles is the schema for messages as they are sent: where a placeholder
-// may stand in an automation, only the value itself may.
+// concreteFiles is the schema of messages as they are sent: it allows no placeholders in the place of values.
 var concreteFiles = sync.OnceValue(func() map[string][]byte {
 	out := map[string][]byte{}
 	for name, content := range schema.Files() {
@@ -43,8 +42,8 @@ var concreteFiles = sync.OnceValue(func() map[string][]byte {
 			}
 			label, ok := source.FieldLabel(field)
 			if ok && strings.HasPrefix(label, "#") && strings.HasSuffix(label, "Placeholder") {
-				// No text is like this one. An error in its place would be one of
-				// every definition that refers to it.
+				// No string matches this. An error here would be an error in every definition that refers to
+				// it.
 				field.Value = &ast.UnaryExpr{Op: token.NMAT, X: ast.NewString("")}
 			}
 		}
@@ -55,8 +54,8 @@ var concreteFiles = sync.OnceValue(func() map[string][]byte {
 	return out
 })
 
-// A sampleSchema is the schema of sent messages, evaluated once for the packages of
-// a chunk and only if there is a sample to check.
+// A sampleSchema is the schema of sent messages. It is evaluated once for the packages of a chunk, and only if
+// there is a sample to check.
 type sampleSchema struct {
 	context  *cue.Context
 	messages cue.Value
@@ -74,7 +73,7 @@ func (s *sampleSchema) check(disk *workspace.Disk, t *tested) ([]TestProblem, er
 	return t.sample(s.context, s.messages), nil
 }
 
-// sample says what is wrong with the message that the samples make.
+// sample returns the problems of the message that the samples make.
 func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 	rendered, refused, err := t.render(nil)
 	at := finding.Path{"automations", t.name}
@@ -98,10 +97,10 @@ func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 		if err == nil {
 			continue
 		}
-		// CUE has decided that it is wrong; the shape says how.
+		// CUE has refused it; the shape tells why.
 		problems = sampleProblems(check.Rules{}.Value(body, shape.Of("segment."+def), at.With("payload")), body)
 		if len(problems) == 0 {
-			problems = []TestProblem{{Message: "the message is not right: " + problemOf(err), path: at.With("payload")}}
+			problems = []TestProblem{{Message: "the message is invalid: " + problemOf(err), path: at.With("payload")}}
 		}
 	}
 	for _, p := range sampleProblems(message.Sent(t.message.Plan, t.message.Call, body, at), body) {
@@ -115,8 +114,8 @@ func (t *tested) sample(ctx *cue.Context, messages cue.Value) []TestProblem {
 	return problems
 }
 
-// definitions are those of the schema that the message has to satisfy: that of
-// its call and, if the automation is right by it, that of the semantic event.
+// definitions returns the schema's definitions that the message must satisfy: that of its call or, if the
+// automation satisfies it, that of the semantic event.
 func (t *tested) definitions(body any) []string {
 	call := t.message.Call
 	out := []string{"#" + strings.ToUpper(call[:1]) + call[1:]}
@@ -129,16 +128,16 @@ func (t *tested) definitions(body any) []string {
 	}
 	rules := check.Rules{Catalog: t.message.Catalog, Trigger: t.message.Trigger, Templates: true}
 	if finding.AnyError(rules.Value(t.message.Raw["payload"], shape.Of("segment."+def), nil)) {
-		return out // vet warns of that
+		return out // vet warns about that
 	}
-	return []string{def} // which is one of the call's as well
+	return []string{def} // it includes the definition of the call
 }
 
-// sampleProblems are the errors among the findings about a rendered message.
+// sampleProblems returns the errors among the findings about a rendered message.
 func sampleProblems(found []finding.Finding, body any) []TestProblem {
 	var out []TestProblem
 	for _, f := range found {
-		// A sample may hold braces: they are sent as they are.
+		// A sample may hold braces: they are sent unchanged.
 		if f.Severity != diagnostic.Error || f.Code == "misplaced-placeholder" {
 			continue
 		}

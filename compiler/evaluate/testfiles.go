@@ -14,8 +14,7 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// testFiles are the files of a package that has no others than those for segue
-// test, nil if it has.
+// testFiles returns the files of a package if all of them are for segue test, else nil.
 func testFiles(inst *build.Instance) []string {
 	var tests []string
 	all := slices.Concat(inst.BuildFiles, inst.IgnoredFiles, inst.OrphanedFiles, inst.UnknownFiles, inst.InvalidFiles)
@@ -30,8 +29,8 @@ func testFiles(inst *build.Instance) []string {
 	return tests
 }
 
-// strayTests reports files with tests that belong to a package of which there is
-// nothing else in the folder. Where a file does not say its package, that is told.
+// strayTests reports test files whose package has no other files in the folder. If another file lacks a package
+// clause, it reports nothing: that file has a finding.
 func (e *Evaluation) strayTests(dir string, files []string) (diagnostic.List, error) {
 	x := e.Explainer()
 	sources, err := x.SourceFiles(dir)
@@ -64,7 +63,7 @@ func (e *Evaluation) strayTests(dir string, files []string) (diagnostic.List, er
 		}
 		d := finding.Diagnose("no-package", diagnostic.Diagnostic{
 			File: s.Name, Range: source.RangeOf(clause.Pos(), clause.End()),
-			Message: "the folder has no package " + clause.Name + " that these tests could be of",
+			Message: "these tests belong to the package " + clause.Name + ", which the folder does not have",
 			Help:    "declare its automations, or remove the file"})
 		if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 0 {
 			d.Help = "its package is " + finding.OneOf(names)

@@ -23,56 +23,54 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A TestResult is one test, or the check of one automation's sample.
+// A TestResult is the result of one test, or of checking one automation's sample.
 type TestResult struct {
-	// Key is the automation's.
+	// Key is the key of the automation.
 	Key string `json:"key"`
-	// Test is the test's name, empty for the sample.
+	// Test is the name of the test, empty for the sample.
 	Test string `json:"test,omitempty"`
-	// Passed says that there are no problems.
+	// Passed means that there are no problems.
 	Passed bool `json:"passed"`
-	// File and Range are the place of the test, or of the automation. They are
-	// set if there are problems.
+	// File and Range are the place of the test, or of the automation. They are only set if there are problems.
 	File  string           `json:"file,omitempty"`
 	Range diagnostic.Range `json:"range,omitzero"`
-	// Problems is empty if all is well.
+	// Problems is empty if the test passed.
 	Problems []TestProblem `json:"problems,omitempty"`
 }
 
-// A TestProblem is one way in which what is sent is not what it should be.
+// A TestProblem is a difference between the message and the expected one.
 type TestProblem struct {
-	// Message says what is wrong, in one line.
+	// Message describes the problem in one line.
 	Message string `json:"message"`
 	// Field is the field of the rendered message, such as "payload.traits.name".
 	Field string `json:"field,omitempty"`
-	// Want and Got are JSON, or a constraint in CUE; empty where they say
-	// nothing.
+	// Want and Got are JSON, or a constraint in CUE; empty if they do not apply.
 	Want string `json:"want,omitempty"`
 	Got  string `json:"got,omitempty"`
-	// File and Range are where it was said what the field should be.
+	// File and Range are the place of the expectation.
 	File  string           `json:"file,omitempty"`
 	Range diagnostic.Range `json:"range,omitzero"`
 
 	path finding.Path
 }
 
-// A TestRun says which tests are run.
+// A TestRun selects the tests to run.
 type TestRun struct {
-	// Only restricts them by their keys and names. The samples are not checked then.
+	// Only restricts them by key and name. Samples are then not checked.
 	Only *regexp.Regexp
 }
 
-// tested is one automation that was compiled and tested.
+// tested is an automation that was compiled and tested.
 type tested struct {
 	automation automation.Automation
 	name       string
-	// message is the automation as it was checked.
+	// message is the checked automation.
 	message *message.Checked
 	results []TestResult
 }
 
-// test runs the tests of an automation that has been compiled. They need CUE: an
-// automation's value lives no longer than its evaluation.
+// test runs the tests of a compiled automation. They need CUE, and an automation's value lives no longer than
+// its evaluation.
 func (r *TestRun) test(v cue.Value, m *message.Checked, a *automation.Automation) *tested {
 	t := &tested{automation: *a, name: m.At[1].(string), message: m}
 	fields, err := v.LookupPath(finding.FieldPath("tests")).Fields()
@@ -86,10 +84,10 @@ func (r *TestRun) test(v cue.Value, m *message.Checked, a *automation.Automation
 	return t
 }
 
-// conclude checks the samples of the automations of a package, and finds the places
-// of what tests and samples have shown.
+// conclude checks the samples of a package's automations, and finds the places of the problems in tests and
+// samples.
 func (e *Evaluation) conclude(out *Package, all []*tested, samples *sampleSchema) error {
-	var files *resolve.Opened // opened once something has to be found
+	var files *resolve.Opened // opened on first use
 	for _, t := range all {
 		if e.Tests.Only == nil {
 			problems, err := samples.check(e.Loader.Disk, t)
@@ -117,7 +115,7 @@ func (e *Evaluation) conclude(out *Package, all []*tested, samples *sampleSchema
 	return nil
 }
 
-// place finds the places of a test's problems, and of the test.
+// place sets the places of a test and of its problems.
 func (t *tested) place(r *TestResult, files *source.Index) {
 	at := finding.Path{"automations", t.name}
 	if r.Test != "" {
@@ -135,14 +133,14 @@ func (t *tested) place(r *TestResult, files *source.Index) {
 	}
 }
 
-// render fills in values, and samples where there are none. The request is refused
-// if it can be rendered and must not be sent.
+// render fills in the values, and samples for the others. refused is set if the request can be rendered but
+// must not be sent.
 func (t *tested) render(values map[string]any) (rendered automation.Rendered, refused, err error) {
 	all := t.message.Catalog.Samples(t.automation.Trigger.Kind)
 	for name, v := range values {
 		all[name] = v
 	}
-	// Secrets are not needed for what is compared.
+	// The comparison does not need secrets.
 	secret := func(string) (automation.Secret, bool) { return automation.Secret{}, true }
 	rendered, err = t.automation.Action.Render(all, secret)
 	if err == nil {
@@ -160,27 +158,27 @@ func (t *tested) run(test cue.Value, at finding.Path) []TestProblem {
 		}
 	}
 	rendered, refused, failure := t.render(values)
-	told := "the values can't be filled in: "
+	prefix := "the values can't be filled in: "
 	if refused != nil {
-		failure, told = refused, "the message would not be sent: "
+		failure, prefix = refused, "the message would not be sent: "
 	}
 	if want, err := test.LookupPath(finding.FieldPath("expectError")).String(); err == nil {
 		switch {
 		case failure == nil:
-			return []TestProblem{{Message: "the message would be sent, and the test expects an error",
+			return []TestProblem{{Message: "the message would be sent, but the test expects an error",
 				Want: message.JSONText(want), path: at.With("expectError")}}
 		case !strings.Contains(failure.Error(), want):
-			return []TestProblem{{Message: "the message is not sent, but for another reason",
+			return []TestProblem{{Message: "the message fails with another error",
 				Want: message.JSONText(want), Got: message.JSONText(failure.Error()), path: at.With("expectError")}}
 		}
 		return nil
 	}
 	if failure != nil {
-		return []TestProblem{{Message: told + failure.Error(), path: at}}
+		return []TestProblem{{Message: prefix + failure.Error(), path: at}}
 	}
 	var problems []TestProblem
 	if want, err := test.LookupPath(finding.FieldPath("expectURL")).String(); err == nil && want != rendered.URL {
-		problems = append(problems, TestProblem{Message: "url is not what the test expects", Field: "url",
+		problems = append(problems, TestProblem{Message: "url differs from the expected value", Field: "url",
 			Want: message.JSONText(want), Got: message.JSONText(rendered.URL), path: at.With("expectURL")})
 	}
 	expect := test.LookupPath(finding.FieldPath("expect"))
@@ -192,7 +190,7 @@ func (t *tested) run(test cue.Value, at finding.Path) []TestProblem {
 	return append(problems, c.problems...)
 }
 
-// decoded reads what was rendered; nil if that is nothing.
+// decoded decodes a rendered body, nil if it is empty.
 func decoded(body []byte) any {
 	var v any
 	if err := source.UnmarshalNumber(body, &v); err != nil {
@@ -201,7 +199,7 @@ func decoded(body []byte) any {
 	return v
 }
 
-// A comparison collects how a rendered message differs from what is expected.
+// A comparison collects the differences between a rendered message and the expected one.
 type comparison struct{ problems []TestProblem }
 
 func (c *comparison) differ(field, want, got string, at finding.Path, format string, args ...any) {
@@ -209,8 +207,8 @@ func (c *comparison) differ(field, want, got string, at finding.Path, format str
 		Want: want, Got: got, path: at})
 }
 
-// compare compares a decoded value with what is expected of it: all of a scalar
-// or a list, but only the fields that are given of a struct.
+// compare compares a decoded value with the expected one: scalars and lists completely, but structs only in the
+// fields that are given.
 func (c *comparison) compare(want cue.Value, got any, field string, at finding.Path) {
 	if want.IncompleteKind() == cue.StructKind {
 		if fields, ok := got.(map[string]any); ok {
@@ -225,7 +223,7 @@ func (c *comparison) compare(want cue.Value, got any, field string, at finding.P
 		list, ok := got.([]any)
 		n, _ := want.Len().Int64()
 		if !ok || int64(len(list)) != n {
-			c.differ(field, sourceText(want), compactJSON(got), at, "%s is not what the test expects", field)
+			c.differ(field, sourceText(want), compactJSON(got), at, "%s differs from the expected value", field)
 			return
 		}
 		for i := 0; items.Next(); i++ {
@@ -238,19 +236,19 @@ func (c *comparison) compare(want cue.Value, got any, field string, at finding.P
 		if err := source.Decode(want, &value); err == nil && sameScalar(value, got) {
 			return
 		}
-		c.differ(field, sourceText(want), compactJSON(got), at, "%s is not what the test expects", field)
+		c.differ(field, sourceText(want), compactJSON(got), at, "%s differs from the expected value", field)
 		return
 	}
 	given := cuecontext.New().CompileString(compactJSON(got))
 	if want.Unify(given).Validate(cue.Concrete(true)) != nil {
-		c.differ(field, sourceText(want), compactJSON(got), at, "%s does not fit what the test expects", field)
+		c.differ(field, sourceText(want), compactJSON(got), at, "%s does not match the expected constraint", field)
 	}
 }
 
 func (c *comparison) fields(want cue.Value, got map[string]any, field string, at finding.Path) {
 	fields, err := want.Fields(cue.Optional(true))
 	if err != nil {
-		c.differ(field, "", compactJSON(got), at, "%s: the test can't be understood: %v", field, err)
+		c.differ(field, "", compactJSON(got), at, "%s: the test is invalid: %v", field, err)
 		return
 	}
 	for fields.Next() {
@@ -260,11 +258,11 @@ func (c *comparison) fields(want cue.Value, got map[string]any, field string, at
 		optional := fields.Selector().ConstraintType() == cue.OptionalConstraint
 		switch absent := fields.Value().IncompleteKind() == cue.BottomKind; {
 		case present && absent:
-			c.differ(inner, "", compactJSON(v), at.With(name), "%s is there, and the test expects that it is not", inner)
+			c.differ(inner, "", compactJSON(v), at.With(name), "%s is present, but the test expects that it is not", inner)
 		case present:
 			c.compare(fields.Value(), v, inner, at.With(name))
 		case !optional:
-			message := inner + " is not there"
+			message := inner + " is missing"
 			if near := finding.Nearest(name, finding.SortedKeys(got)); near != "" {
 				message += "; " + finding.DidYouMean(near)
 			}
@@ -273,7 +271,7 @@ func (c *comparison) fields(want cue.Value, got map[string]any, field string, at
 	}
 }
 
-// sameScalar compares decoded scalars; numbers by their value.
+// sameScalar compares decoded scalars, and numbers by value.
 func sameScalar(a, b any) bool {
 	x, ok1 := a.(json.Number)
 	y, ok2 := b.(json.Number)
@@ -285,7 +283,7 @@ func sameScalar(a, b any) bool {
 	return ok1 && ok2 && p.Cmp(q) == 0
 }
 
-// sourceText shows a value as its author could have written it.
+// sourceText shows a value as its author might write it.
 func sourceText(v cue.Value) string {
 	if b, err := v.MarshalJSON(); err == nil {
 		return compactJSON(json.RawMessage(b))
@@ -293,7 +291,7 @@ func sourceText(v cue.Value) string {
 	return strings.Join(strings.Fields(fmt.Sprint(v)), " ")
 }
 
-// compactJSON writes a decoded value in one line.
+// compactJSON encodes a decoded value in one line.
 func compactJSON(v any) string {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
@@ -304,8 +302,8 @@ func compactJSON(v any) string {
 	return strings.TrimSpace(out.String())
 }
 
-// EncodeAutomation returns an automation as JSON, or why CUE refuses it. What its
-// tests expect is left out, for that need not be values.
+// EncodeAutomation returns an automation as JSON, or CUE's error about it. It leaves out the expectations of
+// its tests, because these may be constraints.
 func EncodeAutomation(v cue.Value) ([]byte, error) {
 	tests := v.LookupPath(finding.FieldPath("tests"))
 	if !tests.Exists() {
@@ -339,8 +337,7 @@ func encodeConcrete(v cue.Value) ([]byte, error) {
 	return v.MarshalJSON()
 }
 
-// encodeStruct writes a struct field by field; a field is left out if encode
-// returns nothing for it.
+// encodeStruct encodes a struct field by field. It leaves out a field if encode returns nil.
 func encodeStruct(v cue.Value, encode func(name string, v cue.Value) ([]byte, error)) ([]byte, error) {
 	fields, err := v.Fields(cue.Optional(true))
 	if err != nil {
@@ -366,7 +363,7 @@ func encodeStruct(v cue.Value, encode func(name string, v cue.Value) ([]byte, er
 	return json.Marshal(out)
 }
 
-// problemOf is what a CUE error says of a rendered message.
+// problemOf formats an error from CUE about a rendered message.
 func problemOf(err error) string {
 	first := cueerrors.Errors(err)[0]
 	return strings.TrimPrefix(explain.ErrorPath(first).String()+": "+source.PlainMessage(first), ": ")

@@ -11,18 +11,18 @@ import (
 	"github.com/seguehq/segue/compiler/message"
 )
 
-// Packages go from a child to its parent, and into the cache, in a form that is quick to
-// read: a run in which little has changed does hardly anything else.
+// Packages are sent from a child to its parent, and cached, in a form that is quick to read: a run with few
+// changes does hardly anything else.
 //
-//	strings      number, the length of each, and all of them one behind the other
+//	strings      number, the length of each, then all of them concatenated
 //	packages     number, and for each its fields in the order of the struct: numbers
 //	             are unsigned varints, a string is its number, the rest is JSON with
 //	             its length, empty for nothing; automations end with their canonical
 //	             form, as [automation.Pack] gives it
 //
-// Whoever changes it changes the version of keys in the compiler, too.
+// A change of this form needs a change of the version of keys in the compiler.
 
-// rest is what most packages do not have.
+// rest has the fields that are empty for most packages.
 type rest struct {
 	Found       Findings          `json:"found,omitempty"`
 	Withheld    Findings          `json:"withheld,omitempty"`
@@ -33,7 +33,7 @@ type rest struct {
 	Tests       []AutomationTests `json:"tests,omitempty"`
 }
 
-// Encode writes packages to be sent or kept.
+// Encode encodes packages to be sent or kept.
 func Encode(packages []Package) ([]byte, error) {
 	w := writer{known: map[string]int{}}
 	w.number(len(packages))
@@ -124,10 +124,10 @@ func (r rest) empty() bool {
 		!r.Sourceless && !r.Volatile && r.Tests == nil
 }
 
-// errDamaged is the error of bytes that Encode has not made.
-var errDamaged = errors.New("these are no packages, or of another version")
+// errDamaged is the error for bytes that Encode has not made.
+var errDamaged = errors.New("not encoded packages, or encoded by another version")
 
-// Decode reads what [Encode] has written, which can be any bytes at all.
+// Decode decodes packages from [Encode]. The bytes may be arbitrary.
 func Decode(b []byte) ([]Package, error) {
 	r := reader{in: b}
 	r.readStrings()
@@ -141,7 +141,7 @@ func Decode(b []byte) ([]Package, error) {
 	return packages, nil
 }
 
-// A reader reads on until the first mistake, and then zeros.
+// A reader reads until the first mistake, and then returns zeros.
 type reader struct {
 	in      []byte
 	strings []string
@@ -160,7 +160,7 @@ func (r *reader) number() int {
 	return int(n)
 }
 
-// count reads how many things follow that take so many bytes each at least.
+// count reads the number of the following elements, each of which takes at least the given number of bytes.
 func (r *reader) count(bytes int) int {
 	n := r.number()
 	if n > len(r.in)/bytes {
@@ -189,7 +189,7 @@ func (r *reader) readStrings() {
 		r.fail()
 		return
 	}
-	all := string(r.in[:end]) // which all of them share
+	all := string(r.in[:end]) // all strings share it
 	r.in = r.in[end:]
 	start := 0
 	for i, end := range ends {

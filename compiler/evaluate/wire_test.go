@@ -40,7 +40,7 @@ func packages(t testing.TB) []Package {
 	return []Package{full, bare, {Dir: "empty"}}
 }
 
-func TestPackagesComeBackAsTheyWere(t *testing.T) {
+func TestPackagesRoundTrip(t *testing.T) {
 	one := packages(t)[0]
 	for _, all := range []any{one, one.Automations[0].Facts} {
 		for v, i := reflect.ValueOf(all), 0; i < v.NumField(); i++ {

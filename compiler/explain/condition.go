@@ -14,8 +14,8 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// OpenAutomations reports why automations are missing, unless that may follow from
-// what has a finding.
+// OpenAutomations reports why automations are missing. It reports nothing if an existing finding may be the
+// reason.
 func (p *Evaluated) OpenAutomations() diagnostic.List {
 	automations := p.Value.LookupPath(finding.FieldPath("automations"))
 	err := OpenStruct(p.Value, automations, p.Files())
@@ -25,9 +25,8 @@ func (p *Evaluated) OpenAutomations() diagnostic.List {
 	return p.Convert(false).openAutomations(err)
 }
 
-// openAutomations reports what keeps CUE from telling which automations a package
-// has: conditions, loops and names that depend on what has no value. CUE leaves
-// the automations out that depend on it, as if they were gone.
+// openAutomations reports conditions, loops and names without a value, on which the automations of a package
+// depend. CUE silently leaves out the automations that depend on them.
 func (c *Conversion) openAutomations(err error) (found diagnostic.List) {
 	at := finding.Path{"automations"}
 	named := false
@@ -43,8 +42,8 @@ func (c *Conversion) openAutomations(err error) (found diagnostic.List) {
 				break
 			}
 			named = true
-			f.Message, f.Help = "the name of an automation has no value: what it is made of is still open",
-				"give all that it is made of a value"
+			f.Message, f.Help = "the name of an automation has no value, because a value in it is not set",
+				"set every value that the name refers to"
 			found = append(found, c.placedAt(f, label))
 		case strings.HasPrefix(format, "invalid interpolation") && named:
 		case strings.HasPrefix(format, "incomplete"), strings.HasPrefix(format, "non-concrete"):
@@ -65,7 +64,8 @@ func (c *Conversion) openAutomations(err error) (found diagnostic.List) {
 func (p *Evaluated) openCondition(f finding.Finding, clause ast.Expr, places []token.Pos) diagnostic.Diagnostic {
 	src := p.Index.SourceOf(clause.Pos())
 	f.Recode("missing-value")
-	f.Message = src.Covered(p.Index.NodeRange(clause)) + " has no value: what depends on it would be left out"
+	f.Message = src.Covered(p.Index.NodeRange(clause)) +
+		" has no value, so everything that depends on it would be left out"
 	f.Help = "give it a value, or a default where it is declared"
 	for _, pos := range places {
 		if declared := p.Index.SourceOf(pos); !source.Contains(clause, &ast.Ident{NamePos: pos}) {
@@ -77,14 +77,14 @@ func (p *Evaluated) openCondition(f finding.Finding, clause ast.Expr, places []t
 	return p.placedAt(f, clause)
 }
 
-// placedAt is a finding with its place at a node.
+// placedAt returns a finding placed at a node.
 func (p *Evaluated) placedAt(f finding.Finding, n ast.Node) diagnostic.Diagnostic {
 	d := f.Diagnostic
 	d.Path, d.File, d.Range = f.At.String(), p.Index.SourceOf(n.Pos()).Name, p.Index.NodeRange(n)
 	return d
 }
 
-// labelAt returns the label of a field, computed, that one of some places is in.
+// labelAt returns the computed label that contains one of the given positions.
 func (p *Evaluated) labelAt(places []token.Pos) ast.Label {
 	var found ast.Label
 	for _, pos := range places {
@@ -105,8 +105,8 @@ func (p *Evaluated) labelAt(places []token.Pos) ast.Label {
 	return found
 }
 
-// openClause returns the condition of a comprehension that depends on what is
-// declared at one of some places.
+// openClause returns the condition of a comprehension that depends on a declaration at one of the given
+// positions.
 func (p *Evaluated) openClause(places []token.Pos) ast.Expr {
 	var found ast.Expr
 	for _, s := range p.Index.Sources {
@@ -138,7 +138,7 @@ func (p *Evaluated) openClause(places []token.Pos) ast.Expr {
 	return found
 }
 
-// declarations are the values of the fields that a reference refers to.
+// declarations returns the values of the fields that a reference refers to.
 func (p *Evaluated) declarations(e ast.Expr) []ast.Expr {
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -153,8 +153,8 @@ func (p *Evaluated) declarations(e ast.Expr) []ast.Expr {
 	return nil
 }
 
-// lackingElement finds the element that lacks a field which a loop reads of each:
-// a field of nearly that name in it is what is wrong, else the element.
+// lackingElement finds the element without a field that a loop reads from each element. If the element has a
+// field with a similar name, that field is reported, otherwise the element.
 func (p *Evaluated) lackingElement(f *finding.Finding, id *ast.Ident, label string) bool {
 	var source ast.Expr
 	for _, s := range p.Index.Sources {
@@ -179,8 +179,8 @@ func (p *Evaluated) lackingElement(f *finding.Finding, id *ast.Ident, label stri
 		return false
 	}
 	e := lacking[0]
-	f.Message = "this element has no field " + label + ", which the loop reads of each"
-	f.Help = "add " + label + " to it, or read it only where it is"
+	f.Message = "this element has no field " + label + ", but the loop reads it from each element"
+	f.Help = "add " + label + ", or read it only from elements that have it"
 	f.File, f.Range = p.Index.SourceOf(e.Pos()).Name, p.Index.NodeRange(e)
 	near := finding.Nearest(label, p.Index.Labels(e, 0))
 	if slices.ContainsFunc(elements, func(o ast.Expr) bool {
@@ -190,7 +190,7 @@ func (p *Evaluated) lackingElement(f *finding.Finding, id *ast.Ident, label stri
 	}
 	if sites := p.Index.Descend(e, near, 0); near != "" && len(sites) == 1 && sites[0].Field != nil {
 		f.Recode("unknown-field")
-		f.Message = "the loop reads the field " + label + " of each element, and this one has " + near
+		f.Message = "the loop reads the field " + label + " of each element, but this one has " + near
 		f.Range, f.Suggestion, f.Help = p.Index.NodeRange(sites[0].Field.Label), label, finding.DidYouMean(label)
 		if _, plain := sites[0].Field.Label.(*ast.Ident); plain {
 			f.Fix = finding.Rewrite(f.File, f.Range, label, label)
@@ -199,11 +199,11 @@ func (p *Evaluated) lackingElement(f *finding.Finding, id *ast.Ident, label stri
 	return true
 }
 
-// hiddenName is a hidden field as CUE shows it, with its package.
+// hiddenName matches a hidden field as CUE shows it, with its package.
 var hiddenName = finding.Pattern(`(_#?[\pL\pN_$]*)\([^()\s]*:[\pL\pN_$]+\)`)
 
-// OpenStruct returns why automations of a package, or all of them, are missing for
-// now: they depend on a condition, a loop or a name that has no value.
+// OpenStruct returns why some or all automations of a package are missing: they depend on a condition, a loop
+// or a name without a value.
 func OpenStruct(pkg, automations cue.Value, files []*ast.File) error {
 	if automations.Exists() {
 		if err := automations.Err(); err != nil {
@@ -211,7 +211,7 @@ func OpenStruct(pkg, automations cue.Value, files []*ast.File) error {
 		}
 	}
 	if !slices.ContainsFunc(files, automationsInClause) {
-		return nil // what else may be missing is no automation
+		return nil // nothing that an automation depends on is missing
 	}
 	return pkg.Err()
 }

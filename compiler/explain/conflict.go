@@ -19,7 +19,7 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A mention is one of the author's expressions that takes part in a conflict.
+// A mention is an expression of the author that is part of a conflict.
 type mention struct {
 	src  *source.File
 	expr ast.Expr
@@ -27,8 +27,8 @@ type mention struct {
 
 func (m mention) span() diagnostic.Range { return source.RangeOf(m.expr.Pos(), m.expr.End()) }
 
-// mentions lists the author's expressions at the places of an error, in order.
-// CUE gives the place of what surrounds a value too, which says nothing.
+// mentions lists the author's expressions at the positions of an error, in order. CUE also gives the positions
+// of enclosing values. Those are left out: they say nothing.
 func (p *Evaluated) mentions(places []token.Pos) []mention {
 	places = slices.Clone(places)
 	slices.SortFunc(places, func(a, b token.Pos) int { return a.Compare(b) })
@@ -46,9 +46,9 @@ func (p *Evaluated) mentions(places []token.Pos) []mention {
 	})
 }
 
-// conflict makes the finding about values for one field that exclude each other. Of two that the
-// author wrote, the later one is reported and the earlier one related to it. Of
-// one that the author wrote, the other is what the schema asks for.
+// conflict returns the finding about values for one field that exclude each other. If the author wrote two, the
+// later one is reported and the earlier one is related. If the author wrote one, the other comes from the
+// schema.
 func (p *Evaluated) conflict(f finding.Finding, e cueerrors.Error, places []token.Pos) diagnostic.Diagnostic {
 	var values, types []mention
 	for _, m := range p.mentions(places) {
@@ -92,7 +92,7 @@ func (p *Evaluated) conflict(f finding.Finding, e cueerrors.Error, places []toke
 	return d
 }
 
-// mustBe words a conflict of the author's value with what is asked for.
+// mustBe describes a conflict between the author's value and the required one.
 func (p *Evaluated) mustBe(f *finding.Finding, args []any, given mention) {
 	shown := conflictWords(args)
 	want, got := shown[0], shown[1]
@@ -125,7 +125,7 @@ func conflictWords(args []any) [2]string {
 	return out
 }
 
-// valueWords says what a value is that CUE shows in its own syntax.
+// valueWords describes a value that CUE shows in its own syntax.
 func valueWords(s string) string {
 	switch {
 	case strings.HasPrefix(s, "{"):
@@ -143,8 +143,8 @@ func valueWords(s string) string {
 	return s
 }
 
-// written returns the value that the author wrote where the schema wants a
-// struct: CUE then keeps neither of the two, and the shape has to see it.
+// written returns the value that the author wrote where the schema wants an object. CUE keeps neither of the
+// two, but the check against the shape needs the author's value.
 func (p *Evaluated) written(err error) (any, bool) {
 	for _, e := range cueerrors.Errors(err) {
 		format, args := e.Msg()
@@ -161,7 +161,7 @@ func (p *Evaluated) written(err error) (any, bool) {
 	return nil, false
 }
 
-// literalOf evaluates an expression that needs nothing else.
+// literalOf evaluates an expression that refers to nothing else.
 func literalOf(e ast.Expr) (any, bool) {
 	switch e.(type) {
 	case *ast.BasicLit, *ast.ListLit, *ast.UnaryExpr:

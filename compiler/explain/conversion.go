@@ -14,59 +14,56 @@ import (
 
 // A Raw value is one of an evaluated package as decoded JSON, for the checks.
 type Raw struct {
-	// Value is [shape.Broken] where CUE says that something is wrong, which has a finding.
+	// Value is [shape.Broken] where CUE found a mistake, which has a finding.
 	Value any
-	// Positions are CUE's, by path, of what is in the value.
+	// Positions maps paths in the value to CUE's positions.
 	Positions map[string]token.Pos
-	// Partial has the paths of structs that may have more fields than can be seen.
+	// Partial has the paths of structs that may have more fields than are visible.
 	Partial map[string]bool
-	// Found are the findings about the value: what CUE itself says is wrong.
+	// Found has the findings about the value that come from CUE's errors.
 	Found diagnostic.List
 }
 
-// Raw converts a value of the package, which is at a path. draft says that it is a
-// definition, which may be open.
+// Raw converts the value of the package at a path. draft means that it is a definition, so it may be open.
 func (p *Evaluated) Raw(v cue.Value, at finding.Path, draft bool) Raw {
 	c := p.Convert(draft)
 	value, found := c.Value(v, at)
 	return Raw{Value: value, Positions: c.Positions, Partial: c.Partials, Found: found}
 }
 
-// Errors turns CUE's own errors about a package into findings: one for what belongs
-// together. The errors say where they belong.
+// Errors turns CUE's errors about a package into findings, one per mistake. The errors give their own paths.
 func (p *Evaluated) Errors(err error) diagnostic.List { return p.Convert(false).errors(err, nil) }
 
-// ErrorsAt turns CUE's own errors about the value at a path into findings.
+// ErrorsAt turns CUE's errors about the value at a path into findings.
 func (p *Evaluated) ErrorsAt(err error, at finding.Path) diagnostic.List {
 	return p.Convert(false).errors(err, at)
 }
 
-// A Conversion converts several values of a package. It remembers what it has told, so
-// that one mistake has one finding.
+// A Conversion converts several values of a package. It remembers its findings, so that one mistake has one
+// finding.
 type Conversion struct {
 	*Evaluated
-	// Positions are CUE's, by path, of the values that were converted, Partials the
-	// paths of structs that may have more fields than can be seen.
+	// Positions maps paths of converted values to CUE's positions. Partials has the paths of structs that may
+	// have more fields than are visible.
 	Positions map[string]token.Pos
 	Partials  map[string]bool
 
 	draft bool
-	// circular are the values that are made of themselves and have a finding, with
-	// the path of the automation that it is about.
+	// circular maps values that depend on themselves and have a finding to the path of the automation that the
+	// finding is about.
 	circular map[ast.Expr]string
-	// told are the findings that are made once, by path and message.
+	// told has the findings that are made only once, by path and message.
 	told map[[2]string]bool
 }
 
-// Convert starts a conversion. draft says that the values are definitions, which may be
-// open.
+// Convert starts a conversion. draft means that the values are definitions, so they may be open.
 func (p *Evaluated) Convert(draft bool) *Conversion {
 	return &Conversion{Evaluated: p, Positions: map[string]token.Pos{}, Partials: map[string]bool{}, draft: draft,
 		circular: map[ast.Expr]string{}, told: map[[2]string]bool{}}
 }
 
-// Value converts a value to decoded JSON. What CUE itself says is wrong becomes a
-// finding and leaves a broken value behind.
+// Value converts a value to decoded JSON. An error from CUE becomes a finding, and the value becomes
+// [shape.Broken].
 func (c *Conversion) Value(v cue.Value, at finding.Path) (any, diagnostic.List) {
 	c.Positions[at.String()] = c.positionOf(v)
 	if d, ok := v.Default(); ok {
@@ -110,9 +107,8 @@ func (c *Conversion) list(items cue.Iterator, at finding.Path) (list []any, foun
 	return list, found
 }
 
-// positionOf is where the author's files give a value, as far as CUE knows; that
-// of the field's name for a struct without braces, which starts where the name of
-// a field within it does.
+// positionOf is the position of a value in the author's files, as far as CUE knows it. For a struct without
+// braces it is the position of the field's name, because such a struct starts at the name of its first field.
 func (p *Evaluated) positionOf(v cue.Value) token.Pos {
 	pos := v.Pos()
 	if p.Index.SourceOf(pos) == nil {
@@ -155,7 +151,7 @@ func (c *Conversion) structure(v cue.Value, at finding.Path) (any, diagnostic.Li
 	return m, found
 }
 
-// broken converts what can be had of a value with mistakes in it.
+// broken converts a value with mistakes in it as far as possible.
 func (c *Conversion) broken(v cue.Value, at finding.Path) (any, diagnostic.List) {
 	if found, ok := c.refersToItself(v, at); ok {
 		return shape.Broken{}, found

@@ -15,8 +15,8 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// errors turns CUE's own errors about the value at a path into findings: one for
-// what belongs together. at is nil where the errors say where they belong.
+// errors turns CUE's errors about the value at a path into findings, one per mistake. If at is nil, each error
+// gives its own path.
 func (c *Conversion) errors(err error, at finding.Path) (found diagnostic.List) {
 	list := cueerrors.Errors(err)
 	if len(list) == 0 {
@@ -39,7 +39,7 @@ func (c *Conversion) errors(err error, at finding.Path) (found diagnostic.List) 
 		f.Message, f.Help = w.message, w.help
 		key := f.Code + f.At.String()
 		if emptyDisjunction().MatchString(source.PlainMessage(e)) {
-			key = f.At.String() // what follows is about its alternatives
+			key = f.At.String() // the errors that follow are about its alternatives
 			seen["conflicting-values"+key], seen["invalid-value"+key] = true, true
 		}
 		if seen[key] {
@@ -47,16 +47,16 @@ func (c *Conversion) errors(err error, at finding.Path) (found diagnostic.List) 
 		}
 		seen[key] = true
 		if f.Code == "missing-field" && f.At.Name() == "" && len(f.At) > 0 {
-			continue // an automation that is only a constraint, of which there is a finding
+			continue // an automation that is only a constraint: it has a finding
 		}
 		found = append(found, c.error(f, e, at, w.byPosition)...)
 	}
 	return found
 }
 
-// error completes the finding about one of CUE's errors, which is about the value at a
-// path if that is not nil. There may be a better finding, or one already. byPosition is
-// that of the wording.
+// error completes the finding about an error from CUE. If at is not nil, the error is about the value at that
+// path. The result may be a better finding, or nothing if there is one already. byPosition is the field of the
+// wording.
 func (c *Conversion) error(f finding.Finding, e cueerrors.Error, at finding.Path, byPosition bool) diagnostic.List {
 	places := c.authorPlaces(e)
 	if format, _ := e.Msg(); strings.HasPrefix(format, "incomplete") || strings.HasPrefix(format, "non-concrete") {
@@ -87,8 +87,8 @@ func (c *Conversion) error(f finding.Finding, e cueerrors.Error, at finding.Path
 	return diagnostic.List{d}
 }
 
-// requiredArgument reports that an automation does not set an argument of a
-// definition that has to be set, if that is what the error says.
+// requiredArgument reports an automation that does not set a required argument of a definition, if the error is
+// about that.
 func (c *Conversion) requiredArgument(
 	e cueerrors.Error, at finding.Path, places []token.Pos,
 ) (found diagnostic.List, ok bool) {
@@ -105,7 +105,7 @@ func (c *Conversion) requiredArgument(
 	return nil, false
 }
 
-// ErrorPath is where an error belongs, as CUE says it.
+// ErrorPath returns the path that CUE gives for an error.
 func ErrorPath(e cueerrors.Error) finding.Path {
 	var at finding.Path
 	for _, step := range e.Path() {
@@ -126,8 +126,8 @@ func ErrorPath(e cueerrors.Error) finding.Path {
 	return at
 }
 
-// mine is the last of some positions that lies in a file of the package: what
-// another one defines is not what is wrong.
+// mine returns the last of some positions that is in a file of the package. The mistake is not in the
+// definitions of another package.
 func (p *Evaluated) mine(places []token.Pos) token.Pos {
 	for _, pos := range slices.Backward(places) {
 		if slices.Contains(p.Index.Sources, p.Index.SourceOf(pos)) {
@@ -137,7 +137,7 @@ func (p *Evaluated) mine(places []token.Pos) token.Pos {
 	return token.NoPos
 }
 
-// authorPlaces are the positions of an error that lie in the author's files.
+// authorPlaces returns the positions of an error that are in the author's files.
 func (p *Evaluated) authorPlaces(e cueerrors.Error) []token.Pos {
 	var out []token.Pos
 	for _, pos := range cueerrors.Positions(e) {
@@ -150,8 +150,8 @@ func (p *Evaluated) authorPlaces(e cueerrors.Error) []token.Pos {
 
 var emptyDisjunction = finding.Pattern(`^\d+ errors in empty disjunction`)
 
-// disjunction reports whether the errors say that a value is none of several,
-// and which those are as far as they are literals.
+// disjunction reports whether the errors say that a value matches no alternative of a disjunction. It returns
+// those alternatives that are literals.
 func disjunction(list []cueerrors.Error) ([]string, bool) {
 	if !emptyDisjunction().MatchString(source.PlainMessage(list[0])) {
 		return nil, false
@@ -168,13 +168,13 @@ func disjunction(list []cueerrors.Error) ([]string, bool) {
 	return options, true
 }
 
-// alternatives makes the finding about a value that is none of those that a
-// disjunction of the author's allows.
+// alternatives returns the finding about a value that matches no alternative of one of the author's
+// disjunctions.
 func (p *Evaluated) alternatives(options []string, list []cueerrors.Error, at finding.Path) diagnostic.Diagnostic {
 	if at == nil {
 		at = ErrorPath(list[0])
 	}
-	// Every error names an option and the value: the value is what they share.
+	// Every error names an option and the value, so the value is the operand that they share.
 	count := map[string]int{}
 	for _, o := range options {
 		count[o]++
@@ -189,7 +189,7 @@ func (p *Evaluated) alternatives(options []string, list []cueerrors.Error, at fi
 		}
 	}
 	f := finding.New("invalid-value", at, finding.AtValue,
-		at.Subject()+" is none of the values that are allowed here", "write one of those")
+		at.Subject()+" is not one of the values allowed here", "write one of the allowed values")
 	if given != "" && len(allowed) > 0 {
 		for i, a := range allowed {
 			allowed[i] = valueWords(a)

@@ -14,8 +14,8 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// refersToItself reports a field whose value is made of itself, directly or by
-// way of others. All fields of a circle have one finding.
+// refersToItself reports a field whose value depends on itself, directly or through other fields. All fields of
+// a cycle share one finding.
 func (c *Conversion) refersToItself(v cue.Value, at finding.Path) (found diagnostic.List, ok bool) {
 	sites := c.Index.Sites(at)
 	src := c.Index.SourceOf(v.Pos())
@@ -38,7 +38,7 @@ func (c *Conversion) refersToItself(v cue.Value, at finding.Path) (found diagnos
 			c.circular[value] = whole
 		}
 		f := finding.New("cycle", at, finding.AtValue,
-			at.Subject()+" refers to itself", "break the circle: let one of the values in it stand for itself")
+			at.Subject()+" refers to itself", "break the cycle: give one of these fields a literal value")
 		var fix *diagnostic.Fix
 		placeholder := automation.Reference{Name: id.Name}.String()
 		if around, ok := c.Index.Interpolated(id); ok && resolve.RefersTo(id, s.Field) {
@@ -47,13 +47,13 @@ func (c *Conversion) refersToItself(v cue.Value, at finding.Path) (found diagnos
 				fix = finding.Rewrite(c.Index.SourceOf(id.Pos()).Name, around, placeholder, placeholder)
 			}
 		} else if s.Field.Value == ast.Expr(id) {
-			f.Help = fmt.Sprintf("strings must be quoted: %q; a placeholder is in braces as well: %q", id.Name,
+			f.Help = fmt.Sprintf("strings must be quoted: %q; placeholders also need braces: %q", id.Name,
 				placeholder)
 		}
 		if label, ok := s.Field.Label.(*ast.Ident); ok && src != nil && resolve.RefersTo(id, s.Field) &&
 			source.BindsAround(src.Syntax, id) {
 			name := strconv.Quote(id.Name)
-			f.Help = fmt.Sprintf("put the field's name in quotes, so that it does not hide the other %s: %s: %s",
+			f.Help = fmt.Sprintf("quote the field's name so that it does not hide the other %s: %s: %s",
 				id.Name, name, id.Name)
 			fix = finding.Rewrite(src.Name, c.Index.NodeRange(label), name, name)
 		}
@@ -64,8 +64,8 @@ func (c *Conversion) refersToItself(v cue.Value, at finding.Path) (found diagnos
 	return nil, false
 }
 
-// circleOf returns the values that a field's value is made of, if it is one of
-// them, and the identifier in it that leads back to it.
+// circleOf returns the values that a field's value depends on, if that includes itself, and the identifier in
+// it that leads back to it.
 func circleOf(field *ast.Field) (*ast.Ident, []ast.Expr) {
 	for _, id := range operands(field.Value) {
 		if circle := wayTo(id, field, nil); circle != nil {
@@ -75,8 +75,8 @@ func circleOf(field *ast.Field) (*ast.Ident, []ast.Expr) {
 	return nil, nil
 }
 
-// wayTo returns the values from the one that an identifier refers to up to that
-// of a field, nil if there is no way.
+// wayTo returns the values from the one that an identifier refers to, up to the value of a field. It returns
+// nil if none leads there.
 func wayTo(id *ast.Ident, field *ast.Field, passed []ast.Expr) []ast.Expr {
 	if resolve.RefersTo(id, field) {
 		return append(passed, field.Value)

@@ -4,21 +4,19 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// The descriptions of platforms are, like the tracking plan, more than values:
-// encode and decode stay open until an automation is filled in. They are
-// evaluated with the file, under the name of a definition.
+// The descriptions of platforms are, like the tracking plan, more than values: encode and decode stay open
+// until an automation is filled in. They are evaluated with the file, under the name of a definition.
 const (
 	PlatformsField      = "platforms"
 	PlatformsDefinition = "#platforms"
 )
 
-// hiddenFields are the fields of the project file that are no values, by name,
-// and the definitions that they are evaluated as.
+// hiddenFields maps the fields of the project file that are not values to the definitions that they are
+// evaluated as.
 var hiddenFields = map[string]string{PlanField: PlanDefinition, PlatformsField: PlatformsDefinition}
 
-// HiddenAs returns the definition that a field of the project file is evaluated
-// as, "" if it is a value. Where near is set, a misspelt name is taken for what
-// it was meant to be.
+// HiddenAs returns the definition that a field of the project file is evaluated as, "" if the field is a value.
+// If near is true, a misspelled name counts as the name that it resembles.
 func HiddenAs(label string, near bool) string {
 	if d := hiddenFields[label]; d != "" || !near {
 		return d
@@ -31,7 +29,7 @@ func HiddenAs(label string, near bool) string {
 	return ""
 }
 
-// shownAs is the field that was hidden as a definition.
+// shownAs returns the field that is evaluated as a definition.
 func shownAs(definition any) (string, bool) {
 	for name, d := range hiddenFields {
 		if d == definition {
@@ -41,10 +39,9 @@ func shownAs(definition any) (string, bool) {
 	return "", false
 }
 
-// The tracking plan is the one field of segue.cue that is not a value but says
-// what values may be. It is evaluated with the file, for it may refer to what
-// else is there, but under the name of a definition: CUE then closes its structs
-// and does not ask for values in it.
+// The tracking plan is the one field of segue.cue that constrains values instead of being one. It is evaluated
+// with the file, because it may refer to other fields, but under the name of a definition: CUE then closes its
+// structs and does not ask for values in it.
 const (
 	PlanField      = "trackingPlan"
 	PlanDefinition = "#trackingPlan"

@@ -4,8 +4,8 @@
 //	p := explain.Evaluate(resolved)
 //	raw := p.Raw(value, finding.Path{"automations", "welcome"}, false)
 //
-// [Evaluated] has CUE's value. [Raw] is a part of it as decoded JSON, for the checks, with
-// findings about all that CUE refuses in it: values that conflict, values that are
-// incomplete, cycles. [Evaluated.Errors] translates CUE's errors where the checks find
-// nothing wrong. Each result has its findings; nothing is added to it afterwards.
+// [Evaluated] has CUE's value. [Raw] is a part of it as decoded JSON, for the checks, with findings about
+// everything in it that CUE refuses: conflicting values, incomplete values, cycles. [Evaluated.Errors]
+// translates CUE's errors where the checks find nothing wrong. Each result has its findings; nothing is added
+// to it afterwards.
 package explain

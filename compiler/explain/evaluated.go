@@ -20,18 +20,16 @@ import (
 // An Evaluated package is a resolved one with its value.
 type Evaluated struct {
 	*resolve.Resolved
-	// Value is what CUE can tell of the package. It does not exist if CUE does not take
-	// a file at all.
+	// Value is the package as CUE evaluated it. It does not exist if CUE refuses a file completely.
 	Value cue.Value
-	// Found are the findings so far: those of the resolved package and of those that it
-	// imports, and those about files that can't be embedded or loaded.
+	// Found has the findings so far: those of the resolved package and of its imports, and those about files
+	// that can't be embedded or loaded.
 	Found diagnostic.List
-	// unembedded are the places of the @embed attributes that have a finding.
+	// unembedded has the offsets of the @embed attributes that have a finding.
 	unembedded map[int]bool
 }
 
-// Evaluate evaluates a package, as far as CUE can with everything taken out that leads
-// nowhere.
+// Evaluate evaluates a package as far as CUE can. Unresolvable parts were taken out before.
 func Evaluate(r *resolve.Resolved) *Evaluated {
 	p := &Evaluated{Resolved: r, Found: r.Found}
 	if r.Refused {
@@ -67,7 +65,7 @@ func Evaluate(r *resolve.Resolved) *Evaluated {
 	return p
 }
 
-// load loads a package, nil if there is none.
+// load loads a package. It returns nil if there is no such package.
 func load(r *resolve.Resolved, parse func(string, any, parser.Config) (*ast.File, error)) *build.Instance {
 	if r.IsProjectFile {
 		return r.Loader.File(config.ProjectFile, parse)
@@ -81,14 +79,14 @@ func load(r *resolve.Resolved, parse func(string, any, parser.Config) (*ast.File
 	return inst
 }
 
-// Accepted is a package of which CUE has given the value, with nothing taken out. The
-// value need not exist where only errors are to be explained.
+// Accepted is a package that CUE has evaluated with nothing taken out. The value need not exist if the package
+// only serves to explain errors.
 func Accepted(p *resolve.Opened, value cue.Value) *Evaluated {
 	r := p.AsIs()
 	return &Evaluated{Resolved: r, Value: value, Found: r.Found}
 }
 
-// pathPosition is where the author's files give the value at a path, as far as CUE knows.
+// pathPosition is the position of the value at a path in the author's files, as far as CUE knows it.
 func (p *Evaluated) pathPosition(at finding.Path) token.Pos {
 	if !p.Value.Exists() {
 		return token.NoPos

@@ -17,10 +17,10 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// undecided converts a value that may still be several.
+// undecided converts a value that is not concrete.
 func (c *Conversion) undecided(v cue.Value, at finding.Path) (any, diagnostic.List) {
 	if c.draft || c.Partial(at) {
-		return shape.Broken{}, nil // others set it, or it is in the place of what was taken out
+		return shape.Broken{}, nil // others set it, or it replaces an unresolvable part
 	}
 	if found, ok := c.refersToItself(v, at); ok {
 		return shape.Broken{}, found
@@ -34,8 +34,8 @@ func (c *Conversion) undecided(v cue.Value, at finding.Path) (any, diagnostic.Li
 	return shape.Broken{}, c.incomplete(v, at)
 }
 
-// waits reports whether a value of an automation is made of another one of the
-// same automation that has no value, which has a finding of its own.
+// waits reports whether a value of an automation depends on another value of the same automation that is
+// missing. That one has a finding of its own.
 func (p *Evaluated) waits(at finding.Path) bool {
 	if len(at) < 3 || at[0] != "automations" {
 		return false
@@ -64,7 +64,7 @@ func (p *Evaluated) waits(at finding.Path) bool {
 	return waits
 }
 
-// incomplete reports a value that says what it may be but not what it is.
+// incomplete reports a value that is constrained but not set.
 func (c *Conversion) incomplete(v cue.Value, at finding.Path) diagnostic.List {
 	f := finding.New("missing-value", at, finding.AtValue, at.Subject()+" has no value: "+typeName(v)+" is needed",
 		"give it a value")
@@ -75,7 +75,7 @@ func (c *Conversion) incomplete(v cue.Value, at finding.Path) diagnostic.List {
 	for _, s := range sites {
 		if option := markedDefault(s.Value); option != nil && c.Index.SourceOf(s.Value.Pos()) != nil {
 			text := c.Index.SourceOf(option.Pos()).Covered(c.Index.NodeRange(option))
-			f.Message = at.Subject() + " has two defaults, this one and that of the schema, so that neither counts"
+			f.Message = at.Subject() + " has two defaults, this one and the schema's, so neither applies"
 			f.Help = "write " + finding.Selector(at[len(at)-1].(string)).String() + ": " + text
 			f.Position, f.Exact = s.Value.Pos(), true
 			return diagnostic.List{c.Index.Place(f, s.Value.Pos())}
@@ -99,8 +99,8 @@ func (c *Conversion) incomplete(v cue.Value, at finding.Path) diagnostic.List {
 	return diagnostic.List{d}
 }
 
-// typeWithoutQuotes says of a placeholder's type that is one of CUE's names, as in
-// type: string, that it lacks quotes.
+// typeWithoutQuotes reports that a placeholder's type lacks quotes if it is one of CUE's names, as in type:
+// string.
 func typeWithoutQuotes(f *finding.Finding, sites []source.Site) {
 	for _, s := range sites {
 		if id, ok := s.Value.(*ast.Ident); ok && source.Predeclared(id.Name) {
@@ -115,8 +115,8 @@ func typeWithoutQuotes(f *finding.Finding, sites []source.Site) {
 	}
 }
 
-// atUse gives the finding about a value of an automation that is missing, and has its
-// place where that is declared, the place of the automation that lacks it.
+// atUse handles a missing value of an automation whose declaration is elsewhere. It moves the finding to the
+// automation, and relates the declaration.
 func (c *Conversion) atUse(d *diagnostic.Diagnostic, at finding.Path, sites []source.Site) {
 	if len(at) < 3 || at[0] != "automations" || len(sites) == 0 {
 		return
@@ -135,8 +135,8 @@ func (c *Conversion) atUse(d *diagnostic.Diagnostic, at finding.Path, sites []so
 	}
 }
 
-// argument returns the reference at a position if it is one to a definition's
-// argument, such as #team, which automations that build on the definition set.
+// argument returns the reference at a position if it refers to an argument of a definition, such as #team.
+// Automations that build on the definition set it.
 func (p *Evaluated) argument(pos token.Pos) *ast.Ident {
 	src := p.Index.SourceOf(pos)
 	if src == nil {
@@ -149,8 +149,8 @@ func (p *Evaluated) argument(pos token.Pos) *ast.Ident {
 	return id
 }
 
-// missingArgument reports, once, that an automation does not set an argument of
-// a definition that it builds on; false if it is no automation's.
+// missingArgument reports, once, that an automation does not set an argument of a definition that it builds on.
+// It returns false if the argument belongs to no automation.
 func (c *Conversion) missingArgument(
 	id *ast.Ident, needed string, at finding.Path,
 ) (found diagnostic.List, ok bool) {
@@ -159,7 +159,7 @@ func (c *Conversion) missingArgument(
 	}
 	whole := at[:2]
 	f := finding.New("missing-value", whole, finding.AtLabel,
-		id.Name+" has no value: "+needed+" is needed", "the definition asks for it: add "+id.Name+": ...")
+		id.Name+" has no value: "+needed+" is needed", "the definition requires it: add "+id.Name+": ...")
 	var own []string
 	bare := ""
 	for _, s := range c.Index.Sites(whole) {
@@ -191,7 +191,7 @@ func (c *Conversion) missingArgument(
 	return c.unlessTold(c.Index.Place(f, position), id), true
 }
 
-// markedDefault returns what a disjunction has as its default, nil if it has none.
+// markedDefault returns the default of a disjunction, nil if it has none.
 func markedDefault(e ast.Expr) ast.Expr {
 	switch e := e.(type) {
 	case *ast.ParenExpr:
@@ -219,22 +219,21 @@ func positionsOf(sites []source.Site) []token.Pos {
 	return out
 }
 
-// unlessTold returns a finding about what is used somewhere, unless it is told already.
+// unlessTold returns a finding with the place of its use, or nothing if the same finding was returned before.
 func (c *Conversion) unlessTold(d diagnostic.Diagnostic, use ast.Node) diagnostic.List {
 	if src := c.Index.SourceOf(use.Pos()); src != nil {
 		d.Related = append(d.Related, diagnostic.Related{Message: finding.UsedHere, File: src.Name,
 			Range: c.Index.NodeRange(use)})
 	}
-	if what := [2]string{d.Path, d.Message}; !c.told[what] {
-		c.told[what] = true
+	if key := [2]string{d.Path, d.Message}; !c.told[key] {
+		c.told[key] = true
 		return diagnostic.List{d}
 	}
 	return nil
 }
 
-// templateField reports, once, that an automation does not set a field that a
-// template makes it of, as in (#Template & {in: "A"}).out; false if it is not made
-// like that.
+// templateField reports, once, that an automation does not set a field of the template that it is built from,
+// as in (#Template & {in: "A"}).out. It returns false if there is no such template.
 func (c *Conversion) templateField(
 	pos token.Pos, needed string, at finding.Path,
 ) (found diagnostic.List, ok bool) {
@@ -257,7 +256,7 @@ func (c *Conversion) templateField(
 			continue
 		}
 		f := finding.New("missing-value", at[:2], finding.AtValue,
-			template+" needs "+id.Name+": "+needed, "add "+id.Name+": ... to what is between the braces")
+			template+" needs "+id.Name+": "+needed, "add "+id.Name+": ... between the braces")
 		f.Path = at[:2].String()
 		node := ast.Node(sel.X)
 		if label, ok := misspeltLabel(given, id.Name); ok {
@@ -279,7 +278,7 @@ func (c *Conversion) templateField(
 	return nil, false
 }
 
-// misspeltLabel returns the last label in some structs that is nearly a name.
+// misspeltLabel returns the last label in some structs that resembles a name.
 func misspeltLabel(given []*ast.StructLit, name string) (found ast.Label, ok bool) {
 	for _, st := range given {
 		for _, d := range st.Elts {
@@ -295,8 +294,8 @@ func misspeltLabel(given []*ast.StructLit, name string) (found ast.Label, ok boo
 	return found, ok
 }
 
-// templateCall returns the definition's name and the structs of a conjunction of
-// the two, "" if it is none.
+// templateCall returns the name of the definition and the structs in a conjunction of the two. The name is ""
+// if the expression is not such a conjunction.
 func templateCall(e ast.Expr) (template string, given []*ast.StructLit) {
 	switch e := e.(type) {
 	case *ast.ParenExpr:
@@ -316,7 +315,7 @@ func templateCall(e ast.Expr) (template string, given []*ast.StructLit) {
 	return "", nil
 }
 
-// alternativesOf lists what a value may be if that is one of several literals.
+// alternativesOf lists the alternatives of a value that must be one of several literals.
 func alternativesOf(v cue.Value) []string {
 	op, args := v.Eval().Expr()
 	if op != cue.OrOp {
@@ -333,7 +332,7 @@ func alternativesOf(v cue.Value) []string {
 	return out
 }
 
-// typeName says in words what a value without a value may be.
+// typeName describes the type of a value that is not set.
 func typeName(v cue.Value) string {
 	var words []string
 	kind := v.IncompleteKind()

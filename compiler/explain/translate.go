@@ -15,18 +15,17 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A wording says of which kind CUE's error is, in a code and in words.
+// A wording is the code and the text for a kind of error from CUE.
 type wording struct {
 	code, message, help string
-	// byPosition says that the place that CUE gives is nearer to the mistake than
-	// the value that it spoils.
+	// byPosition means that CUE's position is closer to the mistake than the position of the value.
 	byPosition bool
 }
 
-// translations are CUE's messages, as format strings, and what they mean. They
-// get the name of the value and the arguments of the message.
+// translations maps CUE's messages, as format strings, to wordings. word gets the name of the value and the
+// arguments of CUE's message.
 var translations = []struct {
-	format string // how CUE's message starts or, behind "…", what it holds
+	format string // the start of CUE's message or, after "…", a part of it
 	word   func(name string, args []string) wording
 }{
 	{"conflicting values", func(name string, args []string) wording {
@@ -34,8 +33,8 @@ var translations = []struct {
 			message: fmt.Sprintf("%s has two values: %s and %s", name, args[0], args[1]), help: "keep one of them"}
 	}},
 	{"…errors in empty disjunction", func(name string, _ []string) wording {
-		return wording{code: "invalid-value", message: name + " is none of the values that are allowed here",
-			help: "write one of those"}
+		return wording{code: "invalid-value", message: name + " is not one of the values allowed here",
+			help: "write one of the allowed values"}
 	}},
 	{"…field not allowed", func(name string, _ []string) wording {
 		return wording{code: "unknown-field", message: name + " is not allowed here",
@@ -61,7 +60,7 @@ var translations = []struct {
 	{"non-concrete", depends},
 	{"…cycle", func(name string, _ []string) wording {
 		return wording{code: "cycle", message: name + " refers to itself",
-			help: "break the circle: let one of the values in it stand for itself"}
+			help: "break the cycle: give one of these fields a literal value"}
 	}},
 	{"index out of range", func(_ string, args []string) wording {
 		return wording{code: "unknown-reference",
@@ -70,27 +69,27 @@ var translations = []struct {
 	}},
 	{"cannot use", func(_ string, args []string) wording {
 		if len(args) > 2 && args[2] == valueWords("bool") {
-			return wording{code: "wrong-type", message: "true or false is needed here, got " + args[0],
+			return wording{code: "wrong-type", message: "true or false is required here, got " + args[0],
 				help: "compare it with something, as in x == " + args[0] + ", or write true or false", byPosition: true}
 		}
 		if len(args) < 5 || args[4] == "matchN" {
-			return wording{code: "wrong-type", message: "the value " + args[0] + " is of another type than is needed",
-				help: "give it a value of another type", byPosition: true}
+			return wording{code: "wrong-type", message: "the value " + args[0] + " has the wrong type",
+				help: "use a value of another type", byPosition: true}
 		}
 		return wording{code: "wrong-type", message: fmt.Sprintf("%s takes %s, got %s", args[4], valueWords(args[2]),
-			args[0]), help: "give it a value of that type", byPosition: true}
+			args[0]), help: "use a value of that type", byPosition: true}
 	}},
 	{"cannot call", func(_ string, args []string) wording {
-		return wording{code: "unknown-reference", message: args[0] + " is no function", help: "correct the name",
+		return wording{code: "unknown-reference", message: args[0] + " is not a function", help: "correct the name",
 			byPosition: true}
 	}},
 	{"cannot range over %s (incomplete", func(_ string, args []string) wording {
 		return wording{code: "missing-value", message: args[0] +
-			" has no value: what a loop over it makes would be left out", help: "give it a value: a list or an object",
+			" has no value, so everything from the loop over it would be left out", help: "set it to a list or an object",
 			byPosition: true}
 	}},
 	{"cannot range over", func(_ string, args []string) wording {
-		return wording{code: "wrong-type", message: "a comprehension goes over a list or an object, got " + args[0],
+		return wording{code: "wrong-type", message: "a comprehension iterates over a list or an object, got " + args[0],
 			help: "write a list, as in [" + args[0] + "]", byPosition: true}
 	}},
 	{"Addition of lists", func(string, []string) wording {
@@ -102,20 +101,20 @@ var translations = []struct {
 			help: `import "list", and write list.Repeat(a, n)`, byPosition: true}
 	}},
 	{"cannot reference optional field", func(_ string, args []string) wording {
-		return wording{code: "missing-value", message: args[0] + " has no value here: it may be left out",
+		return wording{code: "missing-value", message: args[0] + " is optional, so it may have no value here",
 			help: "give it a value, or a default where it is declared", byPosition: true}
 	}},
 	{"invalid operands", func(_ string, args []string) wording {
 		return wording{code: "wrong-type", message: fmt.Sprintf("%s and %s can't be combined by %s", args[0], args[1],
-			args[2]), help: `give both the same type; "\(…)" puts a value into a string`, byPosition: true}
+			args[2]), help: `use two values of the same type; "\(…)" inserts a value into a string`, byPosition: true}
 	}},
 	{"invalid operand", func(_ string, args []string) wording {
-		return wording{code: "wrong-type", message: "the operation can't take " + strings.Join(args[:1], ""),
-			help: "give it a value of another type", byPosition: true}
+		return wording{code: "wrong-type", message: "the operation does not accept " + strings.Join(args[:1], ""),
+			help: "use a value of another type", byPosition: true}
 	}},
 	{"invalid operation", func(_ string, args []string) wording {
-		return wording{code: "wrong-type", message: "the operation can't take " + args[0],
-			help: "give it a value of another type", byPosition: true}
+		return wording{code: "wrong-type", message: "the operation does not accept " + args[0],
+			help: "use a value of another type", byPosition: true}
 	}},
 	{"failed arithmetic", func(name string, args []string) wording {
 		if strings.Contains(args[0], "division by zero") {
@@ -126,7 +125,7 @@ var translations = []struct {
 			byPosition: true}
 	}},
 	{"unreferenced alias or let clause", func(_ string, args []string) wording {
-		return wording{code: "unused-let", message: "nothing uses " + args[0], help: "remove it", byPosition: true}
+		return wording{code: "unused-let", message: args[0] + " is not used", help: "remove it", byPosition: true}
 	}},
 	{"…import failed", func(string, []string) wording {
 		return wording{code: "unknown-import", message: "the package can't be imported",
@@ -138,25 +137,25 @@ var translations = []struct {
 	}},
 	{"explicit error", func(name string, _ []string) wording {
 		return wording{code: "missing-value", message: name +
-			" has no value: what stands here is CUE's sign for a mistake", help: "give it a value"}
+			" has no value: this is CUE's error value", help: "give it a value"}
 	}},
 	{"incompatible ", func(name string, args []string) wording {
 		return wording{code: "conflicting-values",
-			message: fmt.Sprintf("%s must be %s and %s, which nothing can be", name,
+			message: fmt.Sprintf("%s must be %s and %s, but no value is both", name,
 				boundWords(args[0]), boundWords(args[1])), help: "correct one of them", byPosition: true}
 	}},
 	{"reference", func(_ string, args []string) wording {
-		return wording{code: "unknown-reference", message: "nothing here is called " + args[0],
+		return wording{code: "unknown-reference", message: args[0] + " is not defined",
 			help: "correct the name", byPosition: true}
 	}},
 }
 
 func depends(name string, _ []string) wording {
-	return wording{code: "missing-value", message: name + " is made of a value that is still open",
-		help: "give all that it is made of a value"}
+	return wording{code: "missing-value", message: name + " depends on a value that is not set",
+		help: "set every value that it refers to"}
 }
 
-// translate says in the domain's words what a CUE error means.
+// translate returns the wording for an error from CUE.
 func (p *Evaluated) translate(e cueerrors.Error, at finding.Path) wording {
 	format, raw := e.Msg()
 	args := make([]string, max(2, len(raw)))
@@ -169,12 +168,11 @@ func (p *Evaluated) translate(e cueerrors.Error, at finding.Path) wording {
 			return t.word(at.Subject(), args)
 		}
 	}
-	return wording{code: "cue", message: Shown(source.PlainMessage(e)), help: "correct it; cue vet says more",
+	return wording{code: "cue", message: Shown(source.PlainMessage(e)), help: "correct it; cue vet shows more",
 		byPosition: true}
 }
 
-// Shown writes a value or message of CUE's so that it says nothing of the
-// schema's inside: a struct is just that.
+// Shown writes a value or message from CUE without internals of the schema. An object becomes just "an object".
 func Shown(s string) string {
 	s = hiddenName().ReplaceAllString(valueWords(s), "$1")
 	return strings.ReplaceAll(s, "_|_", "a mistake")
@@ -182,7 +180,7 @@ func Shown(s string) string {
 
 var boundText = finding.Pattern(`^(>=|<=|>|<|!=|=~|!~)\s*(.*)$`)
 
-// boundWords says what a bound such as >=1 asks for.
+// boundWords describes a bound such as >=1.
 func boundWords(bound string) string {
 	m := boundText().FindStringSubmatch(bound)
 	if m == nil {
@@ -193,8 +191,8 @@ func boundWords(bound string) string {
 	return words[m[1]] + m[2]
 }
 
-// refine makes a finding out of what CUE says better with what the files show:
-// the block that lacks a field, the names that were meant, the declaration.
+// refine adds details from the author's files to a finding from CUE's error: the block that lacks a field,
+// similar names, the declaration.
 func (p *Evaluated) refine(f *finding.Finding, e cueerrors.Error, places []token.Pos) (related []diagnostic.Related) {
 	switch f.Code {
 	case "missing-field":
@@ -231,7 +229,7 @@ func (p *Evaluated) refine(f *finding.Finding, e cueerrors.Error, places []token
 	return related
 }
 
-// misspeltField finds the selector that leads nowhere, and what was meant.
+// misspeltField finds the selector of an unknown field, and suggests a known field with a similar name.
 func (p *Evaluated) misspeltField(f *finding.Finding, places []token.Pos) {
 	for _, pos := range places {
 		src := p.Index.SourceOf(pos)

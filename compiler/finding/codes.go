@@ -13,24 +13,24 @@ type Code struct {
 	Name string
 	// Severity is that of its findings. Also gives some findings another one.
 	Severity diagnostic.Severity
-	// Also is the severity of those of its findings that are made with
-	// [Finding.Otherwise], "" if there are none. When says which these are.
+	// Also is the severity of findings that are made with [Finding.Otherwise], "" if there are none. When
+	// describes these findings.
 	Also diagnostic.Severity
 	When string
-	// Comparing says that such a finding comes from comparing automations with
-	// each other.
+	// Comparing means that its findings come from comparing automations with each other.
 	Comparing bool
 }
 
-// Codes lists all kinds of findings that the compiler has, by name.
+// Codes lists all kinds of findings of the compiler, by name.
 func Codes() []Code {
 	return slices.Clone(table)
 }
 
-// table has the codes in order of their names. A test compares them with the codes
-// that the rooms of the compiler report.
+// table has the codes, sorted by name. A test compares them with the codes that the rooms of the compiler
+// report.
 var table = []Code{
 	{Name: "blocked-id", Severity: diagnostic.Warning},
+	{Name: "broken-data", Severity: diagnostic.Error},
 	{Name: "broken-import", Severity: diagnostic.Error},
 	{Name: "broken-plan", Severity: diagnostic.Error},
 	{Name: "conflicting-fields", Severity: diagnostic.Error},
@@ -39,7 +39,8 @@ var table = []Code{
 	{Name: "cycle", Severity: diagnostic.Error},
 	{Name: "duplicate-automation", Severity: diagnostic.Warning, Comparing: true},
 	{Name: "duplicate-header", Severity: diagnostic.Error},
-	{Name: "duplicate-key", Severity: diagnostic.Error},
+	{Name: "duplicate-key", Severity: diagnostic.Error, Also: diagnostic.Warning,
+		When: "two keys differ only in capitals, which some disks do not tell apart"},
 	{Name: "empty-value", Severity: diagnostic.Error,
 		Also: diagnostic.Warning, When: "Segment takes it: the other id identifies the user, or it is a trait or property"},
 	{Name: "event-name", Severity: diagnostic.Warning},
@@ -58,7 +59,7 @@ var table = []Code{
 	{Name: "import-cycle", Severity: diagnostic.Error},
 	{Name: "import-name", Severity: diagnostic.Error},
 	{Name: "invalid-header", Severity: diagnostic.Error,
-		Also: diagnostic.Warning, When: "a character that is not ASCII: many servers refuse it, and some take it"},
+		Also: diagnostic.Warning, When: "a character that is not ASCII: many servers refuse it, and some accept it"},
 	{Name: "invalid-key", Severity: diagnostic.Error},
 	{Name: "invalid-time", Severity: diagnostic.Error,
 		Also: diagnostic.Warning, When: advisedType},
@@ -83,7 +84,7 @@ var table = []Code{
 	{Name: "nested-project", Severity: diagnostic.Error},
 	{Name: "no-destination", Severity: diagnostic.Warning},
 	{Name: "no-package", Severity: diagnostic.Error,
-		Also: diagnostic.Warning, When: "the file holds nothing but comments"},
+		Also: diagnostic.Warning, When: "the file has only comments"},
 	{Name: "no-project", Severity: diagnostic.Error},
 	{Name: "not-an-automation", Severity: diagnostic.Error},
 	{Name: "number-precision", Severity: diagnostic.Error},
@@ -105,7 +106,7 @@ var table = []Code{
 	{Name: "same-column", Severity: diagnostic.Warning},
 	{Name: "schema-version", Severity: diagnostic.Warning},
 	{Name: "secret-in-code", Severity: diagnostic.Error,
-		Also: diagnostic.Warning, When: "only the name of a header makes one think that its value is a secret"},
+		Also: diagnostic.Warning, When: "only the name of the header suggests a secret"},
 	{Name: "set-by-segment", Severity: diagnostic.Warning},
 	{Name: "stray-blanks", Severity: diagnostic.Error,
 		Also: diagnostic.Warning, When: "the name of an event, which Segment takes as it is"},
@@ -114,6 +115,7 @@ var table = []Code{
 	{Name: "too-long", Severity: diagnostic.Error},
 	{Name: "unchecked-event", Severity: diagnostic.Warning},
 	{Name: "unchecked-message", Severity: diagnostic.Warning},
+	{Name: "unchecked-property", Severity: diagnostic.Warning},
 	{Name: "unexpected-payload", Severity: diagnostic.Warning},
 	{Name: "unknown-automation", Severity: diagnostic.Error},
 	{Name: "unknown-cast", Severity: diagnostic.Error},
@@ -143,7 +145,7 @@ var table = []Code{
 // advisedType is when a wrong type is a warning.
 const advisedType = "a trait, a property or a field of context, whose type the spec names and Segment does not enforce"
 
-// CodeOf looks a code up by its name.
+// CodeOf returns a code by its name.
 func CodeOf(name string) (Code, bool) {
 	i, ok := slices.BinarySearchFunc(table, name,
 		func(c Code, name string) int { return strings.Compare(c.Name, name) })

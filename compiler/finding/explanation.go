@@ -8,26 +8,25 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// explanationFiles hold an explanation for each code: a txtar archive whose
-// comment is the title and the reason, and whose files are the examples.
+// explanationFiles has an explanation for each code: a txtar archive whose comment is the title and the reason,
+// and whose files are the examples.
 //
 //go:embed codes/*.txtar
 var explanationFiles embed.FS
 
-// An Explanation says what a code means, why it matters and how to do better.
+// An Explanation explains the meaning of a code, the reason for it and the remedy.
 type Explanation struct {
 	Code
-	// Title says in a sentence what is wrong.
+	// Title describes the mistake in a sentence.
 	Title string
-	// Why says what comes of it, in one paragraph.
+	// Why describes its consequences in one paragraph.
 	Why string
-	// Wrong is an example that gives just this code, Right the same done well.
-	// Both are empty for the few codes that files can't show.
+	// Wrong is an example with exactly this code, Right is the corrected one. Both are empty for the few codes
+	// that files can't show.
 	Wrong, Right []ExampleFile
 }
 
-// An ExampleFile is a file of an example project. segue.cue is left out where it
-// does not matter.
+// An ExampleFile is a file of an example project. segue.cue is left out if it is not relevant.
 type ExampleFile struct {
 	Name, Content string
 }

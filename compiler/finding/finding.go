@@ -11,9 +11,8 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// Diagnose returns a diagnostic of a code, with the severity that the table of codes
-// gives it. A code that the table does not have would be an error; a test holds that
-// there is none.
+// Diagnose returns a diagnostic of a code, with the severity of the code. A code that is not in the table is an
+// error; a test makes sure that none is used.
 func Diagnose(code string, d diagnostic.Diagnostic) diagnostic.Diagnostic {
 	d.Code, d.Severity = code, diagnostic.Error
 	if c, ok := CodeOf(code); ok {
@@ -22,31 +21,28 @@ func Diagnose(code string, d diagnostic.Diagnostic) diagnostic.Diagnostic {
 	return d
 }
 
-// New returns a finding of a code about the value at a path, with the severity that
-// the table of codes gives it.
+// New returns a finding of a code about the value at a path, with the severity of the code.
 func New(code string, at Path, spot Spot, message, help string) Finding {
 	return Finding{At: at, Spot: spot, Diagnostic: Diagnose(code, diagnostic.Diagnostic{Message: message, Help: help})}
 }
 
-// Newf is New with a message that is formatted, and without help.
+// Newf is New with a formatted message, and without help.
 func Newf(code string, at Path, spot Spot, format string, args ...any) Finding {
 	return New(code, at, spot, fmt.Sprintf(format, args...), "")
 }
 
-// In makes a finding one about a part of a text, and not about all of it. offset and
-// length count bytes.
+// In restricts a finding to a part of a string. offset and length count bytes.
 func (f *Finding) In(text string, offset, length int) {
 	f.Part, f.Offset = text[offset:offset+length], offset
 }
 
-// Recode gives a finding another code, which knows better, and its severity.
+// Recode gives a finding another, more specific code, and its severity.
 func (f *Finding) Recode(code string) { f.Diagnostic = Diagnose(code, f.Diagnostic) }
 
-// Otherwise gives a finding the other severity that its code has, in the situation
-// that the table describes.
+// Otherwise gives a finding the other severity of its code, in the situation that the table describes.
 func (f *Finding) Otherwise() { f.Diagnostic = Otherwise(f.Diagnostic) }
 
-// Otherwise is [Finding.Otherwise] of a diagnostic.
+// Otherwise is like [Finding.Otherwise], for a diagnostic.
 func Otherwise(d diagnostic.Diagnostic) diagnostic.Diagnostic {
 	if c, _ := CodeOf(d.Code); c.Also != "" {
 		d.Severity = c.Also
@@ -57,7 +53,7 @@ func Otherwise(d diagnostic.Diagnostic) diagnostic.Diagnostic {
 // IsError reports whether a finding is an error.
 func IsError(f Finding) bool { return f.Severity == diagnostic.Error }
 
-// AnyError reports whether one of some findings is an error.
+// AnyError reports whether one of the findings is an error.
 func AnyError(found []Finding) bool { return slices.ContainsFunc(found, IsError) }
 
 // A Spot says which part of a field a finding is about.
@@ -65,34 +61,34 @@ type Spot int
 
 const (
 	AtValue Spot = iota // the value
-	AtLabel             // the field's name; for a missing field, of the block that lacks it
+	AtLabel             // the field's name; for a missing field, that of the block that lacks it
 	AtCall              // the definition of the call that an automation builds on, else its name
 )
 
-// A Finding is a diagnostic that does not know its place in a file yet.
+// A Finding is a diagnostic that does not have a place in a file yet.
 type Finding struct {
 	diagnostic.Diagnostic
 	At   Path
 	Spot Spot
-	// Position is what CUE knows of the value's origin, if anything.
+	// Position is CUE's position of the value, if it has one.
 	Position token.Pos
-	// Exact says that position is nearer to the mistake than the value at path.
+	// Exact means that Position is closer to the mistake than the value at the path.
 	Exact bool
-	// Origin is where CUE takes the value from, if it is a reference.
+	// Origin is the position of the value that the value refers to, if it is a reference.
 	Origin token.Pos
-	// Part is the offending part of a text, at offset; empty for all of it.
+	// Part is the wrong part of a string, at Offset; empty for the whole string.
 	Part   string
 	Offset int
-	// Lacks are the paths of values that the finding says are missing, any one of
-	// them; meant is the path at which the value was meant to be that it is about.
+	// Lacks has the paths of missing values, of which any one is enough. Meant is the path where the author
+	// meant to put the value.
 	Lacks []Path
 	Meant Path
-	// Repair is what the mistake could be repaired with, nil if that is unknown.
+	// Repair is a possible repair, nil if there is none.
 	Repair *Repair
 }
 
-// WithoutEchoes leaves out what is missing only because it has another name or
-// stands elsewhere, for which there is a finding.
+// WithoutEchoes removes findings about a missing value if another finding says that it is misnamed or
+// misplaced.
 func WithoutEchoes(found []Finding) []Finding {
 	var meant []string
 	for _, f := range found {
@@ -113,20 +109,20 @@ func WithoutEchoes(found []Finding) []Finding {
 	})
 }
 
-// ByPlace orders findings as they appear along a value.
+// ByPlace sorts findings in the order of a value's parts.
 func ByPlace(a, b Finding) int {
 	return cmp.Or(cmp.Compare(a.At.String(), b.At.String()), cmp.Compare(a.Offset, b.Offset),
 		cmp.Compare(a.Code, b.Code))
 }
 
-// AboutText are the codes of findings about what a text says, wherever it is
-// used: they belong to the literal, of which a reference only makes use.
+// AboutText has the codes of findings about the content of a string. They belong to the literal, and not to
+// references to it.
 var AboutText = map[string]bool{
 	"unknown-placeholder": true, "malformed-placeholder": true, "unknown-cast": true,
 	"stray-blanks": true, "empty-value": true,
 }
 
-// The words of what findings relate to.
+// Messages of related places.
 const (
 	GivenHere   = "its value is given here"
 	ElementHere = "this element gives its value"

@@ -10,8 +10,8 @@ import (
 	"github.com/hbollon/go-edlib"
 )
 
-// Nearest returns the candidate that name was probably meant to be, "" if none
-// is near or two are equally near.
+// Nearest returns the candidate that name was probably meant to be, "" if none is similar or two are equally
+// similar.
 func Nearest(name string, candidates []string) string {
 	best, second := 1<<30, 1<<30
 	var found string
@@ -36,14 +36,14 @@ func Nearest(name string, candidates []string) string {
 	return found
 }
 
-// PlainName removes what people get wrong most: case, and how words are joined.
+// PlainName removes the most common differences between names: case, and how words are joined.
 func PlainName(s string) string {
 	return joints.Replace(strings.ToLower(s))
 }
 
 var joints = strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
 
-// DidYouMean is a remedy that names what was probably meant.
+// DidYouMean returns a remedy with the probable correction.
 func DidYouMean(suggestion string) string { return "did you mean " + suggestion + "?" }
 
 // OneOf lists names for people: a, b or c. More than most are counted.
@@ -63,8 +63,8 @@ func OneOf(names []string) string {
 // SortedKeys returns the keys of a map in order.
 func SortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// Words takes a name apart, whichever way its words are joined: orderPaid,
-// order_paid, "Order Paid". Signs are left out.
+// Words splits a name into its words, however they are joined: orderPaid, order_paid, "Order Paid". Signs are
+// left out.
 func Words(name string) []string {
 	var words []string
 	var word []rune

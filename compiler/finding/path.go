@@ -10,10 +10,10 @@ import (
 	"cuelang.org/go/cue/ast"
 )
 
-// FieldPath is the path of a regular field, whatever its name is.
+// FieldPath returns the path of a regular field of any name.
 func FieldPath(label string) cue.Path { return cue.MakePath(cue.Str(label)) }
 
-// KeyOf is the key of an automation: the package's folder and the name.
+// KeyOf returns the key of an automation: the package's folder and the name.
 func KeyOf(dir, name string) string {
 	if dir == "." {
 		return name
@@ -21,11 +21,10 @@ func KeyOf(dir, name string) string {
 	return dir + "/" + name
 }
 
-// A Path leads from a package's or file's top to a value: field names and
-// list indices.
+// A Path leads from the top of a package or file to a value: field names and list indices.
 type Path []any
 
-// With returns the path extended by a field name or an index, in memory of its own.
+// With returns a copy of the path, extended by field names or indices.
 func (p Path) With(steps ...any) Path {
 	return append(slices.Clip(slices.Clone(p)), steps...)
 }
@@ -55,8 +54,7 @@ func Selector(label string) cue.Selector {
 	return cue.Str(label)
 }
 
-// Name returns how a message refers to the value: the path without what leads
-// to the automation, or to the definition.
+// Name returns the path as messages show it: without the automation or the definition at its start.
 func (p Path) Name() string {
 	if len(p) >= 2 && p[0] == "automations" {
 		p = p[2:]
@@ -68,7 +66,7 @@ func (p Path) Name() string {
 	return p.String()
 }
 
-// Subject is Name, or how a message refers to an automation or a definition as a whole.
+// Subject is Name, or the name of an automation or a definition for the whole of it.
 func (p Path) Subject() string {
 	if name := p.Name(); name != "" {
 		return name
@@ -79,7 +77,7 @@ func (p Path) Subject() string {
 	return fmt.Sprint(p[len(p)-1])
 }
 
-// Member returns the name of the second step, if the path has two that are names.
+// Member returns the second step of the path, if the first two steps are names.
 func (p Path) Member() (string, bool) {
 	if len(p) < 2 {
 		return "", false

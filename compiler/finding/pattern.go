@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Pattern returns a regular expression that is compiled when it is first asked for: most
-// are for mistakes, and a run without any is not to wait for them.
+// Pattern returns a regular expression that is compiled on first use. Most expressions are for mistakes, and a
+// run without mistakes must not wait for them.
 func Pattern(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -19,35 +19,34 @@ import (
 	"unicode"
 )
 
-// A child is a process that calls Serve, as its parent sees it.
+// A child is the parent's view of a process that calls Serve.
 type child struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	out     *bufio.Reader
-	words   *tail // on standard error
+	words   *tail // its output on standard error
 	version string
 	greeted bool
-	// used says that it has been given a task, and held how much memory it held
-	// after the last one.
+	// used means that it was given a task. held is the memory that it held after the last one, in bytes.
 	used bool
 	held uint64
 
 	mu    sync.Mutex
-	ended bool // from when it is waited for on, its process must not be touched
+	ended bool // after that, nothing may signal the process
 }
 
-// killedWait is how long a child that has ended may keep its standard error open: only a
-// process that it has started could do so.
+// killedWait is how long the standard error of a child may stay open after the child ends. Only a process that
+// the child has started could keep it open.
 const killedWait = time.Second
 
-// startChild starts a child, and does not wait until it is ready.
+// startChild starts a child. It does not wait until the child is ready.
 func startChild(cmd *exec.Cmd, version string, processors int) (*child, error) {
 	c := &child{cmd: cmd, version: version, words: &tail{}}
 	cmd.Env = cmd.Environ()
 	if processors > 0 {
 		cmd.Env = append(cmd.Env, "GOMAXPROCS="+strconv.Itoa(processors))
 	}
-	// One trace is enough, and no core dump.
+	// One trace is enough, without a core dump.
 	cmd.Env = append(cmd.Env, "GOTRACEBACK=single")
 	cmd.Stderr = c.words
 	cmd.WaitDelay = killedWait
@@ -82,24 +81,23 @@ func (c *child) end() {
 	defer c.mu.Unlock()
 	if !c.ended {
 		c.ended = true
-		// The error is how the child ended, which ProcessState says as well.
+		// ProcessState has the same information as the error.
 		_ = c.cmd.Wait()
 	}
 }
 
-// A reporter is told how the items of a request end.
+// A reporter is called when an item of a request ends.
 type reporter func(item int, result []byte, err error)
 
-// A fall is the end of a child in the midst of a task.
+// A fall is the unexpected end of a child during a task.
 type fall struct {
-	// item is the one that was being done, as an index of the request, or noItem.
+	// item is the current item, as an index into the request, or noItem.
 	item int
 	over Overrun
 }
 
-// do gives the child a task, and reports on each item that ends. An error says that
-// ctx is done, or that the child can't be worked with at all. After a fall or an error
-// the child has ended.
+// do gives the child a task, and reports each item that ends. It returns an error if ctx is done, or if the
+// child is unusable. After a fall or an error, the child has ended.
 func (c *child) do(ctx context.Context, task request, report reporter) (*fall, error) {
 	c.used = true
 	body, err := json.Marshal(task)
@@ -112,7 +110,7 @@ func (c *child) do(ctx context.Context, task request, report reporter) (*fall, e
 	stop := context.AfterFunc(ctx, c.kill)
 	defer stop()
 
-	// A child that does not take the task has ended, and reading says why.
+	// A child that does not accept the task has ended. Reading returns the reason.
 	go func() { _ = writeFrame(c.in, frame{kind: taskFrame, item: noItem, body: body}) }()
 	talk := newConversation(c, task, report)
 	stopWatching := c.watch(talk)
@@ -144,17 +142,17 @@ func (c *child) do(ctx context.Context, task request, report reporter) (*fall, e
 	return f, nil
 }
 
-// A conversation is what a child says about a task.
+// A conversation is the child's messages about a task.
 type conversation struct {
 	child  *child
 	task   request
 	report reporter
 	ended  []bool
-	over   Limit // that the child says it has gone over
+	over   Limit // the limit that the child reports as exceeded
 
-	mu   sync.Mutex // for watch, which reads what follows
-	item int        // that is being done, or noItem
-	// spans counts the stretches of work that have limits of their own.
+	mu   sync.Mutex // watch reads the fields below
+	item int        // the current item, or noItem
+	// spans counts the periods of work with limits of their own.
 	spans int
 }
 
@@ -165,7 +163,7 @@ func newConversation(c *child, task request, report reporter) *conversation {
 // errVersion is wrapped by the error about a child of another version.
 var errVersion = errors.New("the program was replaced while it ran")
 
-// listen returns nil once the task is done.
+// listen returns nil when the task is done.
 func (t *conversation) listen() error {
 	for {
 		f, err := readFrame(t.child.out)
@@ -178,14 +176,14 @@ func (t *conversation) listen() error {
 	}
 }
 
-// hear takes in one frame.
+// hear handles one frame.
 func (t *conversation) hear(f frame) (done bool, err error) {
 	if !t.child.greeted {
 		if f.kind != helloFrame {
 			return false, errProtocol
 		}
 		if version := string(f.body); version != t.child.version {
-			return false, fmt.Errorf("%w: it is %s, and there is %q on disk now", errVersion, t.child.version, version)
+			return false, fmt.Errorf("%w: this is %s, but %q is on disk now", errVersion, t.child.version, version)
 		}
 		t.child.greeted = true
 		return false, nil
@@ -218,7 +216,7 @@ func (t *conversation) end(item int, result []byte, err error) {
 	t.report(item, result, err)
 }
 
-// turnTo says what the child does from now on.
+// turnTo sets the child's current item.
 func (t *conversation) turnTo(item int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -228,7 +226,7 @@ func (t *conversation) turnTo(item int) {
 	}
 }
 
-// now returns what the child may use at the moment, and which stretch of work it is in.
+// now returns the child's current limits, and the number of the current period of work.
 func (t *conversation) now() (Limits, int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -238,18 +236,17 @@ func (t *conversation) now() (Limits, int) {
 	return t.task.Items[t.item].Limits, t.spans
 }
 
-// A child counts what it uses by itself, and ends at a limit. The parent looks after
-// it as well, where the system tells what other processes use: for the case that
-// the child does not come to count any more. It leaves the child so much that it
-// can't be quicker.
+// A child measures its own use, and ends at a limit. On systems that report the use of other processes, the
+// parent watches it as well, in case the child gets no chance to measure. The parent's limits are higher, so
+// that it is never first otherwise.
 const (
 	overseeInterval = 500 * time.Millisecond
 	overseeTime     = 2 * time.Second
 	overseeMemory   = 250 * megabyte
 )
 
-// watch kills the child when it is far over its limits. The caller must call stop,
-// which returns the limit if it came to that.
+// watch kills the child when it is far over its limits. The caller must call stop, which returns the limit if
+// the child was killed.
 func (c *child) watch(t *conversation) (stop func() Limit) {
 	quit, over := make(chan struct{}), make(chan Limit, 1)
 	go func() {
@@ -289,7 +286,7 @@ func (c *child) watch(t *conversation) (stop func() Limit) {
 	}
 }
 
-// lastWords says how the child ended. It must have ended.
+// lastWords returns how the child ended. It must have ended.
 func (c *child) lastWords() Overrun {
 	for line := range strings.Lines(c.words.String()) {
 		line = strings.TrimSpace(line)
@@ -307,13 +304,13 @@ func (c *child) lastWords() Overrun {
 }
 
 var (
-	// address is what differs each time, as in "panic: (*adt.Vertex) 0xc0000a4000".
+	// address matches the parts that differ each time, as in "panic: (*adt.Vertex) 0xc0000a4000".
 	address = regexp.MustCompile(`0x[0-9a-f]+`)
-	// longest is how many runes of a line are kept.
+	// longest is the number of runes of a line that are kept.
 	longest = 200
 )
 
-// plain returns a line as it can be shown: without addresses and control characters.
+// plain returns a line in a form that is safe to show: without addresses and control characters.
 func plain(line string) string {
 	line = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -327,11 +324,11 @@ func plain(line string) string {
 	return line
 }
 
-// tailSize is how much of what a child writes on standard error is kept: the end of it,
-// where the reason and one trace are.
+// tailSize is how much of a child's standard error is kept, in bytes. It is the end, with the reason and one
+// trace.
 const tailSize = 64 << 10
 
-// A tail keeps the last tailSize bytes that are written to it, or up to twice as many.
+// A tail keeps at least the last tailSize bytes that are written to it, and at most twice as many.
 type tail struct {
 	mu   sync.Mutex
 	text []byte

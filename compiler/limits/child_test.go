@@ -43,7 +43,7 @@ func mode(mode string, args ...string) func() *exec.Cmd {
 	}
 }
 
-// work is the evaluation of the tests: the payload of an item says what happens.
+// work is the evaluation of the tests: the payload of an item is an instruction.
 func work(w *Work) error {
 	for _, item := range w.Items {
 		if string(item.Payload) == "unreadable" {
@@ -146,7 +146,7 @@ func spin() {
 	}
 }
 
-// allocated is what allocate holds.
+// allocated keeps the memory of allocate.
 var allocated [][]byte
 
 func allocate() {
@@ -163,8 +163,7 @@ func overflow(n [100]int) int {
 	return overflow(n) + 1
 }
 
-// dial calls somebody, and returns what they say, or spins. The connection ends with
-// the process.
+// dial connects to an address and returns the answer, or spins. The connection ends with the process.
 func dial(address string, forever bool) ([]byte, error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -177,7 +176,7 @@ func dial(address string, forever bool) ([]byte, error) {
 	return io.ReadAll(conn)
 }
 
-// unwatched is a child that does not count what it uses.
+// unwatched is a child that does not measure its use.
 func unwatched() {
 	s := &server{out: os.Stdout}
 	s.send(frame{kind: helloFrame, item: noItem, body: []byte("1")})

@@ -9,43 +9,42 @@ import (
 	"io"
 )
 
-// A frame is what parent and child send to each other: a kind, the item that it is
-// about, and a body.
+// A frame is a message between parent and child: a kind, the item that it is about, and a body.
 type frame struct {
 	kind byte
 	item int
 	body []byte
 }
 
-// The kinds of frames. No UTF-8 text has a byte of these values, so that something
-// that is printed among the frames is not taken for one.
+// The kinds of frames. These bytes do not occur in UTF-8, so text that is printed among the frames is not taken
+// for a frame.
 const (
 	// The parent sends a task, as JSON of a request.
 	taskFrame = 0xf8 + iota
-	// The child sends the version of its program, before all else.
+	// The child sends the version of its program, before any other frame.
 	helloFrame
-	// It has begun an item.
+	// The child has begun an item.
 	beginFrame
-	// It has done an item; the body is the result.
+	// The child has done an item; the body is the result.
 	doneFrame
-	// It has done an item; the body is the error.
+	// The child has done an item; the body is the error.
 	failedFrame
-	// An item has gone over its limits, and the child ends; the body is the limit.
+	// An item has exceeded its limits, and the child ends; the body is the limit.
 	overFrame
-	// It has done the task; the body is the memory that it holds, 8 bytes.
+	// The child has done the task; the body is the memory that it holds in bytes, as 8 bytes.
 	finishedFrame
 )
 
 const (
-	// noItem is the item of a frame that is about none.
+	// noItem is the item of a frame that is not about an item.
 	noItem = -1
-	// maxBody bounds what one side can make the other hold.
+	// maxBody limits the memory that one side can make the other use, in bytes.
 	maxBody = 512 << 20
-	// headerSize is the length of kind, item and length of the body.
+	// headerSize is the size of the kind, the item and the length of the body.
 	headerSize = 1 + 4 + 4
 )
 
-// errTooLarge says that a body is larger than maxBody.
+// errTooLarge is the error for a body that is larger than maxBody.
 var errTooLarge = errors.New("larger than 512 MiB")
 
 func writeFrame(w io.Writer, f frame) error {
@@ -64,10 +63,9 @@ func writeFrame(w io.Writer, f frame) error {
 }
 
 // errProtocol is wrapped by the error about something that is not a frame.
-var errProtocol = errors.New("not the words of an evaluation")
+var errProtocol = errors.New("not a message of an evaluation")
 
-// readFrame returns io.EOF at the end, and io.ErrUnexpectedEOF in the midst of a
-// frame.
+// readFrame returns io.EOF at the end, and io.ErrUnexpectedEOF within a frame.
 func readFrame(r *bufio.Reader) (frame, error) {
 	kind, err := r.ReadByte()
 	if err != nil {
@@ -85,7 +83,7 @@ func readFrame(r *bufio.Reader) (frame, error) {
 	if length > maxBody {
 		return frame{}, fmt.Errorf("%w: a frame of %d bytes", errProtocol, length)
 	}
-	// The buffer grows with what comes, not with what is announced.
+	// The buffer grows with the data received, not with the announced length.
 	var body bytes.Buffer
 	if _, err := io.CopyN(&body, r, length); err != nil {
 		return frame{}, noEOF(err)

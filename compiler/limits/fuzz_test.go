@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is read as a frame is written as the same bytes.
+// A frame that was read is written as the same bytes.
 func FuzzReadFrame(f *testing.F) {
 	var b bytes.Buffer
 	for _, frame := range []frame{{kind: helloFrame, item: noItem, body: []byte("1")}, {kind: doneFrame, item: 3}} {

@@ -1,14 +1,13 @@
-// Package limits says what the evaluation of a package may take, and runs
-// evaluations in child processes that are held to it.
+// Package limits defines how much an evaluation of a package may use, and runs evaluations in child processes
+// that enforce these limits.
 //
-// An evaluation can't be interrupted from within: it runs until it is done, and
-// one that recurses without end takes its whole process along. So it runs in a
-// child, which can be ended. The package knows nothing of what is evaluated: work
-// and results are bytes.
+// An evaluation can't be interrupted from within: it runs until it is done, and endless recursion ends its
+// whole process. So it runs in a child process, which can be killed. The package does not depend on the kind of
+// evaluation: work and results are bytes.
 //
 // # Using a pool
 //
-// A [Pool] keeps up to Size children and starts one when it needs one:
+// A [Pool] keeps up to Size children and starts them as needed:
 //
 //	pool := &limits.Pool{Command: limits.Self("evaluate-packages"), Version: version}
 //	defer pool.Close()
@@ -20,8 +19,7 @@
 //		}
 //	})
 //
-// The command runs the same program in a mode in which all it does is to call
-// [Serve] with the function that evaluates:
+// The command runs the same program in a mode that only calls [Serve] with the function that evaluates:
 //
 //	limits.Serve(version, func(work *limits.Work) error {
 //		evaluator, err := newEvaluator(work.Shared)
@@ -34,25 +32,23 @@
 //		return nil
 //	})
 //
-// The items of a [Task] share what the child makes of it, such as a context of the
-// evaluator. They share no fate: when a child ends before its time, the items that
-// it has done are kept, and those that it has not begun go to another child.
+// The items of a [Task] share objects that the child makes for them, such as a context of the evaluator. They
+// do not fail together: if a child ends early, its results so far are kept, and the items that it has not begun
+// go to another child.
 //
 // # Verdicts
 //
-// The same input gets the same answer on a slow machine and on a fast one, alone
-// or beside others. So no limit is one of the clock: a child counts the processor
-// time that it used, and the memory that it holds. And only an item that is alone
-// in a new child can be given up. Among others it may use a part of its time,
-// and what it then goes over is a suspicion: the child may be full of what the
-// others left behind. A suspect is tried again alone, with all of its limits.
+// The same input gets the same answer on a slow machine and on a fast one, alone or beside others. So no limit
+// depends on the clock: a child counts the processor time that it used, and the memory that it holds. And an
+// item is only given up when it was alone in a new child. With others in a child, it may use a part of its
+// time. If it exceeds that, it is only suspect, because the others may have left the child full. A suspect item
+// is tried again alone, with its full limits.
 //
 // # Ends
 //
-// A child ends when its standard input does, also in the midst of an evaluation:
-// none outlives the process that started it, however that ends. When the context
-// of [Pool.Do] is done, the child is killed, and waited for. Children are in process
-// groups of their own, so that Ctrl-C reaches the parent alone.
+// A child ends when its standard input does, even during an evaluation. So no child outlives the process that
+// started it, however that ends. When the context of [Pool.Do] is done, the child is killed, and waited for.
+// Children are in process groups of their own, so that Ctrl-C only reaches the parent.
 package limits
 
 import (
@@ -63,12 +59,11 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Limits are what one item may use.
+// Limits is how much one item may use.
 type Limits struct {
-	// Time is of the processors, by the whole child: two seconds on two
-	// processors are four.
+	// Time is processor time of the whole child: two seconds on two processors are four.
 	Time time.Duration
-	// Memory is what the child may hold, in bytes, with what it needs itself.
+	// Memory is how much memory the child may hold, in bytes, including its own overhead.
 	Memory uint64
 }
 
@@ -77,19 +72,17 @@ const (
 	gigabyte = 1000 * megabyte
 )
 
-// The limits of a package without a file, what each byte of its files adds to
-// them, and the most that they can be.
+// The limits of a package without files, the increase for each byte of its files, and the maximum.
 var (
 	smallest = Limits{Time: 10 * time.Second, Memory: 1 * gigabyte}
 	perByte  = Limits{Time: 110 * time.Second / (2 * megabyte), Memory: 3 * gigabyte / (2 * megabyte)}
 	largest  = Limits{Time: 10 * time.Minute, Memory: 8 * gigabyte}
 )
 
-// For returns the limits of a package whose files have so many bytes: 10 s and 1 GB
-// for a small one, 120 s and 4 GB for one of 2 MB, in proportion in between and
-// beyond, and at most 10 minutes and 8 GB.
+// For returns the limits of a package with files of the given size in bytes: 10 s and 1 GB for a small one, 120
+// s and 4 GB for 2 MB, in proportion in between and beyond, and at most 10 minutes and 8 GB.
 func For(bytes int64) Limits {
-	// More than this is beyond all limits, and could overflow.
+	// Larger values exceed all limits, and could overflow.
 	bytes = min(max(bytes, 0), gigabyte)
 	return Limits{
 		Time:   min(smallest.Time+time.Duration(bytes)*perByte.Time, largest.Time),
@@ -97,13 +90,12 @@ func For(bytes int64) Limits {
 	}
 }
 
-// Or returns the limits, with other's in place of those that are zero.
+// Or returns the limits, with those of other in the place of zeros.
 func (l Limits) Or(other Limits) Limits {
 	return Limits{Time: cmp.Or(l.Time, other.Time), Memory: cmp.Or(l.Memory, other.Memory)}
 }
 
-// What can be asked for. With less, not even an empty package would pass; with
-// more, there is no limit to speak of.
+// The range of limits. With less, not even an empty package would pass. With more, there is hardly any limit.
 const (
 	leastTime   = 100 * time.Millisecond
 	mostTime    = 24 * time.Hour
@@ -111,33 +103,33 @@ const (
 	mostMemory  = 1000 * gigabyte
 )
 
-// ParseTime reads a limit such as "30s" or "2m".
+// ParseTime parses a limit such as "30s" or "2m".
 func ParseTime(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%q is not a time: write it like \"30s\" or \"2m\"", text)
+		return 0, fmt.Errorf("%q is not a duration: write it like \"30s\" or \"2m\"", text)
 	case d < leastTime || d > mostTime:
-		return 0, fmt.Errorf("a limit of %s is out of range: it can be from 100ms to 24h", text)
+		return 0, fmt.Errorf("a limit of %s is out of range: use 100ms to 24h", text)
 	}
 	return d, nil
 }
 
-// ParseMemory reads a limit such as "512MB" or "2GB", in bytes. Units are powers of
-// 1000; "GiB" and its like are powers of 1024.
+// ParseMemory parses a limit such as "512MB" or "2GB" and returns it in bytes. Units are powers of 1000; "GiB"
+// and similar units are powers of 1024.
 func ParseMemory(text string) (uint64, error) {
 	n, err := humanize.ParseBytes(text)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("%q is not an amount of memory: write it like \"512MB\" or \"2GB\"", text)
 	case n < leastMemory || n > mostMemory:
-		return 0, fmt.Errorf("a limit of %s is out of range: it can be from 100MB to 1000GB", text)
+		return 0, fmt.Errorf("a limit of %s is out of range: use 100MB to 1000GB", text)
 	}
 	return n, nil
 }
 
-// FormatTime writes an amount of time for people: "12.4s". Limits that go by the size
-// of files are not round.
+// FormatTime formats a duration for people: "12.4s". It rounds, because limits that depend on the size of files
+// are not round.
 func FormatTime(d time.Duration) string {
 	if d < time.Second {
 		return d.String()
@@ -145,34 +137,32 @@ func FormatTime(d time.Duration) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
-// FormatMemory writes an amount of memory for people: "1.5 GB".
+// FormatMemory formats an amount of memory for people: "1.5 GB".
 func FormatMemory(bytes uint64) string {
 	return humanize.SIWithDigits(float64(bytes), 1, "B")
 }
 
-// A Limit is one that an item can go over.
+// A Limit is a limit that an item can exceed.
 type Limit string
 
 // The limits.
 const (
 	Time   Limit = "time"   // the processor time of [Limits]
 	Memory Limit = "memory" // the memory of [Limits]
-	// Depth is how deep calls can be nested: 64 MB of a goroutine's stack.
+	// Depth is the depth of nested calls: 64 MB of a goroutine's stack.
 	Depth Limit = "depth"
-	// Crash is not a limit, but another way in which an item ends its child:
-	// by a panic, say. Or somebody else has killed it: a system that is out of
-	// memory does.
+	// Crash is not a limit, but another way in which an item ends its child, such as a panic. Another process
+	// may also have killed the child, for example a system that is out of memory.
 	Crash Limit = "crash"
 )
 
 // An Overrun is the error of an item that was given up.
 type Overrun struct {
 	Limit Limit
-	// Allowed are the limits of the item.
+	// Allowed has the limits of the item.
 	Allowed Limits
-	// Detail is a line of the child's last words, or how it ended; empty when
-	// the limit says it all. It is the same each time: there are no addresses
-	// in it.
+	// Detail is a line of the child's last output, or how it ended; empty if the limit is the whole reason. It
+	// is the same each time, without addresses.
 	Detail string
 }
 

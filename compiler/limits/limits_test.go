@@ -30,7 +30,7 @@ func TestFor(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	const (
-		noTime   = ` is not a time: write it like "30s" or "2m"`
+		noTime   = ` is not a duration: write it like "30s" or "2m"`
 		noMemory = ` is not an amount of memory: write it like "512MB" or "2GB"`
 	)
 	for text, want := range map[string]string{
@@ -38,9 +38,9 @@ func TestParse(t *testing.T) {
 		"":     `""` + noTime,
 		"30":   `"30"` + noTime,
 		"soon": `"soon"` + noTime,
-		"-3s":  "a limit of -3s is out of range: it can be from 100ms to 24h",
-		"0":    "a limit of 0 is out of range: it can be from 100ms to 24h",
-		"25h":  "a limit of 25h is out of range: it can be from 100ms to 24h",
+		"-3s":  "a limit of -3s is out of range: use 100ms to 24h",
+		"0":    "a limit of 0 is out of range: use 100ms to 24h",
+		"25h":  "a limit of 25h is out of range: use 100ms to 24h",
 	} {
 		d, err := ParseTime(text)
 		if got := d.String(); err == nil && got != want || err != nil && err.Error() != want {
@@ -56,8 +56,8 @@ func TestParse(t *testing.T) {
 		"NaN":                   `"NaN"` + noMemory,
 		"٣GB":                   `"٣GB"` + noMemory,
 		"99999999999999999999E": `"99999999999999999999E"` + noMemory,
-		"2":                     "a limit of 2 is out of range: it can be from 100MB to 1000GB",
-		"2TB":                   "a limit of 2TB is out of range: it can be from 100MB to 1000GB",
+		"2":                     "a limit of 2 is out of range: use 100MB to 1000GB",
+		"2TB":                   "a limit of 2TB is out of range: use 100MB to 1000GB",
 	} {
 		n, err := ParseMemory(text)
 		if got := FormatMemory(n); err == nil && got != want || err != nil && err.Error() != want {

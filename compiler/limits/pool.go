@@ -12,48 +12,47 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A Task is work that one child does in one go.
+// A Task is work that is given to one child at once.
 type Task struct {
-	// Shared is what the child needs for all items.
+	// Shared is data that the child needs for all items.
 	Shared []byte
 	Items  []Item
 }
 
-// An Item is a part of a task that has a result of its own, or is given up alone.
+// An Item is a part of a task with a result of its own. It is given up alone.
 type Item struct {
 	Payload []byte
-	// Limits are what the item may use; [For] of 0 in place of those that are zero.
+	// Limits is how much the item may use; zeros mean the limits of [For](0).
 	Limits Limits
 }
 
-// companyShare is the part of its time that an item may use in a child that does
-// others as well. What takes more is tried again alone. A higher share makes that
-// rarer, and costs more for every item that does not end.
+// companyShare is the divisor of an item's time in a child that also does other items. An item that takes more
+// is tried again alone. A smaller divisor makes that rarer, but costs more for every item that never ends.
 const companyShare = 5
 
-// A Pool does tasks in child processes. Its fields must not change once it is used.
+// A Pool does tasks in child processes. Its fields must not change after its first use.
 type Pool struct {
 	// Command returns a command that calls [Serve]; see [Self]. The pool sets
 	// its standard input, output and error.
 	Command func() *exec.Cmd
-	// Version is what children are to give to Serve. Another version is an error:
-	// then the program on disk has changed meanwhile.
+	// Version is the version that children must pass to Serve. Another version is an error: the program on disk
+	// was replaced.
 	Version string
-	// Size is how many children work at once; GOMAXPROCS if it is zero.
+	// Size is the maximum number of children that work at once; GOMAXPROCS if it is zero.
 	Size int
 	// Processors is the GOMAXPROCS of each child; Go's default if it is zero.
 	Processors int
-	// RecycleAbove is how many bytes a child may hold after a task. One that
-	// holds more is replaced. Zero is no bound but the limits of the items.
+	// RecycleAbove is the memory that a child may hold after a task, in bytes. A child that holds more is
+	// replaced. Zero means no limit except those of the items.
 	RecycleAbove uint64
 
 	once  sync.Once
-	slots chan struct{} // one in it for each child that works
+	slots chan struct{} // holds one value for each working child
 
 	mu       sync.Mutex
 	closed   bool
-	children map[*child]bool // all that run
-	idle     []*child        // those of them that wait for a task
+	children map[*child]bool // all running children
+	idle     []*child        // those that wait for a task
 }
 
 // errClosed is the error of a pool that is used after Close.
@@ -70,12 +69,11 @@ func (p *Pool) init() {
 	})
 }
 
-// Self returns a function for [Pool.Command] that runs the program which is
-// running now, with the arguments.
+// Self returns a function for [Pool.Command] that runs the current program with the given arguments.
 func Self(args ...string) func() *exec.Cmd {
 	return func() *exec.Cmd {
 		path, err := os.Executable()
-		// What is on disk can be newer than what runs.
+		// The program on disk may be newer than the running one.
 		if _, gone := os.Stat("/proc/self/exe"); runtime.GOOS == "linux" && gone == nil {
 			path, err = "/proc/self/exe", nil
 		}
@@ -88,9 +86,8 @@ func Self(args ...string) func() *exec.Cmd {
 	}
 }
 
-// Warm starts a child ahead of the first task, and does not wait for it. The child
-// gets ready while the caller does something else. That it can't be started is an
-// error of the first task.
+// Warm starts a child before the first task, and does not wait for it. The child gets ready while the caller
+// does something else. If it can't be started, the first task returns the error.
 func (p *Pool) Warm() {
 	p.init()
 	p.mu.Lock()
@@ -103,13 +100,12 @@ func (p *Pool) Warm() {
 	}
 }
 
-// Do does a task. It waits for its turn, and returns when all items have ended: done
-// is called once for each, in the order in which they end, one call at a time. Its err
-// is an [*Overrun] if the item was given up, or else what the evaluation returned.
+// Do does a task. It waits for its turn, and returns when all items have ended. It calls done once for each
+// item, in the order in which they end, one call at a time. The err of done is an [*Overrun] if the item was
+// given up, or else the error of the evaluation.
 //
-// The error of Do is the cause of ctx, or that no child can be had. Then done has been
-// called for some items only. Do may be called from several goroutines at once, but
-// not by done.
+// Do returns the cause of ctx, or the error of starting a child. In these cases it has called done for some
+// items only. Do may be called from several goroutines, but not by done.
 func (p *Pool) Do(ctx context.Context, task Task, done func(item int, result []byte, err error)) error {
 	p.init()
 	j := &job{pool: p, task: task, done: done}
@@ -129,7 +125,7 @@ func (p *Pool) Do(ctx context.Context, task Task, done func(item int, result []b
 	return group.Wait()
 }
 
-// A job is a task that is being done.
+// A job is a task that is in progress.
 type job struct {
 	pool *Pool
 	task Task
@@ -144,7 +140,7 @@ func (j *job) report(item int, result []byte, err error) {
 	j.done(item, result, err)
 }
 
-// request returns what a child is told about some items.
+// request returns the request to a child for some items.
 func (j *job) request(items []int, alone bool) request {
 	r := request{Shared: j.task.Shared, Alone: alone}
 	for _, i := range items {
@@ -158,8 +154,7 @@ func (j *job) request(items []int, alone bool) request {
 	return r
 }
 
-// together does items in children that they share, and returns those that are to be
-// tried alone.
+// together does items in shared children, and returns those that must be tried alone.
 func (j *job) together(ctx context.Context, pending []int) (suspects []int, err error) {
 	release, err := j.pool.turn(ctx)
 	if err != nil {
@@ -185,8 +180,8 @@ func (j *job) together(ctx context.Context, pending []int) (suspects []int, err 
 			ended[items[fall.item]] = true
 		}
 		pending = slices.DeleteFunc(slices.Clone(items), func(i int) bool { return ended[i] })
-		// Between items, it was what the child held from before, or one that is
-		// read before it begins: that can be any of them.
+		// Between items, the reason is memory that the child held before, or an item that it was about to read.
+		// Any item can be the cause.
 		if fall.item == noItem && !moved && !used {
 			return append(suspects, pending...), nil
 		}
@@ -215,8 +210,7 @@ func (j *job) alone(ctx context.Context, item int) error {
 	return err
 }
 
-// do has a child do the request: a new one if it is to be fresh. Used says that the
-// child had worked before.
+// do has a child do the request, a new child if fresh is true. used means that the child has worked before.
 func (p *Pool) do(ctx context.Context, r request, fresh bool, report reporter) (f *fall, used bool, err error) {
 	c, err := p.take(fresh)
 	if err != nil {
@@ -225,7 +219,7 @@ func (p *Pool) do(ctx context.Context, r request, fresh bool, report reporter) (
 	used = c.used
 	f, err = c.do(ctx, r, report)
 	if closed := p.giveBack(c, f == nil && err == nil); closed && err == nil && f != nil {
-		// The child ended because the pool did.
+		// The child ended because the pool was closed.
 		err = errClosed
 	}
 	return f, used, err
@@ -244,8 +238,8 @@ func (p *Pool) turn(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// take returns an idle child, or a new one. There is one for each turn: when a new one
-// is asked for and there are enough, an idle one has to go.
+// take returns an idle child, or a new one. There is at most one child for each turn: if a new one is needed
+// and the maximum is reached, an idle one is ended.
 func (p *Pool) take(fresh bool) (*child, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -299,8 +293,7 @@ func (p *Pool) start() (*child, error) {
 	return c, nil
 }
 
-// Close ends all children, and returns when they are gone. A call of Do that is under
-// way returns an error.
+// Close ends all children, and returns when they have ended. A running call of Do returns an error.
 func (p *Pool) Close() {
 	p.init()
 	p.mu.Lock()

@@ -55,7 +55,7 @@ func describe(result []byte, err error) string {
 	return string(result)
 }
 
-// How an item of the tests ends, whatever is done beside it.
+// The expected ends of the tests' items, independent of the other items.
 func verdicts() map[string]string {
 	killed := "crash: signal: killed"
 	if runtime.GOOS == "windows" {
@@ -66,7 +66,7 @@ func verdicts() map[string]string {
 		"echo 2":      "2",
 		"print 3":     "3",
 		"fail so":     "error: so",
-		"skip":        "error: the evaluation left it out",
+		"skip":        "error: the evaluation skipped it",
 		"spin":        "time:",
 		"spin-before": "time:",
 		"allocate":    "memory:",
@@ -144,7 +144,7 @@ func TestErrorOfAll(t *testing.T) {
 	}
 }
 
-// An item is not to blame for what others have left in the child.
+// An item is not blamed for memory that others left in the child.
 func TestInnocentIsTriedAgain(t *testing.T) {
 	l := Limits{Time: generous.Time, Memory: 300 * megabyte}
 	got := do(t, newPool(t, 1), limited(l, "fill 100", "fill 100", "fill 100", "fill 100", "fill 100", "fill 400"))
@@ -177,7 +177,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// accept waits for a call, and returns what it says: the number of a process.
+// accept waits for a connection, and returns the process number that it sends.
 func accept(t *testing.T, l net.Listener) (net.Conn, int) {
 	t.Helper()
 	conn, err := l.Accept()
@@ -201,7 +201,7 @@ func gone(t *testing.T, conn net.Conn) {
 
 // An item that waits uses nothing, and is not given up while another one uses all that
 // both are allowed.
-func TestTimeIsNotTheClocks(t *testing.T) {
+func TestTimeIsProcessorTime(t *testing.T) {
 	l := listen(t)
 	pool := newPool(t, 2)
 	ended := make(chan error, 1)
@@ -406,11 +406,11 @@ func TestParentIsKilled(t *testing.T) {
 	gone(t, conn)
 }
 
-func TestNoChildToBeHad(t *testing.T) {
+func TestChildCanNotStart(t *testing.T) {
 	for want, pool := range map[string]*Pool{
-		"can't start an evaluation: ":                                                    {Command: func() *exec.Cmd { return exec.Command("/does/not/exist") }},
-		"an evaluation can't be started: panic: not today":                               {Command: mode("gone")},
-		"the program was replaced while it ran: it is 2, and there is \"1\" on disk now": {Command: mode("serve"), Version: "2"},
+		"can't start an evaluation: ":                                                {Command: func() *exec.Cmd { return exec.Command("/does/not/exist") }},
+		"an evaluation can't be started: panic: not today":                           {Command: mode("gone")},
+		"the program was replaced while it ran: this is 2, but \"1\" is on disk now": {Command: mode("serve"), Version: "2"},
 	} {
 		err := pool.Do(t.Context(), task("echo 1", "echo 2"), func(int, []byte, error) { t.Error("an item has ended") })
 		if err == nil || !strings.HasPrefix(err.Error(), want) {

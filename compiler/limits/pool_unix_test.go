@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What is typed at the terminal goes to the parent's group of processes.
+// Keys typed at the terminal go to the parent's process group.
 func TestGroupOfItsOwn(t *testing.T) {
 	pid, err := strconv.Atoi(pidOf(t, newPool(t, 1)))
 	if err != nil {

@@ -15,31 +15,30 @@ import (
 )
 
 const (
-	// maxStack is how much stack a goroutine may have, in bytes: CUE nests ten thousand
-	// structs within it, and one that recurses without end is soon there. Go ends the
-	// process when one wants more.
+	// maxStack is the maximum size of a goroutine's stack, in bytes. It is enough for CUE to nest ten thousand
+	// structs, and endless recursion reaches it soon. Go ends the process when a stack gets larger.
 	maxStack = 64 << 20
-	// watchInterval is how often a child compares what it uses with its limits.
-	// It bounds how far a limit is overshot, and decides nothing else.
+	// watchInterval is how often a child compares its use with its limits. It only determines how far a limit
+	// can be exceeded.
 	watchInterval = 20 * time.Millisecond
 	// overStatus is the exit status of a child that ends at a limit.
 	overStatus = 3
 )
 
-// request is a task on its way to a child. Its items have the limits that the child
-// is to hold to, which are stricter than the items' own if there are several.
+// request is a task as it is sent to a child. Its items have the limits that the child must enforce. If there
+// are several items, these are stricter than the items' own.
 type request struct {
 	Shared []byte
 	Items  []Item
-	// Alone says that all the child does is for the one item.
+	// Alone means that everything the child does is for the one item.
 	Alone bool
 }
 
-// Work is a task, as a child sees it. All items are to be done, by a call of Do each.
+// Work is a task as a child sees it. The child must do each item by a call of Do.
 type Work struct {
 	// Shared is [Task.Shared].
 	Shared []byte
-	// Items are those of [Task.Items] that this child is to do, in their order.
+	// Items are the items of [Task.Items] for this child, in their order.
 	Items []Item
 
 	server *server
@@ -48,22 +47,21 @@ type Work struct {
 
 // A server is the child's side of the conversation.
 type server struct {
-	mu   sync.Mutex // held by whoever writes, or reads what follows
+	mu   sync.Mutex // held to write, or to read the fields below
 	out  io.Writer
 	task request
-	// item is what is being done, or noItem between the items.
+	// item is the current item, or noItem between items.
 	item int
-	// since is the processor time when it was begun, and budget what it may use.
+	// since is the processor time at its start, and budget how much it may use.
 	since  time.Duration
 	budget Limits
 }
 
-// Serve does the work that a [Pool] sends on standard input, until that ends; then it
-// ends the process, and never returns. Version is to be that of the pool.
+// Serve does the work that a [Pool] sends on standard input, until the input ends. Then it ends the process,
+// and never returns. version must be that of the pool.
 //
-// It answers on standard output, and points os.Stdout to standard error, so that
-// nothing else gets between the answers. An error that do returns is the error of all
-// items that it has not done.
+// It answers on standard output, and points os.Stdout to standard error, so that no other output gets between
+// the answers. An error of do becomes the error of all items that it has not done.
 func Serve(version string, do func(*Work) error) {
 	s := &server{out: os.Stdout, item: noItem}
 	os.Stdout = os.Stderr
@@ -77,8 +75,8 @@ func Serve(version string, do func(*Work) error) {
 	}
 }
 
-// receive reads tasks, and ends the process when there are no more, whatever it is
-// doing then: nobody waits for the result.
+// receive reads tasks, and ends the process at the end of the input, even during a task: nobody waits for the
+// result.
 func receive(tasks chan<- request) {
 	in := bufio.NewReader(os.Stdin)
 	for {
@@ -113,7 +111,7 @@ func (s *server) serve(task request, do func(*Work) error) {
 
 	err := do(work)
 	if err == nil {
-		err = errors.New("the evaluation left it out")
+		err = errors.New("the evaluation skipped it")
 	}
 	for i, done := range work.done {
 		if !done {
@@ -126,8 +124,8 @@ func (s *server) serve(task request, do func(*Work) error) {
 	s.write(frame{kind: finishedFrame, item: noItem, body: binary.BigEndian.AppendUint64(nil, memoryHeld())})
 }
 
-// widest returns the most that one of the items may use. It holds between them,
-// where files are read and the evaluator is made.
+// widest returns the maximum that one of the items may use. It is the limit between items, when files are read
+// and the evaluator is made.
 func (r request) widest() Limits {
 	var widest Limits
 	for _, item := range r.Items {
@@ -137,9 +135,9 @@ func (r request) widest() Limits {
 	return widest
 }
 
-// Do does the i-th item: f returns its result. What it uses meanwhile counts for the
-// item. Items can be done in any order, each once, one at a time. A panic of f is not
-// caught: it ends the child, and is reported for the item.
+// Do does the i-th item: f returns its result. Everything used meanwhile counts for the item. Items can be done
+// in any order, each once, one at a time. A panic in f is not caught: it ends the child, and is reported for
+// the item.
 func (w *Work) Do(i int, f func() ([]byte, error)) {
 	if w.done[i] {
 		panic(fmt.Sprintf("item %d is done already", i))
@@ -147,7 +145,7 @@ func (w *Work) Do(i int, f func() ([]byte, error)) {
 	s := w.server
 	s.mu.Lock()
 	s.item = i
-	if !s.task.Alone { // else all that the task takes is for this item
+	if !s.task.Alone { // otherwise the whole task is for this item
 		s.budgetFor(w.Items[i].Limits)
 	}
 	s.write(frame{kind: beginFrame, item: i})
@@ -172,26 +170,26 @@ func (w *Work) Do(i int, f func() ([]byte, error)) {
 	s.item = noItem
 }
 
-// failure returns the frame of an error, of which it keeps the first 64 KB.
+// failure returns the frame of an error, with at most 64 KB of its text.
 func failure(i int, err error) frame {
 	text := err.Error()
 	return frame{kind: failedFrame, item: i, body: []byte(text[:min(len(text), 64<<10)])}
 }
 
-// between begins what is done between items. The caller holds mu.
+// between begins the time between items. The caller holds mu.
 func (s *server) between(l Limits) {
 	s.item = noItem
 	s.budgetFor(l)
 }
 
-// budgetFor counts from now on, against the limits. The caller holds mu.
+// budgetFor restarts counting, with new limits. The caller holds mu.
 func (s *server) budgetFor(l Limits) {
 	s.since, s.budget = processorTime(), l
-	// The collector works harder near the limit: garbage alone must not go over it.
+	// The garbage collector works harder near the limit: garbage alone must not exceed it.
 	debug.SetMemoryLimit(int64(l.Memory / 10 * 9))
 }
 
-// watch ends the process when an item goes over its limits.
+// watch ends the process when an item exceeds its limits.
 func (s *server) watch(stop <-chan struct{}) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -225,15 +223,14 @@ func (s *server) send(f frame) {
 	s.write(f)
 }
 
-// write writes a frame. The caller holds mu. When nobody reads, there is nothing
-// left to do.
+// write writes a frame. The caller holds mu. If the parent does not read, it ends the process.
 func (s *server) write(f frame) {
 	if err := writeFrame(s.out, f); err != nil {
 		os.Exit(1)
 	}
 }
 
-// memoryHeld is what the process has from the operating system, in bytes.
+// memoryHeld returns the memory that the process has from the operating system, in bytes.
 func memoryHeld() uint64 {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(samples)

@@ -11,8 +11,8 @@ import (
 // tickTime is the unit of processor times in /proc: USER_HZ is 100 everywhere.
 const tickTime = time.Second / 100
 
-// usage returns what a child has used of the processors, and what it holds of the
-// memory, in bytes. It must not have been waited for.
+// usage returns the processor time that a child has used, and the memory that it holds, in bytes. The child
+// must not have been waited for.
 func usage(p *os.Process) (used time.Duration, held uint64, ok bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
 	if err != nil {
@@ -20,7 +20,7 @@ func usage(p *os.Process) (used time.Duration, held uint64, ok bool) {
 	}
 	// The name of the program, in parentheses, can hold anything.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	number := func(i int) uint64 { // i as proc(5) counts; the state is field 3
+	number := func(i int) uint64 { // i is the field's number in proc(5); the state is field 3
 		if i-3 >= len(fields) {
 			return 0
 		}

@@ -7,6 +7,6 @@ import (
 	"time"
 )
 
-// usage would return what a child uses; here the system does not tell without cgo, and
-// children watch themselves.
+// usage returns nothing: without cgo, this system does not report the use of other processes. Children watch
+// themselves.
 func usage(*os.Process) (used time.Duration, held uint64, ok bool) { return 0, 0, false }

@@ -1,7 +1,9 @@
 package message
 
 import (
+	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -266,7 +268,7 @@ var keyPattern = finding.Pattern(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Z
 // checkKey checks that the key can stand in a URL and in a file's name.
 func (m *Checked) checkKey() findings {
 	if keyPattern().MatchString(m.Key) {
-		return nil
+		return m.checkKeyLength()
 	}
 	w := finding.Newf("invalid-key", m.At, finding.AtLabel, "%q can't be the key of an automation", m.Key)
 	w.Help = "use letters, digits, '-', '_' and '.'"
@@ -274,6 +276,25 @@ func (m *Checked) checkKey() findings {
 		w.Suggestion, w.Help = slug, finding.DidYouMean(slug)
 	}
 	return findings{w}
+}
+
+// longestName is how long the name of a file may be on common disks, in bytes, and
+// keyFile the ending of the file of an automation.
+const (
+	longestName = 255
+	keyFile     = ".json"
+)
+
+// checkKeyLength checks that a file can have the key as its name, as compile -o writes it.
+func (m *Checked) checkKeyLength() findings {
+	most := longestName - len(keyFile)
+	if name := path.Base(m.Key); len(name) > most {
+		w := finding.Newf("invalid-key", m.At, finding.AtLabel,
+			"the key has %d characters, and the name of a file has at most %d", len(name), longestName)
+		w.Help = fmt.Sprintf("use at most %d", most)
+		return findings{w}
+	}
+	return nil
 }
 
 // SlugOf makes a key of a name: "Account activated" gives "account-activated".

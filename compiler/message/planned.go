@@ -15,7 +15,8 @@ import (
 )
 
 // planBlocks are the parts of a message that a tracking plan speaks of, by call.
-var planBlocks = map[string]string{"track": "properties", "identify": "traits", "group": "traits"}
+var planBlocks = map[string]string{"track": "properties", "identify": "traits", "group": "traits", "page": "properties",
+	"screen": "properties"}
 
 // Sent compares a message as it is sent, without placeholders, with a tracking plan, nil
 // for none. at is the path of its automation.
@@ -25,14 +26,18 @@ func Sent(plan *config.TrackingPlan, call string, payload any, at finding.Path) 
 }
 
 // checkPlan compares the message with the project's tracking plan.
-func (m *Checked) checkPlan() findings { return m.planned(m.payload, true) }
+func (m *Checked) checkPlan() findings {
+	found := m.planned(m.payload, true)
+	m.planWins(found)
+	return found
+}
 
 // planned compares a message with the project's tracking plan. templates says that it
 // may hold placeholders.
 func (m *Checked) planned(payload any, templates bool) findings {
 	fields, ok := payload.(map[string]any)
 	block := planBlocks[m.Call]
-	if m.Plan == nil || !ok || block == "" {
+	if m.Plan == nil || !ok || m.Call == "http" {
 		return nil
 	}
 	c := planCheck{Rules: m.rules(templates), plan: m.Plan, said: map[string]bool{}}
@@ -45,20 +50,42 @@ func (m *Checked) planned(payload any, templates bool) findings {
 	p := m.Plan.Traits[m.Call]
 	if m.Call == "track" {
 		var found findings
-		if p, found, ok = c.event(fields["event"], at.With("event")); !ok {
+		if p, found, ok = c.event(fields, at); !ok {
 			return found
 		}
 	}
-	if p == nil {
+	return withoutRepeats(append(c.byCUE(fields, block, p, at), c.byRules(m.Call, fields, at)...))
+}
+
+// withoutRepeats leaves out what is found twice, where a plan in CUE and its files say the
+// same.
+func withoutRepeats(found findings) findings {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(found, func(f finding.Finding) bool {
+		id := f.Code + " " + f.At.String() + " " + lacked(f)
+		defer func() { seen[id] = true }()
+		return seen[id]
+	})
+}
+
+// lacked is the field that a finding says is missing.
+func lacked(f finding.Finding) string {
+	if len(f.Lacks) == 0 {
+		return ""
+	}
+	return f.Lacks[0].String()
+}
+
+// byCUE compares a message with what segue.cue itself plans.
+func (c planCheck) byCUE(fields map[string]any, block string, p *config.PlanValue, at finding.Path) findings {
+	if p == nil || block == "" {
 		return nil // anything goes
 	}
 	if v, ok := fields[block]; ok {
 		return c.value(v, p, at.With(block))
 	}
-	for at := range c.said {
-		if strings.HasPrefix(at, m.At.With("payload").String()+".") {
-			return nil // what is wrong there may be the block
-		}
+	if c.saidBelow(at) {
+		return nil // what is wrong there may be the block
 	}
 	var lacks []string
 	for _, name := range finding.SortedKeys(p.Fields) {
@@ -69,11 +96,16 @@ func (m *Checked) planned(payload any, templates bool) findings {
 	if len(lacks) == 0 || c.said[at.String()] || c.Partial[at.String()] {
 		return nil
 	}
+	return findings{noBlock(block, lacks, p.Fields[lacks[0]], at)}
+}
+
+// noBlock reports a message without properties or traits, of which some are required.
+func noBlock(block string, lacks []string, first *config.PlanValue, at finding.Path) finding.Finding {
 	w := finding.Newf("missing-property", at, finding.AtLabel,
 		"%s has no %s, and in the tracking plan %s", at.Name(), block, required(lacks))
 	w.Help, w.Lacks = fmt.Sprintf("add %s: {%s: ...}", block, lacks[0]), []finding.Path{at.With(block)}
-	w.Related = related(p.Fields[lacks[0]])
-	return findings{w}
+	w.Related = related(first)
+	return w
 }
 
 func required(names []string) string {
@@ -92,10 +124,14 @@ type planCheck struct {
 }
 
 // event looks up what is planned for an event; ok is false if there is nothing
-// to compare the properties with.
-func (c planCheck) event(v any, at finding.Path) (p *config.PlanValue, found findings, ok bool) {
-	name, isText := v.(string)
-	if !isText || c.plan.AnyEvent || c.said[at.String()] {
+// to compare the message with.
+func (c planCheck) event(fields map[string]any, at finding.Path) (p *config.PlanValue, found findings, ok bool) {
+	name, isString := fields["event"].(string)
+	where := at.With("event")
+	if c.plan.AnyEvent {
+		return nil, nil, true
+	}
+	if !isString || c.said[where.String()] && !c.plan.Has(name) {
 		return nil, nil, false
 	}
 	if t, _ := automation.ParseTemplate(name); c.Templates && len(t.References()) > 0 {
@@ -103,19 +139,21 @@ func (c planCheck) event(v any, at finding.Path) (p *config.PlanValue, found fin
 		// keeps a plan relies on it to be complete, and so wants to know of a
 		// message that it does not cover. Without a plan there is no warning:
 		// checkPlan does not come here.
-		w := finding.Newf("unchecked-event", at, finding.AtValue,
+		w := finding.Newf("unchecked-event", where, finding.AtValue,
 			"the tracking plan can't be checked: the name of the event is known only when it is sent")
 		w.Help = "write one automation for each event, with its name in the code"
 		return nil, findings{w}, false
 	}
-	if p, ok = c.plan.Events[name]; ok {
-		return p, nil, true
+	if c.plan.Has(name) {
+		found, ok = c.version(name, fields, at)
+		return c.plan.Events[name], found, ok
 	}
-	w := finding.Newf("unplanned-event", at, finding.AtValue, "the event %q is not in the tracking plan", name)
-	if near := config.Closest(name, c.plan.Events, nil); near != "" {
+	w := finding.Newf("unplanned-event", where, finding.AtValue, "the event %q is not in the tracking plan", name)
+	events := c.plan.EventNames()
+	if near := finding.Nearest(name, events); near != "" {
 		w.Suggestion, w.Help, w.Repair = near, finding.DidYouMean(near), finding.Quoted(near)
-	} else if len(c.plan.Events) > 0 {
-		w.Help = "add it to the plan, or send one of its events: " + finding.OneOf(finding.SortedKeys(c.plan.Events))
+	} else if len(events) > 0 {
+		w.Help = "add it to the plan, or send one of its events: " + finding.OneOf(events)
 	} else {
 		w.Help = "add it to the plan, which has no events yet"
 	}
@@ -124,7 +162,7 @@ func (c planCheck) event(v any, at finding.Path) (p *config.PlanValue, found fin
 
 // related points to the plan.
 func related(p *config.PlanValue) []diagnostic.Related {
-	if p.Place.File == "" {
+	if p == nil || p.Place.File == "" {
 		return nil
 	}
 	return []diagnostic.Related{p.Place}
@@ -196,7 +234,7 @@ func (c planCheck) saidBelow(at finding.Path) bool {
 }
 
 func (c planCheck) structure(m map[string]any, p *config.PlanValue, at finding.Path) (found findings) {
-	meant := map[string]bool{} // fields that a misspelt one stands for
+	meant := map[string]bool{} // fields that a misspelt one was meant to be
 	for _, k := range finding.SortedKeys(m) {
 		if f, ok := p.Fields[k]; ok {
 			found = append(found, c.value(m[k], f, at.With(k))...)
@@ -213,16 +251,24 @@ func (c planCheck) structure(m map[string]any, p *config.PlanValue, at finding.P
 		if _, ok := m[k]; ok || !f.Required || meant[k] || c.Partial[at.String()] {
 			continue
 		}
-		w := finding.Newf("missing-property", at, finding.AtLabel, "%s is missing, and the tracking plan requires it",
-			at.With(k).Name())
-		w.Help = "add " + k + ": " + f.String()
-		if f.Doc != "" {
-			w.Help += ", " + shape.FirstSentence(&shape.Field{Doc: f.Doc, Shape: &shape.Shape{}})
-		}
-		w.Related = related(f)
-		found = append(found, w)
+		found = append(found, missing(k, f, at))
 	}
 	return found
+}
+
+// missing reports a field that is required.
+func missing(name string, planned *config.PlanValue, at finding.Path) finding.Finding {
+	w := finding.Newf("missing-property", at, finding.AtLabel, "%s is missing, and the tracking plan requires it",
+		at.With(name).Name())
+	w.Help = "add " + name + ": " + planned.String()
+	if len(planned.Lacks) > 0 {
+		w.Help += " with " + strings.Join(planned.Lacks, ", ")
+	}
+	if planned.Doc != "" {
+		w.Help += ", " + shape.FirstSentence(&shape.Field{Doc: planned.Doc, Shape: &shape.Shape{}})
+	}
+	w.Related, w.Lacks = related(planned), []finding.Path{at.With(name)}
+	return w
 }
 
 // unplanned makes the finding about a field that the plan does not have, and returns
@@ -247,8 +293,8 @@ func (c planCheck) unplanned(
 	return w, ""
 }
 
-// plannedText compares a text. What a placeholder stands for is known by its
-// type only: a lone one may become any text that is asked for.
+// plannedText compares a string. The value of a placeholder is known by its type only: a
+// lone one may become any string that is asked for.
 func (c planCheck) plannedText(v string, p *config.PlanValue, at finding.Path) findings {
 	t, err := automation.ParseTemplate(v)
 	if !c.Templates || err == nil && len(t.References()) == 0 {
@@ -333,7 +379,10 @@ func wrong(v any, p *config.PlanValue, at finding.Path) finding.Finding {
 	_, isStruct := v.(map[string]any)
 	_, isList := v.([]any)
 	if isStruct && p.Kinds&config.ObjectKind != 0 || isList && p.Kinds&config.ListKind != 0 {
-		w.Message, w.Help = at.Name()+" does not fit what the tracking plan says of it", "compare it with the plan"
+		w.Message, w.Help = at.Name()+" does not fit the tracking plan", "compare it with the plan"
+		if p.Constraint != "" {
+			w.Message += ", which asks for " + p.Constraint
+		}
 	}
 	if s, ok := v.(string); ok {
 		if near := finding.Nearest(s, p.Texts); near != "" {

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// decide returns what CUE exports for a node that is unified with some types, and with
-// those of its own; false where CUE may refuse it, or may export something else.
+// decide returns the value that CUE exports for a node that is unified with some types, and with its own types.
+// It returns false if CUE may refuse the node, or may export another value.
 func decide(n *node, types []*typ) (any, bool) {
 	var buffer [8]*typ
 	flat, ok := expand(n, n.types, buffer[:0])
@@ -33,9 +33,9 @@ func decide(n *node, types []*typ) (any, bool) {
 	return nil, false
 }
 
-// expand adds the parts of types that say something of a list or a struct to flat. Of a
-// scalar, it decides right away. It chooses among alternatives: all but one have to
-// refuse the value for certain, lest CUE takes it for ambiguous.
+// expand adds those parts of types that constrain a list or a struct to flat. For a scalar, it decides at once.
+// It also chooses among alternatives: all but one must certainly refuse the value, because CUE may otherwise
+// consider it ambiguous.
 func expand(n *node, types, flat []*typ) ([]*typ, bool) {
 	for _, t := range types {
 		var ok bool
@@ -75,7 +75,7 @@ func expand(n *node, types, flat []*typ) ([]*typ, bool) {
 	return flat, true
 }
 
-// accepts reports whether a scalar is accepted for certain.
+// accepts reports whether a scalar is certainly accepted.
 func (t *typ) accepts(n *node) bool {
 	switch t.kind {
 	case top:
@@ -113,13 +113,13 @@ func (t *typ) accepts(n *node) bool {
 	return false
 }
 
-// same reports whether two nodes are the same string or boolean, or one node.
+// same reports whether two nodes are the same node, or equal strings or booleans.
 func (n *node) same(o *node) bool {
 	return n == o || n.kind == o.kind && n.text == o.text && n.bool == o.bool &&
 		(n.kind == stringKind || n.kind == boolKind)
 }
 
-// refuses reports whether a list or struct is refused for certain.
+// refuses reports whether a list or struct is certainly refused.
 func (t *typ) refuses(n *node) bool {
 	switch t.kind {
 	case basic, constant, predicate, bounds:
@@ -202,8 +202,8 @@ func decideStruct(n *node, flat []*typ) (any, bool) {
 		for _, label := range t.filled {
 			f := t.fields[label]
 			if old, there := out[label]; there {
-				// The author's value was compared with the type. Another default would
-				// be in doubt.
+				// The author's value was compared with the type. With another default,
+				// CUE's answer is uncertain.
 				if n.get(label) == nil && (f.fill.kind == structKind || old != f.fill.plain()) {
 					return nil, false
 				}
@@ -242,7 +242,7 @@ func decideStruct(n *node, flat []*typ) (any, bool) {
 	return out, true
 }
 
-// plain is the value of a scalar; that of a struct is nil.
+// plain returns the value of a scalar, nil for others.
 func (n *node) plain() any {
 	switch n.kind {
 	case boolKind:
@@ -255,8 +255,8 @@ func (n *node) plain() any {
 	return nil
 }
 
-// fieldTypes adds what some types say of a field to types; false where one of them may
-// not allow it.
+// fieldTypes adds the constraints of some types on a field to types. It returns false if one of them may not
+// allow the field.
 func fieldTypes(label string, flat, types []*typ) ([]*typ, bool) {
 	for _, t := range flat {
 		if t.kind != structOf {

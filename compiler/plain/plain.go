@@ -1,23 +1,20 @@
 // Package plain decides packages of plain data without CUE's evaluator.
 //
-// Most automations are data: literals, templates and references to placeholders,
-// unified with a definition of the schema. What CUE makes of them can be told from
-// their syntax. [Schema.Decide] does that, and accepts a package only where it knows
-// what CUE's answer is:
+// Most automations are data: literals, templates and references to placeholders, unified with a definition of
+// the schema. Their value in CUE follows from their syntax. [Schema.Decide] computes it, and accepts a package
+// only if it knows CUE's answer:
 //
 //	automations, err := plain.Embedded().Decide(files)
 //	if err != nil {
-//		// not plain, or not right: CUE has to decide
+//		// not plain, or not valid: CUE must decide
 //	}
 //
-// It never refuses a package. An error says why the package is left to CUE, which may
-// accept it nevertheless. So each rule here may be narrower than CUE's and must not be
-// wider: an unknown form of syntax, a constraint that is not read exactly and a value
-// whose verdict is in doubt are all left to CUE.
+// It never refuses a package. The error is the reason that the package is left to CUE, which may still accept
+// it. So each rule here may be stricter than CUE's but must not be more lenient: unknown syntax, a constraint
+// that is not read exactly and a value with an uncertain result are all left to CUE.
 //
-// The schema is read from the files that CUE evaluates (schema.go), the author's files
-// become nodes (syntax.go), and a node is compared with the definitions it is unified
-// with (decide.go).
+// The schema is read from the files that CUE evaluates (schema.go). The author's files become nodes
+// (syntax.go), and a node is compared with the definitions that it is unified with (decide.go).
 package plain
 
 import (
@@ -31,17 +28,15 @@ import (
 type Automation struct {
 	// Name is its name under automations.
 	Name string
-	// Value is the automation as decoded JSON, with the defaults of the schema filled
-	// in: numbers are json.Number, as CUE writes them. What a test expects is left out.
-	// The caller may change it.
+	// Value is the automation as decoded JSON, with the defaults of the schema filled in. Numbers are
+	// json.Number, in CUE's format. The expectations of tests are left out. The caller may change it.
 	Value map[string]any
-	// Pos is where the automation starts in the file: at its name.
+	// Pos is the start of the automation in the file: its name.
 	Pos token.Pos
 }
 
-// Decide returns the automations that files declare, which are all files of one package.
-// The files are parsed, and their references resolved, by CUE's parser. The error says
-// why the package is not decided here.
+// Decide returns the automations that files declare. These must be all files of one package, with references
+// resolved by CUE's parser. The error is the reason that the package is not decided here.
 func (s *Schema) Decide(files []*ast.File) ([]Automation, error) {
 	p := pkg{schema: s, declared: map[string]bool{}}
 	for _, f := range files {
@@ -79,7 +74,7 @@ func (s *Schema) automation(n *node, pos token.Pos) (map[string]any, error) {
 	}
 	v, ok := decide(n, nil)
 	if !ok {
-		return nil, notPlain(pos, "it is not right for certain")
+		return nil, notPlain(pos, "it is not certainly valid")
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -94,7 +89,7 @@ func (s *Schema) automation(n *node, pos token.Pos) (map[string]any, error) {
 	return m, nil
 }
 
-// A reason says why something is left to CUE.
+// A reason is the reason that something is left to CUE.
 type reason struct {
 	pos  token.Pos
 	text string

@@ -68,8 +68,8 @@ func TestScalars(t *testing.T) {
 	}
 }
 
-// The whole schema of automations and messages is read: what is not would be left to CUE,
-// which is slow.
+// The whole schema of automations and messages is read: CUE would have to evaluate the other parts, which is
+// slow.
 func TestSchemaIsRead(t *testing.T) {
 	seen := map[*typ]bool{}
 	var visit func(path string, v *typ)
@@ -142,7 +142,7 @@ automations: trial: automation.#Track & {
 	}
 }
 
-// What is left to CUE, each for one thing.
+// Packages that are left to CUE, each for one reason.
 func TestLeftToCUE(t *testing.T) {
 	const right = `automations: a: automation.#Track & {name: "A", trigger: pattern: "P", payload: segment.#TrialStarted & {userId: placeholder.userId}}`
 	if _, err := Embedded().Decide(parse(t, trackHead+right)); err != nil {

@@ -12,13 +12,14 @@ import (
 // projectSchema is the schema of segue.cue.
 var projectSchema = sync.OnceValue(func() *Schema { return newSchema("project") })
 
-// beyondData are the fields of segue.cue that are more than values, or that say more by
-// being there than by their value.
-var beyondData = []string{"platforms", "trackingPlan", "placeholders"}
+// beyondData has the fields of segue.cue that are more than values, or whose presence has a meaning of its own.
+var beyondData = []string{"platforms", "placeholders"}
 
-// Project decides segue.cue, whose file is parsed by CUE's parser: it returns what CUE
-// would export, with the defaults of the schema filled in. The error says why the file
-// is left to CUE.
+// planFile is the only field of a tracking plan that is a value.
+const planFile = "jsonSchema"
+
+// Project decides segue.cue, parsed by CUE's parser. It returns the value that CUE would export, with the
+// defaults of the schema filled in. The error is the reason that the file is left to CUE.
 func Project(f *ast.File) (map[string]any, error) {
 	s := projectSchema()
 	definition := s.definition("project.#Project")
@@ -48,7 +49,7 @@ func Project(f *ast.File) (map[string]any, error) {
 			if n.types[len(n.types)-1] != definition {
 				return nil, notPlain(d.Pos(), "the definition is not that of a project")
 			}
-			n.types = n.types[:1] // it says the same again
+			n.types = n.types[:1] // a repetition changes nothing
 		case *ast.Field:
 			if err := p.structure(n, &ast.StructLit{Elts: []ast.Decl{d}}, 0); err != nil {
 				return nil, err
@@ -67,13 +68,21 @@ func Project(f *ast.File) (map[string]any, error) {
 	}
 	for _, f := range n.fields {
 		if slices.Contains(beyondData, f.label) {
-			return nil, notPlain(token.NoPos, "there is more than values")
+			return nil, notPlain(token.NoPos, "it has more than values")
+		}
+		if f.label == "trackingPlan" && f.value.hasMoreThan(planFile) {
+			return nil, notPlain(token.NoPos, "the tracking plan has more than values")
 		}
 	}
 	v, ok := decide(n, nil)
 	m, isStruct := v.(map[string]any)
 	if !ok || !isStruct {
-		return nil, notPlain(token.NoPos, "it is not right for certain")
+		return nil, notPlain(token.NoPos, "it is not certainly valid")
 	}
 	return m, nil
+}
+
+// hasMoreThan reports whether a struct has another field.
+func (n *node) hasMoreThan(label string) bool {
+	return slices.ContainsFunc(n.fields, func(f field) bool { return f.label != label })
 }

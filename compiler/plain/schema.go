@@ -18,21 +18,21 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// A Schema is what automations are decided by: packages of the schema that is part of
-// this binary. It is safe for concurrent use.
+// A Schema has the packages of the embedded schema that automations are compared with. It is safe for
+// concurrent use.
 type Schema struct {
-	// packages are the names of the schema's packages by import path.
+	// packages has the names of the schema's packages by import path.
 	packages map[string]string
 
 	mu sync.Mutex
 	reader
 }
 
-// Embedded has the packages that automations can refer to.
+// Embedded returns the packages that automations can refer to.
 var Embedded = sync.OnceValue(func() *Schema { return newSchema("automation", "placeholder", "segment") })
 
-// newSchema returns a schema of some packages. Their definitions are read when they are
-// first asked for. What can't be read exactly is never accepted by [Schema.Decide].
+// newSchema returns a schema of some packages. Their definitions are read on first use. [Schema.Decide] never
+// accepts values of definitions that it can't read exactly.
 func newSchema(packages ...string) *Schema {
 	s := &Schema{packages: map[string]string{}, reader: reader{done: map[string]*typ{}}}
 	for _, pkg := range packages {
@@ -41,8 +41,8 @@ func newSchema(packages ...string) *Schema {
 	return s
 }
 
-// definition returns the type of a definition such as "segment.#Track", nil if the
-// schema has none of that name.
+// definition returns the type of a definition such as "segment.#Track", nil if the schema has no such
+// definition.
 func (s *Schema) definition(name string) *typ {
 	if d := schema.Declarations()[name]; d == nil || !strings.HasPrefix(d.Name, "#") {
 		return nil
@@ -52,7 +52,7 @@ func (s *Schema) definition(name string) *typ {
 	return s.reader.definition(name)
 }
 
-// text returns a field that is a string, such as "placeholder.userId".
+// text returns the value of a string field, such as "placeholder.userId".
 func (s *Schema) text(name string) (string, bool) {
 	lit, ok := source.Declared(name).(*ast.BasicLit)
 	if !ok || lit.Kind != token.STRING {
@@ -88,8 +88,8 @@ const (
 	count                    // matchN(1, [{a!: _, ...}, {b!: _, ...}])
 )
 
-// A typ is a value of the schema, in the form that data is compared with. It accepts
-// nothing that CUE does not accept.
+// A typ is a value of the schema, in a form that data can be compared with. It accepts only values that CUE
+// accepts.
 type typ struct {
 	kind typKind
 
@@ -102,16 +102,16 @@ type typ struct {
 	to     int64
 	preset *node // of either: the default, nil if there is none
 	elem   *typ  // of listOf
-	first  *typ  // of listOf: the first element, which has to be there; nil if it need not
+	first  *typ  // of listOf: the required first element; nil if there is none
 
-	// fields, rest and open are of structOf. rest is what every field has to be, nil
-	// if there is no pattern; open allows fields that are not among fields.
+	// fields, rest and open are of structOf. rest constrains every field, nil if there is no pattern; open
+	// allows fields that are not among fields.
 	fields map[string]*fieldTyp
 	rest   *typ
 	open   bool
-	// required and filled are the labels of such fields.
+	// required and filled have the labels of such fields.
 	required, filled []string
-	// unclosed says that other parts of a conjunction say which fields are allowed.
+	// unclosed means that other parts of a conjunction decide which fields are allowed.
 	unclosed bool
 
 	// counted, least and most are of count.
@@ -122,17 +122,17 @@ type typ struct {
 // A fieldTyp is a field of a struct.
 type fieldTyp struct {
 	typ *typ
-	// required says that the field has to be there, be it filled in.
+	// required means that the field must be present, possibly filled in.
 	required bool
-	// fill is the value of the field where the author gives none, nil for no value.
+	// fill is the value of the field if the author sets none, nil for no value.
 	fill *node
 }
 
-// A reader makes types of the schema's syntax.
+// A reader makes types from the schema's syntax.
 type reader struct{ done map[string]*typ }
 
-// definition returns the type of a definition. Where definitions refer to each other in
-// a circle the type is known before it is filled in.
+// definition returns the type of a definition. Because definitions may refer to each other in a cycle, the type
+// is registered before it is complete.
 func (r *reader) definition(name string) *typ {
 	if t, ok := r.done[name]; ok {
 		return t
@@ -248,13 +248,13 @@ func literalTyp(e *ast.BasicLit) *typ {
 		return &typ{kind: basic, kinds: []nodeKind{nullKind}}
 	case numberKind:
 		if simpleInt(e.Value) {
-			return &typ{kind: constant, value: n} // which is the same as itself alone
+			return &typ{kind: constant, value: n} // it equals only its own node: see same
 		}
 	}
 	return &typ{}
 }
 
-// bound reads !="" and =~"...", and >=1, >0 and <=64, which are said of ints.
+// bound reads !="" and =~"...", and >=1, >0 and <=64, which are used with ints.
 func bound(e *ast.UnaryExpr) *typ {
 	lit, ok := e.X.(*ast.BasicLit)
 	if ok && lit.Kind == token.INT && simpleInt(lit.Value) {
@@ -290,8 +290,8 @@ func bound(e *ast.UnaryExpr) *typ {
 	return &typ{}
 }
 
-// conjunction reads a & b. A struct literal beside a reference adds to what is said of
-// the fields; which of them are allowed is up to the reference, which has to be closed.
+// conjunction reads a & b. A struct literal next to a reference adds constraints to fields. The reference
+// decides which fields are allowed, so it must be closed.
 func (r *reader) conjunction(pkg string, e *ast.BinaryExpr) *typ {
 	t := &typ{kind: all}
 	var collect func(e ast.Expr)
@@ -318,7 +318,7 @@ func (r *reader) conjunction(pkg string, e *ast.BinaryExpr) *typ {
 	return t
 }
 
-// closed reports whether a type says of itself which fields a struct may have.
+// closed reports whether a type itself decides which fields a struct may have.
 func (t *typ) closed() bool {
 	switch t.kind {
 	case structOf:
@@ -446,7 +446,7 @@ func (r *reader) field(pkg string, d *ast.Field) *fieldTyp {
 	return f
 }
 
-// add adds a field, which may be there already.
+// add adds a field, which may already exist.
 func (t *typ) add(label string, f *fieldTyp) {
 	old, ok := t.fields[label]
 	if !ok {

@@ -11,15 +11,15 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// maxDepth is how deep values may be nested that are decided here. What is deeper than
-// a payload may be is a mistake, which CUE and the checks explain.
+// maxDepth is the maximum depth of values that are decided here. A deeper value is a mistake, which CUE and the
+// checks explain.
 const maxDepth = 48
 
 // A nodeKind is the JSON type of a node.
 type nodeKind uint8
 
 const (
-	noKind nodeKind = iota // of a node that is so far unified with definitions only
+	noKind nodeKind = iota // of a node that is only unified with definitions so far
 	nullKind
 	boolKind
 	numberKind
@@ -28,17 +28,17 @@ const (
 	structKind
 )
 
-// A node is a value of the author's: a scalar, a list or a struct, and the definitions
-// that it is unified with.
+// A node is a value in the author's files: a scalar, a list or a struct, and the definitions that it is unified
+// with.
 type node struct {
 	kind  nodeKind
-	isInt bool   // of a number: CUE takes it for an int
+	isInt bool   // of a number: CUE considers it an int
 	bool  bool   // of a boolean
 	text  string // of a string, or of a number as CUE exports it
 	list  []*node
 	// fields are in the order of the file, each label once.
 	fields []field
-	// labels finds a field of a struct that has many.
+	// labels has the indexes of fields in a struct with many.
 	labels map[string]int
 	types  []*typ
 }
@@ -48,7 +48,7 @@ type field struct {
 	value *node
 }
 
-// manyFields is how many fields a struct has when they are better looked up in a map.
+// manyFields is the number of fields from which a struct uses a map.
 const manyFields = 16
 
 // get returns the value of a field, nil if there is none.
@@ -81,18 +81,18 @@ func (n *node) add(label string, value *node) {
 	}
 }
 
-// A pkg collects what the files of a package declare.
+// A pkg collects the declarations in the files of a package.
 type pkg struct {
 	schema *Schema
 	name   string
-	// has says that there is a field automations.
+	// has means that there is a field automations.
 	has      bool
 	entries  []entry
 	declared map[string]bool
 	imports  map[*ast.ImportSpec]*imported
 }
 
-// An entry is one automation as it is declared.
+// An entry is one automation as declared.
 type entry struct {
 	name  string
 	value ast.Expr
@@ -117,7 +117,7 @@ func (p *pkg) file(f *ast.File) error {
 	name := clause.Name.Name
 	switch {
 	case !plainIdent(name):
-		return notPlain(clause.Pos(), "the package's name is not a plain one")
+		return notPlain(clause.Pos(), "the package's name is not plain")
 	case p.name == "":
 		p.name = name
 	case p.name != name:
@@ -152,10 +152,10 @@ func (p *pkg) file(f *ast.File) error {
 	return nil
 }
 
-// importSpec notes an import of a schema package. A file may import each once.
+// importSpec records an import of a schema package. A file may import each once.
 func (p *pkg) importSpec(spec *ast.ImportSpec, paths map[string]bool) error {
 	if spec.Path == nil || !strings.HasPrefix(spec.Path.Value, `"`) {
-		return notPlain(spec.Pos(), "an import path is written in another way")
+		return notPlain(spec.Pos(), "an import path has another form")
 	}
 	path, err := literal.Unquote(spec.Path.Value)
 	if err != nil {
@@ -163,11 +163,11 @@ func (p *pkg) importSpec(spec *ast.ImportSpec, paths map[string]bool) error {
 	}
 	name, ok := p.schema.packages[path]
 	if !ok {
-		return notPlain(spec.Pos(), "a package is imported that is not one of the schema")
+		return notPlain(spec.Pos(), "an imported package is not in the schema")
 	}
 	if spec.Name != nil && !plainIdent(spec.Name.Name) || spec.Name != nil && spec.Name.Name == "automations" ||
 		paths[path] {
-		return notPlain(spec.Pos(), "an import is written in another way")
+		return notPlain(spec.Pos(), "an import has another form")
 	}
 	paths[path] = true
 	if p.imports == nil {
@@ -310,7 +310,7 @@ func (p *pkg) reference(n *node, e *ast.SelectorExpr) error {
 	}
 	text, ok := p.schema.text(name)
 	if !ok || n.kind != noKind {
-		return notPlain(e.Pos(), "there is a reference to what the schema does not have as data")
+		return notPlain(e.Pos(), "a reference leads to a value that is not plain data in the schema")
 	}
 	n.kind, n.text = stringKind, text
 	return nil
@@ -344,7 +344,7 @@ func (n *node) scalar(lit *ast.BasicLit, negative bool) error {
 	return nil
 }
 
-// number returns a number in the form in which CUE exports it.
+// number returns a number in CUE's export format.
 func number(text string, negative bool) (exported string, isInt, ok bool) {
 	if simpleInt(text) {
 		if negative && text != "0" {
@@ -366,7 +366,7 @@ func number(text string, negative bool) (exported string, isInt, ok bool) {
 	return d.Text('G'), info.IsInt(), true
 }
 
-// simpleInt reports whether a number is written in the digits that it is exported in.
+// simpleInt reports whether a number is written exactly as it is exported.
 func simpleInt(text string) bool {
 	if text == "" || len(text) > 18 || text[0] == '0' && len(text) > 1 {
 		return false
@@ -379,7 +379,7 @@ func simpleInt(text string) bool {
 	return true
 }
 
-// unquote returns the content of a string, but not that of bytes.
+// unquote returns the content of a string literal. Bytes are not strings.
 func unquote(text string) (string, bool) {
 	if n := len(text); n >= 2 && text[0] == '"' && text[n-1] == '"' && !strings.ContainsAny(text[1:n-1], "\"\\\n\r") {
 		return text[1 : n-1], true
@@ -392,7 +392,7 @@ func unquote(text string) (string, bool) {
 	return s, err == nil
 }
 
-// fieldLabel returns the name of a regular field that is written out.
+// fieldLabel returns the literal name of a regular field.
 func fieldLabel(f *ast.Field) (string, error) {
 	if f.Alias != nil || f.Constraint != token.ILLEGAL || len(f.Attrs) > 0 || f.Value == nil {
 		return "", notPlain(f.Pos(), "a field has a constraint, an alias or an attribute")
@@ -412,11 +412,10 @@ func fieldLabel(f *ast.Field) (string, error) {
 			return l.Kind.String(), nil
 		}
 	}
-	return "", notPlain(f.Pos(), "a field's name is not a plain one")
+	return "", notPlain(f.Pos(), "a field's name is not plain")
 }
 
-// plainIdent reports whether an identifier is neither hidden nor a definition, and in
-// ASCII.
+// plainIdent reports whether an identifier is ASCII, and neither hidden nor a definition.
 func plainIdent(name string) bool {
 	for i := range len(name) {
 		switch c := name[i]; {

@@ -66,7 +66,35 @@ func decidedProject(disk *workspace.Disk) (*config.Project, error) {
 	}
 	withDefaultData(p)
 	p.Catalog = catalog
+	if plan, given := raw["trackingPlan"].(map[string]any); given {
+		if p.Plan, err = decidedPlan(disk, plan); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
+}
+
+// decidedPlan reads a tracking plan of files alone.
+func decidedPlan(disk *workspace.Disk, plan map[string]any) (*config.TrackingPlan, error) {
+	var names []string
+	switch given := plan["jsonSchema"].(type) {
+	case string:
+		names = []string{given}
+	case []any:
+		for _, v := range given {
+			name, _ := v.(string)
+			names = append(names, name)
+		}
+	default:
+		return nil, fmt.Errorf("the tracking plan is not one of files")
+	}
+	files := planFiles{disk: disk}
+	rules := files.read(names)
+	if rules == nil || len(files.found) > 0 {
+		return nil, fmt.Errorf("there is something to say about the tracking plan")
+	}
+	return &config.TrackingPlan{Events: map[string]*config.PlanValue{}, Traits: map[string]*config.PlanValue{},
+		Judge: newJudge(), AnyEvent: !rules.NamesEvents(), Rules: rules, Files: files.names}, nil
 }
 
 // plainCatalog reads the placeholders that the schema documents, as builtinCatalog does,

@@ -1,7 +1,6 @@
 package project
 
 import (
-	"maps"
 	"sync"
 
 	"cuelang.org/go/cue"
@@ -50,19 +49,4 @@ func (j *judge) Accepts(p *config.PlanValue, value string, known bool) bool {
 		j.fits[q] = fits
 	}
 	return fits
-}
-
-// withCommon adds the fields that all events have. CUE can't be asked about the
-// result as a whole, only about its fields.
-func (r *planReader) withCommon(p, common *config.PlanValue) *config.PlanValue {
-	both := *p
-	both.Exact = true
-	both.Open = p.Open && common.Open
-	both.Fields = maps.Clone(common.Fields)
-	if both.Fields == nil {
-		both.Fields = map[string]*config.PlanValue{}
-	}
-	maps.Copy(both.Fields, p.Fields)
-	r.judge.values[&both] = r.judge.values[p]
-	return &both
 }

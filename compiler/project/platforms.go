@@ -394,6 +394,16 @@ func checkPlatform(target, described map[string]any, at finding.Path) (found []f
 		w.Help = help
 		found = append(found, w)
 	}
+	switch inProcess := kind == config.Embedded && !has("url"); {
+	case inProcess:
+		for _, field := range []string{"ca", "clientCert", "clientKey"} {
+			misplaced(field, "remove it: a platform within segue is not reached over a network")
+		}
+	case has("clientCert") && !has("clientKey"):
+		missing("clientKey", "add clientKey: secret: NAME, the secret that holds the private key of the certificate")
+	case has("clientKey") && !has("clientCert"):
+		missing("clientCert", "add clientCert: the path of the file with the certificate whose key it is")
+	}
 	// The user and the password are one mistake where neither is wanted.
 	user := "username"
 	if !has(user) {

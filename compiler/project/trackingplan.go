@@ -109,31 +109,20 @@ func readTrackingPlan(p *explain.Evaluated) (*config.TrackingPlan, diagnostic.Li
 		}
 		return v
 	}
-	fromFile := &schemaPlan{events: map[string]cue.Value{}, traits: map[string]cue.Value{}}
 	events := lookup(v, "events")
 	r.plan.AnyEvent = !events.Exists()
-	if name, err := lookup(v, "jsonSchema").String(); err == nil {
-		fromFile = r.jsonSchema(name)
-		r.plan.AnyEvent = r.plan.AnyEvent && len(fromFile.events) == 0
+	if given := lookup(v, "jsonSchema"); given.Exists() {
+		r.readFiles(stringsOf(given))
 	}
-	r.fromFile(fromFile)
 	if fields, err := events.Fields(); err == nil {
 		for fields.Next() {
 			event := source.LabelOf(fields)
 			properties := lookup(fields.Value(), "properties")
-			if old, ok := fromFile.events[event]; ok && properties.Exists() {
-				properties = properties.Unify(old)
-			}
-			if old := r.plan.Events[event]; old == nil || properties.Exists() {
-				r.plan.Events[event] = r.read(properties, at.With("events", event, "properties"), 0)
-			}
+			r.plan.Events[event] = r.read(properties, at.With("events", event, "properties"), 0)
 		}
 	}
 	for _, call := range []string{"identify", "group"} {
 		if traits := lookup(v, call, "traits"); traits.Exists() {
-			if old, ok := fromFile.traits[call]; ok {
-				traits = traits.Unify(old)
-			}
 			r.plan.Traits[call] = r.read(traits, at.With(call, "traits"), 0)
 		}
 	}
@@ -141,6 +130,21 @@ func readTrackingPlan(p *explain.Evaluated) (*config.TrackingPlan, diagnostic.Li
 		return nil, r.found
 	}
 	return r.plan, r.found
+}
+
+// stringsOf are a string, or those of a list. What else there may be has a finding.
+func stringsOf(v cue.Value) []string {
+	if s, err := v.String(); err == nil {
+		return []string{s}
+	}
+	var out []string
+	list, err := v.List()
+	for err == nil && list.Next() {
+		if s, err := list.Value().String(); err == nil {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // planOutline is the plan as decoded JSON, without what is planned of properties and

@@ -10,15 +10,13 @@ import (
 	"github.com/seguehq/segue/compiler/source"
 )
 
-// loosen opens the structs of a file that a definition gives their fields. A
-// definition allows the fields that it is made of. In the lenient schema hardly
-// any has a name, so that of an author's definition such as
+// loosen opens the structs of a file that get their fields from a definition. A definition allows only the
+// fields that it names, and the lenient schema names hardly any. An author's definition such as
 //
 //	#Track: automation.#Track & {payload: properties: team: "growth"}
 //
-// only those would be left that are written there, and all others refused. Which
-// fields there may be, the shapes say. What is made of the author's own structs
-// alone stays as closed as it is.
+// would therefore allow only the fields written there and refuse all others. The shapes decide which fields are
+// allowed. Structs that are made only of the author's own structs stay closed.
 func (p *Opened) loosen(f *ast.File) {
 	for _, d := range f.Decls {
 		if field, ok := d.(*ast.Field); ok {
@@ -27,8 +25,7 @@ func (p *Opened) loosen(f *ast.File) {
 	}
 }
 
-// open1 opens the structs in an expression. made says that a definition is
-// combined with it.
+// open1 opens the structs in an expression. made means that a definition is combined with it.
 func (p *Opened) open1(e ast.Expr, made bool) {
 	switch e := e.(type) {
 	case *ast.ParenExpr:
@@ -67,8 +64,8 @@ func (p *Opened) open1(e ast.Expr, made bool) {
 	}
 }
 
-// derives reports whether an expression is made of a definition, which then says
-// what fields it may have, or of something that was taken out.
+// derives reports whether an expression builds on a definition, which then decides which fields are allowed, or
+// on something that was taken out.
 func (p *Opened) derives(e ast.Expr, depth int) bool {
 	if depth > source.MaxDepth {
 		return false

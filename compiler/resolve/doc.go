@@ -1,10 +1,10 @@
-// Package resolve opens the files of a package and takes out of them what leads
-// nowhere. It gives two values, each made of the one before:
+// Package resolve opens the files of a package and takes out the imports and references that can't be resolved.
+// It gives two values, each made from the previous one:
 //
 //	opened, err := resolve.NewReader(disk, catalog, dirs).Open("growth", "growth", nil)
 //	resolved := opened.Resolve()
 //
-// [Opened] has the files with the places of their values, but for text that does not
-// parse. [Resolved] is without imports of packages and references to names that are not
-// there, so that it can be evaluated. What was taken out has a finding with its place.
+// [Opened] has the files with the positions of their values, without the parts that do not parse. [Resolved]
+// has no imports of missing packages and no references to unknown names, so that it can be evaluated. Each part
+// that was taken out has a finding with its place.
 package resolve

@@ -12,9 +12,9 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// certainReference reports whether a name can take the place of one that nothing
-// defines: it is no type, which would leave a value open, not the field that it
-// stands in, and a package only where one is asked for.
+// certainReference reports whether a name is a safe replacement for one that is not defined. A type is not,
+// because it would leave a value open. Neither is the field that contains the reference. A package is only
+// where a package is needed.
 func (r *resolver) certainReference(id *ast.Ident, near string) bool {
 	if near == "true" || near == "false" || near == "null" {
 		return true
@@ -27,13 +27,13 @@ func (r *resolver) certainReference(id *ast.Ident, near string) bool {
 	return r.scope[near] && (len(at) == 0 || at[0] != near)
 }
 
-// fix says what to write in the place of a node.
+// fix sets the text that replaces a node.
 func (r *resolver) fix(d *diagnostic.Diagnostic, n ast.Node, text string) {
 	d.Fix = finding.Rewrite(r.src.Name, r.Index.NodeRange(n), text, text)
 }
 
-// fixImport corrects the path of an import. Where the package then has another
-// name, all that refers to it by the old one is corrected, too.
+// fixImport corrects the path of an import. If the package then has another name, references to the old name are
+// corrected too.
 func (r *resolver) fixImport(d *diagnostic.Diagnostic, spec *ast.ImportSpec, right string) {
 	fix := finding.Rewrite(r.src.Name, r.Index.NodeRange(spec.Path), strconv.Quote(right), strconv.Quote(right))
 	old, name := source.ImportName(spec), ast.ParseImportPath(right).Qualifier
@@ -57,7 +57,7 @@ func (r *resolver) fixImport(d *diagnostic.Diagnostic, spec *ast.ImportSpec, rig
 	d.Fix = fix
 }
 
-// fixUnused removes imports that nothing uses, with their lines.
+// fixUnused removes unused imports, with their lines.
 func (r *resolver) fixUnused(d *diagnostic.Diagnostic, spec *ast.ImportSpec, unused func(*ast.ImportSpec) bool) {
 	for _, decl := range r.src.Syntax.Decls {
 		imports, ok := decl.(*ast.ImportDecl)
@@ -77,9 +77,8 @@ func (r *resolver) fixUnused(d *diagnostic.Diagnostic, spec *ast.ImportSpec, unu
 	}
 }
 
-// wholeLines returns the lines that a declaration stands on, with its comments;
-// and, where it stands by itself between two empty lines, one of those. It
-// reports false if something else is on the lines.
+// wholeLines returns the lines of a declaration, with its comments. If it is between two empty lines, one of
+// them is included. It returns false if something else is on these lines.
 func wholeLines(content []byte, n ast.Node) (start, end int, ok bool) {
 	start, end = n.Pos().Offset(), n.End().Offset()
 	for _, g := range ast.Comments(n) {

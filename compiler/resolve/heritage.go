@@ -12,13 +12,13 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// Heritage says which automations of the package are declared in its own folder, and
-// which ones above.
+// Heritage returns which automations of the package are declared in its own folder, and which in the folders
+// above.
 func (p *Opened) Heritage() source.Heritage {
 	return source.HeritageOf(p.Loader.Full(p.Dir), p.Files())
 }
 
-// Files are those of the package, as they are written.
+// Files returns the files of the package, as they are written.
 func (p *Opened) Files() []*ast.File {
 	var files []*ast.File
 	for _, s := range p.Index.Sources {
@@ -27,8 +27,7 @@ func (p *Opened) Files() []*ast.File {
 	return files
 }
 
-// DeclaredTwice reports automations that are declared in the package's folder
-// and in one above.
+// DeclaredTwice reports automations that are declared both in the package's folder and in a folder above.
 func (p *Opened) DeclaredTwice() (found diagnostic.List) {
 	h := p.Heritage()
 	var own, above []*source.File
@@ -53,9 +52,9 @@ func (p *Opened) DeclaredTwice() (found diagnostic.List) {
 	return found
 }
 
-// WithoutCopies returns the findings about an automation with one in the place of the
-// conflicts that come from declaring it more than once: twice, each time with a call, or
-// in every turn of a comprehension.
+// WithoutCopies returns the findings about an automation. It replaces conflicts by one finding if they come
+// from declaring the automation more than once: twice with a call each, or in every iteration of a
+// comprehension.
 func (p *Opened) WithoutCopies(name string, found diagnostic.List) diagnostic.List {
 	for _, declared := range []func(string) (diagnostic.Diagnostic, bool){p.declaredAgain, p.declaredEachTurn} {
 		if !slices.ContainsFunc(found, isConflict) {
@@ -70,8 +69,8 @@ func (p *Opened) WithoutCopies(name string, found diagnostic.List) diagnostic.Li
 
 func isConflict(d diagnostic.Diagnostic) bool { return d.Code == "conflicting-values" }
 
-// declaredAgain makes the finding about an automation that is declared twice, each
-// time with a call: a copy that was not given a name of its own.
+// declaredAgain returns the finding about an automation that is declared twice, each time with a call: a copy
+// that was not renamed.
 func (p *Opened) declaredAgain(name string) (d diagnostic.Diagnostic, ok bool) {
 	at := finding.Path{"automations", name}
 	whole := slices.DeleteFunc(p.Index.Sites(at),
@@ -92,8 +91,8 @@ func (p *Opened) declaredAgain(name string) (d diagnostic.Diagnostic, ok bool) {
 	return d, true
 }
 
-// declaredEachTurn makes the finding about an automation that every turn of a
-// comprehension declares under the same name.
+// declaredEachTurn returns the finding about an automation that every iteration of a comprehension declares
+// under the same name.
 func (p *Opened) declaredEachTurn(name string) (d diagnostic.Diagnostic, ok bool) {
 	for _, s := range p.Index.Sources {
 		label, clauses := turnLabel(s.Syntax, name)
@@ -102,8 +101,8 @@ func (p *Opened) declaredEachTurn(name string) (d diagnostic.Diagnostic, ok bool
 		}
 		d = finding.Diagnose("duplicate-key", diagnostic.Diagnostic{Key: finding.KeyOf(p.Dir, name),
 			Path: finding.Path{"automations", name}.String(), File: s.Name, Range: p.Index.NodeRange(label),
-			Message: "every turn of the loop declares the same automation, " + name,
-			Help: "make the name of what the loop goes through, as in \"" + name + "-\\(" +
+			Message: "every iteration of the loop declares the same automation, " + name,
+			Help: "use the loop variable in the name, as in \"" + name + "-\\(" +
 				clauses[len(clauses)-1] + ")\""})
 		if id, ok := label.(*ast.Ident); ok && slices.Contains(clauses, id.Name) {
 			d.Suggestion = "(" + id.Name + ")"
@@ -115,8 +114,8 @@ func (p *Opened) declaredEachTurn(name string) (d diagnostic.Diagnostic, ok bool
 	return d, false
 }
 
-// turnLabel returns the label of a field of a name that stands directly in a
-// comprehension over several values, and what its clauses define.
+// turnLabel returns the label of a field with the given name that is directly in a comprehension over several
+// values, and the names that its clauses define.
 func turnLabel(f *ast.File, name string) (label ast.Label, clauses []string) {
 	ast.Walk(f, func(n ast.Node) bool {
 		c, ok := n.(*ast.Comprehension)

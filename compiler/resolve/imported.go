@@ -11,25 +11,24 @@ import (
 	"github.com/seguehq/segue/compiler/source"
 )
 
-// A family is a package and those of the project that it makes use of. These are read
-// when something first asks for them.
+// A family is a package and the packages of the project that it uses. These are read on first use.
 type family struct {
 	reader    *Reader
-	relatives map[string]*relative // that are imported, by folder and name; nil for what can't be read
-	// holes are in the place of what leads nowhere and was taken out, and mended in
-	// that of what leads nowhere and was certainly meant to be something else.
+	relatives map[string]*relative // imported packages, by folder and name; nil for those that can't be read
+	// holes replace references that can't be resolved. mended nodes replace those whose correct form is
+	// certain.
 	holes, mended map[ast.Node]bool
 }
 
-// A relative is a package that is imported. It is not resolved yet while it is looked at for
-// resolving itself: packages may import each other in a circle.
+// A relative is an imported package. Its resolved value is nil while it is being resolved, because packages may
+// import each other in a cycle.
 type relative struct {
 	opened   *Opened
 	resolved *Resolved
 }
 
-// file returns a file of another package of the project, where values come from that
-// a package imports; nil if there is none.
+// file returns a file of another package of the project, which may contain values that this package imports. It
+// returns nil if there is no such file.
 func (f *family) file(filename string) *source.File {
 	if m := f.owner(filename); m != nil {
 		for _, s := range m.opened.Index.Sources {
@@ -72,8 +71,8 @@ func (f *family) owner(filename string) *relative {
 	return m
 }
 
-// index returns the index of a package of the project, or of one that is kept in
-// cue.mod; nil for any other.
+// index returns the index of a package of the project, or of one that is kept in cue.mod; nil for other
+// packages.
 func (f *family) index(spec *ast.ImportSpec) *source.Index {
 	e := f.reader
 	name := ast.ParseImportPath(source.ImportPath(spec))
@@ -96,12 +95,12 @@ func (f *family) index(spec *ast.ImportSpec) *source.Index {
 	return nil
 }
 
-// ImportedIndex returns the index of a package of the project, or of one that is
-// kept in cue.mod; nil for any other.
+// ImportedIndex returns the index of a package of the project, or of one that is kept in cue.mod; nil for other
+// packages.
 func (p *Opened) ImportedIndex(spec *ast.ImportSpec) *source.Index { return p.family.index(spec) }
 
-// Owner returns the project's package that a file belongs to, without what leads
-// nowhere; nil if it is not a file of the project, or can't be read.
+// Owner returns the resolved package of the project that a file belongs to. It returns nil if the file is not
+// in the project, or can't be read.
 func (p *Resolved) Owner(filename string) *Resolved {
 	if m := p.family.owner(filename); m != nil {
 		return m.resolved
@@ -109,8 +108,8 @@ func (p *Resolved) Owner(filename string) *Resolved {
 	return nil
 }
 
-// Imported returns the project's packages that this one makes use of, as far as something
-// has asked for them, in the order of their folders and names.
+// Imported returns the project's packages that this one uses and that were read so far, in the order of their
+// folders and names.
 func (p *Opened) Imported() []*Resolved {
 	var out []*Resolved
 	for _, id := range finding.SortedKeys(p.family.relatives) {

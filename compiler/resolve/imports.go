@@ -23,7 +23,7 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// builtinNames are the placeholders that the package placeholder has a field for.
+// builtinNames returns the placeholders that are fields of the package placeholder.
 func builtinNames() map[string]bool {
 	names := map[string]bool{}
 	for name, content := range schema.Files() {
@@ -45,11 +45,11 @@ func builtinNames() map[string]bool {
 	return names
 }
 
-// importSpec reports whether an import can be used; if not, that is a finding.
+// importSpec reports whether an import can be used. If not, it adds a finding.
 func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 	name := source.ImportPath(spec)
 	if !strings.HasPrefix(spec.Path.Value, `"`) {
-		r.report("syntax-error", spec.Path, "an import path stands between double quotes", "write "+strconv.Quote(name))
+		r.report("syntax-error", spec.Path, "an import path needs double quotes", "write "+strconv.Quote(name))
 		return false
 	}
 	plain := ast.ParseImportPath(name).Unqualified().String()
@@ -62,7 +62,7 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 		return true
 	}
 	if clean && !IsStandard(plain) && r.Loader.Disk.Modules.Failure() != nil {
-		return false // of which the module file has the finding
+		return false // the finding is about the module file
 	}
 	d := r.report("unknown-import", spec.Path, "there is no package "+spec.Path.Value+" to import", "")
 	known := slices.Clone(standardPackages)
@@ -91,15 +91,15 @@ func (r *resolver) importSpec(spec *ast.ImportSpec) bool {
 	case strings.HasPrefix(name, schema.ModulePath):
 		d.Help = "segue's packages are " + finding.OneOf(schema.Packages()) + " under " + schema.ModulePath
 	case own == nil && strings.Contains(strings.SplitN(name, "/", 2)[0], "."):
-		d.Help = "the project has no cue.mod/module.cue, which would say what its packages are called: run segue init"
+		d.Help = "the project has no cue.mod/module.cue, which names its packages: run segue init"
 	default:
 		d.Help = "import a package of the project, of CUE's standard library, or of segue's schema"
 	}
 	return false
 }
 
-// missingImport returns the import path of the package that a name stands for that
-// nothing defines: of the schema, of the project or of CUE's own; "" if none does.
+// missingImport returns the import path of the package that an undefined name refers to: one of the schema, of
+// the project or of CUE's standard library. It returns "" if there is none.
 func (r *resolver) missingImport(id *ast.Ident) string {
 	for _, pkg := range schema.Packages() {
 		if id.Name == pkg {
@@ -119,8 +119,7 @@ func (r *resolver) missingImport(id *ast.Ident) string {
 	return ""
 }
 
-// selectedFrom is the name that is selected from an identifier, "" if it is not
-// used like that.
+// selectedFrom returns the name that is selected from an identifier, "" if nothing is.
 func (r *resolver) selectedFrom(id *ast.Ident) string {
 	label := ""
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
@@ -132,8 +131,7 @@ func (r *resolver) selectedFrom(id *ast.Ident) string {
 	return label
 }
 
-// importMissing adds an import to a file that lacks it, so that what the file uses
-// of it is checked too, and to the finding as a fix.
+// importMissing adds a missing import to a file, so that its uses are checked too, and to the finding as a fix.
 func (r *resolver) importMissing(d *diagnostic.Diagnostic, id *ast.Ident, missing string) *ast.ImportSpec {
 	spec := &ast.ImportSpec{Path: &ast.BasicLit{ValuePos: id.NamePos, Kind: token.STRING,
 		Value: strconv.Quote(missing)}}
@@ -144,7 +142,7 @@ func (r *resolver) importMissing(d *diagnostic.Diagnostic, id *ast.Ident, missin
 			"import "+strconv.Quote(missing))
 	}
 	if _, own := r.ProjectDirs()[missing]; own && r.loadImport(missing) != nil {
-		return nil // it has mistakes, or would make a circle
+		return nil // it has mistakes, or would make a cycle
 	}
 	decls := r.src.Syntax.Decls
 	at := slices.IndexFunc(decls, func(d ast.Decl) bool { _, ok := d.(*ast.Package); return ok }) + 1
@@ -155,8 +153,8 @@ func (r *resolver) importMissing(d *diagnostic.Diagnostic, id *ast.Ident, missin
 	return spec
 }
 
-// definedIn returns a file of the folder that belongs to another package and
-// defines a name; nil if there is none.
+// definedIn returns a file of the folder that belongs to another package and defines a name; nil if there is
+// none.
 func (r *resolver) definedIn(name string) *source.File {
 	files, err := r.SourceFiles(r.Dir)
 	if err != nil || r.IsProjectFile {
@@ -172,8 +170,8 @@ func (r *resolver) definedIn(name string) *source.File {
 	return nil
 }
 
-// redirect makes an import one of another package, by the name that the file uses
-// for it. It reports false where that is the name of something else.
+// redirect changes the package of an import and keeps the name that the file uses for it. It returns false if
+// that name also has another meaning.
 func (r *resolver) redirect(spec *ast.ImportSpec, right string) bool {
 	old := source.ImportName(spec)
 	if source.TopField(r.src.Syntax.Decls, old) != nil {
@@ -196,8 +194,8 @@ func (r *resolver) redirect(spec *ast.ImportSpec, right string) bool {
 	return true
 }
 
-// importByName returns the one package of the project, or of the schema, that
-// ends like an import: people write "./shared", or the file's name.
+// importByName returns the only package of the project or the schema whose last element is that of an import
+// path. People write "./shared", or the file's name.
 func (r *resolver) importByName(name string, known []string) string {
 	last := path.Base(name)
 	if strings.HasSuffix(last, ".cue") {
@@ -216,8 +214,8 @@ func (r *resolver) importByName(name string, known []string) string {
 	return found
 }
 
-// nearestImport returns the import path that was probably meant: what both have
-// in common in front does not make them alike.
+// nearestImport returns the import path that was probably meant. A common prefix of two paths does not count as
+// similarity.
 func nearestImport(name string, known []string) string {
 	for _, k := range known {
 		if strings.HasPrefix(k, schema.ModulePath) && path.Base(k) == path.Base(name) &&
@@ -243,9 +241,8 @@ func nearestImport(name string, known []string) string {
 	return near
 }
 
-// projectImport reports whether a package of the project can be used. One with
-// mistakes can't; they are explained where they are, if that package is among
-// those that are compiled.
+// projectImport reports whether a package of the project can be used. A package with mistakes can't. They are
+// explained there if that package is also compiled.
 func (r *resolver) projectImport(spec *ast.ImportSpec, dir string) bool {
 	failure := r.loadImport(source.ImportPath(spec))
 	if failure == nil {
@@ -267,8 +264,7 @@ func (r *resolver) projectImport(spec *ast.ImportSpec, dir string) bool {
 	return false
 }
 
-// otherPackage reports the import of a folder without a package of the name that
-// CUE looks for.
+// otherPackage reports the import of a folder that has no package of the name that CUE looks for.
 func (r *resolver) otherPackage(spec *ast.ImportSpec, dir, qualifier string, names []string) {
 	d := r.report("unknown-import", spec.Path,
 		fmt.Sprintf("the folder %s has no package %s: the package there is called %s", dir, qualifier,
@@ -283,15 +279,14 @@ func (r *resolver) otherPackage(spec *ast.ImportSpec, dir, qualifier string, nam
 	}
 }
 
-// isImportCycle reports whether CUE refuses a package since it imports itself, if
-// only by way of others.
+// isImportCycle reports whether CUE refuses a package because it imports itself, directly or through others.
 func isImportCycle(err error) bool {
 	return slices.ContainsFunc(cueerrors.Errors(err), func(e cueerrors.Error) bool {
 		return strings.Contains(source.PlainMessage(e), "import cycle")
 	})
 }
 
-// A link is one import of a chain of them, and the package that it leads to.
+// A link is one import in a chain of imports, and the package that it imports.
 type link struct {
 	from     *link
 	src      *source.File
@@ -299,8 +294,8 @@ type link struct {
 	dir, pkg string
 }
 
-// importCycle reports whether an import leads back to its own package, by way of
-// others or not. The first package of such a circle has the finding.
+// importCycle reports whether an import leads back to its own package, directly or through others. The first
+// package of a cycle has the finding.
 func (r *resolver) importCycle(spec *ast.ImportSpec) bool {
 	lead := func(from *link, src *source.File, spec *ast.ImportSpec) *link {
 		name := ast.ParseImportPath(source.ImportPath(spec))
@@ -333,9 +328,8 @@ func (r *resolver) importCycle(spec *ast.ImportSpec) bool {
 	return false
 }
 
-// reportCycle reports a circle of imports whose last link leads back to where it
-// starts, unless another package that is compiled comes before this one, or an
-// earlier import of this package has led there.
+// reportCycle reports a cycle of imports. It reports nothing if another compiled package of the cycle comes
+// before this one, or if an earlier import of this package had the same finding.
 func (r *resolver) reportCycle(last *link) {
 	var chain []*link
 	for at := last; at != nil; at = at.from {
@@ -345,14 +339,14 @@ func (r *resolver) reportCycle(last *link) {
 		}
 	}
 	message, help := "the package "+r.Name+" imports itself",
-		"remove the import: what is in the package's files is known in all of them"
+		"remove the import: all files of a package share their definitions"
 	if len(chain) > 1 {
 		names := []string{r.Name + " imports " + chain[0].pkg}
 		for _, at := range chain[1:] {
 			names = append(names, "which imports "+at.pkg)
 		}
-		message = "packages import each other in a circle: " + strings.Join(names, ", ")
-		help = "remove one of the imports: put what both sides need into a package that imports neither"
+		message = "packages import each other in a cycle: " + strings.Join(names, ", ")
+		help = "remove one of the imports: move shared definitions into a package that imports neither"
 	}
 	if r.circles[message] {
 		return
@@ -371,7 +365,7 @@ func (e *Reader) loadImport(name string) error {
 	if len(insts) != 1 {
 		return os.ErrNotExist
 	}
-	if insts[0].Err != nil { // not as an error, lest a nil pointer is taken for one
+	if insts[0].Err != nil { // returned as an error only if it is not nil: a nil pointer in an interface is not nil
 		return insts[0].Err
 	}
 	return nil
@@ -388,7 +382,7 @@ func (e *Reader) importable(name string) bool {
 	return e.loadImport(name) == nil
 }
 
-// packageFields lists what a package defines, nil if that is not known.
+// packageFields lists the definitions of a package, nil if they are not known.
 func (e *Reader) packageFields(pkg ast.ImportPath) []string {
 	name := pkg.Unqualified().String()
 	if rest, ok := strings.CutPrefix(name, schema.ModulePath+"/"); ok {
@@ -409,8 +403,7 @@ func (e *Reader) packageFields(pkg ast.ImportPath) []string {
 		func(label string) bool { return strings.HasPrefix(label, "_") })
 }
 
-// offered are the names of a package that are of use to an author, out of all
-// that it defines.
+// offered selects the names of a package that are useful to an author.
 func offered(pkg string, names []string) []string {
 	switch pkg {
 	case schema.ModulePath + "/automation":
@@ -421,7 +414,7 @@ func offered(pkg string, names []string) []string {
 	return names
 }
 
-// schemaNames lists what the packages of the schema define, by package.
+// schemaNames maps the packages of the schema to the names that they define.
 var schemaNames = sync.OnceValue(func() map[string][]string {
 	out := map[string][]string{}
 	for name := range shape.All() {
@@ -437,12 +430,11 @@ var schemaNames = sync.OnceValue(func() map[string][]string {
 	return out
 })
 
-// standardPackages are the packages of CUE's standard library that are of use
-// here, for suggestions.
+// standardPackages are the useful packages of CUE's standard library, for suggestions.
 var standardPackages = []string{"crypto/sha256", "encoding/base64", "encoding/hex", "encoding/json", "encoding/yaml",
 	"list", "math", "net", "path", "regexp", "strconv", "strings", "struct", "text/template", "time", "uuid"}
 
-// IsStandard reports whether an import path is one of CUE's standard library.
+// IsStandard reports whether an import path is in CUE's standard library.
 func IsStandard(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
 	return !strings.Contains(first, ".")
@@ -450,8 +442,7 @@ func IsStandard(name string) bool {
 
 var standardKnown sync.Map // of string to []string
 
-// standardFields lists what a package of the standard library defines, nothing
-// if there is no such package.
+// standardFields lists the definitions of a package of the standard library, nil if there is no such package.
 func standardFields(name string) []string {
 	if known, ok := standardKnown.Load(name); ok {
 		return known.([]string)

@@ -18,51 +18,49 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A Reader turns what CUE refused into findings. It reads a package again
-// with the lenient schema and with what can't be resolved taken out, so that all
-// mistakes are seen at once and each has its place.
+// A Reader turns errors from CUE into findings. It reads a package again, with the lenient schema and without
+// the parts that can't be resolved. All mistakes are then visible at once, each at its place.
 type Reader struct {
 	Loader  *workspace.Loader
 	Catalog automation.Catalog
 	// dirs are the folders whose packages are explained in this run.
 	dirs []string
-	// ProjectDirs maps the import paths of all of the project's packages to
-	// their folders. It looks through the whole project, and so only once.
+	// ProjectDirs maps the import paths of all of the project's packages to their folders. It searches the
+	// whole project, and therefore only once.
 	ProjectDirs func() map[string]string
 }
 
-// NewReader returns a reader of the packages of a project: of those in dirs, folders
-// relative to it. The placeholders of the catalog are known names.
+// NewReader returns a reader of the packages in dirs, which are folders relative to the project. The
+// placeholders of the catalog are known names.
 func NewReader(disk *workspace.Disk, catalog automation.Catalog, dirs []string) *Reader {
 	l := workspace.NewLoader(disk, shape.Lenient())
 	l.Alters = true
 	return &Reader{Loader: l, Catalog: catalog, dirs: dirs, ProjectDirs: sync.OnceValue(func() map[string]string {
-		// Whoever asks first does not share the loader of another worker.
+		// A new loader: the first caller must not share the loader of another worker.
 		return workspace.NewLoader(disk, nil).ProjectDirs()
 	})}
 }
 
-// An Opened package is a package, or a single file, as its files say: parsed, with the
-// places of its values. What does not parse is taken out.
+// An Opened package is a package, or a single file, as parsed, with the positions of its values. Parts that do
+// not parse are taken out.
 type Opened struct {
 	*Reader
 	Dir, Name     string
-	IsProjectFile bool // it is the project file
+	IsProjectFile bool // the package is the project file
 	Index         *source.Index
-	// Unparsed says that a file of the package does not parse.
+	// Unparsed means that a file of the package does not parse.
 	Unparsed bool
-	// Torn are the parts that were taken out of files because they do not parse.
+	// Torn has the parts that were taken out of files because they do not parse.
 	Torn []tear
-	// Found are the findings about what does not parse.
+	// Found has the findings about parts that do not parse.
 	Found diagnostic.List
 
-	parsed map[string]*ast.File // by absolute name: what can be evaluated
+	parsed map[string]*ast.File // by absolute name: the part that can be evaluated
 	family *family
 }
 
-// Open reads the files of a package: those in its folder, or the named ones, and
-// those of the same package in the folders above. Files that do not parse become
-// findings.
+// Open reads the files of a package: those in its folder, or the named ones, and those of the same package in
+// the folders above. Files that do not parse get findings.
 func (e *Reader) Open(dir, pkg string, files []string) (*Opened, error) {
 	return e.open(dir, pkg, files, &family{reader: e, relatives: map[string]*relative{},
 		holes: map[ast.Node]bool{}, mended: map[ast.Node]bool{}})
@@ -90,7 +88,7 @@ func (e *Reader) open(dir, pkg string, files []string, of *family) (*Opened, err
 				p.parsed[s.Syntax.Filename] = workspace.ClauseOnly(s.Syntax)
 			}
 			if files == nil && s.Syntax.PackageName() != pkg {
-				// What does not parse may be of any package.
+				// A file that does not parse may belong to any package.
 				p.Unparsed = p.Unparsed || broken != nil && s.Syntax.PackageName() == ""
 				continue
 			}
@@ -112,12 +110,16 @@ func (e *Reader) open(dir, pkg string, files []string, of *family) (*Opened, err
 		folder = path.Dir(folder)
 	}
 	p.Index = source.NewIndex(sources)
+	p.Index.Data = func(name string) ([]byte, bool) {
+		content, err := p.Loader.Disk.Read(name)
+		return content, err == nil
+	}
 	p.Index.Elsewhere, p.Index.ImportedIndex = of.file, of.index
 	return p, nil
 }
 
-// packageNames lists the packages that the files of a folder say they belong to,
-// "" among them if a file does not say so.
+// packageNames lists the packages that the files of a folder declare, including "" for a file without a package
+// clause.
 func (e *Reader) packageNames(folder string) ([]string, error) {
 	files, err := e.SourceFiles(folder)
 	if err != nil {
@@ -139,8 +141,7 @@ func (e *Reader) packageNames(folder string) ([]string, error) {
 	return names, nil
 }
 
-// Unnamed explains the files of a folder that do not say which package they
-// belong to.
+// Unnamed explains the files of a folder that have no package clause.
 func (e *Reader) Unnamed(folder string) (diagnostic.List, error) {
 	p, err := e.Open(folder, "", nil)
 	if err != nil {
@@ -174,8 +175,8 @@ func (e *Reader) SourceFiles(folder string) ([]string, error) {
 	return names, nil
 }
 
-// Read parses a file as far as that goes. The second result is what is wrong
-// with its syntax, the third that it can't be read.
+// Read parses a file as far as possible. The second result is the syntax error, the third is set if the file
+// can't be read.
 func (e *Reader) Read(name string) (*source.File, error, error) {
 	filename := e.Loader.Full(name)
 	content, err := e.Loader.Read(name)
@@ -190,5 +191,6 @@ func (e *Reader) Read(name string) (*source.File, error, error) {
 		syntax = &ast.File{}
 	}
 	syntax.Filename = filename
+	workspace.Inject(syntax, e.Loader.Inputs)
 	return &source.File{Name: name, Syntax: syntax, Content: content}, broken, nil
 }

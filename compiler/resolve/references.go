@@ -16,26 +16,24 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A resolver goes through one file.
+// A resolver resolves the references of one file.
 type resolver struct {
 	*resolution
 	src        *source.File
-	scope      map[string]bool // what the package defines
+	scope      map[string]bool // the names that the package defines
 	imported   map[string]*ast.ImportSpec
 	meant      map[string]bool   // names of packages whose import has a finding
-	gone       map[ast.Node]bool // imports that lead nowhere, or are not used
-	bare       map[ast.Node]bool // what is written as it can not be: placeholders without quotes
+	gone       map[ast.Node]bool // imports that can't be resolved, or are not used
+	bare       map[ast.Node]bool // nodes that are invalid as written, such as placeholders without quotes
 	unresolved map[*ast.Ident]bool
-	// added are imports that are missing, by name; a finding says so.
+	// added has missing imports that were added, by name. Each has a finding.
 	added map[string]*ast.ImportSpec
-	// otherName is the finding about an import that is called by a name that it does
-	// not have here.
+	// otherName has the findings about imports that the file uses under a wrong name.
 	otherName map[*ast.ImportSpec]*diagnostic.Diagnostic
-	// respelt are references to what was meant for certain, in the place of those
-	// that lead nowhere, so that what they are made for is checked too.
+	// respelt maps unresolvable references to corrected ones, if the correction is certain. The values that use
+	// them are then checked too.
 	respelt map[*ast.Ident]*ast.Ident
-	// found are the findings about the file. More may be said in one, as long as
-	// the file is looked at.
+	// found has the findings about the file. They may be extended until the file is done.
 	found []*diagnostic.Diagnostic
 }
 
@@ -66,12 +64,12 @@ func (r *resolver) file() {
 	r.assignments(used)
 	for _, id := range s.Syntax.Unresolved {
 		if spec := r.added[id.Name]; spec != nil && id.Node == nil {
-			id.Node = spec // there is a finding that its import is missing
+			id.Node = spec // the missing import has a finding
 			continue
 		}
 		if r.unresolved[id] || id == source.PackageIdent(s.Syntax) || id.Node != nil || r.scope[id.Name] ||
 			source.Predeclared(id.Name) {
-			continue // the parser lists the package clause too
+			continue // the parser also lists the package clause
 		}
 		r.unresolved[id] = true
 		switch {
@@ -97,7 +95,7 @@ func (r *resolver) file() {
 	r.patched[s.Syntax.Filename] = rest
 }
 
-// report adds a finding about a part of the file, in which more can be said.
+// report adds a finding about a part of the file. The caller may extend it.
 func (r *resolver) report(code string, n ast.Node, message, help string) *diagnostic.Diagnostic {
 	at := source.PathAt(r.src.Syntax, n.Pos())
 	d := finding.Diagnose(code, diagnostic.Diagnostic{
@@ -109,13 +107,13 @@ func (r *resolver) report(code string, n ast.Node, message, help string) *diagno
 	return &d
 }
 
-// nameClash reports a field that has the name of an import: CUE refuses the file.
+// nameClash reports a field with the name of an import. CUE refuses such a file.
 func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
 	label, _ := source.FieldLabel(f)
 	r.refused = true
 	if !r.IsProjectFile && finding.Nearest(label, []string{"automations"}) != "" {
 		d := r.report("unknown-field", f.Label,
-			"the field "+label+" has the name of an import, and automations stand under automations",
+			"the field "+label+" has the name of an import; automations must be under automations",
 			finding.DidYouMean("automations"))
 		d.Suggestion = "automations"
 		if _, plain := f.Label.(*ast.Ident); plain {
@@ -126,7 +124,7 @@ func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
 	if sel, ok := f.Value.(*ast.SelectorExpr); ok && r.IsProjectFile {
 		if id, ok := sel.X.(*ast.Ident); ok && id.Name == label {
 			written := r.src.Covered(r.Index.NodeRange(sel))
-			d := r.report("unknown-field", f.Label, "segue.cue has no field "+label+": its schema stands by itself",
+			d := r.report("unknown-field", f.Label, "segue.cue has no field "+label+": its schema applies without one",
 				"write "+written+" without "+label+":")
 			d.Suggestion = written
 			return
@@ -136,16 +134,15 @@ func (r *resolver) nameClash(f *ast.Field, spec *ast.ImportSpec) {
 		"import the package under another name, as in import segue "+strconv.Quote(source.ImportPath(spec)))
 }
 
-// hole makes what stands in the place of an expression that leads nowhere.
+// hole returns the value that replaces an unresolvable expression.
 func (r *resolver) hole(n ast.Node) ast.Expr {
 	id := &ast.Ident{NamePos: n.Pos(), Name: "_"}
 	r.family.holes[id] = true
 	return id
 }
 
-// withoutLost replaces what leads nowhere, and all that needs it for more than
-// being unified with it, by holes; and removes imports that are lost or that
-// nothing uses any more.
+// withoutLost replaces unresolvable expressions by holes, and also expressions that contain a hole, unless they
+// only unify with it. It removes imports that are lost or no longer used.
 func (r *resolver) withoutLost() *ast.File {
 	f := astutil.Apply(r.src.Syntax, r.dig, r.widen).(*ast.File)
 	used := source.Referenced(f)
@@ -168,7 +165,7 @@ func (r *resolver) withoutLost() *ast.File {
 	return &out
 }
 
-// dig puts a hole in the place of a reference that leads nowhere.
+// dig replaces an unresolvable reference by a hole.
 func (r *resolver) dig(c astutil.Cursor) bool {
 	switch n := c.Node().(type) {
 	case *ast.SelectorExpr:
@@ -214,7 +211,7 @@ func (r *resolver) dig(c astutil.Cursor) bool {
 	return true
 }
 
-// widen makes a hole of an expression that can't do without one within it.
+// widen replaces an expression by a hole if it needs the value of a hole within it.
 func (r *resolver) widen(c astutil.Cursor) bool {
 	lost := func(n ast.Node) bool { return n != nil && r.family.holes[n] }
 	widened := false
@@ -265,8 +262,7 @@ func (r *resolver) lostClause(c ast.Clause) bool {
 	return false
 }
 
-// unknownReference reports an identifier that nothing defines. It returns the
-// import that was meant, if that can be told.
+// unknownReference reports an undefined identifier. It returns the import that was meant, if that is clear.
 func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.ImportSpec {
 	for name, spec := range r.imported {
 		if d := r.otherName[spec]; d != nil &&
@@ -279,7 +275,7 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 			return spec
 		}
 	}
-	d := r.report("unknown-reference", id, "nothing here is called "+id.Name, "")
+	d := r.report("unknown-reference", id, id.Name+" is not defined", "")
 	for name, spec := range r.imported {
 		if path.Base(ast.ParseImportPath(source.ImportPath(spec)).Path) == id.Name {
 			r.otherName[spec] = d
@@ -323,7 +319,7 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 		return spec
 	}
 	if file := r.definedIn(id.Name); file != nil {
-		d.Help = file.Name + " defines it, and belongs to another package: write package " + r.Name + " there, too"
+		d.Help = file.Name + " defines it, but belongs to another package: write package " + r.Name + " there too"
 		if clause := source.PackageIdent(file.Syntax); clause != nil {
 			d.Related = append(d.Related, diagnostic.Related{Message: "of the package " + clause.Name, File: file.Name,
 				Range: source.RangeOf(clause.Pos(), clause.End())})
@@ -338,8 +334,8 @@ func (r *resolver) unknownReference(id *ast.Ident, used map[ast.Node]bool) *ast.
 	return nil
 }
 
-// around lists the fields of the structs that an identifier is in, and the
-// variables of the loops and lets around it: it may refer to them.
+// around lists the fields of the structs around an identifier, and the variables of the loops and lets around
+// it: the identifier may refer to them.
 func (r *resolver) around(id *ast.Ident) (fields, variables []string) {
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -368,8 +364,8 @@ func (r *resolver) around(id *ast.Ident) (fields, variables []string) {
 	return slices.DeleteFunc(fields, func(name string) bool { return name == "" }), variables
 }
 
-// importDefining returns the import that is not used and whose package defines
-// what is selected from an identifier; nil if that is none or several.
+// importDefining returns the unused import whose package defines the name that is selected from an identifier.
+// It returns nil if there is none, or several.
 func (r *resolver) importDefining(id *ast.Ident, used map[ast.Node]bool) *ast.ImportSpec {
 	label := ""
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
@@ -392,9 +388,8 @@ func (r *resolver) importDefining(id *ast.Ident, used map[ast.Node]bool) *ast.Im
 	return found
 }
 
-// definition reports whether what is selected from a package is defined there. If
-// it is not, that is a finding; near is what was meant for certain, "" if that
-// can't be told.
+// definition reports whether a package defines the name that is selected from it. If not, it adds a finding.
+// near is the corrected name if that is certain, otherwise "".
 func (r *resolver) definition(sel *ast.SelectorExpr, x *ast.Ident) (near string, defined bool) {
 	spec, ok := x.Node.(*ast.ImportSpec)
 	if !ok {

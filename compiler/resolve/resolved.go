@@ -11,37 +11,33 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// A Resolved package is an opened one without what leads nowhere, so that it can be
-// evaluated.
+// A Resolved package is an opened one without unresolvable parts, so that it can be evaluated.
 type Resolved struct {
 	*Opened
-	// Patched is what can be evaluated of each file, by its absolute name.
+	// Patched has the part of each file that can be evaluated, by its absolute name.
 	Patched map[string]*ast.File
-	// Refused says that CUE does not take a file at all, for which there is a
-	// finding.
+	// Refused means that CUE refuses a file completely. That has a finding.
 	Refused bool
-	// Awaits are the folders of packages that are imported and can't be used: that
-	// is explained there.
+	// Awaits has the folders of imported packages that can't be used. The reason is explained there.
 	Awaits []string
-	// Found are the findings so far: those of the opened package, and those about
-	// what leads nowhere.
+	// Found has the findings so far: those of the opened package, and those about unresolvable parts.
 	Found diagnostic.List
-	// altered says that an operator was put right, for which there is a finding.
+	// altered means that an operator was corrected. That has a finding.
 	altered bool
 }
 
-// A resolution is a package while it is resolved.
+// A resolution is a package while it is being resolved.
 type resolution struct {
 	*Opened
 	patched          map[string]*ast.File
 	altered, refused bool
 	awaits           []string
-	circles          map[string]bool // of imports that have a finding, by its message
+	circles          map[string]bool // cycles of imports that have a finding, by its message
 }
 
-// Resolve finds imports and references that lead nowhere, and puts a hole in their
-// place so that the rest can be evaluated. It takes over the syntax of the opened
-// package, whose index then finds what is left of it.
+// Resolve finds imports and references that can't be resolved, and replaces them by holes so that the rest can
+// be evaluated. It takes over the syntax of the opened package, so the index of that package then has the
+// resolved syntax.
 func (p *Opened) Resolve() *Resolved {
 	scope := map[string]bool{}
 	for _, s := range p.Index.Sources {
@@ -70,21 +66,20 @@ func (p *Opened) Resolve() *Resolved {
 		Found: found}
 }
 
-// AsIs is the package as it is: CUE has not refused it, or it is not to be evaluated.
+// AsIs returns the package unchanged: CUE has not refused it, or it will not be evaluated.
 func (p *Opened) AsIs() *Resolved { return &Resolved{Opened: p, Patched: p.parsed, Found: p.Found} }
 
-// Damaged reports whether something was taken out of the files or altered, so that a value
-// that is open may be no mistake of its own.
+// Damaged reports whether something was taken out of the files or altered. A value that is open may then not be
+// a mistake of its own.
 func (p *Resolved) Damaged() bool {
 	return p.Unparsed || p.altered || len(p.Torn)+len(p.family.holes) > 0
 }
 
-// Mended reports whether something that leads nowhere was replaced, here or in a package
-// that is imported, by what was certainly meant.
+// Mended reports whether an unresolvable part, here or in an imported package, was replaced by its certain
+// correction.
 func (p *Resolved) Mended() bool { return len(p.family.mended) > 0 }
 
-// Partial reports whether a struct may have more fields than can be seen, for
-// what it is made of has a hole.
+// Partial reports whether a struct may have more fields than are visible because it contains a hole.
 func (p *Resolved) Partial(at finding.Path) bool {
 	if !p.Damaged() {
 		return false
@@ -94,8 +89,8 @@ func (p *Resolved) Partial(at finding.Path) bool {
 		slices.ContainsFunc(sites, func(s source.Site) bool { return p.hasHole(s.Value, 0) })
 }
 
-// tornAutomation reports whether a part of an automation may have been taken out
-// of the files: its name stands there.
+// tornAutomation reports whether a part of an automation may have been taken out of the files: its name is in a
+// part that was taken out.
 func (p *Opened) tornAutomation(at finding.Path) bool {
 	if len(p.Torn) == 0 || len(at) < 2 || at[0] != "automations" {
 		return false
@@ -104,7 +99,7 @@ func (p *Opened) tornAutomation(at finding.Path) bool {
 	return p.tornWord(name)
 }
 
-// hasHole reports whether one of the parts that make up a value is a hole.
+// hasHole reports whether a value contains a hole.
 func (p *Opened) hasHole(e ast.Expr, depth int) bool {
 	if depth > source.MaxDepth {
 		return false
@@ -126,8 +121,8 @@ func (p *Opened) hasHole(e ast.Expr, depth int) bool {
 	return false
 }
 
-// Undetermined reports whether what an automation is can't be told, because a
-// reference in it, or in what it may be made of, leads nowhere.
+// Undetermined reports whether an automation is unknown because it refers to something that can't be resolved,
+// directly or through other values.
 func (p *Resolved) Undetermined(at finding.Path) bool {
 	if !p.Damaged() {
 		return false

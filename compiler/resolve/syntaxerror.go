@@ -11,16 +11,15 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// maxSyntaxErrors is how many mistakes in the syntax of a file are told at once.
+// maxSyntaxErrors is the number of syntax errors that are reported for a file at once.
 const maxSyntaxErrors = 20
 
 // maxResync is the size of the largest file that is parsed again, in bytes.
 const maxResync = 1 << 20
 
-// syntaxErrors reports why a file does not parse. What the parser says after its
-// first complaint mostly follows from that one: so the part of the file that it
-// is about is taken out, and the file parsed again, until it does. It returns what
-// is left then, nil if the file can't be read like that.
+// syntaxErrors reports why a file does not parse. Most errors after the parser's first one only follow from it.
+// So the part of the file with the first error is taken out, and the file is parsed again, until it parses.
+// syntaxErrors returns the rest, or nil if the file can't be read like that.
 func (p *Opened) syntaxErrors(s *source.File, broken error) *ast.File {
 	content, lastLine, lastHelp := slices.Clone(s.Content), -1, ""
 	for range maxSyntaxErrors {
@@ -28,7 +27,7 @@ func (p *Opened) syntaxErrors(s *source.File, broken error) *ast.File {
 		d := finding.Diagnose("syntax-error", diagnostic.Diagnostic{File: s.Name,
 			Message: m.Message, Help: m.Help, Suggestion: m.Suggestion,
 			Range: source.ContentRange(s.Content, m.From, m.To)})
-		// Lines that follow each other with one remedy are one mistake.
+		// Consecutive lines with the same help are one mistake.
 		if d.Help != lastHelp || d.Range.Start.Line > lastLine+1 {
 			p.Found = append(p.Found, d)
 		}
@@ -58,7 +57,7 @@ type tear struct {
 	text string
 }
 
-// markTorn marks the structs out of which something was taken.
+// markTorn marks the structs that something was taken out of.
 func (p *Opened) markTorn(f *ast.File) {
 	ast.Walk(f, func(n ast.Node) bool {
 		if st, ok := n.(*ast.StructLit); ok {
@@ -72,7 +71,7 @@ func (p *Opened) markTorn(f *ast.File) {
 	}, nil)
 }
 
-// tornWord reports whether a name stands in what was taken out of the files.
+// tornWord reports whether a name is in a part that was taken out of the files.
 func (p *Opened) tornWord(name string) bool {
 	return slices.ContainsFunc(p.Torn, func(t tear) bool { return strings.Contains(t.text, name) })
 }

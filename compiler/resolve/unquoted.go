@@ -18,8 +18,8 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// barePlaceholders finds placeholders without quotes, which in CUE are a struct
-// within a struct, and puts holes in their place.
+// barePlaceholders finds placeholders without quotes, which CUE parses as a struct within a struct, and
+// replaces them by holes.
 func (r *resolver) barePlaceholders() {
 	var fields []*ast.Field
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
@@ -38,7 +38,7 @@ func (r *resolver) barePlaceholders() {
 				return true
 			}
 			r.bare[n], r.unresolved[id] = true, true
-			d := r.report("malformed-placeholder", n, "the placeholder "+written+" stands without quotes",
+			d := r.report("malformed-placeholder", n, "the placeholder "+written+" has no quotes",
 				"write "+strconv.Quote(t.String()))
 			if _, known := r.Catalog[id.Name]; known {
 				r.fix(d, n, strconv.Quote(t.String()))
@@ -49,8 +49,7 @@ func (r *resolver) barePlaceholders() {
 	}, nil)
 }
 
-// doubledOperators finds && and || between values that are not true or false,
-// for which & and | were meant, and puts these in their place.
+// doubledOperators finds && and || between values that are not booleans, and replaces them by & and |.
 func (r *resolver) doubledOperators() {
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
 		e, ok := n.(*ast.BinaryExpr)
@@ -60,13 +59,13 @@ func (r *resolver) doubledOperators() {
 		r.altered = true
 		wrong, right := e.Op.String(), e.Op.String()[:1]
 		e.Op = token.AND
-		what := "both values hold"
+		meaning := "both values apply"
 		if right == "|" {
-			e.Op, what = token.OR, "one of two values holds"
+			e.Op, meaning = token.OR, "one of two values applies"
 			r.bare[e] = true // it may be open which one
 		}
 		operator := &ast.BadExpr{From: e.OpPos, To: e.OpPos.Add(len(wrong))}
-		d := r.report("wrong-type", operator, wrong+" is for true and false; that "+what+" is written "+right,
+		d := r.report("wrong-type", operator, wrong+" combines true and false; to say that "+meaning+", write "+right,
 			"write "+right)
 		d.Suggestion = right
 		r.fix(d, operator, right)
@@ -74,8 +73,8 @@ func (r *resolver) doubledOperators() {
 	}, nil)
 }
 
-// leftovers finds the markers of a merge that CUE takes for bounds, as in
-// >>>>>>> feature, and puts holes in their place.
+// leftovers finds merge conflict markers that CUE parses as bounds, as in >>>>>>> feature, and replaces them by
+// holes.
 func (r *resolver) leftovers() {
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
 		embed, ok := n.(*ast.EmbedDecl)
@@ -97,13 +96,13 @@ func (r *resolver) leftovers() {
 		r.bare[embed.Expr] = true
 		marker := &ast.BadExpr{From: embed.Pos(), To: embed.Pos().Add(len(line))}
 		r.report("syntax-error", marker, source.MergeLeftover,
-			"remove it, and what belongs to the other side of the conflict")
+			"remove it, and the other side of the conflict")
 		return false
 	}, nil)
 }
 
-// commas finds a comma between a definition and what is to be added to it, which
-// CUE takes for the end of the field, and puts the two together.
+// commas finds a comma between a definition and the struct that should be added to it. CUE takes it for the end
+// of the field. commas joins the two.
 func (r *resolver) commas() {
 	mend := func(decls []ast.Decl) []ast.Decl {
 		for i := 1; i < len(decls); i++ {
@@ -120,7 +119,7 @@ func (r *resolver) commas() {
 			}
 			comma := field.Value.End().Add(strings.IndexByte(string(r.src.Content[end:st.Pos().Offset()]), ','))
 			d := r.report("syntax-error", &ast.BadExpr{From: comma, To: comma.Add(1)},
-				"the comma ends the field: what stands between the braces is not added to the definition", "write &")
+				"the comma ends the field, so the part in braces is not added to the definition", "write &")
 			d.Suggestion = "&"
 			d.Fix = finding.Rewrite(d.File, d.Range, " &", "&")
 			field.Value = &ast.BinaryExpr{X: field.Value, OpPos: comma, Op: token.AND, Y: st}
@@ -132,8 +131,7 @@ func (r *resolver) commas() {
 	r.eachBlock(mend)
 }
 
-// eachBlock lets a function change what is declared in the file, and in each of
-// its structs.
+// eachBlock lets a function change the declarations of the file, and of each struct in it.
 func (r *resolver) eachBlock(mend func([]ast.Decl) []ast.Decl) {
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -158,9 +156,8 @@ func isDefinition(e ast.Expr) bool {
 	return false
 }
 
-// bareAddresses finds addresses without quotes, url: https://example.com, of which
-// CUE takes the end for a comment and the next field for the value, and puts the
-// text and the field in their place.
+// bareAddresses finds URLs without quotes, as in url: https://example.com. CUE takes the end of the URL for a
+// comment and the next field for the value. bareAddresses restores the string and the field.
 func (r *resolver) bareAddresses() {
 	mend := func(decls []ast.Decl) []ast.Decl {
 		for i := 0; i < len(decls); i++ {
@@ -172,7 +169,7 @@ func (r *resolver) bareAddresses() {
 			text := addressText().FindString(string(r.src.Content[from.Offset():source.LineEnd(r.src.Content,
 				from.Offset())]))
 			at := &ast.BadExpr{From: from, To: from.Add(len(text))}
-			d := r.report("syntax-error", at, "an address stands between quotes: without them, // starts a comment",
+			d := r.report("syntax-error", at, "a URL must be quoted: without quotes, // starts a comment",
 				"write "+strconv.Quote(text))
 			d.Suggestion = strconv.Quote(text)
 			d.Path = source.PathAt(r.src.Syntax, field.Pos()).String()
@@ -187,8 +184,8 @@ func (r *resolver) bareAddresses() {
 
 var addressText = finding.Pattern(`^https?://[^\s"\\,]+`)
 
-// address returns the field among those of a declaration that has an address
-// without quotes, and what CUE takes for the value of that; nil if there is none.
+// address returns the field in a declaration that has a URL without quotes, and the declarations that CUE takes
+// for its value; nil if there is no such field.
 func (r *resolver) address(d ast.Decl) (*ast.Field, []ast.Decl) {
 	field, ok := d.(*ast.Field)
 	if !ok {
@@ -209,8 +206,8 @@ func (r *resolver) address(d ast.Decl) (*ast.Field, []ast.Decl) {
 	return field, nil
 }
 
-// strayValues finds numbers and texts that stand among fields, which CUE takes
-// for the value of the whole struct, and puts holes in their place.
+// strayValues finds numbers and strings among fields, which CUE takes for the value of the whole struct, and
+// replaces them by holes.
 func (r *resolver) strayValues() {
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
 		st, ok := n.(*ast.StructLit)
@@ -219,7 +216,7 @@ func (r *resolver) strayValues() {
 		}
 		if len(st.Elts) > 1 && !slices.ContainsFunc(st.Elts, func(d ast.Decl) bool { return !isLiteral(d) }) {
 			r.bare[st] = true
-			r.report("wrong-type", st, "a list stands between [ and ]", "write [ and ] in place of { and }")
+			r.report("wrong-type", st, "a list is written with [ and ]", "write [ and ] instead of { and }")
 			return false
 		}
 		if !slices.ContainsFunc(st.Elts, func(d ast.Decl) bool { _, field := d.(*ast.Field); return field }) {
@@ -235,11 +232,11 @@ func (r *resolver) strayValues() {
 				continue
 			}
 			r.bare[lit] = true
-			what, named := "the value "+lit.Value, lit.Value
+			shown, named := "the value "+lit.Value, lit.Value
 			if lit.Kind == token.STRING { // which may be a secret
-				what, named = "a string", `"…"`
+				shown, named = "a string", `"…"`
 			}
-			f := r.report("wrong-type", lit, what+" stands among fields, and has no name",
+			f := r.report("wrong-type", lit, shown+" is among fields but has no name",
 				"give it a name, as in name: "+named+"; or remove it")
 			if i > 0 {
 				if before := lastField(st.Elts[i-1]); before != nil {
@@ -251,7 +248,7 @@ func (r *resolver) strayValues() {
 				if whole, ok := lastValue(st.Elts[i-1]).(*ast.BasicLit); ok && whole.Kind == token.INT &&
 					whole.Pos().Line() == lit.Pos().Line() {
 					f.Suggestion = whole.Value + "." + lit.Value
-					f.Help = "a decimal point is written . and not a comma: write " + f.Suggestion
+					f.Help = "the decimal separator is a point, not a comma: write " + f.Suggestion
 				}
 			}
 		}
@@ -259,8 +256,8 @@ func (r *resolver) strayValues() {
 	}, nil)
 }
 
-// assignments finds pattern = "x" for pattern: "x", which CUE takes for a name of
-// the value that nothing uses, and puts the field in its place.
+// assignments finds pattern = "x" where pattern: "x" is meant, and replaces it by the field. CUE takes the name
+// for an alias of the value.
 func (r *resolver) assignments(used map[ast.Node]bool) {
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
 		field, ok := n.(*ast.Field)
@@ -280,7 +277,7 @@ func (r *resolver) assignments(used map[ast.Node]bool) {
 	}, nil)
 }
 
-// isLiteral reports whether a declaration is a literal by itself.
+// isLiteral reports whether a declaration is just a literal.
 func isLiteral(d ast.Decl) bool {
 	embed, ok := d.(*ast.EmbedDecl)
 	if !ok {
@@ -290,7 +287,8 @@ func isLiteral(d ast.Decl) bool {
 	return ok
 }
 
-// lastValue is the value of a field, or of the field in it if it has no braces.
+// lastValue returns the value of a field. If the field has no braces, it returns the value of the innermost
+// field in it.
 func lastValue(d ast.Decl) ast.Expr {
 	if field := lastField(d); field != nil {
 		return field.Value
@@ -298,8 +296,8 @@ func lastValue(d ast.Decl) ast.Expr {
 	return nil
 }
 
-// lastField is a field, or the innermost one in it if it has no braces; nil for
-// what is no field.
+// lastField returns a field. If the field has no braces, it returns the innermost field in it. It returns nil
+// for other declarations.
 func lastField(d ast.Decl) *ast.Field {
 	field, ok := d.(*ast.Field)
 	if !ok {
@@ -313,8 +311,8 @@ func lastField(d ast.Decl) *ast.Field {
 	return field
 }
 
-// packageForField finds a field of the package where an import of nearly that
-// name is meant: automations.#Group for automation.#Group.
+// packageForField finds a reference to a field of the package where an import with a similar name is meant:
+// automations.#Group for automation.#Group.
 func (r *resolver) packageForField(used map[ast.Node]bool) {
 	ast.Walk(r.src.Syntax, func(n ast.Node) bool {
 		sel, ok := n.(*ast.SelectorExpr)
@@ -335,7 +333,7 @@ func (r *resolver) packageForField(used map[ast.Node]bool) {
 			slices.Contains(r.Index.Labels(id, 0), label) {
 			return true
 		}
-		d := r.report("unknown-reference", id, id.Name+" is a field of this package, and has no "+label,
+		d := r.report("unknown-reference", id, id.Name+" is a field of this package and has no field "+label,
 			finding.DidYouMean(name))
 		d.Suggestion = name
 		r.fix(d, id, name)
@@ -350,7 +348,7 @@ func (r *resolver) packageForField(used map[ast.Node]bool) {
 	}
 }
 
-// mayBeTruth reports whether an expression may be true or false, by its form.
+// mayBeTruth reports whether an expression may be a boolean, by its form.
 func mayBeTruth(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.StructLit, *ast.ListLit, *ast.Interpolation:
@@ -368,8 +366,7 @@ func mayBeTruth(e ast.Expr) bool {
 	return true
 }
 
-// bareName returns the name in {{name}} or {{name | cast}}, nil for any other
-// struct.
+// bareName returns the name in {{name}} or {{name | cast}}, nil for other structs.
 func bareName(outer *ast.StructLit) *ast.Ident {
 	inner, _ := onlyEmbedded(outer).(*ast.StructLit)
 	if inner == nil || inner.Lbrace.Offset() != outer.Lbrace.Offset()+1 ||
@@ -387,7 +384,7 @@ func bareName(outer *ast.StructLit) *ast.Ident {
 	return id
 }
 
-// onlyEmbedded returns what is embedded in a struct that has nothing else.
+// onlyEmbedded returns the expression embedded in a struct without other contents.
 func onlyEmbedded(st *ast.StructLit) ast.Expr {
 	if len(st.Elts) != 1 || !st.Lbrace.IsValid() {
 		return nil
@@ -404,11 +401,11 @@ func RefersTo(id *ast.Ident, f *ast.Field) bool {
 	return id.Node != nil && (id.Node == ast.Node(f) || id.Node == ast.Node(f.Value))
 }
 
-// nullWords are what other languages call null.
+// nullWords are names for null in other languages.
 var nullWords = []string{"nil", "None", "NULL", "Null", "undefined"}
 
-// bareWord words the finding about a name that nothing defines where what was
-// meant is no reference, and reports whether it is one of these.
+// bareWord rewords the finding about an undefined name that is probably not meant as a reference, and reports
+// whether it did.
 func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 	if truth, ok := source.TruthWords[id.Name]; ok {
 		d.Suggestion, d.Help = truth, fmt.Sprintf("write %s; or, if you meant a string, quote it: %q",
@@ -443,8 +440,7 @@ func (r *resolver) bareWord(d *diagnostic.Diagnostic, id *ast.Ident) bool {
 	return false
 }
 
-// isSwitch reports whether a field of an automation or a target, by its name, is
-// true or false.
+// isSwitch reports whether a field of an automation or a target is a boolean, by its name.
 func isSwitch(label any) bool {
 	name, _ := label.(string)
 	for _, def := range []string{"automation.#Track", "project.#Target"} {

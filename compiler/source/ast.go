@@ -8,8 +8,7 @@ import (
 	"cuelang.org/go/cue/literal"
 )
 
-// BindsAround reports whether a comprehension around an identifier gives its
-// name a meaning.
+// BindsAround reports whether a comprehension around an identifier defines its name.
 func BindsAround(f *ast.File, id *ast.Ident) bool {
 	found := false
 	ast.Walk(f, func(n ast.Node) bool {
@@ -32,13 +31,13 @@ func BindsAround(f *ast.File, id *ast.Ident) bool {
 	return found
 }
 
-// Contains reports whether a node stands within another one of the same file.
+// Contains reports whether a node is within another one of the same file.
 func Contains(outer, inner ast.Node) bool {
 	o, i := outer.Pos(), inner.Pos()
 	return o.Filename() == i.Filename() && o.Offset() <= i.Offset() && i.Offset() <= outer.End().Offset()
 }
 
-// ImportName is the name under which a file refers to an import.
+// ImportName returns the name by which a file refers to an import.
 func ImportName(spec *ast.ImportSpec) string {
 	if spec.Name != nil {
 		return spec.Name.Name
@@ -46,7 +45,7 @@ func ImportName(spec *ast.ImportSpec) string {
 	return ast.ParseImportPath(ImportPath(spec)).Qualifier
 }
 
-// ImportPath is the path of the package that is imported, "" if it does not parse.
+// ImportPath returns the path of the imported package, "" if it does not parse.
 func ImportPath(spec *ast.ImportSpec) string {
 	name, err := literal.Unquote(spec.Path.Value)
 	if err != nil {
@@ -55,8 +54,7 @@ func ImportPath(spec *ast.ImportSpec) string {
 	return name
 }
 
-// TopField returns a field among declarations by its name, also within braces
-// around some of them.
+// TopField returns a field among declarations by its name. It also looks into braces around some of them.
 func TopField(decls []ast.Decl, name string) *ast.Field {
 	for _, d := range decls {
 		switch d := d.(type) {
@@ -75,7 +73,7 @@ func TopField(decls []ast.Decl, name string) *ast.Field {
 	return nil
 }
 
-// Referenced returns what the identifiers of a file refer to within the file.
+// Referenced returns the nodes of a file that its identifiers refer to.
 func Referenced(f *ast.File) map[ast.Node]bool {
 	used := map[ast.Node]bool{}
 	ast.Walk(f, func(n ast.Node) bool {
@@ -97,7 +95,7 @@ func PackageIdent(f *ast.File) *ast.Ident {
 	return nil
 }
 
-// Predeclared reports whether CUE itself gives a name a meaning.
+// Predeclared reports whether CUE predeclares a name.
 func Predeclared(name string) bool {
 	return slices.Contains(predeclaredNames, strings.TrimPrefix(name, "__"))
 }
@@ -107,7 +105,7 @@ var predeclaredNames = []string{"_", "_|_", "true", "false", "null", "bool", "st
 	"int128", "float32", "float64", "len", "close", "and", "or", "div", "mod", "quo", "rem", "matchN", "matchIf",
 	"error", "self"}
 
-// ClauseNames are the names that the clauses of a comprehension define.
+// ClauseNames returns the names that the clauses of a comprehension define.
 func ClauseNames(c *ast.Comprehension) []string {
 	var names []string
 	add := func(id *ast.Ident) {
@@ -127,7 +125,7 @@ func ClauseNames(c *ast.Comprehension) []string {
 	return names
 }
 
-// TruthWords are what other languages call true and false, by what CUE calls it.
+// TruthWords maps words for true and false in other languages to CUE's words.
 var TruthWords = map[string]string{
 	"yes": "true", "on": "true", "True": "true", "TRUE": "true", "Yes": "true", "YES": "true",
 	"no": "false", "off": "false", "False": "false", "FALSE": "false", "No": "false", "NO": "false",

@@ -14,7 +14,7 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// ComplaintOf is what the parser says first about a file, in words for its author.
+// ComplaintOf returns the parser's first error about a file, in words for the file's author.
 func ComplaintOf(content []byte, err error) Complaint {
 	first := cueerrors.Errors(err)[0]
 	m := Complaint{content: content, Message: PlainMessage(first), From: len(content)}
@@ -25,7 +25,7 @@ func ComplaintOf(content []byte, err error) Complaint {
 	return m
 }
 
-// ContentRange converts two offsets.
+// ContentRange converts two offsets into a range.
 func ContentRange(content []byte, from, to int) diagnostic.Range {
 	return diagnostic.Range{Start: positionAt(content, from), End: positionAt(content, to)}
 }
@@ -34,12 +34,12 @@ func ContentRange(content []byte, from, to int) diagnostic.Range {
 type Complaint struct {
 	content                   []byte
 	Message, Help, Suggestion string
-	From, To                  int // what it is about
-	// operand says that a value is missing, spare that what is there is too much.
+	From, To                  int // the part of the file that it is about
+	// operand means that a value is missing, spare that there is something superfluous.
 	operand, spare bool
-	// block is all that has the same cause, if it is more than a line.
+	// block is the whole part with the same cause, if it is more than a line.
 	block Span
-	// lost says that from there on nothing can be told of what was meant.
+	// lost means that the meaning of the rest of the file can't be told.
 	lost bool
 }
 
@@ -52,7 +52,7 @@ var (
 	leadingWord = finding.Pattern(`^\x{FEFF}?[ \t]*\pL+`)
 )
 
-// word finds the place and the words for what the parser says.
+// word finds the place and the words for the parser's error.
 func (m *Complaint) word() {
 	m.To = TokenEnd(m.content, m.From)
 	raw := m.Message
@@ -70,15 +70,15 @@ func (m *Complaint) word() {
 	case strings.Contains(raw, "not terminated") && m.interpolation():
 		m.say(`this \( is not closed`, "close it with )")
 	case strings.Contains(raw, "not terminated") && m.content[m.From] == '\'':
-		m.say("the string has no closing quote", `strings must be in double quotes: "…"`)
+		m.say("the string has no closing quote", `strings need double quotes: "…"`)
 	case strings.Contains(raw, "not terminated"):
 		m.lost = !balanced(m.content[m.From:LineEnd(m.content, m.From)])
-		m.say("the string has no closing quote", `close it with "; a string over several lines is in """`)
+		m.say("the string has no closing quote", `close it with "; a string of several lines needs """`)
 	case strings.Contains(raw, "missing ','"):
-		m.say("a field is to end here, with a new line or a comma",
-			"start a new line, or put a comma, between two fields")
+		m.say("the field must end here, with a new line or a comma",
+			"put a new line or a comma between two fields")
 	case strings.Contains(raw, "expected label or ':'"):
-		m.say("found "+thing(found)+" where the name of a field, or the colon behind it, is expected",
+		m.say("found "+thing(found)+" where the name of a field, or the colon after it, is expected",
 			"a field is written name: value")
 	case strings.Contains(raw, "expected operand"):
 		m.operand = true
@@ -88,34 +88,34 @@ func (m *Complaint) word() {
 		m.superfluous()
 	case strings.Contains(raw, "multiline"), strings.Contains(raw, "multi-line"):
 		m.say("the lines of the string are not indented like its closing quotes",
-			`give every line the blanks or tabs that stand before the closing """`)
+			`start every line with the same whitespace as the closing """`)
 	case strings.Contains(raw, "in escape sequence"), strings.Contains(raw, "unknown escape"):
-		m.say("the string has an unknown escape", `write \\ for a backslash`)
+		m.say("the string has an unknown escape sequence", `write \\ for a backslash`)
 	case strings.Contains(raw, "UTF-8"):
-		m.say("the file is not UTF-8: the byte "+strconv.Quote(string(m.content[m.From:m.To]))+" is no character",
+		m.say("the file is not UTF-8: the byte "+strconv.Quote(string(m.content[m.From:m.To]))+" is not a valid character",
 			"save the file as UTF-8")
 	case strings.Contains(raw, "illegal") && strings.Contains(raw, "number"):
 		m.number()
 	case strings.HasPrefix(raw, "illegal character"):
-		m.say("a character that can't stand here: "+strings.TrimPrefix(raw, "illegal character "),
-			"remove it, or quote it")
+		m.say("this character is not allowed here: "+strings.TrimPrefix(raw, "illegal character "),
+			"remove it, or put it into a quoted string")
 	case strings.Contains(raw, "maximum nesting depth"):
 		m.lost = true
-		m.say("values are nested more than 10000 deep", "take them apart")
+		m.say("values are nested more than 10000 levels deep", "split them")
 	case letAndField().MatchString(raw):
 		m.letAndField(letAndField().FindStringSubmatch(raw)[1])
 	case redeclared().MatchString(raw):
 		m.redeclared(redeclared().FindStringSubmatch(raw)[1])
 	case found != "":
 		m.say("found "+thing(found)+" where something else is expected",
-			"correct the syntax; cue fmt shows the place too")
+			"correct the syntax; cue fmt also shows the place")
 	default:
-		m.say("the file does not parse: "+raw, "correct the syntax; cue fmt shows the place too")
+		m.say("the file does not parse: "+raw, "correct the syntax; cue fmt also shows the place")
 	}
 }
 
-// number words what starts like a number and is none: a date, a leading zero, a
-// unit behind it.
+// number words an error about text that starts like a number but is not one: a date, a number with a leading
+// zero or a unit.
 func (m *Complaint) number() {
 	for m.From > 0 && !strings.ContainsRune(" \t\r\n,:[{(&|\"", rune(m.content[m.From-1])) {
 		m.From--
@@ -124,11 +124,11 @@ func (m *Complaint) number() {
 	m.To = m.From + max(1, len(text))
 	if dateLike().Match(text) {
 		m.Suggestion = strconv.Quote(string(text))
-		m.say("a date stands between quotes", "write "+m.Suggestion)
+		m.say("a date must be quoted", "write "+m.Suggestion)
 		return
 	}
-	m.say("this is no number: "+string(text),
-		"write a number without leading zeros and without a unit; strings must be quoted")
+	m.say("this is not a number: "+string(text),
+		"write a number without leading zeros and units, or quote it if you meant a string")
 }
 
 var (
@@ -136,17 +136,17 @@ var (
 	dateLike   = finding.Pattern(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
 )
 
-// redeclared words a name that is defined twice in one file.
+// redeclared words an error about a name that is defined twice in one file.
 func (m *Complaint) redeclared(name string) {
 	if i := bytes.Index(m.content[m.From:LineEnd(m.content, m.From)], []byte(name)); i >= 0 {
 		m.From += i
 		m.To = m.From + len(name)
 	}
-	m.say("the file defines "+name+" twice", "give one of them another name, or remove it")
+	m.say("the file defines "+name+" twice", "rename or remove one of them")
 }
 
-// letAndField words a let that has the name of a field, or of an import: CUE
-// complains of the field's value, or of the let.
+// letAndField words an error about a let with the name of a field or an import. CUE's error is at the field's
+// value, or at the let.
 func (m *Complaint) letAndField(name string) {
 	start := bytes.LastIndexByte(m.content[:m.From], '\n') + 1
 	if i := bytes.LastIndex(m.content[start:m.From], []byte(name)); i >= 0 {
@@ -155,7 +155,7 @@ func (m *Complaint) letAndField(name string) {
 		m.From += i
 	}
 	m.To = TokenEnd(m.content, m.From)
-	m.say(name+" is the name of a let and of something else: it can't be told which one is meant",
+	m.say(name+" is the name of a let and of something else, so references to it are ambiguous",
 		"give the let another name")
 }
 
@@ -178,10 +178,10 @@ func thing(found string) string {
 	return found
 }
 
-// unclosed reports a bracket that is open where the file ends or another kind of
-// bracket closes: the place is the one that is open.
+// unclosed reports a bracket that is still open at the end of the file, or where another kind of bracket
+// closes. The finding is at the open bracket.
 func (m *Complaint) unclosed(found string) bool {
-	field := strings.HasPrefix(string(m.content[m.From:]), ":") // where none can be
+	field := strings.HasPrefix(string(m.content[m.From:]), ":") // a colon that can't be here
 	if found != "EOF" && found != "}" && found != "]" && found != ")" && !field {
 		return false
 	}
@@ -196,19 +196,19 @@ func (m *Complaint) unclosed(found string) bool {
 
 var closing = map[string]string{"{": "}", "[": "]", "(": ")"}
 
-// The words for what a merge leaves in a file.
+// Messages about the remains of a merge.
 const (
-	mergeConflict = "the file has a merge conflict that is not resolved"
+	mergeConflict = "the file has an unresolved merge conflict"
 	MergeLeftover = "this line is left over from a merge conflict"
 )
 
 var conflictMarkers = []string{"<<<<<<<", "=======", ">>>>>>>"}
 
-// conflict recognizes what a merge has left in the file.
+// conflict recognizes the remains of a merge.
 func (m *Complaint) conflict() bool {
 	if c, ok := conflictAround(m.content, m.From); ok {
 		m.From, m.To = c.From, LineEnd(m.content, c.From)
-		m.say(mergeConflict, "keep one of the two sides, and remove the lines that start with <<<<<<<, ======= and >>>>>>>")
+		m.say(mergeConflict, "keep one side, and remove the lines that start with <<<<<<<, ======= and >>>>>>>")
 		return true
 	}
 	start := bytes.LastIndexByte(m.content[:m.From], '\n') + 1
@@ -220,12 +220,12 @@ func (m *Complaint) conflict() bool {
 		return false
 	}
 	m.From, m.To = start, start+len(line)
-	m.say(MergeLeftover, "remove it, and what belongs to the other side of the conflict")
+	m.say(MergeLeftover, "remove it, and the other side of the conflict")
 	return true
 }
 
-// bareAddress recognizes an address without quotes at the end of a struct: what
-// stands behind its colon is a comment.
+// bareAddress recognizes a URL without quotes at the end of a struct: the part after its colon is parsed as a
+// comment.
 func (m *Complaint) bareAddress() bool {
 	before := bytes.TrimRight(m.content[:m.From], " \t\r\n")
 	start := bytes.LastIndexByte(before, '\n') + 1
@@ -235,14 +235,14 @@ func (m *Complaint) bareAddress() bool {
 	}
 	m.From, m.To = start+at[2], start+at[3]
 	m.Suggestion = strconv.Quote(string(m.content[m.From:m.To]))
-	m.say("an address stands between quotes: without them, // starts a comment", "write "+m.Suggestion)
+	m.say("a URL must be quoted: without quotes, // starts a comment", "write "+m.Suggestion)
 	return true
 }
 
 var bareAddress = finding.Pattern(`:[ \t]*(https?://[^\s"\\]+)[ \t,]*$`)
 
-// superfluous finds the bracket that closes too much, where the file has one that
-// closes nothing: the indentation shows which one that is.
+// superfluous finds the bracket that closes too much in a file where a bracket closes nothing. The indentation
+// shows which one that is.
 func (m *Complaint) superfluous() {
 	if b := bracketsOf(m.content[:m.From]); b.early.text != "" {
 		m.From, m.To = b.early.at, b.early.at+1
@@ -256,9 +256,8 @@ func (m *Complaint) superfluous() {
 	m.lost = !m.spare
 }
 
-// unopened recognizes fields that stand as if a brace were open around them, up to
-// the one that closes it: behind a name that has nothing on its line, or deeper
-// than the line before.
+// unopened recognizes fields that are indented as if a brace were open around them, up to the closing brace.
+// They follow a name that is alone on its line, or they are indented deeper than the line before.
 func (m *Complaint) unopened(shut bracket) bool {
 	lines := lineSpans(m.content)
 	end := slices.IndexFunc(lines, func(l Span) bool { return shut.at < l.To })
@@ -293,7 +292,7 @@ func (m *Complaint) unopened(shut bracket) bool {
 			m.From = first.From + indentation(m.content, first)
 			m.To = TokenEnd(m.content, m.From)
 			m.block = Span{first.From, lines[end].To}
-			m.say("no { opens what is closed below: the line before these fields may be missing",
+			m.say("no { opens the block that is closed below; the line before these fields may be missing",
 				"write it, as in payload: {")
 			return true
 		}
@@ -302,27 +301,26 @@ func (m *Complaint) unopened(shut bracket) bool {
 	return false
 }
 
-// A bracket stands in a file; its text is empty if there is none.
+// A bracket is one in a file. Its text is empty if there is none.
 type bracket struct {
 	at     int
 	text   string
 	indent int // of its line
 }
 
-// Brackets are what is to be known of those in a text.
+// brackets are the results of a scan for brackets.
 type brackets struct {
-	open []bracket // those that are not closed
-	// left is the first one that is closed by a bracket on a line of less
-	// indentation, which was to close one before it.
+	open []bracket // brackets that are not closed
+	// left is the first bracket that is closed by one on a line with less indentation, which probably belongs
+	// to an earlier bracket.
 	left bracket
-	// early is the first one that closes a bracket of another line which is
-	// indented otherwise. It is crooked if it does not stand at the start of its
-	// line.
+	// early is the first closing bracket whose line is indented differently from that of the bracket that it
+	// closes. It is crooked if it is not at the start of its line.
 	early   bracket
 	crooked bool
 }
 
-// unclosed returns the bracket that lacks one to close it.
+// unclosed returns the bracket that is not closed.
 func (b brackets) unclosed() bracket {
 	switch {
 	case len(b.open) == 0:
@@ -333,14 +331,14 @@ func (b brackets) unclosed() bracket {
 	return b.open[len(b.open)-1]
 }
 
-// bracketsOf looks through a text as far as its first interpolation in brackets.
+// bracketsOf scans a file up to its first interpolation for brackets.
 func bracketsOf(content []byte) brackets {
 	var b brackets
 	interpolated := false
 	scanTokens(content, func(at int, tok token.Token, _ string) {
 		switch tok {
 		case token.INTERPOLATION:
-			interpolated = true // the parser goes on from here by itself
+			interpolated = true // only the parser can continue from here
 		case token.LBRACE, token.LBRACK, token.LPAREN:
 			indent, _ := indentAt(content, at)
 			b.open = append(b.open, bracket{at, tok.String(), indent})
@@ -370,16 +368,15 @@ func bracketsOf(content []byte) brackets {
 	return b
 }
 
-// indentAt returns the indentation of the line that an offset is in, and whether
-// there is nothing else before it.
+// indentAt returns the indentation of the line at an offset, and whether only whitespace precedes the offset.
 func indentAt(content []byte, at int) (indent int, first bool) {
 	line := content[bytes.LastIndexByte(content[:at], '\n')+1 : at]
 	indent = len(line) - len(bytes.TrimLeft(line, " \t"))
 	return indent, indent == len(line)
 }
 
-// TokenEnd returns where the token ends that starts at an offset, as far as that
-// can be seen: a word, a text, or one character. It is never empty.
+// TokenEnd returns the end of the token at an offset, as far as it is recognizable: a word, a string, or one
+// character. It is never empty.
 func TokenEnd(content []byte, from int) int {
 	if from >= len(content) {
 		return from + 1
@@ -406,7 +403,7 @@ func TokenEnd(content []byte, from int) int {
 
 var tokenWord = finding.Pattern(`^[#_$]*[\pL\pN_$]+`)
 
-// LineEnd returns where the line ends that an offset is in.
+// LineEnd returns the end of the line at an offset.
 func LineEnd(content []byte, from int) int {
 	if i := strings.IndexAny(string(content[from:]), "\r\n"); i >= 0 {
 		return from + i

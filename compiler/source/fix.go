@@ -12,15 +12,15 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// Fix returns the fix of a finding that is placed at d.Range in one of the sites
-// of its value; nil if there is none that is certain.
+// Fix returns the fix of a finding that is placed at d.Range in one of the sites of its value. It returns nil
+// if no fix is certain.
 func (x *Index) Fix(d *diagnostic.Diagnostic, f finding.Finding, chosen Site, sites []Site) *diagnostic.Fix {
 	src := x.SourceOf(chosen.Value.Pos())
 	if f.Repair == nil || src == nil || src.Name != d.File {
 		return nil
 	}
 	if !f.Repair.Shared && !x.own(f.At, chosen.Value) {
-		return nil // what is right here may be wrong for others that use it
+		return nil // the correction may be wrong for others that use the value
 	}
 	switch f.Repair.How {
 	case finding.RenameField:
@@ -42,8 +42,8 @@ func (x *Index) Fix(d *diagnostic.Diagnostic, f finding.Finding, chosen Site, si
 	}
 }
 
-// own reports whether a part of an automation is written in the automation
-// itself, and not in something that it refers to. All of segue.cue is its own.
+// own reports whether a part of an automation is written in the automation itself, not in something that it
+// refers to. In segue.cue everything counts as its own.
 func (x *Index) own(at finding.Path, n ast.Node) bool {
 	if len(at) < 2 || at[0] != "automations" {
 		return true
@@ -53,7 +53,7 @@ func (x *Index) own(at finding.Path, n ast.Node) bool {
 	})
 }
 
-// onlyLiteral returns the literal that gives a value, if there is just one.
+// onlyLiteral returns the literal that sets a value, if there is exactly one.
 func onlyLiteral(chosen Site, sites []Site) (*ast.BasicLit, bool) {
 	n := 0
 	for _, s := range sites {
@@ -65,8 +65,8 @@ func onlyLiteral(chosen Site, sites []Site) (*ast.BasicLit, bool) {
 	return lit, ok && n < 2
 }
 
-// lineStarts returns where the lines of a file start. Many findings can be about
-// one large file, so that they are not counted for each.
+// lineStarts returns the offsets of a file's lines. It computes them once, because a large file can have many
+// findings.
 func (s *File) lineStarts() []int {
 	if s.lines == nil {
 		s.lines = []int{0}
@@ -101,7 +101,7 @@ func (s *File) Covered(r diagnostic.Range) string {
 	return string(s.Content[start:end])
 }
 
-// rename gives a field another name, unless something refers to it by the old one.
+// rename renames a field, unless something refers to it by the old name.
 func (x *Index) rename(d *diagnostic.Diagnostic, f finding.Finding, chosen Site, sites []Site) *diagnostic.Fix {
 	if chosen.Field == nil || len(sites) > 1 || x.NodeRange(chosen.Field.Label) != d.Range {
 		return nil

@@ -9,18 +9,17 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// A Heritage says which automations of a package stand in its own folder. Files
-// of the same package in the folders above belong to it too, as CUE has it; an
-// automation belongs to the folder that declares it.
+// A Heritage says which automations of a package are in its own folder. As in CUE, files of the same package in
+// the folders above belong to it too. An automation belongs to the folder that declares it.
 type Heritage struct {
-	Dir        string // as the files' names have it
+	Dir        string // as in the files' names
 	own, above map[string]bool
-	files      map[string]bool // those above
-	// Both are declared here and above, in order.
+	files      map[string]bool // the files above
+	// Both has the automations that are declared here and above, in order.
 	Both []string
 }
 
-// HeritageOf sorts the automations that the files of a package declare.
+// HeritageOf sorts the automations that the files of a package declare by where they are declared.
 func HeritageOf(dir string, files []*ast.File) Heritage {
 	h := Heritage{Dir: filepath.Clean(dir), own: map[string]bool{}, above: map[string]bool{}, files: map[string]bool{}}
 	for _, f := range files {
@@ -42,8 +41,7 @@ func HeritageOf(dir string, files []*ast.File) Heritage {
 	return h
 }
 
-// Inherits reports whether an automation, whose value CUE places at pos, comes
-// from a folder above.
+// Inherits reports whether an automation comes from a folder above. pos is CUE's position of its value.
 func (h Heritage) Inherits(name string, pos token.Pos) bool {
 	switch {
 	case h.own[name]:

@@ -6,8 +6,7 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// Interpolated returns where an identifier stands that is interpolated by itself,
-// with the \( and ) around it.
+// Interpolated returns the range of an identifier that is interpolated alone, including the \( and ) around it.
 func (x *Index) Interpolated(id *ast.Ident) (diagnostic.Range, bool) {
 	src := x.SourceOf(id.Pos())
 	if src == nil {

@@ -6,8 +6,7 @@ import (
 	"cuelang.org/go/cue/ast"
 )
 
-// IsClauseName reports whether an identifier refers to a name that a clause of a
-// comprehension defines.
+// IsClauseName reports whether an identifier refers to a name defined by a clause of a comprehension.
 func IsClauseName(id *ast.Ident) bool {
 	name, ok := id.Node.(*ast.Ident)
 	return ok && name.Name == id.Name && name.Node == nil
@@ -24,7 +23,7 @@ func (x *Index) Labels(e ast.Expr, depth int) []string {
 	return out
 }
 
-// labels are Labels, of which several parts of the expression may have the same.
+// labels is Labels with possible duplicates.
 func (x *Index) labels(e ast.Expr, depth int) []string {
 	if depth > MaxDepth {
 		return nil
@@ -58,14 +57,13 @@ func (x *Index) labels(e ast.Expr, depth int) []string {
 	return nil
 }
 
-// A Selection is a value that a selector selects. It may be of another package, whose
-// index is index.
+// A Selection is the value of a selector. index is the index of its package, which may be an imported one.
 type Selection struct {
 	index *Index
 	Value ast.Expr
 }
 
-// Picked returns what a selector selects, in this package or an imported one.
+// Picked returns the values that a selector selects, in this package or an imported one.
 func (x *Index) Picked(e *ast.SelectorExpr, depth int) []Selection {
 	if depth > MaxDepth {
 		return nil
@@ -121,8 +119,8 @@ func FieldNames(e ast.Expr) []string {
 	return nil
 }
 
-// Elements lists what a loop over an expression goes through, as far as it is
-// written as a list or a struct.
+// Elements lists the values that a loop over an expression iterates over, if they are written as a list or a
+// struct.
 func (x *Index) Elements(e ast.Expr, depth int) []ast.Expr {
 	if depth > MaxDepth {
 		return nil

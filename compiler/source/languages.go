@@ -10,25 +10,23 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// A habit is something that people write who think of another language, or who slip
-// in the same way, and the words for it. It is recognized where the parser complains.
+// A habit is a common mistake, usually from another language, with the words to explain it. It is recognized
+// where the parser reports an error.
 type habit struct {
-	// These have to match, where they are given: the line of the complaint as far as
-	// its place, all of that line, what follows the place, and the parser's message,
-	// of which a part is enough.
+	// Each of these must match if it is set: the line of the error up to its place, the whole line, the text
+	// after the place, and a part of the parser's message.
 	before, line, after func() *regexp.Regexp
 	says                string
-	// about says which part of the file the finding is about; nil for the token at
-	// the place of the complaint.
+	// about sets the part of the file that the finding is about. If it is nil, that is the token at the place
+	// of the error.
 	about func(m *Complaint, before string)
 	// message and help are those of the finding.
 	message, help string
-	// recognize does all of this itself, where a table can't say it.
+	// recognize does all of this itself, where a table entry is not enough.
 	recognize func(m *Complaint, before string) bool
 }
 
-// habits are in the order in which they are tried: the first one that is recognized
-// counts.
+// habits has the habits in the order in which they are tried. The first match wins.
 var habits = []habit{
 	{line: hashComment, about: wholeLine, message: notAComment, help: commentHelp},
 	{after: finding.Pattern(`^/\*`), about: wholeLine, message: notAComment, help: commentHelp},
@@ -38,34 +36,34 @@ var habits = []habit{
 	{says: "else requires", message: noElse, help: elseHelp},
 	{after: finding.Pattern(`^;`), message: "found ; where a field ends",
 		help: "remove it: a new line or a comma ends a field"},
-	{after: finding.Pattern(`^[“”‘’]`), message: "typographic quotes don't make a string",
+	{after: finding.Pattern(`^[“”‘’]`), message: "typographic quotes can't delimit a string",
 		help: `write straight quotes: "`},
-	{after: finding.Pattern(`^\{`), says: "missing ','", message: "two values stand side by side",
-		help: "put & between a definition and what is added to it, as in automation.#Identify & {"},
+	{after: finding.Pattern(`^\{`), says: "missing ','", message: "two values follow each other",
+		help: "put & between a definition and the fields that you add, as in automation.#Identify & {"},
 	{recognize: (*Complaint).hyphenatedName},
-	{says: "invalid import path", message: "this is no import path",
-		help: `write it with /, without blanks, and without what is used of the package, as in "example.com/team/shared"`},
+	{says: "invalid import path", message: "this is not an import path",
+		help: `write it with /, without whitespace and without the name used from the package: "example.com/team/shared"`},
 	{before: finding.Pattern(`^\s*import\s*$`), after: finding.Pattern(`^"`), about: wordBehind,
-		message: "an import stands before all fields", help: "move it up, below the package clause"},
+		message: "imports must come before all fields", help: "move it up, below the package clause"},
 	{recognize: (*Complaint).dottedName},
 	{recognize: (*Complaint).wordsWithoutQuotes},
 	{recognize: (*Complaint).documentMark},
 	{recognize: (*Complaint).importFirst},
 	{before: finding.Pattern(`^\x{FEFF}?package[ \t]+[\pL\pN_]*$`),
-		message: "a package's name is made of letters, digits and _", help: "correct the name"},
+		message: "a package's name consists of letters, digits and _", help: "correct the name"},
 	{recognize: (*Complaint).misspeltPackage},
 	{recognize: (*Complaint).assigned},
 	{recognize: (*Complaint).clause},
 }
 
 const (
-	notAComment = "this is no comment in CUE"
+	notAComment = "this is not a comment in CUE"
 	commentHelp = "a comment starts with //"
-	noElse      = "an if has no else"
+	noElse      = "CUE has no else"
 	elseHelp    = "write a second if, with the opposite condition"
 )
 
-// habitual finds the words for a habit, and reports whether it is one.
+// habitual recognizes a habit and words the error.
 func (m *Complaint) habitual() bool {
 	before := string(m.content[bytes.LastIndexByte(m.content[:m.From], '\n')+1 : m.From])
 	line := string(m.content[m.From-len(before) : LineEnd(m.content, m.From)])
@@ -89,34 +87,34 @@ func (m *Complaint) habitual() bool {
 	return false
 }
 
-// wholeLine makes a complaint one about its line, without the indentation.
+// wholeLine extends an error to its line, without the indentation.
 func wholeLine(m *Complaint, before string) {
 	m.From -= len(strings.TrimLeft(before, " \t"))
 	m.To = LineEnd(m.content, m.From)
 }
 
-// restOfLine makes a complaint one about its line from its place on.
+// restOfLine extends an error from its place to the end of its line.
 func restOfLine(m *Complaint, _ string) { m.To = LineEnd(m.content, m.From) }
 
-// wordBehind makes a complaint one about the word before its place.
+// wordBehind moves an error to the word before its place.
 func wordBehind(m *Complaint, before string) {
 	m.From, m.To = m.From-len(strings.TrimLeft(before, " \t")), m.From-1
 }
 
-// firstLine is the first line of the file.
+// firstLine returns the first line of the file.
 func (m *Complaint) firstLine() string {
 	line, _, _ := strings.Cut(string(m.content), "\n")
 	return line
 }
 
-// hyphenatedName recognizes a field's name with a hyphen that lacks its quotes.
+// hyphenatedName recognizes a field's name with a hyphen but without quotes.
 func (m *Complaint) hyphenatedName(before string) bool {
 	name := hyphenName().FindString(before)
 	if name == "" || m.From == len(m.content) || m.content[m.From] != ':' {
 		return false
 	}
 	m.To, m.From = m.From, m.From-len(name)
-	m.say("a name with a hyphen stands between quotes", "write "+strconv.Quote(name))
+	m.say("a name with a hyphen must be quoted", "write "+strconv.Quote(name))
 	m.Suggestion = strconv.Quote(name)
 	return true
 }
@@ -129,14 +127,13 @@ func (m *Complaint) dottedName(line string) bool {
 	}
 	m.To, m.From = m.From, m.From-len(name)
 	m.Suggestion = strings.ReplaceAll(name, ".", ": ")
-	m.say("a field within a field is not written with a dot", "write "+m.Suggestion+": ...")
+	m.say("nested fields are not written with a dot", "write "+m.Suggestion+": ...")
 	return true
 }
 
 var dotted = finding.Pattern(`[\pL_$][\pL\pN_$]*(?:\.[\pL_$][\pL\pN_$]*)+$`)
 
-// wordsWithoutQuotes recognizes a text of several words that lacks its quotes, or
-// the first one.
+// wordsWithoutQuotes recognizes a string of several words without quotes, or without the first one.
 func (m *Complaint) wordsWithoutQuotes(line string) bool {
 	at := wordBefore().FindStringSubmatchIndex(line)
 	if at == nil || !strings.Contains(m.Message, "missing ','") || strings.HasPrefix(string(m.content[m.From:]), `"`) {
@@ -150,7 +147,7 @@ func (m *Complaint) wordsWithoutQuotes(line string) bool {
 	}
 	if fields := strings.Fields(text); TruthWords[fields[0]] != "" || Predeclared(fields[0]) ||
 		slices.Contains([]string{"and", "or", "in"}, fields[1]) {
-		return false // an expression, as others write it
+		return false // an expression, as in another language
 	}
 	m.From, m.To = start, start+len(text)
 	words := strings.TrimRight(text, "\" \t")
@@ -164,30 +161,30 @@ var (
 	wordsAhead = finding.Pattern(`^[\pL][\pL\pN_'’.!?/()&+ \t-]*"?`)
 )
 
-// documentMark recognizes the line with which YAML starts a document.
+// documentMark recognizes the line that starts a document in YAML.
 func (m *Complaint) documentMark(string) bool {
 	if strings.TrimRight(m.firstLine(), " \t\r") != "---" || bytes.Count(m.content[:m.From], []byte("\n")) > 1 {
 		return false
 	}
 	m.From, m.To = 0, len("---")
-	m.say("this line is YAML's", "remove it: a file starts with its package clause")
+	m.say("this line is YAML, not CUE", "remove it: a file starts with its package clause")
 	return true
 }
 
-// importFirst recognizes a package clause behind an import.
+// importFirst recognizes a package clause after an import.
 func (m *Complaint) importFirst(string) bool {
 	at := lateClause().FindSubmatchIndex(m.content)
 	if at == nil || m.From < at[2] || m.From > at[3] {
 		return false
 	}
 	m.From, m.To = at[2], at[3]
-	m.say("the package clause comes before the imports", "move it to the first line")
+	m.say("the package clause must come before the imports", "move it to the first line")
 	return true
 }
 
 var lateClause = finding.Pattern(`(?m)^\s*import\b[^{}]*?\n[ \t]*(package[ \t]+[\pL\pN_]+)`)
 
-// interpolation finds one that is not closed before what looks like the next text.
+// interpolation finds an interpolation that is not closed before the probable start of the next string.
 func (m *Complaint) interpolation() bool {
 	line := string(m.content[:m.From])
 	line = line[strings.LastIndexByte(line, '\n')+1:]
@@ -200,8 +197,7 @@ func (m *Complaint) interpolation() bool {
 	return true
 }
 
-// clause recognizes a package clause, an import or a let that is not written as
-// such, by the first word of its line.
+// clause recognizes a malformed package clause, import or let by the first word of its line.
 func (m *Complaint) clause(line string) bool {
 	word := strings.Trim(leadingWord().FindString(line), "\ufeff \t")
 	if word == "" || !strings.Contains(m.Message, "found") && !strings.Contains(m.Message, "missing") &&
@@ -220,17 +216,17 @@ func (m *Complaint) clause(line string) bool {
 	case word == "import":
 		m.From, m.To = start, LineEnd(m.content, start)
 		m.say("an import is not written like this",
-			`write import "path"; or import (, a path between quotes on each line, and )`)
+			`write import "path"; or import (, a quoted path on each line, and )`)
 	case word == "package" && strings.TrimSpace(line) == word:
 		m.say("a package clause is not written like this", "write package and its name, as in package growth")
 	case word == "let" && strings.HasPrefix(string(m.content[m.From:]), ":"):
 		m.say("found : where = is expected", "a let is written let name = value")
 	case word == "if" && strings.TrimSpace(line) == "if not":
 		m.From, m.To, m.Suggestion = start+len("if "), start+len("if not"), "!"
-		m.say("found not where a condition is expected", "the opposite of a condition is written with !, as in !x")
+		m.say("found not where a condition is expected", "negate a condition with !, as in !x")
 	case word == "for" || word == "if":
 		m.From, m.To = start, LineEnd(m.content, start)
-		m.say("this "+word+" is not written as CUE has it",
+		m.say("this "+word+" is not valid CUE",
 			map[string]string{"for": "write for name, value in list {", "if": "write if condition {"}[word])
 	default:
 		return false
@@ -238,8 +234,7 @@ func (m *Complaint) clause(line string) bool {
 	return true
 }
 
-// halfConjunction recognizes fields behind an & at the end of a line, where a
-// brace was to open.
+// halfConjunction recognizes fields after an & at the end of a line, where a brace is missing.
 func (m *Complaint) halfConjunction(string) bool {
 	start := bytes.LastIndexByte(m.content[:m.From], '\n') + 1
 	before := bytes.TrimRight(m.content[:start], " \t\r\n")
@@ -251,7 +246,7 @@ func (m *Complaint) halfConjunction(string) bool {
 	return true
 }
 
-// misspeltPackage recognizes a first line that is nearly a package clause.
+// misspeltPackage recognizes a first line that resembles a package clause.
 func (m *Complaint) misspeltPackage(string) bool {
 	first := m.firstLine()
 	word := firstWord().FindStringSubmatchIndex(first)
@@ -264,9 +259,8 @@ func (m *Complaint) misspeltPackage(string) bool {
 	return true
 }
 
-// assigned recognizes = and => for a colon: the parser complains of the sign
-// behind it, of the line after it, or of what follows the bracket that closes its
-// value.
+// assigned recognizes = and => in the place of a colon. The parser's error is at the sign, in the line after
+// it, or after the bracket that closes its value.
 func (m *Complaint) assigned(string) bool {
 	if !strings.Contains(m.Message, "expected label or ':'") && !strings.Contains(m.Message, "expected operand") &&
 		!strings.Contains(m.Message, "missing ','") {

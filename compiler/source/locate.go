@@ -21,14 +21,13 @@ type File struct {
 	Name    string // relative to the project
 	Syntax  *ast.File
 	Content []byte
-	lines   []int // where they start; nil until they are asked for
-	// bare are the fields whose value is a struct without braces, by where it
-	// starts; nil until they are asked for.
+	lines   []int // their offsets; nil until they are needed
+	// bare has the fields whose value is a struct without braces, by the offset of the struct; nil until they
+	// are needed.
 	bare map[int]*ast.Field
 }
 
-// Braceless returns the fields whose value is a struct without braces, by
-// the offset at which it starts.
+// Braceless returns the fields whose value is a struct without braces, by the offset of the struct.
 func (s *File) Braceless() map[int]*ast.Field {
 	if s.bare == nil {
 		s.bare = map[int]*ast.Field{}
@@ -44,29 +43,29 @@ func (s *File) Braceless() map[int]*ast.Field {
 	return s.bare
 }
 
-// An Index finds the place of a value in the author's files by its path. It
-// follows struct literals, conjunctions and references within the package; what
-// a comprehension makes is found by the position that CUE gives.
+// An Index finds the place of a value in the author's files by its path. It follows struct literals,
+// conjunctions and references within the package. Values made by a comprehension are found by the position that
+// CUE gives.
 type Index struct {
 	Sources []*File
 	Top     map[string][]ast.Expr // definitions and fields of the package
-	// Elsewhere reads a file of another package of the project, nil if there is
-	// none of that name.
+	// Elsewhere reads a file of another package of the project; nil if there is no such file.
 	Elsewhere func(filename string) *File
-	// ImportedIndex returns the index of a package that is imported, nil if that is
-	// not among the files.
+	// ImportedIndex returns the index of an imported package; nil if its files are not in the project.
 	ImportedIndex func(*ast.ImportSpec) *Index
-	members       map[string]*members
-	// Written has the lengths of names as they are written that another one stands
-	// in for, in bytes.
+	// Data reads a data file of the project, false if there is none of that name; nil for
+	// no such files.
+	Data    func(name string) ([]byte, bool)
+	members map[string]*members
+	// Written has the lengths, in bytes, that replaced names have in the file.
 	Written map[ast.Node]int
-	// references are the nodes that identifiers refer to, and selected the names
-	// of selectors; nil until they are asked for.
+	// references has the nodes that identifiers refer to, and selected the names of selectors; nil until they
+	// are needed.
 	references map[ast.Node]bool
 	selected   map[string]bool
 }
 
-// MaxDepth guards against circles among references.
+// MaxDepth guards against cycles of references.
 const MaxDepth = 16
 
 // NewIndex returns the index of the files of a package, or of segue.cue alone.
@@ -93,14 +92,13 @@ func FieldLabel(f *ast.Field) (string, bool) {
 	return label, err == nil && label != ""
 }
 
-// A Site is where a path leads to: fields that set it, or list elements.
+// A Site is a place that a path leads to: a field that sets it, or a list element.
 type Site struct {
 	Field *ast.Field // nil for a list element
 	Value ast.Expr
 }
 
-// Sites returns every place that gives the value at path, the most particular
-// ones last.
+// Sites returns every place that sets the value at a path, the most specific ones last.
 func (x *Index) Sites(p finding.Path) []Site {
 	var at []Site
 	steps := p
@@ -119,7 +117,7 @@ func (x *Index) Sites(p finding.Path) []Site {
 	return at
 }
 
-// topFields returns the fields of a name at the top of the files.
+// topFields returns the top-level fields of a name.
 func (x *Index) topFields(name any) []Site {
 	var at []Site
 	for _, s := range x.Sources {
@@ -191,7 +189,7 @@ func (x *Index) Descend(e ast.Expr, step any, depth int) []Site {
 	return nil
 }
 
-// Definitions returns what an identifier refers to within the package.
+// Definitions returns the values that an identifier refers to within the package.
 func (x *Index) Definitions(id *ast.Ident) []ast.Expr {
 	if IsClauseName(id) {
 		return nil
@@ -209,8 +207,7 @@ func (x *Index) Definitions(id *ast.Ident) []ast.Expr {
 	return x.Top[id.Name]
 }
 
-// PathAt returns the path of the field that a position is in, as far as the file
-// shows it.
+// PathAt returns the path of the field at a position, as far as the file shows it.
 func PathAt(f *ast.File, pos token.Pos) finding.Path {
 	var path finding.Path
 	decls := f.Decls
@@ -241,7 +238,7 @@ func PathAt(f *ast.File, pos token.Pos) finding.Path {
 	}
 }
 
-// start places a finding at the start of what a file says.
+// start places a finding at the first declaration of a file.
 func (x *Index) start(d *diagnostic.Diagnostic, s *File) {
 	at := 0
 	for _, decl := range s.Syntax.Decls {
@@ -255,9 +252,8 @@ func (x *Index) start(d *diagnostic.Diagnostic, s *File) {
 	}
 }
 
-// Place gives a finding its file and range: the value or the name at its path;
-// where the files do not show it, its position as CUE knows it, or fallback; or
-// that of the nearest value around it.
+// Place gives a finding its file and range: those of the value or the name at its path. If the files do not
+// show it, Place uses the position that CUE gives, or fallback, or else the nearest value around it.
 func (x *Index) Place(f finding.Finding, fallback token.Pos) diagnostic.Diagnostic {
 	position := f.Position
 	if x.SourceOf(position) == nil {
@@ -266,6 +262,9 @@ func (x *Index) Place(f finding.Finding, fallback token.Pos) diagnostic.Diagnost
 	d := f.Diagnostic
 	d.Path = f.At.String()
 	if d.File != "" {
+		return d
+	}
+	if x.inData(&d, f) {
 		return d
 	}
 	if sites := x.Sites(f.At); len(sites) > 0 && !(f.Exact && x.SourceOf(position) != nil) {
@@ -293,8 +292,7 @@ func (x *Index) Place(f finding.Finding, fallback token.Pos) diagnostic.Diagnost
 	return d
 }
 
-// PlaceAll places the findings about an automation, or with "" for the key, about
-// something that is none.
+// PlaceAll places findings about an automation. The key is "" for findings about something else.
 func (x *Index) PlaceAll(found []finding.Finding, key string, fallback token.Pos) diagnostic.List {
 	out := make(diagnostic.List, len(found))
 	for i, f := range found {
@@ -304,8 +302,8 @@ func (x *Index) PlaceAll(found []finding.Finding, key string, fallback token.Pos
 	return out
 }
 
-// put places a finding, with its fix, at one of the sites of its value, or at the
-// literal that the site refers to.
+// put places a finding, with its fix, at one of the sites of its value, or at the literal that the site refers
+// to.
 func (x *Index) put(d *diagnostic.Diagnostic, f finding.Finding, chosen Site, sites []Site) {
 	lit := x.origin(f, chosen)
 	if lit == nil || !finding.AboutText[f.Code] {
@@ -334,8 +332,8 @@ func (x *Index) put(d *diagnostic.Diagnostic, f finding.Finding, chosen Site, si
 	d.Related = append(slices.Clip(d.Related), diagnostic.Related{Message: here, File: file, Range: r})
 }
 
-// bestSite picks the site that an author would look at: a literal rather than a
-// type such as string, and a later one rather than an earlier.
+// bestSite picks the most helpful site for an author: a literal rather than a type such as string, and a later
+// one rather than an earlier one.
 func bestSite(sites []Site) Site {
 	best := sites[len(sites)-1]
 	for _, s := range sites {
@@ -347,7 +345,7 @@ func bestSite(sites []Site) Site {
 	return best
 }
 
-// PlaceAt sets the place to a site: to its name, its value, or a part of its text.
+// PlaceAt places a finding at the name or the value of a site, or at a part of its string.
 func (x *Index) PlaceAt(d *diagnostic.Diagnostic, f finding.Finding, s Site) {
 	var node ast.Node = literalPart(s.Value)
 	if f.Spot != finding.AtValue && s.Field != nil {
@@ -366,8 +364,8 @@ func (x *Index) PlaceAt(d *diagnostic.Diagnostic, f finding.Finding, s Site) {
 	}
 }
 
-// calledIn returns the reference to a call's definition in an automation, nil if
-// it builds on one by way of something else.
+// calledIn returns the reference to a call's definition in an automation. It returns nil if the automation
+// refers to it only indirectly.
 func calledIn(e ast.Expr) ast.Node {
 	switch e := e.(type) {
 	case *ast.BinaryExpr:
@@ -384,8 +382,8 @@ func calledIn(e ast.Expr) ast.Node {
 	return nil
 }
 
-// literalPart returns the literal of an expression such as #Plan & "team", which
-// is what an author looks at; else the expression.
+// literalPart returns the literal in an expression such as #Plan & "team", which is the interesting part for an
+// author. Without a literal it returns the expression.
 func literalPart(e ast.Expr) ast.Expr {
 	b, ok := e.(*ast.BinaryExpr)
 	if !ok || b.Op != token.AND {
@@ -400,7 +398,7 @@ func literalPart(e ast.Expr) ast.Expr {
 	return e
 }
 
-// NodeRange is the range of a node in the author's files.
+// NodeRange returns the range of a node in the author's files.
 func (x *Index) NodeRange(n ast.Node) diagnostic.Range {
 	last := n
 	if sel, ok := n.(*ast.SelectorExpr); ok {
@@ -418,8 +416,8 @@ func (x *Index) NodeRange(n ast.Node) diagnostic.Range {
 	return ContentRange(src.Content, start, end)
 }
 
-// literalOffsets returns where a literal stands in a file. CUE drops the carriage
-// returns of a text over several lines and counts without them.
+// literalOffsets returns the offsets of a literal in a file. CUE drops the carriage returns of a multi-line
+// string and counts without them.
 func literalOffsets(content []byte, lit *ast.BasicLit) (start, end int) {
 	start = min(lit.Pos().Offset(), len(content))
 	end = start
@@ -433,8 +431,7 @@ func literalOffsets(content []byte, lit *ast.BasicLit) (start, end int) {
 	return start, end
 }
 
-// narrow reduces a range from a text to the part that is wrong, if that can be
-// seen in the literal as it is written.
+// narrow reduces the range of a string to the part that is wrong, if the literal contains that part as is.
 func (x *Index) narrow(d *diagnostic.Diagnostic, f finding.Finding, node ast.Node, src *File) {
 	lit, ok := node.(*ast.BasicLit)
 	if !ok || lit.Kind != token.STRING {
@@ -446,7 +443,7 @@ func (x *Index) narrow(d *diagnostic.Diagnostic, f finding.Finding, node ast.Nod
 	if err != nil {
 		return
 	}
-	// The part is the n-th of its like in the value, and so it is in the literal.
+	// The part has the same ordinal among its like in the value and in the literal.
 	n := strings.Count(value[:min(f.Offset, len(value))], f.Part)
 	from := 0
 	for ; n >= 0; n-- {
@@ -468,17 +465,7 @@ func positionAt(content []byte, offset int) diagnostic.Position {
 	return diagnostic.Position{Line: strings.Count(before, "\n") + 1, Column: offset - strings.LastIndex(before, "\n")}
 }
 
-// RangeOf converts CUE's positions, which count as diagnostics do.
-func RangeOf(from, to token.Pos) diagnostic.Range {
-	r := diagnostic.Range{Start: diagnostic.Position{Line: from.Line(), Column: from.Column()}}
-	r.End = r.Start
-	if to.IsValid() {
-		r.End = diagnostic.Position{Line: to.Line(), Column: to.Column()}
-	}
-	return r
-}
-
-// WithinFiles cuts the ranges of findings at the ends of files and lines.
+// WithinFiles cuts the ranges of findings at the ends of their files and lines.
 func WithinFiles(read func(name string) ([]byte, error), found diagnostic.List) {
 	lines := func() func(string) [][]byte {
 		var last string
@@ -494,7 +481,7 @@ func WithinFiles(read func(name string) ([]byte, error), found diagnostic.List) 
 			return known
 		}
 	}
-	own, others := lines(), lines() // findings are in order of their files
+	own, others := lines(), lines() // findings are sorted by file
 	for i := range found {
 		d := &found[i]
 		d.Range = Within(own(d.File), d.Range)
@@ -505,9 +492,8 @@ func WithinFiles(read func(name string) ([]byte, error), found diagnostic.List) 
 	}
 }
 
-// Within cuts a range at the end of its file and of its lines, where CUE has places
-// behind those. A line break is a part of its line. A range that is then empty is that
-// of the last character.
+// Within cuts a range at the end of its file and of its lines, because CUE has positions beyond those. A line
+// break is a part of its line. If the range is then empty, the last character takes its place.
 func Within(lines [][]byte, r diagnostic.Range) diagnostic.Range {
 	if r == (diagnostic.Range{}) || len(lines) == 0 {
 		return r
@@ -540,7 +526,7 @@ func Within(lines [][]byte, r diagnostic.Range) diagnostic.Range {
 	return diagnostic.Range{} // the file is empty
 }
 
-// SourceOf returns the author's file that a position is in.
+// SourceOf returns the author's file that contains a position.
 func (x *Index) SourceOf(p token.Pos) *File {
 	if !p.IsValid() {
 		return nil
@@ -556,7 +542,7 @@ func (x *Index) SourceOf(p token.Pos) *File {
 	return nil
 }
 
-// SiteAt returns the field or else the expression that starts at a position.
+// SiteAt returns the field, or else the expression, that starts at a position.
 func SiteAt(f *ast.File, p token.Pos) Site {
 	found := Site{nil, ExprAt(f, p)}
 	ast.Walk(f, func(n ast.Node) bool {
@@ -568,7 +554,7 @@ func SiteAt(f *ast.File, p token.Pos) Site {
 	return found
 }
 
-// endsBefore reports whether a node is all before a position of its file.
+// endsBefore reports whether a node ends before a position of its file.
 func endsBefore(n ast.Node, p token.Pos) bool {
 	end := n.End()
 	return end.IsValid() && end.Offset() < p.Offset()
@@ -582,7 +568,7 @@ func ExprAt(f *ast.File, p token.Pos) ast.Expr {
 			return false
 		}
 		if field, ok := n.(*ast.Field); ok && endsBefore(field, p) {
-			return false // else each look-up would go through the whole file
+			return false // without this, each look-up would walk the whole file
 		}
 		e, ok := n.(ast.Expr)
 		if !ok || !e.Pos().IsValid() || e.Pos().Offset() != p.Offset() {

@@ -4,24 +4,23 @@ import (
 	"cuelang.org/go/cue/ast"
 )
 
-// members are the fields of one of a package's top-level structs, such as
-// automations, by their names: a package can have thousands, and each finding
-// looks for one of them.
+// members has the fields of one of a package's top-level structs, such as automations, by name. A package can
+// have thousands of them, and each finding looks one up.
 type members struct {
 	named map[string][]member
-	// rest are the declarations of the struct that have to be searched: those
-	// that refer to something, or have something embedded.
+	// rest has the declarations of the struct that must be searched: those that contain a reference or an
+	// embedding.
 	rest []member
 }
 
-// A member is a field. order is its place among all of them.
+// A member is a field. order is its position among all of them.
 type member struct {
 	order int
 	field *ast.Field
 }
 
-// membersOf returns the members of a top-level field. What the fields have for
-// values is read when it is asked for, since lost references are cut out of it.
+// membersOf returns the members of a top-level field. The values of the fields are only read on use, because
+// unresolvable references may be cut out of them.
 func (x *Index) membersOf(label string) *members {
 	if m, ok := x.members[label]; ok {
 		return m
@@ -49,7 +48,7 @@ func (x *Index) membersOf(label string) *members {
 	return m
 }
 
-// plainFields returns the fields of a struct literal in which nothing is embedded.
+// plainFields returns the fields of a struct literal without embeddings.
 func plainFields(e ast.Expr) (fields []*ast.Field, ok bool) {
 	st, ok := e.(*ast.StructLit)
 	if !ok {
@@ -66,7 +65,7 @@ func plainFields(e ast.Expr) (fields []*ast.Field, ok bool) {
 	return fields, true
 }
 
-// member returns the places that give a field of a top-level struct.
+// member returns the places that set a field of a top-level struct.
 func (x *Index) member(label, name string) []Site {
 	m := x.membersOf(label)
 	var out []Site

@@ -12,15 +12,15 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// AboutUse are the codes of findings about a value that is wrong where it is used.
-// It is the value that is wrong if two uses say so.
+// AboutUse has the codes of findings about a value that is wrong where it is used. If two uses have such a
+// finding, the value itself is wrong.
 var AboutUse = map[string]bool{
 	"wrong-type": true, "invalid-value": true, "missing-cast": true, "placeholder-type": true,
 	"invalid-time": true, "out-of-range": true, "too-long": true,
 }
 
-// origin returns the literal that gives a finding's value, if the site only
-// refers to it and no other one does; nil if there is none.
+// origin returns the literal that sets a finding's value, if the site only refers to it and there is no other
+// such literal; else nil.
 func (x *Index) origin(f finding.Finding, s Site) *ast.BasicLit {
 	if f.Spot != finding.AtValue {
 		return nil
@@ -48,7 +48,7 @@ func (x *Index) origin(f finding.Finding, s Site) *ast.BasicLit {
 	return found[0]
 }
 
-// literals lists the literals that an expression is made of, through references.
+// literals lists the literals in an expression, through references.
 func (x *Index) literals(e ast.Expr, depth int) []*ast.BasicLit {
 	if depth > MaxDepth {
 		return nil
@@ -63,7 +63,7 @@ func (x *Index) literals(e ast.Expr, depth int) []*ast.BasicLit {
 		}
 	case *ast.Interpolation:
 		for i, part := range e.Elts {
-			if i%2 == 1 { // between the parts of the text
+			if i%2 == 1 { // between the parts of the string
 				out = append(out, x.literals(part, depth+1)...)
 			}
 		}
@@ -81,10 +81,9 @@ func (x *Index) literals(e ast.Expr, depth int) []*ast.BasicLit {
 	return slices.CompactFunc(out, func(a, b *ast.BasicLit) bool { return a == b })
 }
 
-// ByOrigin puts one finding in the place of several that say of the uses of one
-// value that it is wrong for them: at the value, as it is if only one of the
-// elements is wrong that a comprehension uses in one place. Where several are, it
-// is the use that is wrong.
+// ByOrigin merges findings about several uses of one value into one finding at the value. It does the same if
+// only one of the elements that a comprehension uses in one place is wrong. If several elements are wrong, the
+// use is wrong, and the finding is placed there.
 func ByOrigin(list diagnostic.List) diagnostic.List {
 	uses, elements := map[flowEnd]map[flowEnd]bool{}, map[flowEnd]map[flowEnd]bool{}
 	for _, d := range list {
@@ -129,14 +128,14 @@ func ByOrigin(list diagnostic.List) diagnostic.List {
 	return out
 }
 
-// A flowEnd is a place, for findings of one code.
+// A flowEnd is the place of a value or of its use, for findings of one code.
 type flowEnd struct {
 	code, file string
 	at         diagnostic.Range
 }
 
-// flow is from where to where the value goes that a finding is about, and whether
-// it is an element that a comprehension goes through; nothing if that is not known.
+// flow returns the places of the value that a finding is about and of its use, and whether the value is an
+// element that a comprehension iterates over. The results are zero if the places are not known.
 func flow(d diagnostic.Diagnostic) (value, use flowEnd, element bool) {
 	for _, r := range d.Related {
 		if AboutUse[d.Code] && (r.Message == finding.GivenHere || r.Message == finding.ElementHere) {

@@ -14,22 +14,21 @@ import (
 // A Span is a part of a file, by offsets.
 type Span struct{ From, To int }
 
-// WithoutMistake takes out of a file the smallest part with a mistake in it
-// that leaves the parser something else to say, or nothing. The region is zero if
-// there is no such cut.
+// WithoutMistake takes the smallest part with a mistake out of a file so that the parser reports another error,
+// or none. The region is zero if there is no such part.
 func WithoutMistake(
 	filename string, content []byte, m Complaint,
 ) (without []byte, region Span, syntax *ast.File, err error) {
 	for _, cut := range m.parts() {
 		without = slices.Clone(content)
 		for _, r := range cut.blank {
-			blank(without[r.From:r.To])
+			overwrite(without[r.From:r.To])
 		}
 		syntax, err = parser.ParseFile(filename, without, parser.ParseComments)
 		if err == nil {
 			syntax.Filename = filename
 			if syntax.PackageName() == "" && bytes.Contains(content[cut.From:cut.To], []byte("package")) {
-				break // it is the clause that is wrong
+				break // the package clause itself is wrong
 			}
 			return without, cut.Span, syntax, nil
 		}
@@ -40,11 +39,11 @@ func WithoutMistake(
 	return nil, Span{}, nil, nil
 }
 
-// same reports whether two complaints are one.
+// same reports whether two complaints are the same.
 func (m Complaint) same(o Complaint) bool { return m.From == o.From && m.Message == o.Message }
 
-// follows reports whether a complaint is about what was left where a part of the
-// file was taken out: it is in that part, or misses a value there.
+// follows reports whether a complaint follows from taking a part out of the file: it is in that part, or misses a
+// value there.
 func (m Complaint) follows(cut Span) bool {
 	if m.From >= cut.From && m.From < cut.To {
 		return true
@@ -53,8 +52,8 @@ func (m Complaint) follows(cut Span) bool {
 	return m.From >= cut.To && len(bytes.TrimSpace(between)) == 0 && (m.From == len(m.content) || m.operand)
 }
 
-// blank overwrites a part of a file, but leaves its lines.
-func blank(content []byte) {
+// overwrite replaces a part of a file with spaces and keeps its line breaks.
+func overwrite(content []byte) {
 	for i, b := range content {
 		if b != '\n' && b != '\r' {
 			content[i] = ' '
@@ -62,17 +61,16 @@ func blank(content []byte) {
 	}
 }
 
-// A cut takes out a part of a file: what is blank then may be less than all of it.
-// What is wrong in the part that it claims has the same cause.
+// A cut takes out a part of a file. It may overwrite less than the whole part. Further errors in the claimed
+// part have the same cause.
 type cut struct {
 	Span
 	claimed Span
 	blank   []Span
 }
 
-// parts lists what can be taken out to be rid of a complaint, the smallest part
-// first: its line, the blocks around the line as they are indented, and what
-// stands at the left margin.
+// parts lists the parts that may be taken out to resolve a complaint, the smallest first: its line, the
+// indented blocks around the line, and the block at the left margin.
 func (m Complaint) parts() []cut {
 	if c, ok := conflictAround(m.content, m.From); ok {
 		return []cut{{c.Span, c.Span, []Span{{c.From, c.other}, {c.end, c.To}}}}
@@ -110,7 +108,7 @@ func (m Complaint) parts() []cut {
 		for text := quotes%2 == 1; text && end < len(lines); end++ {
 			text = !bytes.Contains(m.content[lines[end].From:lines[end].To], []byte(`"""`))
 			if text && end == len(lines)-1 {
-				return nil // it goes on to the end of the file
+				return nil // the string extends to the end of the file
 			}
 		}
 		whole := Span{lines[at].From, lines[end-1].To}
@@ -156,7 +154,7 @@ func isBlank(content []byte, line Span) bool {
 	return len(bytes.TrimSpace(content[line.From:line.To])) == 0
 }
 
-// indentation counts the blanks and tabs at the start of a line.
+// indentation counts the spaces and tabs at the start of a line.
 func indentation(content []byte, line Span) int {
 	text := content[line.From:line.To]
 	return len(text) - len(bytes.TrimLeft(text, " \t"))
@@ -168,8 +166,8 @@ func closes(content []byte, line Span) bool {
 	return len(text) > 0 && strings.IndexByte("}])", text[0]) >= 0
 }
 
-// balanced reports whether every bracket of a part is closed in it. Those in a
-// text that is not closed count: it may have swallowed them.
+// balanced reports whether every bracket of a part is closed in it. Brackets in an unclosed string count,
+// because they may belong outside it.
 func balanced(part []byte) bool {
 	depth, ok := 0, true
 	if !tokenized(part) {
@@ -190,7 +188,7 @@ func balanced(part []byte) bool {
 	return ok && depth == 0
 }
 
-// tokenized reports whether a text can be taken apart into tokens.
+// tokenized reports whether a part can be split into tokens.
 func tokenized(content []byte) bool {
 	var s scanner.Scanner
 	s.Init(token.NewFile("", -1, len(content)), content, func(token.Pos, string, []any) {}, 0)
@@ -201,8 +199,7 @@ func tokenized(content []byte) bool {
 	}
 }
 
-// scanTokens calls a function for each token of a text, up to an interpolation,
-// which only the parser can go on from.
+// scanTokens calls a function for each token, up to an interpolation: only the parser can continue from there.
 func scanTokens(content []byte, each func(offset int, tok token.Token, text string)) {
 	var s scanner.Scanner
 	s.Init(token.NewFile("", -1, len(content)), content, func(token.Pos, string, []any) {}, 0)
@@ -218,14 +215,13 @@ func scanTokens(content []byte, each func(offset int, tok token.Token, text stri
 	}
 }
 
-// A conflict is what a merge leaves in a file that has been changed on both sides.
+// A conflict is an unresolved merge conflict in a file.
 type conflict struct {
 	Span           // from the first marker to the end of the last
-	other, end int // where the second side starts, and the last marker
+	other, end int // the starts of the second side and of the last marker
 }
 
-// conflictAround returns the conflict that an offset is in, or behind the start
-// of which there is nothing else.
+// conflictAround returns the merge conflict at an offset.
 func conflictAround(content []byte, offset int) (c conflict, ok bool) {
 	started := false
 	for _, line := range lineSpans(content) {

@@ -23,12 +23,12 @@ func IsAdvice(e ast.Expr) bool {
 	return ok1 && ok2 && star.Op == token.MUL && top.Name == "_"
 }
 
-// parsed are the declarations of the schema that were asked for, by name.
+// parsed has the declarations of the schema that were used so far, by name.
 var parsed sync.Map // of string to func() ast.Expr
 
-// Declared returns the value of a top-level field of the embedded schema by its package
-// and name, such as "segment.#Track", as it is parsed with its comments; nil if the
-// schema has none of that name. Nothing may change it.
+// Declared returns the value of a top-level field of the embedded schema by its package and name, such as
+// "segment.#Track", parsed with its comments. It returns nil if the schema has no such field. Callers must not
+// change it.
 func Declared(name string) ast.Expr {
 	d := schema.Declarations()[name]
 	if d == nil {

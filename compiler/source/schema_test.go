@@ -12,7 +12,7 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// The schema is read one declaration at a time. What is read is what its files declare.
+// The schema is read one declaration at a time. The result is the same as reading its files.
 func TestDeclared(t *testing.T) {
 	declared := 0
 	for name, content := range schema.Files() {

@@ -12,13 +12,14 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/diagnostic"
 )
 
-// errNotStruct is the error of a value that has elements where fields are wanted.
+// errNotStruct is the error for a list in the place of a struct.
 var errNotStruct = errors.New("not a struct")
 
-// FieldsOf returns the fields of a struct. CUE would list the elements of a list
-// that is in conflict with something else.
+// FieldsOf returns the fields of a struct. For a list that conflicts with something else it returns an error,
+// where CUE would list the elements.
 func FieldsOf(v cue.Value) (*cue.Iterator, error) {
 	fields, err := v.Fields()
 	if err != nil {
@@ -32,7 +33,7 @@ func FieldsOf(v cue.Value) (*cue.Iterator, error) {
 	return fields, nil
 }
 
-// LabelOf is the name of the field that an iterator is at.
+// LabelOf returns the name of the field that an iterator is at.
 func LabelOf(fields *cue.Iterator) string {
 	if s := fields.Selector(); s.IsString() {
 		return s.Unquoted()
@@ -40,7 +41,7 @@ func LabelOf(fields *cue.Iterator) string {
 	return fields.Selector().String()
 }
 
-// Selectors converts a path for CUE.
+// Selectors converts a path into CUE's form.
 func Selectors(p finding.Path) cue.Path {
 	out := make([]cue.Selector, len(p))
 	for i, step := range p {
@@ -61,8 +62,8 @@ func UnmarshalNumber(b []byte, out any) error {
 	return d.Decode(out)
 }
 
-// OriginOf is where a value comes from that is a reference, as far as CUE knows:
-// a field, or an element of a list.
+// OriginOf returns the position of the value that a reference refers to, as far as CUE knows it: a field, or an
+// element of a list.
 func OriginOf(v cue.Value) token.Pos {
 	parts := []cue.Value{v}
 	if op, args := v.Expr(); op == cue.AndOp {
@@ -85,8 +86,7 @@ func Decode(v cue.Value, out any) error {
 	return UnmarshalNumber(b, out)
 }
 
-// PlainMessage is an error's own text, without the path in front of it: that of
-// its cause, if it wraps one.
+// PlainMessage returns an error's own text, without its path. For a wrapped error, it is the text of its cause.
 func PlainMessage(e cueerrors.Error) string {
 	for {
 		cause, ok := errors.Unwrap(e).(cueerrors.Error)
@@ -101,4 +101,14 @@ func PlainMessage(e cueerrors.Error) string {
 		text = e.Error()
 	}
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// RangeOf converts CUE's positions, which count like those of diagnostics.
+func RangeOf(from, to token.Pos) diagnostic.Range {
+	r := diagnostic.Range{Start: diagnostic.Position{Line: from.Line(), Column: from.Column()}}
+	r.End = r.Start
+	if to.IsValid() {
+		r.End = diagnostic.Position{Line: to.Line(), Column: to.Column()}
+	}
+	return r
 }

@@ -14,11 +14,10 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// NoPackage is the finding about a file without a package clause, which CUE
-// passes over.
+// NoPackage returns the finding about a file without a package clause. CUE ignores such a file.
 func NoPackage(file string, syntax *ast.File) diagnostic.Diagnostic {
 	d := finding.Diagnose("no-package", diagnostic.Diagnostic{File: file,
-		Message: "the file has no package clause, so that nothing in it is used",
+		Message: "the file has no package clause, so CUE ignores it",
 		Help:    "put package " + packageName(path.Dir(file)) + " on its first line"})
 	if syntax != nil && len(syntax.Decls) > 0 {
 		first := syntax.Decls[0].Pos()
@@ -31,14 +30,14 @@ func NoPackage(file string, syntax *ast.File) diagnostic.Diagnostic {
 	return d
 }
 
-// FileCondition is the finding about a file that is kept out of its package by a
-// condition. One with @ignore() is kept out for good, as its author says.
+// FileCondition returns the finding about a file that a condition excludes from its package. The second result
+// is false for @ignore(), with which the author excludes a file on purpose.
 func FileCondition(file string, attr *ast.Attribute) (diagnostic.Diagnostic, bool) {
 	key, _ := attr.Split()
 	return finding.Diagnose("file-condition", diagnostic.Diagnostic{
 		File: file, Range: source.RangeOf(attr.Pos(), attr.End()),
-		Message: "the file is left out: segue sets none of the tags in " + attr.Text,
-		Help:    "remove the attribute; to leave the file out for good, write @ignore()"}), key == "if"
+		Message: "the file is excluded: segue sets none of the tags in " + attr.Text,
+		Help:    "remove the attribute; to always exclude the file, write @ignore()"}), key == "if"
 }
 
 // packageName proposes a package's name for a folder.
@@ -55,7 +54,7 @@ func packageName(dir string) string {
 	return name
 }
 
-// ClauseOnly returns a file with no more than the package clause of another.
+// ClauseOnly returns a file with only the package clause of another file.
 func ClauseOnly(f *ast.File) *ast.File {
 	out := &ast.File{Filename: f.Filename}
 	if name := f.PackageName(); name != "" {
@@ -64,8 +63,8 @@ func ClauseOnly(f *ast.File) *ast.File {
 	return out
 }
 
-// leftOut returns the attribute above a file's package clause that keeps the file
-// out of its package, nil if there is none. None of CUE's tags is set.
+// leftOut returns the attribute above a file's package clause that excludes the file from its package, nil if
+// there is none. None of CUE's tags are set.
 func leftOut(f *ast.File) *ast.Attribute {
 	for _, d := range f.Decls {
 		switch d := d.(type) {

@@ -1,7 +1,7 @@
-// Package workspace is the part of the disk that a project is read from. A [Disk] is
-// confined to the project's folder: it opens nothing that a link leads out to, nothing
-// that may never end, and nothing huge. [WriteFile] is its counterpart for writing.
+// Package workspace reads a project from disk. A [Disk] is confined to the project's folder: it opens no link
+// that leads out of the folder, no file that may never end, and no huge file. [WriteFile] is its counterpart
+// for writing.
 //
-// CUE's loader would open files by itself. A [Loader] gives it an overlay of all that
-// it needs, with the embedded schema in the place of whatever copy the project has.
+// CUE's loader would open files itself. A [Loader] gives it an overlay of all the files that it needs, with the
+// embedded schema in the place of the project's copy.
 package workspace

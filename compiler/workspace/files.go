@@ -8,8 +8,8 @@ import (
 	"cuelang.org/go/cue/parser"
 )
 
-// testFileClause reads no more of a test file than which package it belongs to:
-// nothing that stands in it, right or wrong, concerns a run without tests.
+// testFileClause reads only the package clause of a test file. A run without tests must not depend on the rest
+// of the file.
 func testFileClause(name string, src any) *ast.File {
 	f, err := parser.ParseFile(name, src, parser.PackageClauseOnly)
 	if err != nil || f == nil {

@@ -11,18 +11,17 @@ import (
 	"syscall"
 )
 
-// A path that is opened from the project's folder is opened folder by folder. Most files
-// are asked for along with others of their folder, so the last folders stay open, each
-// confined to itself as the project's is. A folder that is moved meanwhile, wherever to,
-// is read to the end as the one that it was.
+// A path is opened from the project's folder, folder by folder. Most files are read along with others of their
+// folder, so the last folders stay open, each confined to itself like the project's folder. If an open folder
+// is moved, reading continues in that same folder.
 
-// mostFolders is how many folders are open at a time.
+// mostFolders is the maximum number of open folders.
 const mostFolders = 32
 
 // handles are open folders.
 type handles struct {
 	mu sync.Mutex
-	// open are in the order of their last use. The names have no links in them.
+	// open is in the order of the last use. The names contain no links.
 	open []handle
 }
 
@@ -31,8 +30,7 @@ type handle struct {
 	root *os.Root
 }
 
-// folder returns an open folder, nil if it can't be opened. Another call may close it at
-// any time.
+// folder returns an open folder, nil if it can't be opened. Another call may close it at any time.
 func (w *Disk) folder(real string) *os.Root {
 	if real == "." {
 		return w.Root
@@ -66,8 +64,8 @@ func (h *handles) folder(top *os.Root, real string) *os.Root {
 	return root
 }
 
-// Rest closes what is open but for the project's own folder, and forgets what was read.
-// The disk can still be used.
+// Rest closes all open folders except the project's own, and forgets the files read. The disk can still be
+// used.
 func (w *Disk) Rest() {
 	w.handles.mu.Lock()
 	defer w.handles.mu.Unlock()
@@ -79,9 +77,8 @@ func (w *Disk) Rest() {
 	w.remembers.Store(0)
 }
 
-// Remember lets the disk remember the contents of files that are looked at, up to so many
-// bytes, until [Disk.Rest]: a run looks at each file, tells by its content whether it has
-// changed, and reads it.
+// Remember lets the disk keep the contents of files that are looked at until [Disk.Rest], up to a number of
+// bytes. A run looks at each file, decides by its content whether it has changed, and then reads it.
 func (w *Disk) Remember(bytes int64) { w.remembers.Store(bytes) }
 
 // within calls f with the folder of a name without links and the name in it.
@@ -99,7 +96,7 @@ func (w *Disk) lstat(real string) (fs.FileInfo, error) { return within(w, real, 
 
 func (w *Disk) readlink(real string) (string, error) { return within(w, real, (*os.Root).Readlink) }
 
-// openReal opens a file or folder without waiting, lest a pipe has taken its place.
+// openReal opens a file or folder without blocking, in case a pipe has taken its place.
 func (w *Disk) openReal(real string) (*os.File, error) {
 	return within(w, real, func(in *os.Root, base string) (*os.File, error) {
 		return in.OpenFile(base, os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -30,9 +30,9 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// makesBytes reports whether a file can make bytes: it has them between single
-// quotes, or uses one of CUE's packages whose functions return them. CUE accepts
-// bytes wherever a schema is open, and writes them in base64.
+// makesBytes reports whether a file can make bytes: it has a literal in single quotes, or uses one of CUE's
+// packages whose functions return bytes. CUE accepts bytes wherever a schema is open, and encodes them in
+// base64.
 func makesBytes(f *ast.File) bool {
 	makes := false
 	ast.Walk(f, func(n ast.Node) bool {
@@ -90,7 +90,7 @@ func moduleName(content []byte) (string, bool) {
 			name, _ = literal.Unquote(lit.Value)
 		}
 	}
-	if name == "" { // it takes CUE to know, which takes a while to start
+	if name == "" { // only CUE can evaluate it, and CUE takes a while to start
 		if name, err = cuecontext.New().BuildFile(f).LookupPath(finding.FieldPath("module")).String(); err != nil {
 			return "", false
 		}
@@ -99,39 +99,37 @@ func moduleName(content []byte) (string, bool) {
 	return name, true
 }
 
-// moduleFile and localModuleFile are the files of the CUE module.
+// ModuleFileName and LocalModuleFileName are the files of the CUE module.
 const (
 	ModuleFileName      = "cue.mod/module.cue"
 	LocalModuleFileName = "cue.mod/local-module.cue"
 )
 
-// A Loader reads a project's CUE files with the embedded schema in the place of
-// whatever copy the project has.
+// A Loader reads a project's CUE files, with the embedded schema in the place of the project's copy.
 type Loader struct {
 	Disk *Disk
-	// root is the folder that CUE takes the project to be in.
+	// root is the folder that CUE believes the project to be in.
 	root string
-	// schema are the files that are in the place of the vendored ones.
+	// schema has the files that replace the vendored ones.
 	schema map[string][]byte
-	// Tests says that files ending in _test.cue are read as well.
+	// Tests means that files ending in _test.cue are read as well.
 	Tests bool
-	// Alters says that CUE gets files that are not as they are on the disk, and may
-	// import something else.
+	// Inputs has the values of fields with @tag, by name.
+	Inputs map[string]string
+	// Alters means that CUE gets altered files, which may import other packages than the files on disk.
 	Alters bool
-	// Sizes are the bytes in the files of the folders that PackageDirs lists.
+	// Sizes has the sizes of the files, in bytes, summed for each folder that PackageDirs lists.
 	Sizes map[string]int64
-	// PackageDirs lists the folders of the project that hold CUE files, with slashes,
-	// "." for the project's own. It follows what cue does with "./...": names that
-	// start with "." or "_", cue.mod, and folders that are a project or a module of
-	// their own are left out. What may hold automations and is not read is put aside.
-	// The disk is read once. The caller must not change the list.
+	// PackageDirs lists the folders of the project that hold CUE files, with slashes, "." for the project's own. Like
+	// cue with "./...", it leaves out names that start with "." or "_", cue.mod, and folders that are a project or a
+	// module of their own. Unread files and folders that may hold automations are put aside, with a finding. The disk
+	// is read once. The caller must not change the list.
 	PackageDirs func() ([]string, error)
-	// entries are those of the folders that were gone through.
+	// entries has the entries of the listed folders.
 	entries map[string][]fs.DirEntry
 }
 
-// NewLoader returns a loader for the project in a workspace that uses the schema
-// in files.
+// NewLoader returns a loader for the project on a disk. files is the schema that it uses.
 func NewLoader(disk *Disk, files map[string][]byte) *Loader {
 	l := &Loader{Disk: disk, root: disk.stage, schema: files, Sizes: map[string]int64{},
 		entries: map[string][]fs.DirEntry{}}
@@ -144,8 +142,8 @@ func ModuleFile(module string) string {
 	return fmt.Sprintf("module: %q\nlanguage: version: %q\n", module, schema.LanguageVersion)
 }
 
-// VendoredDiffers reports whether the project has a copy of the schema that is
-// not the embedded one. What can't be read of it has a finding.
+// VendoredDiffers reports whether the project has a copy of the schema that differs from the embedded one.
+// Unreadable parts of it have findings.
 func (l *Loader) VendoredDiffers() bool {
 	if _, err := l.Disk.Stat(schema.VendorDir); err != nil {
 		return false
@@ -165,19 +163,20 @@ func (l *Loader) VendoredDiffers() bool {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if string(got) != string(want) {
+		// A clone on Windows may have other line ends.
+		if !bytes.Equal(bytes.ReplaceAll(got, []byte("\r\n"), []byte("\n")), want) {
 			return true
 		}
 	}
 	return false
 }
 
-// IsSchema reports whether a file is one of the schema's.
+// IsSchema reports whether a file belongs to the schema.
 func (l *Loader) IsSchema(filename string) bool {
 	return strings.HasPrefix(filename, l.Full(schema.VendorDir)+string(filepath.Separator))
 }
 
-// Relative returns the name in the workspace of a file that CUE knows.
+// Relative converts a file name from CUE into one relative to the project.
 func (l *Loader) Relative(filename string) string {
 	if rel, err := filepath.Rel(l.root, filename); err == nil {
 		return filepath.ToSlash(rel)
@@ -185,7 +184,7 @@ func (l *Loader) Relative(filename string) string {
 	return filename
 }
 
-// packageDirs is [Loader.PackageDirs].
+// packageDirs implements [Loader.PackageDirs].
 func (l *Loader) packageDirs() ([]string, error) {
 	entries, err := l.Disk.ReadDir(".")
 	if err != nil {
@@ -200,7 +199,7 @@ func (l *Loader) packageDirs() ([]string, error) {
 	return slices.Compact(dirs), nil
 }
 
-// list adds a folder to those that hold CUE files, and those below it.
+// list adds a folder and the folders below it to the list, if they hold CUE files.
 func (l *Loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
 	l.entries[dir] = entries
 	for _, e := range entries {
@@ -221,21 +220,21 @@ func (l *Loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
 				l.linked(name)
 			}
 			if strings.EqualFold(path.Ext(e.Name()), ".cue") {
-				l.unused(name, "CUE reads files whose names end in .cue, in small letters")
+				l.unused(name, "CUE only reads files whose names end in .cue, in lower case")
 			}
 		case !Loadable(e.Name()):
 			l.Disk.putAside(name, finding.Diagnose("file-name", diagnostic.Diagnostic{File: name,
-				Message: "the file has a name with a colon, a backslash or what is not UTF-8, " +
-					"which CUE can't take, and nothing in it is used",
+				Message: "the file's name has a colon, a backslash or bytes that are not UTF-8, " +
+					"so CUE can't read it",
 				Help: "rename it"}))
 		case !IsSource(e.Name()):
 			if l.Disk.setAside(name) { // CUE opens it for its package clause
 				continue
 			}
 			if IsTestFile(e.Name()) {
-				l.unused(name, "segue reads files whose names end in _test.cue for tests alone")
+				l.unused(name, "segue only reads files whose names end in _test.cue for tests")
 			} else {
-				l.unused(name, "CUE keeps files whose names end in _tool.cue for commands")
+				l.unused(name, "CUE only reads files whose names end in _tool.cue for commands")
 			}
 		case name != config.ProjectFile:
 			l.listFile(dir, name, dirs)
@@ -243,7 +242,7 @@ func (l *Loader) list(dir string, entries []fs.DirEntry, dirs *[]string) {
 	}
 }
 
-// Entries lists a folder, as [Disk.ReadDir] does, from what PackageDirs has seen.
+// Entries lists a folder like [Disk.ReadDir], from the listing that PackageDirs made.
 func (l *Loader) Entries(dir string) ([]fs.DirEntry, error) {
 	if _, err := l.PackageDirs(); err != nil {
 		return nil, err
@@ -254,8 +253,8 @@ func (l *Loader) Entries(dir string) ([]fs.DirEntry, error) {
 	return l.Disk.ReadDir(dir)
 }
 
-// unused puts a file aside that declares automations and has a name by which they
-// are not read: they would be deleted if the file had another name before.
+// unused puts aside a file that declares automations but is not read because of its name. Without a finding,
+// renaming a file like this would delete its automations.
 func (l *Loader) unused(name, why string) {
 	content, err := l.Disk.Read(name)
 	if err != nil || !declaresAutomations().Match(content) || IsTestFile(name) && !hasTrigger(content) {
@@ -265,12 +264,12 @@ func (l *Loader) unused(name, why string) {
 		Message: "the automations in the file are not used: " + why, Help: "rename it"}))
 }
 
-// hasTrigger reports whether an automation under automations has a trigger, as one
-// that is only tested does not.
+// hasTrigger reports whether an automation under automations has a trigger. Automations that are only tested
+// have none.
 func hasTrigger(content []byte) bool {
 	f, err := parser.ParseFile("", content)
 	if err != nil {
-		return false // segue test says what is wrong with it
+		return false // segue test reports the mistake
 	}
 	found := false
 	ast.Walk(f, func(n ast.Node) bool {
@@ -288,13 +287,13 @@ func hasTrigger(content []byte) bool {
 	return found
 }
 
-// listFile adds the folder of a CUE file to those that hold any.
+// listFile adds the folder of a CUE file to the list.
 func (l *Loader) listFile(dir, name string, dirs *[]string) {
-	// A colon and an @ mean something else in an import path, which CUE's check allows.
+	// CUE's check allows a colon and an @, but they have another meaning in an import path.
 	if module.CheckImportPath(path.Join("project.example", dir)) != nil || strings.ContainsAny(dir, ":@") {
 		l.Disk.putAside(dir, finding.Diagnose("folder-name", diagnostic.Diagnostic{File: name,
-			Message: fmt.Sprintf("the folder %q has a name that CUE can't make an import path of, "+
-				"so that nothing in it is used", dir),
+			Message: fmt.Sprintf("the name of the folder %q can't be part of an import path, "+
+				"so CUE ignores the folder", dir),
 			Help: "rename it: use letters, digits, '-', '_' and '.'"}))
 		return
 	}
@@ -305,8 +304,8 @@ func (l *Loader) listFile(dir, name string, dirs *[]string) {
 	}
 }
 
-// linked puts a link aside that is, or may be meant to be, a folder of automations:
-// CUE does not follow it, and the automations would have two keys if segue did.
+// linked puts aside a link that is, or may be meant to be, a folder of automations. CUE does not follow it, and
+// if segue did, the automations would have two keys.
 func (l *Loader) linked(name string) {
 	aside := func(message, help string) {
 		d := diagnostic.Diagnostic{File: name, Message: message, Help: help}
@@ -316,23 +315,22 @@ func (l *Loader) linked(name string) {
 	info, statErr := os.Stat(l.Disk.full(name))
 	switch {
 	case statErr != nil:
-		aside("this is a link to nothing: if it is meant to be a folder, its automations are missing",
+		aside("this link leads nowhere; if it should be a folder, its automations are missing",
 			"remove the link, or correct it")
 	case !info.IsDir():
 		// A file of another kind is read where it is embedded, or not at all.
 	case err != nil && RefusalOf(err).Message == outside().Message:
-		aside("this is a link to a folder outside of the project, and nothing outside of it is read",
-			"put the folder itself in its place")
+		aside("this is a link to a folder outside of the project, and segue reads nothing outside of it",
+			"replace the link with the folder")
 	case err != nil:
 		aside(RefusalOf(err).Message, "remove the link")
 	case l.holdsSource(name):
-		aside("this is a link to a folder, and the automations in it are not read by this name",
-			"remove the link, or put the folder itself in its place")
+		aside("this is a link to a folder that CUE does not follow, so its automations are not read",
+			"remove the link, or replace it with the folder")
 	}
 }
 
-// holdsSource reports whether there is a CUE file in a folder or below it, or
-// something that may hold one.
+// holdsSource reports whether a folder or one below it has a CUE file, or can't be read.
 func (l *Loader) holdsSource(dir string) bool {
 	entries, err := l.Disk.ReadDir(dir)
 	if err != nil {
@@ -350,8 +348,8 @@ func (l *Loader) holdsSource(dir string) bool {
 	})
 }
 
-// listModule puts aside what is in cue.mod and can't be read, and what leads out
-// of the project. CUE reads of the rest what is imported.
+// listModule puts aside unreadable files in cue.mod and links that lead out of the project. Of the others, CUE
+// reads those that are imported.
 func (l *Loader) listModule(dir string) {
 	entries, err := l.Disk.ReadDir(dir)
 	if err != nil {
@@ -374,18 +372,18 @@ func (l *Loader) listModule(dir string) {
 	}
 }
 
-// UnreadableFolder is the finding about a folder that can't be listed.
+// UnreadableFolder returns the finding about a folder that can't be listed.
 func UnreadableFolder(name string, err error) diagnostic.Diagnostic {
 	r := RefusalOf(err)
 	r.File = name
 	return r.Diagnostic
 }
 
-// separate returns what makes a folder a project or a CUE module of its own, ""
-// if nothing does. The entries are those of the folder, unless it can't be listed.
+// separate returns the name of the file that makes a folder a project or a CUE module of its own, "" if there
+// is none. entries are those of the folder, unless err says that it can't be listed.
 func (l *Loader) separate(dir string, entries []fs.DirEntry, err error) string {
 	for _, name := range []string{config.ProjectFile, "cue.mod"} {
-		// Some file systems take names for the same that differ in case.
+		// Some file systems ignore case in names.
 		like := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.EqualFold(e.Name(), name) })
 		if (like || err != nil) && l.Disk.Exists(path.Join(dir, name)) {
 			return name
@@ -394,9 +392,8 @@ func (l *Loader) separate(dir string, entries []fs.DirEntry, err error) string {
 	return ""
 }
 
-// nested puts a folder aside that is a project or module of its own and may have
-// automations: they would be left out, and deleted if they were part of the
-// project before.
+// nested puts aside a folder that is a project or module of its own and may have automations. They are not
+// read, and would be deleted if they were part of the project before.
 func (l *Loader) nested(dir, own string) {
 	if !l.holdsAutomations(dir) {
 		return
@@ -406,7 +403,7 @@ func (l *Loader) nested(dir, own string) {
 		made, file = "cue.mod of its own", path.Join(dir, ModuleFileName)
 	}
 	l.Disk.putAside(dir, finding.Diagnose("nested-project", diagnostic.Diagnostic{File: file,
-		Message: fmt.Sprintf("the folder %s has a %s, so that its automations are no part of this project", dir, made),
+		Message: fmt.Sprintf("the folder %s has a %s, so its automations are not part of this project", dir, made),
 		Help:    fmt.Sprintf("remove %s from it, or move it out of this project's folder", own)}))
 }
 
@@ -446,8 +443,8 @@ func IsSource(name string) bool {
 // parseFunc is the loader's hook for reading one file.
 type parseFunc func(name string, src any, cfg parser.Config) (*ast.File, error)
 
-// Parse reads a file for the loader. What is not UTF-8 has been replaced by then,
-// in a way that can be seen, and would be sent like that.
+// Parse reads a file for the loader. CUE replaces bytes that are not UTF-8 by U+FFFD, which would be sent like
+// that, so Parse refuses such a file.
 func (l *Loader) Parse(name string, src any, cfg parser.Config) (*ast.File, error) {
 	if !l.Tests && IsTestFile(name) {
 		return testFileClause(name, src), nil
@@ -458,18 +455,19 @@ func (l *Loader) Parse(name string, src any, cfg parser.Config) (*ast.File, erro
 			return f, cueerrors.Newf(token.NewFile(name, -1, len(b)).Pos(0, token.NoRelPos), "the file is not UTF-8")
 		}
 	}
-	return parser.ParseFile(name, src, cfg)
+	f, err := parser.ParseFile(name, src, cfg)
+	Inject(f, l.Inputs)
+	return f, err
 }
 
-// Packages loads all packages in the folders, which are relative to the root. CUE
-// stops within a folder at the first file that it can't take, or leaves out, and
-// then not all packages of the folder are there.
+// Packages loads all packages in the folders, which are relative to the root. At the first file of a folder
+// that CUE refuses or excludes, it stops reading the folder, and some packages of the folder may be missing.
 func (l *Loader) Packages(dirs []string, parse parseFunc) []*build.Instance {
 	args := make([]string, len(dirs))
 	for i, dir := range dirs {
 		args[i] = "./" + dir
 		if path.Ext(dir) != "" && dir != "." {
-			args[i] += "/" // else CUE takes the folder for a file of that kind
+			args[i] += "/" // otherwise CUE takes the folder for a file of that type
 		}
 	}
 	return l.Load(args, func(name string, src any, cfg parser.Config) (*ast.File, error) {
@@ -481,34 +479,34 @@ func (l *Loader) Packages(dirs []string, parse parseFunc) []*build.Instance {
 		case err != nil:
 			return f, err
 		case f.PackageName() == "":
-			return &ast.File{Filename: name}, nil // it belongs to no package, whatever it imports
+			return &ast.File{Filename: name}, nil // it belongs to no package, so its imports do not matter
 		case leftOut(f) != nil:
 			return ClauseOnly(f), nil
 		}
 		return f, nil
 	}, func(cfg *load.Config) {
 		cfg.Package, cfg.Tests = "*", l.Tests
-		// Without it CUE stops at a package that has no files but those for tests, and
-		// leaves out those of the folder that it has not come to, in the order of a map.
+		// Without it, CUE stops at a package that only has files for tests, and leaves out the folder's other
+		// packages, in the order of a map.
 		cfg.DataFiles = true
 	})
 }
 
-// A Reading reads the files of packages and remembers what is wrong with them, so
-// that CUE goes on to the other packages.
+// A Reading reads the files of packages and remembers their errors, so that CUE continues with the other
+// packages.
 type Reading struct {
 	loader *Loader
 	mu     sync.Mutex
 	broken map[string]error          // files that do not parse, by name
-	Out    map[string]*ast.Attribute // files that say that they are left out
-	Bytes  bool                      // a file may make bytes, which JSON has no type for
+	Out    map[string]*ast.Attribute // files that an attribute excludes
+	Bytes  bool                      // a file may make bytes, for which JSON has no type
 }
 
 func (l *Loader) Reading() *Reading {
 	return &Reading{loader: l, broken: map[string]error{}, Out: map[string]*ast.Attribute{}}
 }
 
-// Parse gives no more than the package clause of a file that does not parse.
+// Parse returns only the package clause of a file that does not parse.
 func (r *Reading) Parse(name string, src any, cfg parser.Config) (*ast.File, error) {
 	f, err := r.loader.Parse(name, src, cfg)
 	r.mu.Lock()
@@ -526,7 +524,7 @@ func (r *Reading) Parse(name string, src any, cfg parser.Config) (*ast.File, err
 	}
 	for spec := range f.ImportSpecs() {
 		if !strings.HasPrefix(spec.Path.Value, `"`) {
-			// CUE would give up the whole folder.
+			// CUE would give up on the whole folder.
 			r.broken[name] = cueerrors.Newf(spec.Path.Pos(), "import path between single quotes")
 			return ClauseOnly(f), nil
 		}
@@ -535,10 +533,10 @@ func (r *Reading) Parse(name string, src any, cfg parser.Config) (*ast.File, err
 	return f, nil
 }
 
-// Failure is what keeps a package from being used: what CUE says of it, or of a
-// file of its own or of a package that it imports.
+// Failure returns the error that makes a package unusable: an error from CUE, or from one of its own files or
+// of a package that it imports.
 func (r *Reading) Failure(inst *build.Instance) error {
-	if inst.Err != nil { // not as an error, lest a nil pointer is taken for one
+	if inst.Err != nil { // returned as an error only if it is not nil: a nil pointer in an interface is not nil
 		return inst.Err
 	}
 	if len(r.broken) == 0 {
@@ -566,7 +564,7 @@ func (r *Reading) Failure(inst *build.Instance) error {
 	return failure(inst)
 }
 
-// File loads one file by itself.
+// File loads a single file.
 func (l *Loader) File(name string, parse parseFunc) *build.Instance {
 	return l.Load([]string{"./" + name}, parse, nil)[0]
 }

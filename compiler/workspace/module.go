@@ -17,10 +17,9 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// PlainModule reports whether a project's module file says no more than the module's
-// name and the language's version, which is the schema's, or is not there: CUE has
-// nothing against it. Files that it has something against are not plain, and others
-// may be not.
+// PlainModule reports whether CUE certainly accepts a project's module file. Such a file is missing, or has
+// only the module's name and the language version of the schema. It returns false for files that CUE would
+// refuse, and for some that CUE would accept.
 func PlainModule(disk *Disk) bool {
 	missing := func(name string, err error) bool { return errors.Is(err, fs.ErrNotExist) && !disk.Exists(name) }
 	if _, err := disk.Read(LocalModuleFileName); !missing(LocalModuleFileName, err) {
@@ -38,21 +37,20 @@ func PlainModule(disk *Disk) bool {
 		apart(m.Module)
 }
 
-// apart reports whether a module is neither the schema's nor around it or within it.
+// apart reports whether a module is different from the schema's, neither contains it nor is contained in it.
 func apart(path string) bool {
 	name, _, _ := strings.Cut(path, "@")
 	return name != "" && !strings.HasPrefix(schema.ModulePath+"/", name+"/") &&
 		!strings.HasPrefix(name+"/", schema.ModulePath+"/")
 }
 
-// plainModulePath is a narrow form of a module's path.
+// plainModulePath matches a restricted form of module path.
 var plainModulePath = sync.OnceValue(func() *regexp.Regexp {
 	const host = `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+`
 	return regexp.MustCompile(`^` + host + `(/[a-z0-9]+([_-][a-z0-9]+)*)*(@v(0|[1-9][0-9]?))?$`)
 })
 
-// plainModuleFile knows the usual module file without asking CUE, which takes a while to
-// start.
+// plainModuleFile recognizes the usual module file without CUE, which takes a while to start.
 func plainModuleFile(content []byte) bool {
 	f, err := parser.ParseFile(ModuleFileName, content)
 	if err != nil {

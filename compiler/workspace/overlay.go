@@ -24,21 +24,20 @@ import (
 	"github.com/seguehq/segue/schema"
 )
 
-// CUE's loader opens files by itself, links and pipes among them. So it is told that
-// the project is in a folder that does not exist, [workspace.stage], and is given
-// an overlay of all files that it will ask for: there is nothing else that it
-// could open, but for the modules that the registry has put into CUE's cache.
+// CUE's loader opens files itself, including links and pipes. So segue tells it that the project is in a folder
+// that does not exist, [Disk.stage], and gives it an overlay of all the files that it will read. It can't open
+// other files, except for modules that the registry has put into CUE's cache.
 
-// An overlay collects the files that CUE needs to load some packages: theirs,
-// those of the packages that they import, and of the folders above.
+// An overlay collects the files that CUE needs to load some packages: their own files, those of imported
+// packages, and those of the folders above.
 type overlay struct {
 	loader *Loader
-	// parse gives what CUE will get of a file.
+	// parse returns the file that CUE will get.
 	parse parseFunc
 	// module is the import path of the project's module.
 	module string
 	files  map[string]load.Source // by full name
-	// listed are the folders whose files are in it.
+	// listed has the folders whose files are in the overlay.
 	listed map[string]bool
 }
 
@@ -71,11 +70,10 @@ func (l *Loader) Load(args []string, parse parseFunc, change func(*load.Config))
 	return out
 }
 
-// Full is the name that CUE knows a file by.
+// Full returns the name by which CUE knows a file.
 func (l *Loader) Full(name string) string { return filepath.Join(l.root, filepath.FromSlash(name)) }
 
-// moduleFiles adds what says of which module the project is, and what of others
-// is in its folder.
+// moduleFiles adds the project's module files, and modules in its folder that replace others.
 func (o *overlay) moduleFiles() {
 	l := o.loader
 	content, err := l.Disk.Read(ModuleFileName)
@@ -85,7 +83,7 @@ func (o *overlay) moduleFiles() {
 	o.files[l.Full(ModuleFileName)] = load.FromBytes(content)
 	module, err := modfile.ParseNonStrict(content, ModuleFileName)
 	if err != nil {
-		return // which is a finding
+		return // this has a finding
 	}
 	o.module = ast.ParseImportPath(module.Module).Path
 	local, err := l.Disk.Read(LocalModuleFileName)
@@ -106,7 +104,7 @@ func (o *overlay) moduleFiles() {
 			d := outside().Diagnostic
 			d.File = LocalModuleFileName
 			d.Message = "the module " + path +
-				" is replaced by a folder outside of the project, and nothing outside of it is read"
+				" is replaced by a folder outside of the project, and segue reads nothing outside of it"
 			l.Disk.putAside(LocalModuleFileName, d)
 			continue
 		}
@@ -114,11 +112,11 @@ func (o *overlay) moduleFiles() {
 	}
 }
 
-// tree adds all CUE files of a folder and of those below it.
+// tree adds all CUE files of a folder and of the folders below it.
 func (o *overlay) tree(dir string) {
 	entries, err := o.loader.Disk.ReadDir(dir)
 	if err != nil {
-		return // CUE says that nothing is there
+		return // CUE reports that nothing is there
 	}
 	for _, e := range entries {
 		switch name := path.Join(dir, e.Name()); {
@@ -131,7 +129,7 @@ func (o *overlay) tree(dir string) {
 	}
 }
 
-// folder adds the CUE files of a folder, and of those above up to a top.
+// folder adds the CUE files of a folder, and of the folders above it up to top.
 func (o *overlay) folder(dir, top string) {
 	for ; !o.listed[dir]; dir = path.Dir(dir) {
 		o.listed[dir] = true
@@ -162,8 +160,8 @@ func (l *Loader) CUEFiles(dir string) []string {
 	return out
 }
 
-// Loadable reports whether CUE's loader takes a file of that name. It refuses a
-// whole folder for one that it does not take.
+// Loadable reports whether CUE's loader accepts a file of that name. CUE refuses the whole folder of a file
+// that it does not accept.
 func Loadable(name string) bool { return utf8.ValidString(name) && !strings.ContainsAny(name, `:\`) }
 
 // file adds a file, and the packages that it imports.
@@ -198,8 +196,7 @@ func (o *overlay) imports(f *ast.File) {
 	}
 }
 
-// imported adds the files of a package that is imported, if they are in the
-// project.
+// imported adds the files of an imported package, if they are in the project.
 func (o *overlay) imported(name string) {
 	plain := ast.ParseImportPath(name).Path
 	if plain == schema.ModulePath || strings.HasPrefix(plain, schema.ModulePath+"/") ||
@@ -210,7 +207,7 @@ func (o *overlay) imported(name string) {
 		dir = path.Clean("./" + dir)
 		for d := dir; d != "."; d = path.Dir(d) {
 			if o.loader.Disk.Exists(path.Join(d, ModuleFileName)) {
-				return // it is of another module
+				return // it belongs to another module
 			}
 		}
 		o.folder(dir, ".")
@@ -221,8 +218,8 @@ func (o *overlay) imported(name string) {
 	}
 }
 
-// Read reads a file for CUE, which stops at a file that it can't read: what is not
-// to be read is put aside, and empty.
+// Read reads a file for CUE, which would stop at a file that it can't read. So an unreadable file is put aside,
+// and its content is empty.
 func (l *Loader) Read(name string) ([]byte, error) {
 	if l.Disk.IsAside(name) {
 		return nil, nil
@@ -237,7 +234,7 @@ func (l *Loader) Read(name string) ([]byte, error) {
 	return nil, nil
 }
 
-// showData lets the files of a package embed what is not CUE.
+// showData lets the files of a package embed files of other types than CUE.
 func (l *Loader) showData(inst *build.Instance, seen map[*build.Instance]bool) {
 	if seen[inst] {
 		return
@@ -248,7 +245,7 @@ func (l *Loader) showData(inst *build.Instance, seen map[*build.Instance]bool) {
 		if !filepath.IsLocal(filepath.FromSlash(name)) {
 			continue // of another module
 		}
-		for _, d := range f.Decls { // of an altered file, the first may be nowhere
+		for _, d := range f.Decls { // the first declaration of an altered file may have no position
 			if file := d.Pos().File(); file != nil {
 				file.SetFSLoc(token.FSLoc{FS: DataFS{l.Disk}, Path: name, FromFSPath: l.Full})
 			}
@@ -259,7 +256,7 @@ func (l *Loader) showData(inst *build.Instance, seen map[*build.Instance]bool) {
 	}
 }
 
-// A DataFS is what @embed sees of the disk: the project's files.
+// A DataFS is the project's files as @embed sees them.
 type DataFS struct{ Disk *Disk }
 
 // Open implements [fs.FS].
@@ -272,6 +269,9 @@ func (d DataFS) Open(name string) (fs.File, error) {
 	content, err := d.Disk.Read(name)
 	if err != nil {
 		return nil, err
+	}
+	if ext := path.Ext(name); ext == ".json" || ext == ".yaml" || ext == ".yml" {
+		content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")) // a byte order mark of Windows
 	}
 	size := int64(len(content))
 	return &openFile{info: fileInfo{name: path.Base(name), size: size}, content: bytes.NewReader(content)}, nil
@@ -287,7 +287,7 @@ func (d DataFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return d.Disk.ReadDir(name)
 }
 
-// A fileInfo describes a file that was read, or a folder that is not on the disk yet.
+// A fileInfo describes a file that was read, or a folder that is not on disk yet.
 type fileInfo struct {
 	name string
 	size int64
@@ -338,7 +338,7 @@ func (f *openFile) ReadDir(n int) ([]fs.DirEntry, error) {
 	return out, nil
 }
 
-// AnyFile says of every name that there is a file.
+// AnyFile claims that every file exists.
 type AnyFile struct{ fs.FS }
 
 func (AnyFile) Stat(name string) (fs.FileInfo, error) { return fileInfo{name: path.Base(name)}, nil }

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/mod/modconfig"
 	"cuelang.org/go/mod/modfile"
 	"cuelang.org/go/mod/modregistry"
@@ -23,22 +26,21 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// How long a run waits for a module registry that says nothing, and how long for all
+// RegistrySilence is how long a run waits for a module registry that does not respond, registryPatience for all
 // modules.
 var (
 	RegistrySilence  = 20 * time.Second
 	registryPatience = 5 * time.Minute
 )
 
-// A registry is where CUE finds the packages of other modules: in CUE's cache, or
-// else at a module registry, whose address is the environment's and not the
-// project's. It waits for a bounded time, and not after its context is done. When
-// it has failed once, it fails at once.
+// A registry gives CUE the packages of other modules, from CUE's cache or else from a module registry. Its
+// address comes from the environment, not from the project. It waits for a bounded time, and at most until its
+// context is done. After the first failure, it fails immediately.
 type registry struct {
-	// ctx is kept, for CUE's loader passes none on.
+	// ctx is stored because CUE's loader does not pass one on.
 	ctx    context.Context
 	client modconfig.LazyRegistry
-	// patient is done when the waiting is over; it starts with the first question.
+	// patient is done when waiting ends. Its time starts with the first request.
 	patient func() context.Context
 
 	mu sync.Mutex
@@ -46,7 +48,7 @@ type registry struct {
 	failed *registryFailure
 }
 
-// A registryFailure is a module that did not come.
+// A registryFailure is a module that could not be fetched.
 type registryFailure struct {
 	module string
 	err    error
@@ -58,7 +60,7 @@ func newRegistry(ctx context.Context) *registry {
 		return modconfig.NewRegistry(&modconfig.Config{Transport: registryTransport()})
 	}
 	r.patient = sync.OnceValue(func() context.Context {
-		late := fmt.Errorf("it was not done within %v", registryPatience)
+		late := fmt.Errorf("it did not finish within %v", registryPatience)
 		patient, cancel := context.WithTimeoutCause(ctx, registryPatience, late)
 		context.AfterFunc(patient, cancel)
 		return patient
@@ -66,7 +68,7 @@ func newRegistry(ctx context.Context) *registry {
 	return r
 }
 
-// registryTransport is Go's own, which does not wait for ever.
+// registryTransport returns Go's default transport with timeouts.
 func registryTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: RegistrySilence}
 	t := http.DefaultTransport.(*http.Transport).Clone()
@@ -80,7 +82,7 @@ func registryTransport() http.RoundTripper {
 	return t
 }
 
-// An impatientConn gives up when nothing comes for a while.
+// An impatientConn gives up when the other side does not respond for a while.
 type impatientConn struct{ net.Conn }
 
 func (c impatientConn) Read(b []byte) (int, error) {
@@ -102,13 +104,12 @@ func (r *registry) ModFile(_ context.Context, m module.Version) (*modfile.File, 
 	return ask(r, m.String(), func(ctx context.Context) (*modfile.File, error) { return r.client.ModFile(ctx, m) })
 }
 
-// Fetch returns where the files of a module are, and gets them if they are not
-// there.
+// Fetch returns the location of a module's files, and downloads them if necessary.
 func (r *registry) Fetch(_ context.Context, m module.Version) (module.SourceLoc, error) {
 	return ask(r, m.String(), func(ctx context.Context) (module.SourceLoc, error) { return r.client.Fetch(ctx, m) })
 }
 
-// FetchFromCache returns where the files of a module are, if they are there.
+// FetchFromCache returns the location of a module's files if they are in the cache.
 func (r *registry) FetchFromCache(m module.Version) (module.SourceLoc, error) {
 	return r.client.FetchFromCache(m)
 }
@@ -118,8 +119,8 @@ func (r *registry) ModuleVersions(_ context.Context, path string) ([]string, err
 	return ask(r, path, func(ctx context.Context) ([]string, error) { return r.client.ModuleVersions(ctx, path) })
 }
 
-// ask puts a question to the registry. Who waits for another process's lock on the
-// cache is left behind when the time is over.
+// ask sends a request to the registry. When the time is over, it stops waiting, even for another process's lock
+// on the cache.
 func ask[T any](r *registry, about string, question func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
@@ -142,7 +143,7 @@ func ask[T any](r *registry, about string, question func(context.Context) (T, er
 		a.err = context.Cause(ctx)
 	}
 	if a.err != nil && ctx.Err() != nil {
-		a.err = context.Cause(ctx) // and not that a request was cancelled
+		a.err = context.Cause(ctx) // rather than "request cancelled"
 	}
 	if timeout := net.Error(nil); errors.As(a.err, &timeout) && timeout.Timeout() {
 		a.err = fmt.Errorf("it did not answer within %v", RegistrySilence)
@@ -165,7 +166,7 @@ func (r *registry) Failure() error {
 	return r.failed.err
 }
 
-// fail remembers that a module did not come.
+// fail remembers that a module could not be fetched.
 func (r *registry) fail(about string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -174,7 +175,7 @@ func (r *registry) fail(about string, err error) {
 	}
 }
 
-// Causes reports whether CUE's error is that a module did not come.
+// Causes reports whether an error from CUE is about a module that could not be fetched.
 func (r *registry) Causes(err error) bool {
 	failure := r.Failure()
 	return failure != nil && slices.ContainsFunc(cueerrors.Errors(err), func(e cueerrors.Error) bool {
@@ -182,7 +183,7 @@ func (r *registry) Causes(err error) bool {
 	})
 }
 
-// finding says that a module did not come, nil if all did that were asked for.
+// finding returns the finding about a module that could not be fetched, nil if there is none.
 func (r *registry) finding(w *Disk) *diagnostic.Diagnostic {
 	r.mu.Lock()
 	failed := r.failed
@@ -193,13 +194,61 @@ func (r *registry) finding(w *Disk) *diagnostic.Diagnostic {
 	why := strings.TrimPrefix(failed.err.Error(), "module "+failed.module+": ")
 	d := finding.Diagnose("module-unavailable", diagnostic.Diagnostic{File: ModuleFileName,
 		Message: fmt.Sprintf("the module registry does not provide %s: %s", failed.module, why),
-		Help: "see that the registry can be reached (CUE_REGISTRY names it), " +
+		Help: "make sure that the registry is reachable (CUE_REGISTRY names it), " +
 			"or remove the module from deps if nothing imports it"})
-	path, _, _ := strings.Cut(failed.module, "@")
+	modulePath, _, _ := strings.Cut(failed.module, "@")
+	if file, r, ok := importOf(w, ".", modulePath); ok {
+		d.File, d.Range = file, r
+		d.Help = "see that the registry can be reached (CUE_REGISTRY names it)"
+		return &d
+	}
 	if content, err := w.Read(ModuleFileName); err == nil {
-		if at := bytes.Index(content, []byte(path)); at >= 0 {
-			d.Range = source.ContentRange(content, at, at+len(path))
+		if at := bytes.Index(content, []byte(modulePath)); at >= 0 {
+			d.Range = source.ContentRange(content, at, at+len(modulePath))
 		}
 	}
 	return &d
+}
+
+// importOf finds the first import of a module's package in the files of a folder and of
+// those below.
+func importOf(w *Disk, dir, module string) (file string, r diagnostic.Range, ok bool) {
+	entries, err := w.ReadDir(dir)
+	if err != nil {
+		return "", r, false
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch {
+		case ignoredName(e.Name()) || e.Name() == "cue.mod":
+		case e.IsDir():
+			if file, r, ok = importOf(w, name, module); ok {
+				return file, r, true
+			}
+		case strings.HasSuffix(e.Name(), ".cue"):
+			if r, ok = importIn(w, name, module); ok {
+				return name, r, true
+			}
+		}
+	}
+	return "", r, false
+}
+
+func importIn(w *Disk, name, module string) (r diagnostic.Range, ok bool) {
+	content, err := w.Read(name)
+	if err != nil || !bytes.Contains(content, []byte(module)) {
+		return r, false
+	}
+	f, _ := parser.ParseFile(name, content, parser.ImportsOnly)
+	if f == nil {
+		return r, false
+	}
+	for spec := range f.ImportSpecs() {
+		imported, err := literal.Unquote(spec.Path.Value)
+		rest, below := strings.CutPrefix(imported, module)
+		if err == nil && below && (rest == "" || strings.ContainsAny(rest[:1], "/@:")) {
+			return source.RangeOf(spec.Path.Pos(), spec.Path.End()), true
+		}
+	}
+	return r, false
 }

@@ -22,51 +22,49 @@ import (
 	"github.com/seguehq/segue/diagnostic"
 )
 
-// maxFile is the largest file that is read, in bytes. It holds some 30,000
-// automations; what is larger is not something that people wrote.
+// maxFile is the largest file that is read, in bytes. It holds some 30,000 automations. People do not write
+// larger ones.
 const maxFile = 8 << 20
 
-// mostLinks is how many links are followed on the way to one file.
+// mostLinks is the maximum number of links on the way to one file.
 const mostLinks = 40
 
-// A Disk is the part of the disk that a project is read from. All reading
-// of a project's files, CUE's own included, goes through it: it opens nothing
-// that a link leads out to, nothing that may never end, and nothing huge.
+// A Disk is the part of the disk that a project is read from. All reading of a project's files, CUE's own
+// included, goes through it: it opens no link that leads out of the folder, no file that may never end, and no
+// huge file.
 //
 // A name in a workspace is relative to its folder and has slashes.
 type Disk struct {
-	// Dir is the boundary: an absolute path without links in it, of the project's
-	// folder.
+	// Dir is the boundary: the absolute path of the project's folder, without links.
 	Dir string
-	// stage is where CUE takes the project to be: a folder that does not exist, and
-	// whose name nobody can guess.
+	// stage is the folder that CUE believes the project to be in. It does not exist, and nobody can guess its
+	// name.
 	stage string
-	// Root confines the opening of files, whatever happens to links meanwhile.
+	// Root confines the opening of files, even if links change meanwhile.
 	Root    *os.Root
 	handles handles
-	// contents are those of files that are remembered, by name, and remembers is how many
-	// bytes more may be.
+	// contents has the remembered files by name, and remembers is the number of bytes that may still be added.
 	contents  sync.Map // of string to []byte
 	remembers atomic.Int64
-	// Modules is where packages of other modules come from.
+	// Modules provides packages of other modules.
 	Modules *registry
-	// followed are the folders that a path leads to when links in it are followed.
+	// followed maps folders to their paths without links.
 	followed sync.Map // of string to string
 
-	// unsaved are texts that take the place of what files hold, by their names.
+	// unsaved has contents that replace those of files, by name.
 	unsaved map[string][]byte
 
 	mu sync.Mutex
-	// aside are the files and folders that are not read, by name, with the reason.
+	// aside has the files and folders that are not read, by name, with the reason.
 	aside map[string]diagnostic.Diagnostic
-	// told are those whose findings were taken.
+	// told has those whose findings were returned.
 	told map[string]bool
 }
 
 // Open opens the folder of a project, an absolute path without links.
 // Waiting for a module registry ends with ctx.
 func Open(ctx context.Context, dir string) (*Disk, error) {
-	root, err := os.OpenRoot(dir) // closed when nothing refers to it any more
+	root, err := os.OpenRoot(dir) // closed when it is no longer referenced
 	if err != nil {
 		return nil, fmt.Errorf("can't open the project: %w", err)
 	}
@@ -75,9 +73,8 @@ func Open(ctx context.Context, dir string) (*Disk, error) {
 		aside: map[string]diagnostic.Diagnostic{}, told: map[string]bool{}}, nil
 }
 
-// OpenProject opens the folder of a project. Texts of unsaved, by their names, take the
-// place of what the files on the disk hold; there need be no such files. Waiting for
-// a module registry ends with ctx.
+// OpenProject opens the folder of a project. The contents in unsaved, by name, replace those of the files on
+// disk; these files need not exist. Waiting for a module registry ends with ctx.
 func OpenProject(ctx context.Context, dir string, unsaved map[string][]byte) (*Disk, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
@@ -94,7 +91,7 @@ func OpenProject(ctx context.Context, dir string, unsaved map[string][]byte) (*D
 	return disk, nil
 }
 
-// A Refusal is why something is not read: an error to CUE, a finding to people.
+// A Refusal is the reason that a file is not read: an error for CUE, a finding for people.
 type Refusal struct{ diagnostic.Diagnostic }
 
 func (r *Refusal) Error() string { return r.Message }
@@ -103,7 +100,7 @@ func refuse(code, message, help string) *Refusal {
 	return &Refusal{finding.Diagnose(code, diagnostic.Diagnostic{Message: message, Help: help})}
 }
 
-// RefusalOf says why a file or folder can't be read.
+// RefusalOf returns the reason that a file or folder can't be read.
 func RefusalOf(err error) *Refusal {
 	var r *Refusal
 	if errors.As(err, &r) {
@@ -116,18 +113,17 @@ func RefusalOf(err error) *Refusal {
 	return refuse("unreadable-file", fmt.Sprintf("this can't be read: %v", err), "make it readable, or remove it")
 }
 
-// private are folders whose content is not the project's: Git's, which may hold
-// a token, and the embedded platform's, which holds the key of its secrets.
+// private has the folders whose contents are not the project's: Git's, which may hold a token, and the embedded
+// platform's, which holds the key of its secrets.
 var private = []string{".git", ".segue"}
 
-// resolve follows the links in a name. The result has none, and is in the
-// workspace.
+// resolve follows the links in a name. The result has no links, and is within the project.
 func (w *Disk) resolve(name string) (string, error) {
 	real, _, err := w.resolveInfo(name)
 	return real, err
 }
 
-// resolveInfo also says what is there.
+// resolveInfo is resolve and also describes the file.
 func (w *Disk) resolveInfo(name string) (string, fs.FileInfo, error) {
 	name = path.Clean(name)
 	if name == "." {
@@ -150,7 +146,7 @@ func (w *Disk) resolveInfo(name string) (string, fs.FileInfo, error) {
 	return end, info, err
 }
 
-// follow goes on from a folder without links. It says what is there if that was looked at.
+// follow continues from a folder without links. It describes the file if it has looked at it.
 func (w *Disk) follow(real string, rest []string) (string, fs.FileInfo, error) {
 	var last fs.FileInfo
 	for links := 0; len(rest) > 0; {
@@ -165,8 +161,8 @@ func (w *Disk) follow(real string, rest []string) (string, fs.FileInfo, error) {
 			real, last = path.Dir(real), nil
 			continue
 		case slices.ContainsFunc(private, func(p string) bool { return strings.EqualFold(p, part) }):
-			return "", nil, refuse("outside-project", "this leads into "+part+", which is not read: it may hold credentials",
-				"keep the file elsewhere in the project")
+			return "", nil, refuse("outside-project", "this leads into "+part+
+				", which segue does not read because it may hold credentials", "keep the file elsewhere in the project")
 		}
 		next := path.Join(real, part)
 		info, err := w.lstat(next)
@@ -178,7 +174,7 @@ func (w *Disk) follow(real string, rest []string) (string, fs.FileInfo, error) {
 			continue
 		}
 		if links++; links > mostLinks {
-			return "", nil, refuse("unreadable-file", "this is a link that leads in a circle", "remove the link, or correct it")
+			return "", nil, refuse("unreadable-file", "this link leads back to itself", "remove the link, or correct it")
 		}
 		target, err := w.readlink(next)
 		if err != nil {
@@ -188,7 +184,7 @@ func (w *Disk) follow(real string, rest []string) (string, fs.FileInfo, error) {
 			rest = append(strings.Split(filepath.ToSlash(target), "/"), rest...)
 			continue
 		}
-		// It may lead out and in again.
+		// The path may lead out and back in.
 		if real, last, err = w.reenter(filepath.Join(w.Dir, filepath.FromSlash(next))); err != nil {
 			return "", nil, err
 		}
@@ -196,8 +192,7 @@ func (w *Disk) follow(real string, rest []string) (string, fs.FileInfo, error) {
 	return real, last, nil
 }
 
-// leavesFolder reports whether a way from a folder goes above the top, if only to
-// come back.
+// leavesFolder reports whether a path from a folder goes above the top, even if it comes back.
 func leavesFolder(from, target string) bool {
 	depth := 0
 	if from != "." {
@@ -217,7 +212,7 @@ func leavesFolder(from, target string) bool {
 	return false
 }
 
-// reenter returns the place in the workspace that a full path leads to, and what is there.
+// reenter resolves a full path to a name in the project, and describes the file.
 func (w *Disk) reenter(full string) (string, fs.FileInfo, error) {
 	real, err := filepath.EvalSymlinks(full)
 	if err != nil {
@@ -227,15 +222,15 @@ func (w *Disk) reenter(full string) (string, fs.FileInfo, error) {
 	if !ok {
 		return "", nil, outside()
 	}
-	return w.resolveInfo(name) // which has no links
+	return w.resolveInfo(name) // it has no links
 }
 
 func outside() *Refusal {
-	return refuse("outside-project", "this is a link that leads out of the project, and nothing outside of it is read",
-		"put a copy in its place, or the project's folder higher up")
+	return refuse("outside-project", "this link leads out of the project, and segue reads nothing outside of it",
+		"replace it with a copy, or make a folder higher up the project")
 }
 
-// name returns what a full path is called in the workspace.
+// name converts a full path into a name in the project.
 func (w *Disk) name(full string) (string, bool) {
 	rel, err := filepath.Rel(w.Dir, full)
 	if err != nil || !filepath.IsLocal(rel) {
@@ -247,7 +242,7 @@ func (w *Disk) name(full string) (string, bool) {
 // full returns the full path of a name.
 func (w *Disk) full(name string) string { return filepath.Join(w.Dir, filepath.FromSlash(name)) }
 
-// Stat describes what a name leads to. Links are followed.
+// Stat describes the file at a name. Links are followed.
 func (w *Disk) Stat(name string) (fs.FileInfo, error) {
 	if text, ok := w.unsaved[path.Clean(name)]; ok {
 		return fileInfo{name: path.Base(name), size: int64(len(text))}, nil
@@ -256,8 +251,7 @@ func (w *Disk) Stat(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// Exists reports whether there is something by that name, whether or not it can
-// be read.
+// Exists reports whether a file or folder of that name exists, even if it can't be read.
 func (w *Disk) Exists(name string) bool {
 	if _, ok := w.unsaved[path.Clean(name)]; ok {
 		return true
@@ -266,14 +260,13 @@ func (w *Disk) Exists(name string) bool {
 	return err == nil
 }
 
-// ReadDir lists a folder, in order of the names.
+// ReadDir lists a folder, sorted by name.
 func (w *Disk) ReadDir(name string) ([]fs.DirEntry, error) {
 	entries, err := w.readDir(name)
 	return w.withUnsaved(path.Clean(name), entries, err)
 }
 
-// withUnsaved adds the files that are not on the disk yet to a list of a folder's, and
-// the folders that these are in.
+// withUnsaved adds files that are not on disk yet, and their folders, to the entries of a folder.
 func (w *Disk) withUnsaved(dir string, entries []fs.DirEntry, err error) ([]fs.DirEntry, error) {
 	added := map[string]fs.FileInfo{}
 	for name, text := range w.unsaved {
@@ -318,8 +311,7 @@ func (w *Disk) readDir(name string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// Read returns the content of a regular file that is not huge. Of anything else,
-// the error is a [refusal].
+// Read returns the content of a regular file that is not huge. For other files, the error is a [Refusal].
 func (w *Disk) Read(name string) ([]byte, error) {
 	if text, ok := w.unsaved[path.Clean(name)]; ok {
 		if len(text) > maxFile {
@@ -338,7 +330,7 @@ func (w *Disk) Read(name string) ([]byte, error) {
 	return readOpen(f, size)
 }
 
-// readOpen reads a file that was opened and that has so many bytes.
+// readOpen reads an open file of the given size in bytes.
 func readOpen(f *os.File, size int64) ([]byte, error) {
 	content := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
 	_, err := content.ReadFrom(io.LimitReader(f, maxFile+1))
@@ -351,7 +343,7 @@ func readOpen(f *os.File, size int64) ([]byte, error) {
 	return content.Bytes(), nil
 }
 
-// open opens a regular file that is not huge, and says how many bytes it has.
+// open opens a regular file that is not huge, and returns its size in bytes.
 func (w *Disk) open(name string) (*os.File, int64, error) {
 	real, info, err := w.resolveInfo(name)
 	if err != nil {
@@ -360,7 +352,7 @@ func (w *Disk) open(name string) (*os.File, int64, error) {
 		}
 		return nil, 0, err
 	}
-	// To open a device may do something.
+	// Opening a device may have effects.
 	if err := fit(info); err != nil {
 		return nil, 0, err
 	}
@@ -378,7 +370,7 @@ func (w *Disk) open(name string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// fit says what is against reading a file, nil if nothing is.
+// fit returns the reason that a file can't be read, nil if it can.
 func fit(info fs.FileInfo) error {
 	switch {
 	case !info.Mode().IsRegular():
@@ -391,12 +383,12 @@ func fit(info fs.FileInfo) error {
 
 func tooLarge(size int64) *Refusal {
 	return refuse("file-too-large",
-		fmt.Sprintf("the file has %s, and the largest that is read has %s", megabytes(size), megabytes(maxFile)),
+		fmt.Sprintf("the file has %s, but segue reads at most %s", megabytes(size), megabytes(maxFile)),
 		"split it, or remove it from the project")
 }
 
-// megabytes shows a size in bytes, rounded up to a tenth, so that what is above a limit
-// is shown as more.
+// megabytes shows a size in bytes, rounded up to a tenth, so that a size above a limit looks larger than the
+// limit.
 func megabytes(size int64) string {
 	tenths := (size*10 + 1<<20 - 1) >> 20
 	if tenths%10 == 0 {
@@ -435,20 +427,19 @@ func (w *Disk) size(name string) (int64, error) {
 	}
 	content, err := readOpen(f, size)
 	if err != nil {
-		return size, nil // whoever reads it finds out
+		return size, nil // the next read will report it
 	}
 	w.contents.Store(path.Clean(name), content)
 	return int64(len(content)), nil
 }
 
-// setAside keeps a file out of all that follows, with a finding, if reading it
-// could do harm or is not possible.
+// setAside excludes a file, with a finding, if reading it could do harm or is not possible.
 func (w *Disk) setAside(name string) bool {
 	_, aside := w.sizeOrAside(name)
 	return aside
 }
 
-// sizeOrAside also returns the number of bytes in a file that is not kept out.
+// sizeOrAside is setAside and also returns the size in bytes of a file that is not excluded.
 func (w *Disk) sizeOrAside(name string) (size int64, aside bool) {
 	if w.IsAside(name) {
 		return 0, true
@@ -463,7 +454,7 @@ func (w *Disk) sizeOrAside(name string) (size int64, aside bool) {
 	return 0, true
 }
 
-// putAside keeps a file or folder out with a finding, unless there is one.
+// putAside excludes a file or folder with a finding, unless it already has one.
 func (w *Disk) putAside(name string, d diagnostic.Diagnostic) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -479,23 +470,22 @@ func (w *Disk) IsAside(name string) bool {
 	return aside
 }
 
-// Told returns the names of those whose findings were taken, for [Disk.TellAgain].
+// Told returns the names whose findings were returned, for [Disk.TellAgain].
 func (w *Disk) Told() map[string]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.told)
 }
 
-// TellAgain goes back to where no findings were taken but those that [Disk.Told] has
-// given: each run on the disk is to have all of the others.
+// TellAgain restores the state that [Disk.Told] returned, so that each run on the disk gets all findings after
+// that.
 func (w *Disk) TellAgain(told map[string]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.told = maps.Clone(told)
 }
 
-// Findings are those about what was put aside since they were last asked for, and
-// about a registry that was of no use.
+// Findings returns the findings about files put aside since the last call, and about a failed registry.
 func (w *Disk) Findings() diagnostic.List {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,15 +11,14 @@ import (
 	"strings"
 )
 
-// WriteFile gives a file a new content. All files that segue writes are written by
-// it, and by one rule:
+// WriteFile replaces the content of a file. All files that segue writes are written by it, by these rules:
 //
 //   - A regular file is replaced in one step, so that a reader never sees half of
-//     it, and keeps its mode. A new one can be read by everybody.
-//   - A device or a pipe is written to, and stays what it is. To wait for its
-//     reader ends with ctx.
-//   - A link is followed and stays a link. If top is not "", it must not lead out of
-//     that folder; missing folders below top are made.
+//     it, and keeps its mode. A new file is readable by everybody.
+//   - A device or a pipe is written to, and stays a device or pipe. Waiting for
+//     its reader ends with ctx.
+//   - A link is followed and stays a link. If top is not "", it must not lead out
+//     of that folder; missing folders below top are made.
 func WriteFile(ctx context.Context, top, name string, content []byte) error {
 	if top == "" {
 		if f := openDescriptor(name); f != nil {
@@ -29,7 +28,7 @@ func WriteFile(ctx context.Context, top, name string, content []byte) error {
 	real := followed(name)
 	if top != "" {
 		if rel, err := filepath.Rel(followed(top), real); err != nil || !filepath.IsLocal(rel) {
-			return fmt.Errorf("a link on the way to it leads out of the folder %s, where nothing is written; "+
+			return fmt.Errorf("a link in its path leads out of the folder %s, and segue writes nothing there; "+
 				"remove the link", top)
 		}
 	}
@@ -54,14 +53,14 @@ func WriteFile(ctx context.Context, top, name string, content []byte) error {
 	return replaceFile(real, content, mode)
 }
 
-// replaceFile puts a new file in the place of an old one. Its name starts with a dot
-// until then: a copy that a killed process leaves is in nobody's way.
+// replaceFile replaces a file by a new one. Until then its name starts with a dot, so that a file left by a
+// killed process is ignored.
 func replaceFile(name string, content []byte, mode fs.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".segue-*")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // does nothing once it has its name
+	defer os.Remove(tmp.Name()) // does nothing after the rename
 	_, err = tmp.Write(content)
 	if err := errors.Join(err, tmp.Chmod(mode), tmp.Close()); err != nil {
 		return err
@@ -69,8 +68,8 @@ func replaceFile(name string, content []byte, mode fs.FileMode) error {
 	return os.Rename(tmp.Name(), name)
 }
 
-// openDescriptor returns the open file that a name such as /dev/stdout is of, nil
-// if it is of none. To open it by its name would start over in it.
+// openDescriptor returns the open file of a name such as /dev/stdout, nil for other names. Opening it by name
+// would start at its beginning.
 func openDescriptor(name string) *os.File {
 	switch name = filepath.Clean(name); name {
 	case "/dev/stdout":
@@ -113,7 +112,7 @@ func writeTo(ctx context.Context, f *os.File, content []byte) error {
 	})
 }
 
-// unlessDone does what may wait for ever, and leaves it behind when ctx is done.
+// unlessDone calls a function that may block for ever, and stops waiting for it when ctx is done.
 func unlessDone(ctx context.Context, do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
@@ -142,7 +141,7 @@ func followed(name string) string {
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(followed(filepath.Dir(full)), target)
 		}
-		full = target // a link to nothing
+		full = target // a link to a missing file
 	}
 	if parent := filepath.Dir(full); parent != full {
 		return filepath.Join(followed(parent), filepath.Base(full))
@@ -150,8 +149,8 @@ func followed(name string) string {
 	return full
 }
 
-// ReadFile reads a file of the project in dir, by its name in findings. Nothing is
-// read that is outside of dir, is not a regular file, or is huge.
+// ReadFile reads a file of the project in dir, by its name in findings. It refuses files that are outside of
+// dir, not regular, or huge.
 func ReadFile(dir, name string) ([]byte, error) {
 	root, err := filepath.Abs(dir)
 	if err == nil {

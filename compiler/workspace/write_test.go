@@ -134,7 +134,7 @@ func TestWriteFileInFolder(t *testing.T) {
 	}
 }
 
-// What is not a regular file is written to, and stays what it is.
+// A file that is not regular is written to, and stays a device or pipe.
 func TestWriteFileToStreams(t *testing.T) {
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe")

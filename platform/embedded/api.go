@@ -28,7 +28,7 @@ const (
 type api struct {
 	store      *Store
 	dispatcher *dispatcher
-	// token is asked for if there is one.
+	// Requests must carry token, unless it is empty.
 	token  automation.Secret
 	logger *slog.Logger
 	mux    *http.ServeMux
@@ -89,7 +89,7 @@ func newAPI(store *Store, d *dispatcher, token automation.Secret, logger *slog.L
 	return a
 }
 
-// operations serves one pattern.
+// operations serves the methods of one path pattern.
 func (a *api) operations(methods map[string]route) http.Handler {
 	var allowed []string
 	for m := range methods {
@@ -187,7 +187,8 @@ func noSuchPath() *problem {
 	return newProblem(http.StatusNotFound, "no-such-path", "the API has no such path")
 }
 
-// health tells whether the data file can be read, and deliveries are made.
+// health reports whether the data file can be read and whether deliveries are
+// sent.
 func (a *api) health(w http.ResponseWriter, r *http.Request) error {
 	var one int
 	if err := a.store.read.QueryRowContext(r.Context(), "SELECT count(*) FROM key_check").Scan(&one); err != nil {
@@ -199,7 +200,7 @@ func (a *api) health(w http.ResponseWriter, r *http.Request) error {
 	return sendJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// metrics gives the metrics in Prometheus' text format.
+// metrics writes the metrics in Prometheus' text format.
 func (a *api) metrics(w http.ResponseWriter, r *http.Request) error {
 	a.store.metrics.handler.ServeHTTP(w, r)
 	return nil
@@ -214,8 +215,8 @@ func sendJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// readJSON reads the one JSON value of a request's body. Fields that v does not
-// have are refused, so that a misspelt one is not taken for a missing one.
+// readJSON reads the one JSON value of a request's body. It refuses fields that
+// v does not have: otherwise a misspelled field would look like a missing one.
 func readJSON(r *http.Request, v any) error {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return newProblem(http.StatusUnsupportedMediaType, "not-json", "the body must be JSON, with the header Content-Type: application/json")
@@ -233,21 +234,21 @@ func readJSON(r *http.Request, v any) error {
 	d := json.NewDecoder(strings.NewReader(string(body)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return malformed("the body is not as it should be: %s", decodeText(err))
+		return malformed("the body is invalid: %s", decodeText(err))
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return malformed("the body goes on after its JSON value")
+		return malformed("the body has more than one JSON value")
 	}
 	return nil
 }
 
-// decodeText describes what encoding/json did not like, without the value: that
-// may be a secret.
+// decodeText describes an error of encoding/json without the value, which may
+// be a secret.
 func decodeText(err error) string {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it ends in the middle of the JSON"
+		return "the JSON is cut off"
 	case errors.As(err, &kind):
 		what, _, _ := strings.Cut(kind.Value, " ") // "number 12" is a number
 		if kind.Field == "" {
@@ -263,8 +264,8 @@ func malformed(format string, args ...any) *problem {
 	return newProblem(http.StatusBadRequest, "malformed", format, args...)
 }
 
-// readQuery returns the parameters of a request's query, each given once and all
-// of them known: a misspelt filter would select everything.
+// readQuery returns the parameters of a request's query. Each must be known and
+// occur once: a misspelled filter would select everything.
 func readQuery(r *http.Request, known ...string) (map[string]string, error) {
 	values := map[string]string{}
 	for name, given := range r.URL.Query() {
@@ -304,7 +305,8 @@ func readPage(query map[string]string, letter string) (last int64, limit int, er
 	return last, limit, nil
 }
 
-// nextCursor names the page after the record with this id; 0 is the end.
+// nextCursor returns the cursor of the page after the record with this id, and
+// "" for 0, the end.
 func nextCursor(letter string, id int64) string {
 	if id == 0 {
 		return ""

@@ -23,7 +23,7 @@ func (a *api) listAutomations(w http.ResponseWriter, r *http.Request) error {
 	}
 	f := automationFilter{project: query["project"], key: query["key"]}
 	if f.key != "" && f.project == "" {
-		return badParameter("key needs project: a key is unique in its project only")
+		return badParameter("key needs project: a key is unique only in its project")
 	}
 	if f.after, f.limit, err = readPage(query, "a"); err != nil {
 		return err
@@ -37,12 +37,12 @@ func (a *api) listAutomations(w http.ResponseWriter, r *http.Request) error {
 
 // automationBody is the body of POST and PUT.
 type automationBody struct {
-	// Marker is left as it is by a PUT without one, and removed by null.
+	// A PUT without a marker keeps the stored one; null removes it.
 	Marker     json.RawMessage        `json:"marker,omitempty"`
 	Automation *automation.Automation `json:"automation"`
 }
 
-// read reads the body and checks all that can be checked without the store.
+// read reads the body and makes all checks that do not need the store.
 func (b *automationBody) read(r *http.Request) (markerChange, error) {
 	if err := readJSON(r, b); err != nil {
 		return markerChange{}, err
@@ -121,7 +121,7 @@ func sendAutomation(w http.ResponseWriter, status int, a storedAutomation) error
 }
 
 // readIfMatch reads the header of RFC 9110, section 13.1.1: * or a list of
-// entity tags, of which weak ones never match.
+// entity tags. Weak tags never match.
 func readIfMatch(r *http.Request) (func(revision string) bool, error) {
 	given := strings.Join(r.Header.Values("If-Match"), ",")
 	if strings.TrimSpace(given) == "" {

@@ -12,10 +12,10 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// occurrenceBody is an occurrence that comes in.
+// occurrenceBody is the body of a POST of an occurrence.
 type occurrenceBody struct {
 	Occurrence
-	// DryRun asks for the requests, and nothing is stored or sent.
+	// DryRun returns the requests, and stores and sends nothing.
 	DryRun bool `json:"dryRun,omitempty"`
 }
 
@@ -54,7 +54,8 @@ func (a *api) postOccurrence(w http.ResponseWriter, r *http.Request) error {
 	return sendJSON(w, http.StatusAccepted, stored)
 }
 
-// check completes an occurrence and brings its values into compact form.
+// check validates an occurrence, sets its defaults, and compacts its JSON
+// values.
 func (o *occurrenceBody) check() error {
 	refuse := func(what string) error {
 		return newProblem(http.StatusUnprocessableEntity, "invalid-occurrence", "the occurrence can't be stored: %s", what)

@@ -35,7 +35,7 @@ type compared struct {
 	Secrets map[string]string `json:"secrets"`
 }
 
-// What a comparison says of a stored secret.
+// The results of comparing a stored secret.
 const (
 	stateSame      = "same"
 	stateDifferent = "different"

@@ -110,7 +110,7 @@ func TestAutomationLifeCycle(t *testing.T) {
 	}
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
 		if w := do(h, method, location, byHand, "If-Match", `"4"`); w.Code != 404 {
-			t.Errorf("%s of what is gone: %d", method, w.Code)
+			t.Errorf("%s of a deleted automation: %d", method, w.Code)
 		}
 	}
 }
@@ -246,7 +246,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		})
 	}
 	if w := do(h, "GET", "/v1/automations", ""); !strings.Contains(w.Body.String(), `"automations":[]`) {
-		t.Errorf("something was stored all the same: %s", w.Body)
+		t.Errorf("something was stored nevertheless: %s", w.Body)
 	}
 	if w := do(h, "GET", "/v1/health", "", "Authorization", ""); w.Code != 200 {
 		t.Errorf("health without a token: %d", w.Code)

@@ -34,19 +34,21 @@ func wanted(n int) sync.Desired {
 	return d
 }
 
-// A platform behind a network that loses requests and answers, and that answers
-// with errors to work that it has done: each automation is there once, and there
-// is nothing left to do.
+// readsOnly reports whether a request changes nothing.
+func readsOnly(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.URL.Path == "/v1/secrets:compare"
+}
+
+// The network loses requests and answers, and the platform reports errors for
+// work that it has done. Still each automation is there once, and the next plan
+// is empty.
 func TestApplyThroughFaults(t *testing.T) {
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			in := wanted(300)
 			backend := served(t, ServeOptions{Data: filepath.Join(t.TempDir(), "platform.db"), Token: automation.NewSecret(testToken)})
 			proxy := platformtest.StartFaultProxy(t, platformtest.Backend(t, backend), seed, platformtest.Faults{
-				Rate: 0.3,
-				ReadOnly: func(r *http.Request) bool {
-					return r.Method == http.MethodGet || r.URL.Path == "/v1/secrets:compare"
-				},
+				Rate: 0.3, ReadOnly: readsOnly,
 			})
 			through, err := NewClient(proxy.URL, automation.NewSecret(testToken), ClientOptions{})
 			if err != nil {
@@ -76,8 +78,8 @@ func TestApplyThroughFaults(t *testing.T) {
 	}
 }
 
-// requireExactly checks that the platform holds what is wanted, each automation
-// once, and that the next plan is empty.
+// requireExactly checks that the platform holds each wanted automation once and
+// nothing else, and that the next plan is empty.
 func requireExactly(t *testing.T, p sync.Platform, in sync.Desired) {
 	t.Helper()
 	stored, err := p.List(t.Context(), in.Project)
@@ -107,8 +109,8 @@ func requireExactly(t *testing.T, p sync.Platform, in sync.Desired) {
 	}
 }
 
-// fires checks that the secret arrived whole: by the preview, which needs it, no
-// message being sent.
+// fires checks that the secret arrived whole. It uses a preview, which needs the
+// secret and sends no message.
 func fires(t *testing.T, p *Platform) {
 	t.Helper()
 	previews, err := p.Preview(t.Context(), Occurrence{Kind: automation.Pattern, Name: "Pattern 7", Data: json.RawMessage(`{"userId":"u"}`)})
@@ -118,4 +120,36 @@ func fires(t *testing.T, p *Platform) {
 	if len(previews) != 1 || previews[0].Request == nil || previews[0].Request.Body != `{"event":"Event 7","userId":"u"}` {
 		t.Errorf("preview of one trigger = %+v", previews)
 	}
+}
+
+// TestApplyingProcess is not a test: TestKilledApplies runs and kills it.
+func TestApplyingProcess(t *testing.T) { platformtest.ApplyingProcess(t, openAt) }
+
+func openAt(t testing.TB, base string, transport http.RoundTripper, timeout time.Duration, _ map[string]automation.Secret) sync.Platform {
+	t.Helper()
+	p, err := NewClient(base, automation.NewSecret(testToken), ClientOptions{Transport: transport, Timeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// A thousand automations, while requests fail in all ways and segue is killed again and
+// again.
+func TestKilledApplies(t *testing.T) {
+	platformtest.Require(t, "embedded")
+	platformtest.KilledApplies(t, platformtest.Kills{
+		Process: "TestApplyingProcess", Open: openAt, ReadOnly: readsOnly,
+		Server: served(t, ServeOptions{Data: filepath.Join(t.TempDir(), "platform.db"), Token: automation.NewSecret(testToken)}),
+	})
+}
+
+// Every interleaving of two applies.
+func TestTwoApplies(t *testing.T) {
+	platformtest.Require(t, "embedded")
+	server := served(t, ServeOptions{Data: filepath.Join(t.TempDir(), "platform.db"), Token: automation.NewSecret(testToken)})
+	platformtest.TwoApplies(t, platformtest.Contest{Open: func(t testing.TB, transport http.RoundTripper) sync.Platform {
+		return openAt(t, server, transport, time.Hour, nil)
+	}})
 }

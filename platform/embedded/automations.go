@@ -13,8 +13,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// pageBytes ends a page early, so that no answer grows without bounds: a page
-// holds at most this and one record more.
+// pageBytes bounds the size of an answer: a page ends with the record that
+// exceeds it.
 const pageBytes = 4 << 20
 
 // storedAutomation is an automation as the API gives it.
@@ -27,7 +27,8 @@ type storedAutomation struct {
 	UpdatedAt  time.Time       `json:"updatedAt"`
 }
 
-// automationFilter selects a page of automations. Empty fields select all.
+// automationFilter selects a page of automations. An empty field does not
+// filter.
 type automationFilter struct {
 	project, key string
 	after        int64 // the last id of the page before
@@ -53,8 +54,8 @@ func scanAutomation(row interface{ Scan(...any) error }) (int64, storedAutomatio
 	return id, a, nil
 }
 
-// automations returns a page in the order of creation, and the id to go on
-// after, 0 on the last page.
+// automations returns a page in the order of creation, and the id after which
+// the next page begins, or 0 on the last page.
 func (s *Store) automations(ctx context.Context, f automationFilter) ([]storedAutomation, int64, error) {
 	query, args := "SELECT "+automationColumns+" FROM automations WHERE id > ?", []any{f.after}
 	if f.project != "" {
@@ -83,7 +84,7 @@ func (s *Store) automations(ctx context.Context, f automationFilter) ([]storedAu
 	return page, 0, rows.Err()
 }
 
-// automationByID returns one automation, or the problem not-found.
+// automationByID returns one automation, or the problem "not-found".
 func (s *Store) automationByID(ctx context.Context, id string) (storedAutomation, error) {
 	_, a, err := scanAutomation(s.read.QueryRowContext(ctx, "SELECT "+automationColumns+" FROM automations WHERE id = ?", rowID(id)))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -92,8 +93,8 @@ func (s *Store) automationByID(ctx context.Context, id string) (storedAutomation
 	return a, err
 }
 
-// createAutomation stores an automation with its marker, if it has one. The
-// problem exists says that the marker's project and key are taken.
+// createAutomation stores an automation with its marker, if it has one. It
+// fails with the problem "exists" if the marker's project and key are taken.
 func (s *Store) createAutomation(ctx context.Context, m *sync.Marker, a automation.Automation) (stored storedAutomation, err error) {
 	body, err := canonicalBody(a)
 	if err != nil {
@@ -118,8 +119,8 @@ type markerChange struct {
 	marker *sync.Marker // nil removes it
 }
 
-// replaceAutomation stores new content if match holds for the revision that is
-// there. The marker that will be in force is checked against the content.
+// replaceAutomation stores new content if match holds for the current revision.
+// It checks the content against the marker that will apply afterwards.
 func (s *Store) replaceAutomation(ctx context.Context, id string, match func(revision string) bool, change markerChange,
 	a automation.Automation) (stored storedAutomation, err error) {
 	body, err := canonicalBody(a)
@@ -174,7 +175,7 @@ func matching(ctx context.Context, tx *sql.Tx, id string, match func(string) boo
 		return a, err
 	case !match(a.Revision):
 		return a, newProblem(http.StatusPreconditionFailed, "revision-changed",
-			"automation %s is at revision %s by now; read it again before changing it", id, a.Revision)
+			"automation %s is now at revision %s; read it again before changing it", id, a.Revision)
 	}
 	return a, nil
 }
@@ -185,13 +186,13 @@ func noAutomation(id string) error {
 
 func takenKey(err error, m *sync.Marker) error {
 	if err != nil && m != nil && isTaken(err) {
-		return newProblem(http.StatusConflict, "exists", "project %s has an automation with the key %s already", m.Project, m.Key)
+		return newProblem(http.StatusConflict, "exists", "project %s already has an automation with the key %s", m.Project, m.Key)
 	}
 	return err
 }
 
-// forgetProject removes the secrets of a project whose last automation another one
-// has taken over: nobody would come for them.
+// forgetProject removes a project's secrets after another project took over its
+// last automation: nobody else would remove them.
 func forgetProject(ctx context.Context, tx *sql.Tx, project string) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM secrets WHERE project = ?1
 		AND NOT EXISTS (SELECT 1 FROM automations WHERE project = ?1)`, project)
@@ -213,7 +214,8 @@ func canonicalBody(a automation.Automation) (string, error) {
 	return string(body), nil
 }
 
-// rowID reads the id of a row; 0, which no row has, if it is not one.
+// rowID parses the id of a row. It returns 0, which no row has, if the id is
+// invalid.
 func rowID(id string) int64 {
 	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != id {

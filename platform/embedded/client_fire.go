@@ -14,9 +14,9 @@ import (
 )
 
 // Fire makes a trigger happen, and waits until every delivery is final. An error
-// is about the platform; what became of the deliveries is in the result. After
-// an error, and after the context has ended, the platform still delivers what
-// it has stored.
+// is about the platform; the result has the outcomes of the deliveries. After an
+// error, and after the context has ended, the platform still sends the
+// deliveries that it has stored.
 func (p *Platform) Fire(ctx context.Context, o Occurrence) (FireResult, error) {
 	if o.ID == "" {
 		o.ID = rand.Text() // so that it can be sent again without harm
@@ -74,8 +74,8 @@ func (p *Platform) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery,
 	return all, nil
 }
 
-// EachDelivery calls a function with each delivery, newest first, reading them page by
-// page. A Limit of 0 is none.
+// EachDelivery calls a function with each delivery, newest first. It reads them page
+// by page. A Limit of 0 means no limit.
 func (p *Platform) EachDelivery(ctx context.Context, q DeliveryQuery, each func(Delivery)) error {
 	query := url.Values{}
 	for name, value := range map[string]string{"project": q.Project, "key": q.Key, "occurrence": q.Occurrence, "status": string(q.Status)} {
@@ -115,7 +115,7 @@ func (p *Platform) EachDelivery(ctx context.Context, q DeliveryQuery, each func(
 	}
 }
 
-// Delivery returns the delivery with an ID.
+// Delivery returns the delivery with this ID.
 func (p *Platform) Delivery(ctx context.Context, id string) (d Delivery, err error) {
 	err = p.retry(ctx, func() error {
 		d = Delivery{}
@@ -125,9 +125,10 @@ func (p *Platform) Delivery(ctx context.Context, id string) (d Delivery, err err
 	return d, err
 }
 
-// Retry has a failed delivery sent again, with as many attempts as a new one, and
-// returns it as it is then. With render, its request is made anew, of the occurrence's
-// values and the automation as it is now; one that was never sent is so in any case.
+// Retry makes the platform send a failed delivery again, with as many attempts as a
+// new one, and returns the updated delivery. With render, the platform renders the
+// request again, from the occurrence's values and the current automation. It always
+// does so for a delivery that was never sent.
 func (p *Platform) Retry(ctx context.Context, id string, render bool) (d Delivery, err error) {
 	_, err = p.call(ctx, call{method: "POST", path: deliveryPath(id) + "/retry", in: retry{Render: render}, out: &d})
 	return d, err
@@ -141,7 +142,7 @@ func (p *Platform) Discard(ctx context.Context, id string) error {
 
 func deliveryPath(id string) string { return "/v1/deliveries/" + url.PathEscape(id) }
 
-// Await returns a delivery once it is final.
+// Await waits until a delivery is final, and returns it.
 func (p *Platform) Await(ctx context.Context, id string) (Delivery, error) {
 	pause := &backoff.ExponentialBackOff{InitialInterval: 10 * time.Millisecond, MaxInterval: time.Second, Multiplier: 1.5}
 	for {
@@ -157,7 +158,7 @@ func (p *Platform) Await(ctx context.Context, id string) (Delivery, error) {
 	}
 }
 
-// retry tries again while the error is one that may pass, for a short time.
+// retry repeats f for a short time while its error is temporary.
 func (p *Platform) retry(ctx context.Context, f func() error) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := f()

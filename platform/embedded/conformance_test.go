@@ -18,9 +18,9 @@ func TestConformance(t *testing.T) {
 	platformtest.Run(t, platformtest.Harness{
 		Platform: "embedded", Product: "segue itself",
 		Missing: map[platformtest.Capability]string{
-			platformtest.OneWrite:      "each automation is a write of its own",
-			platformtest.Canvas:        "there is no canvas; saving an automation as it is counts as nothing",
-			platformtest.ListsTriggers: "it takes any name of a trigger",
+			platformtest.OneWrite:      "each automation is a separate write",
+			platformtest.Canvas:        "there is no canvas; saving an automation unchanged is not an edit",
+			platformtest.ListsTriggers: "it accepts any trigger name",
 		},
 		New: newBench,
 	})
@@ -54,7 +54,7 @@ func newBench(t *testing.T) *platformtest.Bench {
 	return bench(client, base)
 }
 
-// bench acts on a served platform as its other users do: through its API.
+// bench changes a served platform as its other users do: through its API.
 func bench(client *Platform, base string) *platformtest.Bench {
 	request := func(t testing.TB, method, path string, body any) []byte {
 		t.Helper()
@@ -114,8 +114,8 @@ func bench(client *Platform, base string) *platformtest.Bench {
 			t.Helper()
 			return fire(t, a, []byte(object))
 		},
-		// A copy has no marker: the platform takes a key of a project once. Without a
-		// project, it has no secrets.
+		// A copy has no marker, because the platform accepts a project's key only
+		// once. Without a project, it has no secrets.
 		Copy: func(t testing.TB, s sync.Stored) func(testing.TB) []byte {
 			t.Helper()
 			a := s.Automation

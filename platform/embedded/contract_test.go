@@ -26,8 +26,8 @@ import (
 
 const document = "../../docs/platform-api.yaml"
 
-// A contract holds requests and answers against docs/platform-api.yaml, and
-// counts what was seen of it.
+// A contract checks requests and answers against docs/platform-api.yaml, and
+// records the documented answers that it has seen.
 type contract struct {
 	t         *testing.T
 	model     *v3.Document
@@ -42,7 +42,8 @@ func newContract(t *testing.T, handler http.Handler) *contract {
 	model := must(doc.BuildV3Model())(t)
 	v, errs := validator.NewValidator(doc, config.WithFormatAssertions(), config.WithStrictMode(),
 		config.WithStrictIgnoredHeadersExtra("X-Content-Type-Options", "Cache-Control"),
-		// Objects with any names, which strict mode takes for undeclared ones.
+		// Objects with arbitrary names, which strict mode would report as
+		// undeclared.
 		config.WithStrictIgnorePaths("$.body.**.headers.*", "$.body.**.payload.**", "$.body.data.**", "$.body.values.*", "$.body.secrets.*"))
 	if len(errs) > 0 {
 		t.Fatal(errs)
@@ -56,7 +57,8 @@ func newContract(t *testing.T, handler http.Handler) *contract {
 	return &contract{t, &model.Model, v, handler, map[string]bool{}}
 }
 
-// operations lists what the document describes: "GET /v1/automations".
+// operations lists the operations of the document, such as "GET
+// /v1/automations".
 func (c *contract) operations() []string {
 	var all []string
 	for path, item := range c.model.Paths.PathItems.FromOldest() {
@@ -68,8 +70,8 @@ func (c *contract) operations() []string {
 	return all
 }
 
-// do sends a request whose answer must be of this status and as the document
-// has it. So must the request be, if it succeeds.
+// do sends a request. The answer must have this status and conform to the
+// document; the request must conform too if it succeeds.
 func (c *contract) do(status int, method, target, body string, header ...string) *httptest.ResponseRecorder {
 	c.t.Helper()
 	w := do(c.handler, method, target, body, header...)
@@ -94,7 +96,7 @@ func (c *contract) do(status int, method, target, body string, header ...string)
 	}
 	operation := c.operation(method, target)
 	if operation == "" {
-		return w // a path or a method that there is not
+		return w // a path or a method that does not exist
 	}
 	c.seen[fmt.Sprintf("%s %d", operation, w.Code)] = true
 	answer := w.Result()
@@ -107,7 +109,8 @@ func (c *contract) do(status int, method, target, body string, header ...string)
 	return w
 }
 
-// operation is the documented operation of a request, empty if there is none.
+// operation returns the documented operation of a request, or "" if there is
+// none.
 func (c *contract) operation(method, target string) string {
 	path, _, _ := strings.Cut(target, "?")
 	for _, o := range c.operations() {
@@ -289,8 +292,8 @@ func TestHandlerIsAsDocumented(t *testing.T) {
 	c.unseen(t)
 }
 
-// deliveries covers what is done with single ones: some of the occurrence first have
-// failed, one because it can't be rendered.
+// deliveries covers the operations on single deliveries. Some deliveries of the
+// occurrence "first" have failed, one because it can't be rendered.
 func (c *contract) deliveries(t *testing.T, store *Store) {
 	p := platformOver(t, store)
 	ids := map[DeliveryStatus]string{}
@@ -326,9 +329,9 @@ func (c *contract) deliveries(t *testing.T, store *Store) {
 	c.do(204, "DELETE", "/v1/deliveries/"+broken, "")
 }
 
-// unseen fails for each documented answer that the test has not got. Reading
-// goes on beside every lock but SQLite's own shutdown, and deleting needs no
-// room, so those two are documented for the unlikely case alone.
+// unseen fails for each documented answer that the test has not received. Two
+// answers are exempt because they are too unlikely to provoke: only SQLite's
+// own shutdown blocks reading, and deleting needs no disk space.
 func (c *contract) unseen(t *testing.T) {
 	unlikely := regexp.MustCompile(`^(GET .* 503|POST /v1/secrets:compare 503|DELETE .* 507|POST .*/retry 507|(GET|DELETE|PUT) .* 405)$`)
 	for path, item := range c.model.Paths.PathItems.FromOldest() {

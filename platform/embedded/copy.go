@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// copyTries is how often a file is copied that changes meanwhile.
+// copyTries is the number of attempts to copy a file that changes during the
+// copy.
 const copyTries = 10
 
-// openCopy opens a copy of the platform's file at path, for where nothing can be
-// written: SQLite writes beside a file even to read it. What others have written
-// last may be in the log beside the file, which is copied too. The key is read
-// where it is. discard removes the copy, and does so after an error too.
+// openCopy opens a copy of the platform's file at path, for folders that can't
+// be written: SQLite writes beside a file even to read it. It also copies the
+// log beside the file, which may hold the latest writes. The key is read in
+// place. Call discard to remove the copy, even after an error.
 func openCopy(ctx context.Context, path string) (_ *Store, discard func() error, err error) {
 	discard = func() error { return nil }
 	full, err := filepath.Abs(path)
@@ -41,7 +42,8 @@ func openCopy(ctx context.Context, path string) (_ *Store, discard func() error,
 	return store, discard, err
 }
 
-// unwritable is the error of a regular file that can't be written, nil for any other.
+// unwritable returns the error of writing to a regular file, and nil if it can be
+// written or is not a regular file.
 func unwritable(path string) error {
 	if stat, err := os.Stat(path); err != nil || !stat.Mode().IsRegular() {
 		return nil
@@ -56,7 +58,7 @@ func unwritable(path string) error {
 	return err
 }
 
-// copyUnchanged copies a file and the log beside it, as both are at one moment.
+// copyUnchanged copies a file and the log beside it in a consistent state.
 func copyUnchanged(from, to string) error {
 	for range copyTries {
 		before := stateOf(from)
@@ -76,7 +78,7 @@ func copyUnchanged(from, to string) error {
 			return nil
 		}
 	}
-	return errors.New("other processes write to it all the time, and here it can only be read; try again")
+	return errors.New("it can't be written from here, and other processes kept changing it while it was copied; try again")
 }
 
 // A fileState changes with every write to a file or to the log beside it.

@@ -9,7 +9,7 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// names are the files in a folder.
+// names returns the names of the files in a folder.
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	var all []string
@@ -20,7 +20,7 @@ func names(t *testing.T, dir string) []string {
 }
 
 // TestACopyHasWhatIsInTheLog opens a copy while another process has the file
-// open, so that the last writes are in the log beside it.
+// open. The last writes are then in the log beside it.
 func TestACopyHasWhatIsInTheLog(t *testing.T) {
 	path := dataFile(t)
 	original := openLocal(t, path, LocalOptions{})
@@ -64,7 +64,7 @@ func TestACopyHasWhatIsInTheLog(t *testing.T) {
 	}
 }
 
-// mustPath is where a store's file really is.
+// mustPath returns the path of a store's file, as SQLite knows it.
 func mustPath(t *testing.T, s *Store) string {
 	t.Helper()
 	var seq, name, file string

@@ -11,8 +11,8 @@ import (
 
 // A retry says how a failed delivery is tried again.
 type retry struct {
-	// Render makes the request anew, of the occurrence's values and the automation as
-	// it is now. One that was never sent is made anew in any case.
+	// Render renders the request again, from the occurrence's values and the current
+	// automation. A request that was never sent is always rendered again.
 	Render bool `json:"render,omitempty"`
 }
 
@@ -53,7 +53,7 @@ func noDelivery(id string) *problem {
 	return newProblem(http.StatusNotFound, "not-found", "there is no delivery with the id %s", quoted(id))
 }
 
-// delivery returns one delivery, or the problem not-found.
+// delivery returns one delivery, or the problem "not-found".
 func (s *Store) delivery(ctx context.Context, id string) (d Delivery, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		page, _, err := readDeliveries(ctx, tx, "d.id = ?", []any{rowID(id)}, 1)
@@ -68,15 +68,15 @@ func (s *Store) delivery(ctx context.Context, id string) (d Delivery, err error)
 	return d, err
 }
 
-// A failedDelivery is one that nobody tries any more.
+// A failedDelivery is a delivery without further attempts.
 type failedDelivery struct {
 	attempts   int
 	automation int64
 	data       string // of its occurrence
 }
 
-// failed reads a delivery that has failed. The problem not-failed says that it has
-// another status.
+// failed reads a failed delivery. It returns the problem "not-failed" if the
+// delivery has another status.
 func failed(ctx context.Context, tx *sql.Tx, id string) (f failedDelivery, err error) {
 	var status DeliveryStatus
 	err = tx.QueryRowContext(ctx, `SELECT d.status, d.attempts, d.automation, o.data
@@ -112,15 +112,15 @@ func (s *Store) retryDelivery(ctx context.Context, id string, how retry) error {
 	})
 }
 
-// renderAgain makes the request of a delivery anew. The problem not-rendered says why
-// that is impossible.
+// renderAgain renders the request of a delivery again. If that is impossible, the
+// problem "not-rendered" says why.
 func renderAgain(ctx context.Context, tx *sql.Tx, id string, f failedDelivery) error {
 	_, a, err := scanAutomation(tx.QueryRowContext(ctx, "SELECT "+automationColumns+" FROM automations WHERE id = ?", f.automation))
 	refused := func(why string) error {
 		return newProblem(http.StatusUnprocessableEntity, "not-rendered", "the delivery %s can't be tried again: %s", id, why)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
-		return refused("its automation is deleted, and there is no request that could be sent")
+		return refused("its automation was deleted, and it has no request")
 	}
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (s *Store) discardDelivery(ctx context.Context, id string) error {
 	})
 }
 
-// parseSince reads the query parameter since, the zero time if it is empty.
+// parseSince parses the query parameter since. An empty one is the zero time.
 func parseSince(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

@@ -97,8 +97,8 @@ func TestRetryOfOneThatWasNeverSent(t *testing.T) {
 		t.Errorf("got %+v", d)
 	}
 
-	// A message that Segment would drop is not sent by a retry either, nor one whose
-	// automation is gone.
+	// A retry does not send a message that Segment would drop, or one whose
+	// automation was deleted.
 	dropped := sample("growth/b", target.URL+"/v1/identify")
 	dropped.Trigger.Name = "Other"
 	dropped.Action.Payload = json.RawMessage(`{"userId":"{{userName}}"}`)
@@ -114,7 +114,7 @@ func TestRetryOfOneThatWasNeverSent(t *testing.T) {
 	if err := p.Delete(t.Context(), made); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Retry(t.Context(), d.ID, false); err == nil || !strings.Contains(err.Error(), "its automation is deleted") {
+	if _, err := p.Retry(t.Context(), d.ID, false); err == nil || !strings.Contains(err.Error(), "its automation was deleted") {
 		t.Errorf("one whose automation is gone: %v", err)
 	}
 	if n := len(target.requests()); n != 1 {

@@ -1,8 +1,8 @@
 // Package embedded is segue's default platform: an automation platform in one
 // SQLite file, for trying things out, for tests and for CI.
 //
-// It is used in two ways, and both go through the same HTTP handler, so that
-// what works in-process works served as well:
+// There are two ways to use it. Both go through the same HTTP handler, so they
+// behave alike:
 //
 //	p, err := embedded.OpenLocal(ctx, ".segue/platform.db", embedded.LocalOptions{})
 //	p, err := embedded.NewClient("http://127.0.0.1:8377", token, embedded.ClientOptions{})
@@ -22,16 +22,17 @@
 // # Firing
 //
 // An occurrence is a trigger that happened, with the values of the
-// placeholders. Every enabled automation of that trigger is rendered, and the
-// results are stored as deliveries in the same transaction as the occurrence.
-// Only then are they sent, with retries; a delivery that a killed process left
-// behind is sent by the next one. So a request is sent at least once, and twice
-// only if a process died, or lost its disk, between the answer and its record.
+// placeholders. The platform renders every enabled automation of that trigger,
+// and stores the results as deliveries in the same transaction as the
+// occurrence. Only then does it send them, with retries; the next process sends
+// the deliveries that a killed process left behind. So a request is sent at
+// least once, and twice only if a process died, or lost its disk, after the
+// answer and before recording it.
 //
 // # Secrets
 //
 // Secrets are stored encrypted, with AES-256-GCM and a key in the file
-// DATA.key, which nobody but its owner may read. Their values never leave the
-// platform but in the headers of deliveries: the API takes and compares them,
-// and what an endpoint answers is recorded with them struck out.
+// DATA.key, which only its owner may read. Their values leave the platform only
+// in the headers of deliveries: the API accepts and compares values but never
+// returns them, and they are masked in the recorded answers of endpoints.
 package embedded

@@ -38,7 +38,7 @@ func sample(key, target string) automation.Automation {
 	}
 }
 
-// fast are delivery options that make no test wait.
+// fast returns delivery options with the shortest waits.
 func fast() DeliveryOptions {
 	return DeliveryOptions{FirstWait: time.Millisecond, LongestWait: time.Millisecond}
 }
@@ -75,15 +75,15 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// A received is one request that an endpoint got.
+// A received is one request to an endpoint.
 type received struct {
 	Header http.Header
 	Path   string
 	Body   string
 }
 
-// An endpoint receives deliveries, and answers the first with the first of its
-// answers, and so on; after the last it answers 200.
+// An endpoint receives deliveries and gives its answers in order; after the
+// last one it answers 200.
 type endpoint struct {
 	*httptest.Server
 	mu      gosync.Mutex
@@ -126,11 +126,11 @@ func answerWith(status int, header ...string) http.HandlerFunc {
 // reset ends the connection without an answer.
 func reset(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// A logBook keeps a log and tells of each record with a message.
+// A logBook keeps a log and signals each recorded attempt.
 type logBook struct {
 	mu  gosync.Mutex
 	buf bytes.Buffer
-	// attempted gets one for each attempt that is recorded.
+	// attempted receives a value for each recorded attempt.
 	attempted chan struct{}
 }
 

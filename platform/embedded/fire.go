@@ -19,32 +19,33 @@ import (
 )
 
 const (
-	// answerBytes is how much of an endpoint's answer is kept.
+	// answerBytes is the number of bytes kept of an endpoint's answer.
 	answerBytes = 2 << 10
-	// longestRetryAfter bounds what an endpoint may ask for.
+	// longestRetryAfter is the longest Retry-After that is obeyed.
 	longestRetryAfter = time.Hour
-	// claimSlack is how long after its timeout an attempt can still be recorded
-	// before another dispatcher may take it for lost.
+	// claimSlack is the time after an attempt's timeout in which it can still
+	// be recorded. After that, other dispatchers consider the attempt lost.
 	claimSlack = 5 * time.Second
-	// recheck is how often the dispatcher looks for deliveries that another
-	// process has left.
+	// recheck is the interval at which the dispatcher looks for deliveries left
+	// by another process.
 	recheck = 5 * time.Second
 )
 
-// DeliveryOptions say how deliveries are sent. The zero value has good defaults.
+// DeliveryOptions control how deliveries are sent. The zero value has good
+// defaults.
 type DeliveryOptions struct {
-	// Attempts is how often a delivery is tried, 6 if it is 0.
+	// Attempts is the maximum number of attempts for a delivery; 0 means 6.
 	Attempts int
-	// Timeout is for one attempt, with its answer; 10 seconds if it is 0.
+	// Timeout bounds one attempt, including its answer; 0 means 10 seconds.
 	Timeout time.Duration
-	// FirstWait is the time before the second attempt, 1 second if it is 0. It
-	// doubles from one attempt to the next, up to LongestWait, 1 minute if that
-	// is 0; each wait is varied by half at random. A Retry-After that asks for
-	// more is obeyed, up to an hour.
+	// FirstWait is the time before the second attempt; 0 means 1 second. It
+	// doubles with each attempt, up to LongestWait; 0 means 1 minute. Each wait
+	// varies at random by up to half. A longer Retry-After is obeyed, up to an
+	// hour.
 	FirstWait, LongestWait time.Duration
-	// Parallel is how many are sent at the same time, 8 if it is 0.
+	// Parallel is the number of deliveries sent at the same time; 0 means 8.
 	Parallel int
-	// Transport sends the requests; nil for one like [http.DefaultTransport].
+	// Transport sends the requests; nil means one like [http.DefaultTransport].
 	Transport http.RoundTripper
 }
 
@@ -65,13 +66,13 @@ func (o DeliveryOptions) withDefaults() DeliveryOptions {
 	def(&o.LongestWait, time.Minute)
 	if o.Transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.MaxIdleConnsPerHost = o.Parallel // else most attempts would have to connect anew
+		t.MaxIdleConnsPerHost = o.Parallel // otherwise most attempts would need a new connection
 		o.Transport = t
 	}
 	return o
 }
 
-// wait is the time before the next attempt after so many.
+// wait returns the time before the next attempt after this number of attempts.
 func (o DeliveryOptions) wait(attempts int) time.Duration {
 	b := backoff.ExponentialBackOff{InitialInterval: o.FirstWait, MaxInterval: o.LongestWait, Multiplier: 2, RandomizationFactor: 0.5}
 	b.Reset()
@@ -82,20 +83,20 @@ func (o DeliveryOptions) wait(attempts int) time.Duration {
 	return wait
 }
 
-// A dispatcher sends the deliveries that a store holds. What is pending when it
-// starts is sent too. Several dispatchers, also of several processes, share the
-// work without sending anything twice.
+// A dispatcher sends the pending deliveries of a store, including those that
+// were pending before it started. Several dispatchers, even in different
+// processes, share the work without sending anything twice.
 type dispatcher struct {
 	store   *Store
 	options DeliveryOptions
 	client  *http.Client
 	logger  *slog.Logger
 
-	wake    chan struct{} // holds one: there may be something to do
+	wake    chan struct{} // capacity 1: there may be something to do
 	stop    chan struct{}
 	running gosync.WaitGroup
 	once    struct{ start, stop gosync.Once }
-	// stuck is whether the data file could not be used the last time.
+	// stuck is true if the last use of the data file failed.
 	stuck atomic.Bool
 }
 
@@ -107,18 +108,19 @@ func newDispatcher(store *Store, options DeliveryOptions, logger *slog.Logger) *
 		client: &http.Client{
 			Transport: options.Transport,
 			Timeout:   options.Timeout,
-			// A redirect would take credentials, and the event, elsewhere.
+			// A redirect would take the credentials and the event to another
+			// host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// Start begins to send; more than once is once.
+// Start begins to send. Further calls do nothing.
 func (d *dispatcher) Start() {
 	d.once.start.Do(func() { d.running.Go(d.run) })
 }
 
-// Wake says that there may be something to do.
+// Wake tells the dispatcher that there may be something to do.
 func (d *dispatcher) Wake() {
 	select {
 	case d.wake <- struct{}{}:
@@ -126,7 +128,8 @@ func (d *dispatcher) Wake() {
 	}
 }
 
-// Close waits for what is being sent, and leaves the rest for the next start.
+// Close waits for the attempts in progress, and leaves other deliveries for the
+// next start.
 func (d *dispatcher) Close() {
 	d.once.start.Do(func() {}) // not after this
 	d.once.stop.Do(func() { close(d.stop) })
@@ -134,8 +137,8 @@ func (d *dispatcher) Close() {
 	d.client.CloseIdleConnections()
 }
 
-// run claims what is due, as much as there is room for, and sleeps until the
-// next is.
+// run claims due deliveries, up to the free slots, and sleeps until the next
+// one is due.
 func (d *dispatcher) run() {
 	slots := make(chan struct{}, d.options.Parallel)
 	timer := time.NewTimer(0)
@@ -162,8 +165,8 @@ func (d *dispatcher) run() {
 	}
 }
 
-// claim starts an attempt for each delivery that is due, and returns how long
-// there will be nothing to do.
+// claim starts an attempt for each due delivery, and returns the time until the
+// next one is due.
 func (d *dispatcher) claim(slots chan struct{}) (time.Duration, error) {
 	ctx := context.Background()
 	free := cap(slots) - len(slots)
@@ -192,11 +195,12 @@ func (d *dispatcher) claim(slots chan struct{}) (time.Duration, error) {
 	return 0, nil
 }
 
-// attempt sends a delivery once and records what came of it.
+// attempt sends a delivery once and records the outcome.
 func (d *dispatcher) attempt(ctx context.Context, c claimedDelivery) {
 	secrets, err := d.store.secrets(ctx, c.project)
 	if err != nil {
-		// Not the endpoint's doing: the claim runs out, and it is tried again.
+		// This is not the endpoint's fault: once the claim expires, the
+		// delivery is tried again.
 		d.logger.Error("delivery waits: its secrets can't be read", "delivery", c.id, "error", err)
 		return
 	}
@@ -222,8 +226,8 @@ func (d *dispatcher) attempt(ctx context.Context, c claimedDelivery) {
 	d.logger.Info("delivery attempted", "delivery", c.id, "attempt", c.attempts+1, "status", a.Status, "outcome", string(o.status), "error", a.Error)
 }
 
-// finish records an outcome. It tries for as long as the delivery is claimed,
-// because what is not recorded is sent again.
+// finish records an outcome. It tries until the claim expires, because an
+// unrecorded delivery is sent again.
 func (d *dispatcher) finish(ctx context.Context, c claimedDelivery, a *Attempt, o outcome) {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, d.store.finishClaim(ctx, c, a, o) },
 		backoff.WithMaxElapsedTime(claimSlack))
@@ -232,8 +236,8 @@ func (d *dispatcher) finish(ctx context.Context, c claimedDelivery, a *Attempt, 
 	}
 }
 
-// send makes one attempt. An error in it may pass if retry is true, and after
-// is how long the endpoint asks to be left alone.
+// send makes one attempt. If retry is true, the error is temporary. after is
+// the wait that the endpoint asks for.
 func (d *dispatcher) send(ctx context.Context, r PreparedRequest, headers http.Header, mask *automation.Mask) (a Attempt, retry bool, after time.Duration) {
 	start := d.store.now()
 	a.StartedAt = start.UTC()
@@ -267,12 +271,12 @@ func (d *dispatcher) send(ctx context.Context, r PreparedRequest, headers http.H
 	}
 	defer res.Body.Close()
 	a.Status = res.StatusCode
-	answer, _ := io.ReadAll(io.LimitReader(res.Body, int64(answerBytes+mask.Reach()))) // half an answer is worth keeping
+	answer, _ := io.ReadAll(io.LimitReader(res.Body, int64(answerBytes+mask.Reach()))) // keep even half an answer
 	a.Answer = maskStart(mask, string(answer))
 	said := fmt.Sprintf("answered %d %s", res.StatusCode, http.StatusText(res.StatusCode))
 	switch code := res.StatusCode; {
 	case code >= 200 && code < 300:
-		// The event has arrived, whether or not all of the answer has.
+		// The event has arrived, even if the answer is incomplete.
 		return a, false, 0
 	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500:
 		fail("%s", said)
@@ -282,14 +286,14 @@ func (d *dispatcher) send(ctx context.Context, r PreparedRequest, headers http.H
 		if location, err := res.Location(); err == nil {
 			to = (&url.URL{Scheme: location.Scheme, Host: location.Host, Path: location.Path}).String()
 		}
-		fail("%s, a redirect to %s; deliveries follow none, as it could lead credentials elsewhere: put the new address into the automation", said, to)
+		fail("%s, a redirect to %s; deliveries do not follow redirects, which could leak credentials: put the new URL into the automation", said, to)
 	default:
 		fail("%s", said)
 	}
 	return a, false, 0
 }
 
-// maskOf knows the secrets, and the headers that are made of them.
+// maskOf returns a mask of the secrets and of the headers built from them.
 func maskOf(secrets map[string]automation.Secret, headers http.Header, prepared map[string]automation.Header) *automation.Mask {
 	mask := automation.MaskOf(secrets)
 	for name, h := range prepared {
@@ -301,12 +305,12 @@ func maskOf(secrets map[string]automation.Secret, headers http.Header, prepared 
 	return mask
 }
 
-// maskStart returns as much of a text as is kept, without secrets.
+// maskStart returns the part of the string that is kept, with secrets masked.
 func maskStart(mask *automation.Mask, text string) string {
 	return strings.ToValidUTF8(mask.Start(text, answerBytes), "\uFFFD")
 }
 
-// rootOf strips the method and URL that net/http and net/url put in front.
+// rootOf strips the method and URL that net/http and net/url prepend.
 func rootOf(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

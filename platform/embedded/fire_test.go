@@ -23,7 +23,7 @@ import (
 
 var activated = Occurrence{Kind: automation.Pattern, Name: "Account activated", Data: json.RawMessage(`{"userId":"u1","userName":"Ann"}`)}
 
-// withAutomations opens a platform that has these automations in project growth,
+// withAutomations opens a platform with these automations in the project growth
 // and the write key abc123.
 func withAutomations(t *testing.T, o LocalOptions, all ...automation.Automation) *Platform {
 	t.Helper()
@@ -62,7 +62,7 @@ func TestFireDeliversEachEnabledAutomationOfTheTrigger(t *testing.T) {
 	journey.Trigger.Kind = automation.Journey
 	p := withAutomations(t, LocalOptions{Delivery: fast()}, a, b, off, other, journey)
 
-	// What a value may hold can't break the message, or be taken for more of it.
+	// A value can't break the message, or inject fields or placeholders.
 	name := "O\"Neil\n{{x}} \u2028 \\u0041 </script> {{userId}}"
 	o := activated
 	o.Data = must(json.Marshal(map[string]any{"userId": "a/b&c=d", "userName": name}))(t)
@@ -147,7 +147,7 @@ func TestDeliveryIsGivenUp(t *testing.T) {
 	}{
 		"server error":  {always(answerWith(503)), "", nil, 6, "given up after 6 attempts: answered 503 Service Unavailable"},
 		"refused":       {always(answerWith(400)), "", nil, 1, "answered 400 Bad Request"},
-		"redirect":      {always(answerWith(307, "Location", "https://elsewhere.example/x?token=1")), "", nil, 1, "a redirect to https://elsewhere.example/x; deliveries follow none"},
+		"redirect":      {always(answerWith(307, "Location", "https://elsewhere.example/x?token=1")), "", nil, 1, "a redirect to https://elsewhere.example/x; deliveries do not follow redirects"},
 		"nobody there":  {nil, gone.URL, nil, 6, "connection refused"},
 		"value missing": {nil, "", func(a *automation.Automation) { a.Action.Payload = json.RawMessage(`{"x":"{{accountId}}"}`) }, 0, "no value for placeholder {{accountId}}"},
 		"cast fails":    {nil, "", func(a *automation.Automation) { a.Action.Payload = json.RawMessage(`{"x":"{{userName | number}}"}`) }, 0, "is not a number"},
@@ -323,7 +323,7 @@ func TestCloseLeavesTheRestPending(t *testing.T) {
 	}
 	sent := len(target.requests())
 
-	// Looking sends nothing; firing sends what was left too.
+	// Reading sends nothing; firing also sends the deliveries left over.
 	again := openLocal(t, path, LocalOptions{Delivery: fast()})
 	pending := must(again.Deliveries(t.Context(), DeliveryQuery{Status: Pending}))(t)
 	if sent+len(pending) != 3 || len(pending) == 0 {
@@ -381,7 +381,7 @@ func TestKilledProcessIsHealed(t *testing.T) {
 			t.Errorf("%s: %s %q", d.Automation.Key, d.Status, d.Error)
 		}
 	}
-	// The one that was under way is sent again: at least once is the promise.
+	// The delivery in progress is sent again: delivery is at least once.
 	if n := len(target.requests()); n != 3 {
 		t.Errorf("%d requests, want 3", n)
 	}
@@ -397,7 +397,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 			w.WriteHeader(status)
 			fmt.Fprintln(w, r.Header.Get("Authorization"), r.Header.Get("X-Key"), encoded, secret, other)
 			json.NewEncoder(w).Encode(secret)
-			// One that begins just before the end of what is kept.
+			// A secret that begins just before the end of the kept part.
 			io.WriteString(w, strings.Repeat("x", 4*answerBytes)[:answerBytes]+secret)
 		}
 	}

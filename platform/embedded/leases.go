@@ -11,11 +11,12 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// longestLease bounds how long somebody can keep everybody else from a project.
+// longestLease bounds the time for which one apply can lock a project.
 const longestLease = 24 * time.Hour
 
-// putLease takes or renews the lease of a project. Whether it has expired is for
-// this clock alone to say: of the lease that comes in, only the length counts.
+// putLease takes or renews the lease of a project. Only the platform's clock
+// decides whether a lease has expired; of the lease in the request, only the
+// length counts.
 func (a *api) putLease(w http.ResponseWriter, r *http.Request) error {
 	var l sync.Lease
 	if err := readJSON(r, &l); err != nil {
@@ -48,7 +49,7 @@ func (a *api) deleteLease(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if query["id"] == "" {
-		return badParameter("id is missing: a lease is given up by the one who has it")
+		return badParameter("id is missing: only its holder can release a lease")
 	}
 	if err := a.store.dropLease(r.Context(), r.PathValue("project"), query["id"]); err != nil {
 		return err
@@ -57,8 +58,8 @@ func (a *api) deleteLease(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// takeLease stores a lease unless somebody else has one. It returns the lease as it
-// is stored; a lease that is renewed keeps its beginning.
+// takeLease stores a lease unless somebody else holds one. It returns the stored
+// lease; a renewed lease keeps its start.
 func (s *Store) takeLease(ctx context.Context, project string, l sync.Lease, length time.Duration) (taken sync.Lease, err error) {
 	err = s.update(ctx, func(tx *sql.Tx) error {
 		now := s.now()
@@ -76,7 +77,7 @@ func (s *Store) takeLease(ctx context.Context, project string, l sync.Lease, len
 		case there.ID == l.ID:
 			taken.Since = there.Since
 		case millis(now) < until:
-			held := newProblem(http.StatusConflict, "leased", "%s has the lease of the project", quoted(there.Holder))
+			held := newProblem(http.StatusConflict, "leased", "%s holds the lease of the project", quoted(there.Holder))
 			held.Lease = &there
 			return held
 		}
@@ -95,8 +96,8 @@ func (s *Store) dropLease(ctx context.Context, project, id string) error {
 	})
 }
 
-// Lock implements [sync.Locker]. A platform that is served by an older segue has
-// no leases: there, everybody has one.
+// Lock implements [sync.Locker]. A platform served by an older segue has no
+// leases: there, every call succeeds.
 func (p *Platform) Lock(ctx context.Context, project string, l sync.Lease) error {
 	_, err := p.call(ctx, call{method: "PUT", path: leasePath(project), in: l, out: &sync.Lease{}})
 	var held *sync.HeldError
@@ -113,7 +114,7 @@ func (p *Platform) Unlock(ctx context.Context, project string, l sync.Lease) err
 }
 
 // errNoSuchPath is the cause of an error about an operation that the platform does
-// not have.
+// not support.
 var errNoSuchPath = errors.New("the platform has no such path")
 
 func unlessOlder(err error) error {

@@ -17,7 +17,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// lease is one of a minute, by a clock that is wrong: it must not count.
+// lease returns a lease of one minute by a wrong clock, which must not matter.
 func lease(id, holder string) sync.Lease {
 	since := time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
 	return sync.Lease{ID: id, Holder: holder, Since: since, Until: since.Add(time.Minute)}
@@ -35,7 +35,7 @@ func TestLease(t *testing.T) {
 	wantHeld := func(err error, since, until time.Time) {
 		t.Helper()
 		if !errors.As(err, &held) {
-			t.Fatalf("error %v, want that it is held", err)
+			t.Fatalf("error %v, want that somebody else holds it", err)
 		}
 		if diff := cmp.Diff(sync.Lease{ID: "1", Holder: "ada", Since: since, Until: until}, held.Lease); diff != "" {
 			t.Errorf("lease (-want +got):\n%s", diff)
@@ -53,27 +53,27 @@ func TestLease(t *testing.T) {
 	now = now.Add(59 * time.Second)
 	wantHeld(p.Lock(t.Context(), "growth", lease("2", "grace")), begin, now.Add(time.Second))
 	if err := p.Unlock(t.Context(), "growth", lease("2", "grace")); err != nil {
-		t.Errorf("give up one that somebody else has: %v", err)
+		t.Errorf("release the lease of somebody else: %v", err)
 	}
 	wantHeld(p.Lock(t.Context(), "growth", lease("2", "grace")), begin, now.Add(time.Second))
 	now = now.Add(time.Second) // it has expired
 	if err := p.Lock(t.Context(), "growth", lease("2", "grace")); err != nil {
-		t.Errorf("take one that has expired: %v", err)
+		t.Errorf("take an expired lease: %v", err)
 	}
 	if err := p.Lock(t.Context(), "growth", lease("1", "ada")); !errors.As(err, &held) || held.Lease.Holder != "grace" {
-		t.Errorf("renew one that was lost: %v", err)
+		t.Errorf("renew a lost lease: %v", err)
 	}
 	for range 2 {
 		if err := p.Unlock(t.Context(), "growth", lease("2", "grace")); err != nil {
-			t.Errorf("give it up: %v", err)
+			t.Errorf("release it: %v", err)
 		}
 	}
 	if err := p.Lock(t.Context(), "growth", lease("1", "ada")); err != nil {
-		t.Errorf("take one that was given up: %v", err)
+		t.Errorf("take a released lease: %v", err)
 	}
 }
 
-// Several processes hold one file, and one of them gets the lease.
+// Several processes open one file, and one of them gets the lease.
 func TestLeaseHasOneHolder(t *testing.T) {
 	path := dataFile(t)
 	const n = 8
@@ -94,15 +94,16 @@ func TestLeaseHasOneHolder(t *testing.T) {
 		case err == nil:
 			taken++
 		case !errors.As(err, &held):
-			t.Errorf("error %v, want that it is held", err)
+			t.Errorf("error %v, want that somebody else holds it", err)
 		}
 	}
 	if taken != 1 {
-		t.Errorf("%d have the lease, want 1", taken)
+		t.Errorf("%d hold the lease, want 1", taken)
 	}
 }
 
-// A platform of an older segue has no such path; applies go on there as ever.
+// A platform of an older segue does not have this path; applies work there as
+// before.
 func TestLeaseOfAnOlderPlatform(t *testing.T) {
 	older := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { noSuchPath().send(w) })
 	p := must(NewClient("http://127.0.0.1:1", automation.Secret{}, ClientOptions{Transport: handlerTransport{older}}))(t)
@@ -111,7 +112,8 @@ func TestLeaseOfAnOlderPlatform(t *testing.T) {
 	}
 }
 
-// What a file of the first layout holds is there in the present one, and works.
+// A file of the first layout is migrated to the present one, and its content
+// works.
 func TestOpenBringsAFileUpToDate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "platform.db")
 	a := sample("growth/a", "https://example.com/")
@@ -158,7 +160,8 @@ func TestMarkerKeepsWhatWasMade(t *testing.T) {
 	}
 }
 
-// One project takes over what another has, and what has lost its marker.
+// One project takes over the automations of another, and automations that have
+// lost their markers.
 func TestTakeOver(t *testing.T) {
 	_, store := handlerFor(t)
 	p := platformOver(t, store)
@@ -219,7 +222,8 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// A list lies around its automations, and its reader has a limit.
+// A list nests its automations one level deeper, and its reader has a depth
+// limit.
 func TestNestedTooDeep(t *testing.T) {
 	_, store := handlerFor(t)
 	p := platformOver(t, store)

@@ -13,18 +13,20 @@ import (
 	gosync "sync"
 )
 
-// Limits say how much a platform's file may hold, and for how long. The zero value
-// has good defaults.
+// Limits bound the content of a platform's file, in number, size and age. The zero
+// value has good defaults.
 type Limits struct {
-	// Pending is how many deliveries may wait to be sent; 100,000 if it is 0.
-	// Occurrences are refused from there on, until some have been sent.
+	// Pending is the number of deliveries that may wait to be sent; 0 means
+	// 100,000. At the limit, occurrences are refused until some deliveries have
+	// been sent.
 	Pending int
-	// Bytes is how large the file may become, 0 for any size. Near it the oldest
-	// messages that have been delivered are removed, and if that is not enough,
-	// occurrences are refused. SQLite's log comes on top, usually 16 MiB at most.
+	// Bytes is the maximum size of the file; 0 means unlimited. Near the limit,
+	// the oldest delivered messages are removed; if that is not enough,
+	// occurrences are refused. SQLite's log is not counted; it usually takes at
+	// most 16 MiB.
 	Bytes int64
-	// Keep is how long a message is kept once it has been delivered, 0 for ever. What
-	// is pending or has failed is kept in any case.
+	// Keep is the time that a delivered message is kept; 0 means forever. Pending and
+	// failed messages are always kept.
 	Keep time.Duration
 }
 
@@ -36,27 +38,29 @@ func (l Limits) withDefaults() Limits {
 }
 
 const (
-	// cleanEvery is how often a served platform looks for what it need not keep.
+	// cleanEvery is the interval at which a served platform removes records that
+	// it need not keep.
 	cleanEvery = time.Minute
-	// cleanBatch is how many deliveries are removed at a time, so that nobody waits
-	// long for the file.
+	// cleanBatch is the number of deliveries removed per transaction, so that
+	// others do not wait long for the file.
 	cleanBatch = 500
-	// youngest is how old a delivered message is at least before it makes room for
-	// others: who has fired it reads it first.
+	// youngest is the minimum age at which a delivered message may be removed to
+	// make room: the caller that fired it still has to read it.
 	youngest = time.Minute
-	// crowdedAt is the part of Limits.Bytes from which room is made.
+	// crowdedAt is the fraction of Limits.Bytes at which old messages are
+	// removed.
 	crowdedAt = 0.9
-	// shrinkPages is how many pages the file gives back at a time, and the fewest that
-	// are worth it.
+	// shrinkPages is the number of pages that the file returns to the disk at a time,
+	// and the minimum for doing so.
 	shrinkPages = 1000
-	// incremental lets a file give single pages back, if it has no tables yet or VACUUM
-	// follows.
+	// incremental lets a file return single pages to the disk. It takes effect before
+	// the first table or after VACUUM.
 	incremental = "PRAGMA auto_vacuum = INCREMENTAL"
-	// retryFull is how long a client is asked to wait when the queue is full.
+	// retryFull is the Retry-After of a full queue, in seconds.
 	retryFull = "5"
 )
 
-// admit refuses an occurrence that the limits leave no room for.
+// admit refuses an occurrence that would exceed the limits.
 func (s *Store) admit(ctx context.Context, tx *sql.Tx) error {
 	if err := s.admitPending(ctx, tx); err != nil || s.limits.Bytes <= 0 {
 		return err
@@ -72,19 +76,19 @@ func (s *Store) admit(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	if size.used() >= s.limits.Bytes {
-		return queueFull("the data file holds %d bytes, which is its limit; there is room again once deliveries have been made or given up by hand", s.limits.Bytes)
+		return queueFull("the data file has reached its limit of %d bytes; there is room again once deliveries have been made, or discarded by hand", s.limits.Bytes)
 	}
 	return nil
 }
 
-// admitPending refuses another pending delivery if too many are.
+// admitPending refuses another pending delivery if there are too many.
 func (s *Store) admitPending(ctx context.Context, tx *sql.Tx) error {
 	var pending int
 	if err := tx.QueryRowContext(ctx, "SELECT deliveries FROM counts WHERE status = 'pending'").Scan(&pending); err != nil {
 		return err
 	}
 	if pending >= s.limits.Pending {
-		return queueFull("%d deliveries wait to be sent, and the limit is %d; try again when some have been made", pending, s.limits.Pending)
+		return queueFull("%d deliveries wait to be sent, and the limit is %d; try again when some have been sent", pending, s.limits.Pending)
 	}
 	return nil
 }
@@ -93,16 +97,17 @@ func queueFull(format string, args ...any) *problem {
 	return newProblem(http.StatusTooManyRequests, "queue-full", format, args...).with("Retry-After", retryFull)
 }
 
-// A fileSize is what SQLite says of its file.
+// A fileSize is the size of a file as SQLite reports it.
 type fileSize struct {
 	page, pages, free int64
-	incremental       bool // whether single pages can be given back
+	incremental       bool // whether single pages can be returned to the disk
 }
 
-// used is what the file holds, in bytes.
+// used returns the size of the content, in bytes.
 func (f fileSize) used() int64 { return (f.pages - f.free) * f.page }
 
-// wasteful reports whether it is worth while to give pages back.
+// wasteful reports whether the file has enough free pages to return them to the
+// disk.
 func (f fileSize) wasteful() bool { return f.free >= shrinkPages && f.free*10 >= f.pages }
 
 func sizeOf(ctx context.Context, q interface {
@@ -115,8 +120,8 @@ func sizeOf(ctx context.Context, q interface {
 	return f, err
 }
 
-// clean removes what has been delivered and need not be kept, and gives back what
-// that leaves free. It returns how many deliveries and occurrences it has removed.
+// clean removes delivered messages that need not be kept, and returns free pages
+// to the disk. It returns the number of removed deliveries and occurrences.
 func (s *Store) clean(ctx context.Context) (removed int, err error) {
 	for {
 		var batch int
@@ -132,7 +137,7 @@ func (s *Store) clean(ctx context.Context) (removed int, err error) {
 }
 
 // cleanOnce removes up to [cleanBatch] deliveries, and the occurrences that have none
-// left. It returns how many it has removed of both.
+// left. It returns the number of both.
 func (s *Store) cleanOnce(ctx context.Context) (removed int, err error) {
 	var deliveries, occurrences int
 	err = s.update(ctx, func(tx *sql.Tx) error {
@@ -158,8 +163,8 @@ func (s *Store) cleanOnce(ctx context.Context) (removed int, err error) {
 }
 
 // removeDelivered removes up to [cleanBatch] deliveries that were made before a time,
-// the oldest first, and as many occurrences that have no others. What is pending or
-// has failed is never touched.
+// oldest first, and as many occurrences that have no other deliveries. It never
+// removes pending or failed deliveries.
 func removeDelivered(ctx context.Context, tx *sql.Tx, before int64) (deliveries, occurrences int, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT id FROM deliveries WHERE status = 'delivered' AND finished_at < ?
 		ORDER BY finished_at LIMIT ?`, before, cleanBatch)
@@ -203,8 +208,8 @@ func removeDeliveries(ctx context.Context, tx *sql.Tx, ids []int64) error {
 	return err
 }
 
-// shrink gives free pages back to the disk, if they are many. A file that an older
-// segue has made is rewritten once for that; writing waits meanwhile.
+// shrink returns free pages to the disk if there are many. A file of an older
+// segue is rewritten once for that; writers wait meanwhile.
 func (s *Store) shrink(ctx context.Context) error {
 	for last := int64(math.MaxInt64); ; {
 		size, err := sizeOf(ctx, s.write)
@@ -222,7 +227,7 @@ func (s *Store) shrink(ctx context.Context) error {
 	}
 }
 
-// A janitor cleans a store from time to time, and when it gets crowded.
+// A janitor cleans a store at intervals, and when it is nearly full.
 type janitor struct {
 	store   *Store
 	logger  *slog.Logger
@@ -230,7 +235,7 @@ type janitor struct {
 	running gosync.WaitGroup
 }
 
-// startJanitor begins to clean.
+// startJanitor starts a janitor.
 func startJanitor(store *Store, logger *slog.Logger) *janitor {
 	ctx, cancel := context.WithCancel(context.Background())
 	j := &janitor{store: store, logger: logger, cancel: cancel}
@@ -238,7 +243,7 @@ func startJanitor(store *Store, logger *slog.Logger) *janitor {
 	return j
 }
 
-// Close ends it; what it is removing stays as it is.
+// Close stops the janitor and rolls back a removal in progress.
 func (j *janitor) Close() {
 	j.cancel()
 	j.running.Wait()
@@ -253,7 +258,7 @@ func (j *janitor) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			j.logger.Error("what need not be kept can't be removed", "error", err)
+			j.logger.Error("old messages can't be removed", "error", err)
 		case removed > 0:
 			j.logger.Info("delivered messages removed", "records", removed)
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// addRows adds an occurrence for each delivery, of this status, finished so long ago.
+// addRows adds n deliveries with this status and age, each with an occurrence.
 func addRows(t testing.TB, s *Store, n int, status DeliveryStatus, age time.Duration, request string) {
 	t.Helper()
 	at := millis(s.now().Add(-age))
@@ -50,12 +50,12 @@ func addRows(t testing.TB, s *Store, n int, status DeliveryStatus, age time.Dura
 	}
 }
 
-// requestTo is a stored request without secrets.
+// requestTo returns a stored request without secrets.
 func requestTo(url string) string {
 	return `{"method":"POST","url":"` + url + `","headers":{},"body":"{}"}`
 }
 
-// requireCounts fails if the counts that are kept differ from what is there.
+// requireCounts fails if the stored counts differ from the number of rows.
 func requireCounts(t testing.TB, s *Store) map[DeliveryStatus]int {
 	t.Helper()
 	kept := must(s.counts(t.Context()))(t)
@@ -163,7 +163,7 @@ func TestTheFileKeepsToItsSize(t *testing.T) {
 	add := func() error {
 		return s.addOccurrence(t.Context(), Occurrence{ID: fmt.Sprint(rand.Int64()), Kind: automation.Pattern, Name: "Nobody's", Data: []byte("{}")})
 	}
-	// What has been delivered makes room, the oldest first.
+	// Delivered messages are removed to make room, oldest first.
 	addRows(t, s, 4000, Delivered, time.Hour, request)
 	addRows(t, s, 10, Delivered, time.Second, request)
 	if err := add(); err == nil {
@@ -189,7 +189,7 @@ func TestTheFileKeepsToItsSize(t *testing.T) {
 		t.Errorf("refused after room was made: %v", err)
 	}
 
-	// What has not been delivered stays, and occurrences are refused.
+	// Undelivered messages stay, and occurrences are refused.
 	addRows(t, s, 1500, Pending, time.Hour, request)
 	addRows(t, s, 1500, Failed, time.Hour, request)
 	must(s.clean(t.Context()))(t)
@@ -256,7 +256,7 @@ func TestAFullQueueRefusesAndLosesNothing(t *testing.T) {
 	}
 }
 
-// TestALargeBacklogIsSentAtOnce starts a platform as it is after a crash.
+// TestALargeBacklogIsSentAtOnce starts a platform as after a crash.
 func TestALargeBacklogIsSentAtOnce(t *testing.T) {
 	const backlog = 100_000
 	reached, release := make(chan struct{}), make(chan struct{})
@@ -277,7 +277,7 @@ func TestALargeBacklogIsSentAtOnce(t *testing.T) {
 	for range d.options.Parallel {
 		<-reached
 	}
-	// No more are taken from the file than are being sent.
+	// The dispatcher claims only as many deliveries as it sends at a time.
 	var claimed int
 	if err := s.read.QueryRow("SELECT count(*) FROM deliveries WHERE claim <> ''").Scan(&claimed); err != nil || claimed != d.options.Parallel {
 		t.Errorf("%d deliveries are claimed, %v; want %d", claimed, err, d.options.Parallel)
@@ -305,8 +305,8 @@ func TestCountsOfAnOlderFile(t *testing.T) {
 	}
 }
 
-// BenchmarkAMillionDeliveries measures the data file that holds as many: its size, how
-// long it takes to open it and to read a page of it, and to remove all of it.
+// BenchmarkAMillionDeliveries measures a data file with a million deliveries: its
+// size, and the time to open it, to read a page, and to remove everything.
 func BenchmarkAMillionDeliveries(b *testing.B) {
 	const n = 1_000_000
 	for b.Loop() {
@@ -337,8 +337,8 @@ func BenchmarkAMillionDeliveries(b *testing.B) {
 	}
 }
 
-// BenchmarkStartWithABacklog measures how long a platform takes to its first message,
-// if its file has 100,000 that were not sent.
+// BenchmarkStartWithABacklog measures the time from the start of a platform to its
+// first message, with 100,000 unsent messages in the file.
 func BenchmarkStartWithABacklog(b *testing.B) {
 	for b.Loop() {
 		reached, release := make(chan struct{}, 1), make(chan struct{})

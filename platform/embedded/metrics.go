@@ -12,9 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics are what a platform counts. What the file holds is read when somebody asks;
-// the rest is since the process began. Labels have few values each, none of which an
-// author or a client can choose.
+// metrics are the counters of a platform. Numbers about the file are read at each
+// scrape; the others count from the start of the process. Each label has few values,
+// and neither authors nor clients can choose them.
 type metrics struct {
 	registry *prometheus.Registry
 	handler  http.Handler
@@ -42,15 +42,16 @@ func newMetrics(s *Store) *metrics {
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "segue_delivery_attempts_total",
 			Help: "Attempts to deliver a message, by the status that the delivery has afterwards: pending is tried again."}, []string{"status"}),
 		attemptSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "segue_delivery_attempt_duration_seconds",
-			Help: "How long endpoints took to answer."}),
+			Help: "Time that endpoints took to answer."}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "segue_http_requests_total",
 			Help: "Requests to the platform's API."}, []string{"method", "path", "code"}),
 		requestSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "segue_http_request_duration_seconds",
-			Help: "How long the platform took to answer requests to its API."}, []string{"method", "path"}),
+			Help: "Time that the platform took to answer requests to its API."}, []string{"method", "path"}),
 		removed: prometheus.NewCounter(prometheus.CounterOpts{Name: "segue_deliveries_removed_total",
-			Help: "Deliveries that were made and have been removed because of their age or for room."}),
+			Help: "Delivered messages that were removed because of their age or to make room."}),
 	}
-	// From the start, so that the first one counts as an increase.
+	// Export them from the start, so that the first event counts as an
+	// increase.
 	for _, outcome := range []string{occurrenceStored, occurrenceRepeated, occurrenceRefused} {
 		m.occurrences.WithLabelValues(outcome)
 	}
@@ -62,8 +63,7 @@ func newMetrics(s *Store) *metrics {
 	return m
 }
 
-// ofProcess adds what is of the process and not of the platform: memory, processor
-// time, open files.
+// ofProcess adds metrics of the process: memory, processor time, open files.
 func (m *metrics) ofProcess() {
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
@@ -87,7 +87,7 @@ func (m *metrics) answered(r *http.Request, status int, took time.Duration) {
 	m.requestSeconds.WithLabelValues(method, path).Observe(took.Seconds())
 }
 
-// fileMetrics are what a store's file holds.
+// fileMetrics are the metrics of a store's file.
 type fileMetrics struct{ store *Store }
 
 var (
@@ -95,11 +95,11 @@ var (
 	pendingDesc    = prometheus.NewDesc("segue_pending_deliveries_limit",
 		"Occurrences are refused while as many deliveries are pending.", nil, nil)
 	overdueDesc = prometheus.NewDesc("segue_delivery_overdue_seconds",
-		"How long the delivery that is due first has been waiting; 0 if none is due.", nil, nil)
+		"Time since the first due delivery became due; 0 if none is due.", nil, nil)
 	dataDesc = prometheus.NewDesc("segue_data_bytes",
-		"Size of the data file: what is used, and what is free for more.", []string{"part"}, nil)
+		"Size of the data file: used and free bytes.", []string{"part"}, nil)
 	limitDesc = prometheus.NewDesc("segue_data_limit_bytes",
-		"How large the data file may become; 0 if any size will do.", nil, nil)
+		"Maximum size of the data file; 0 if it is unlimited.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -145,7 +145,7 @@ func (f fileMetrics) Collect(c chan<- prometheus.Metric) {
 	gauge(dataDesc, float64(size.free*size.page), "free")
 }
 
-// counts returns how many deliveries the file holds of each status.
+// counts returns the number of deliveries in the file by status.
 func (s *Store) counts(ctx context.Context) (map[DeliveryStatus]int, error) {
 	rows, err := s.read.QueryContext(ctx, "SELECT status, deliveries FROM counts")
 	if err != nil {

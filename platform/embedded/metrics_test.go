@@ -31,8 +31,8 @@ func scrape(t *testing.T, url, token string) (map[string]*dto.MetricFamily, []by
 	return must(parser.TextToMetricFamilies(bytes.NewReader(text)))(t), text
 }
 
-// value is that of the metric whose labels have these values, or the count of a
-// histogram.
+// value returns the value of the metric with these label values, or the count
+// of a histogram.
 func value(t *testing.T, families map[string]*dto.MetricFamily, name string, labels ...string) float64 {
 	t.Helper()
 	for _, m := range families[name].GetMetric() {

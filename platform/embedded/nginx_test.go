@@ -26,11 +26,11 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// serving is the folder of the examples that docs/serving.md explains.
+// serving is the folder with the examples of docs/serving.md.
 const serving = "../../docs/serving"
 
-// replaced is a file of the examples with some of its text replaced, all of which it
-// must have.
+// replaced returns a file of the examples after replacements. The file must have
+// each old string.
 func replaced(t *testing.T, file string, oldnew ...string) string {
 	t.Helper()
 	text := string(must(os.ReadFile(filepath.Join(serving, file)))(t))
@@ -43,7 +43,8 @@ func replaced(t *testing.T, file string, oldnew ...string) string {
 	return text
 }
 
-// certificate makes one for 127.0.0.1, and writes it and its key to a folder.
+// certificate makes a certificate for 127.0.0.1, and writes it and its key to a
+// folder.
 func certificate(t *testing.T, dir string) *x509.CertPool {
 	t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
@@ -65,8 +66,8 @@ func certificate(t *testing.T, dir string) *x509.CertPool {
 	return pool
 }
 
-// behindNginx starts Debian's nginx, as docs/serving/nginx.conf has it, in front of a
-// platform, and returns its URL and what trusts its certificate.
+// behindNginx starts Debian's nginx with docs/serving/nginx.conf in front of a
+// platform. It returns nginx's URL and a transport that trusts its certificate.
 func behindNginx(t *testing.T, platform string) (string, *http.Transport) {
 	t.Helper()
 	dir := t.TempDir()
@@ -86,7 +87,7 @@ func TestNginx(t *testing.T) {
 	p := must(NewClient(address, automation.NewSecret(testToken), ClientOptions{Transport: transport}))(t)
 	fill(t, p, sample("growth/a", target.URL))
 
-	// Headers, statuses and paths go through as they are.
+	// Headers, statuses and paths pass through unchanged.
 	stored := must(p.List(t.Context(), "growth"))(t)[0]
 	changed := sample("growth/a", target.URL+"/x")
 	if _, err := p.Update(t.Context(), stored, sync.MarkerOf("growth", changed), changed); err != nil {
@@ -144,7 +145,7 @@ func TestNginxWithoutThePlatform(t *testing.T) {
 
 func TestUnit(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("systemd is of Linux")
+		t.Skip("systemd needs Linux")
 	}
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
@@ -155,7 +156,7 @@ func TestUnit(t *testing.T) {
 	if err := os.WriteFile(file, []byte(unit), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// It says what it does not know, also where it succeeds.
+	// It reports unknown settings even when it succeeds.
 	out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", "--recursive-errors=no", file).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "segue-platform") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)

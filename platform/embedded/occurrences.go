@@ -14,10 +14,10 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// shownDeliveries is how many deliveries an occurrence is shown with.
+// shownDeliveries is the maximum number of deliveries shown with an occurrence.
 const shownDeliveries = 100
 
-// preview renders what the occurrence would send, and stores nothing.
+// preview renders the requests of an occurrence, and stores nothing.
 func (s *Store) preview(ctx context.Context, o Occurrence) (previews []Preview, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		previews, err = prepareAll(ctx, tx, o)
@@ -26,8 +26,8 @@ func (s *Store) preview(ctx context.Context, o Occurrence) (previews []Preview, 
 	return previews, err
 }
 
-// addOccurrence stores an occurrence together with its deliveries. One that is
-// there already, with the same content, is left alone.
+// addOccurrence stores an occurrence together with its deliveries. It does
+// nothing if the occurrence is already stored with the same content.
 func (s *Store) addOccurrence(ctx context.Context, o Occurrence) error {
 	outcome := occurrenceStored
 	err := s.update(ctx, func(tx *sql.Tx) error {
@@ -35,7 +35,7 @@ func (s *Store) addOccurrence(ctx context.Context, o Occurrence) error {
 		err := tx.QueryRowContext(ctx, "SELECT kind, name, data FROM occurrences WHERE id = ?", o.ID).Scan(&kind, &name, &data)
 		switch {
 		case err == nil && (kind != string(o.Kind) || name != o.Name || data != string(o.Data)):
-			return newProblem(http.StatusConflict, "occurrence-differs", "there is an occurrence with the id %s and other content", o.ID)
+			return newProblem(http.StatusConflict, "occurrence-differs", "there is already an occurrence with the id %s and other content", o.ID)
 		case err == nil:
 			outcome = occurrenceRepeated
 			return nil
@@ -79,8 +79,8 @@ func (s *Store) storeOccurrence(ctx context.Context, tx *sql.Tx, o Occurrence) e
 	return nil
 }
 
-// addDelivery stores a delivery that is due at once, or one that has failed
-// because there is no request, or one that must not be sent.
+// addDelivery stores a delivery that is due at once, or a failed one if there
+// is no request or it must not be sent.
 func addDelivery(ctx context.Context, tx *sql.Tx, occurrence int64, p Preview, now int64) error {
 	var request, finished any
 	status := Failed
@@ -130,14 +130,14 @@ func (s *Store) occurrence(ctx context.Context, id string) (o occurrenceRecord, 
 	return o, err
 }
 
-// deliveryFilter selects a page of deliveries. Empty fields select all.
+// deliveryFilter selects a page of deliveries. An empty field does not filter.
 type deliveryFilter struct {
 	DeliveryQuery
 	before int64 // the last id of the page before, 0 on the first
 }
 
-// deliveries returns a page, newest first, and the id to go on before, 0 on the
-// last page.
+// deliveries returns a page, newest first, and the id before which the next
+// page begins, or 0 on the last page.
 func (s *Store) deliveries(ctx context.Context, f deliveryFilter) (page []Delivery, next int64, err error) {
 	where, args := []string{"TRUE"}, []any{}
 	for _, c := range []struct{ column, value string }{
@@ -147,7 +147,7 @@ func (s *Store) deliveries(ctx context.Context, f deliveryFilter) (page []Delive
 			where, args = append(where, c.column+" = ?"), append(args, c.value)
 		}
 	}
-	if f.Status != "" { // one of three; an index of one status serves no parameter
+	if f.Status != "" { // one of three constants: SQLite uses a partial index only for a literal
 		where = append(where, "d.status = '"+string(f.Status)+"'")
 	}
 	if !f.Since.IsZero() {
@@ -241,25 +241,26 @@ func readAttempts(ctx context.Context, tx *sql.Tx, page []Delivery, ids []int64)
 	return rows.Err()
 }
 
-// A claimedDelivery is one that nobody else sends until the claim runs out.
+// A claimedDelivery is a delivery that nobody else sends until the claim
+// expires.
 type claimedDelivery struct {
 	id       int64
 	claim    string
 	project  string
-	attempts int // made before, since somebody had it tried again
+	attempts int // made before, since the last retry by hand
 	request  PreparedRequest
 }
 
-// Both are answered by the index deliveries_next alone, however many deliveries are
-// pending.
+// The index deliveries_next alone answers both, so their cost does not depend on
+// the number of pending deliveries.
 const (
 	nextDueQuery = "SELECT max(due_at, claimed_until) FROM deliveries WHERE status = 'pending' ORDER BY max(due_at, claimed_until) LIMIT 1"
 	dueQuery     = "SELECT id FROM deliveries WHERE status = 'pending' AND max(due_at, claimed_until) <= ? " +
 		"ORDER BY max(due_at, claimed_until), id LIMIT ?"
 )
 
-// nextDue returns when the next delivery is due, if one is pending. One that is
-// claimed is due when the claim runs out, in case its sender was killed.
+// nextDue returns when the next delivery is due, if one is pending. A claimed
+// delivery is due when its claim expires, in case its sender was killed.
 func (s *Store) nextDue(ctx context.Context) (time.Time, bool, error) {
 	var due sql.NullInt64
 	err := s.read.QueryRowContext(ctx, nextDueQuery).Scan(&due)
@@ -298,7 +299,7 @@ func (s *Store) claimDue(ctx context.Context, n int, lease time.Duration) (claim
 	return claimed, nil
 }
 
-// An outcome is what an attempt means for its delivery.
+// An outcome is the new state of a delivery after an attempt.
 type outcome struct {
 	status DeliveryStatus
 	error  string
@@ -309,11 +310,11 @@ type outcome struct {
 func (s *Store) finishClaim(ctx context.Context, c claimedDelivery, a *Attempt, o outcome) error {
 	return s.update(ctx, func(tx *sql.Tx) error {
 		if a != nil {
-			// The number is counted here: after a claim that ran out, another
+			// The number is counted here: after an expired claim, another
 			// dispatcher may have made attempts too.
 			_, err := tx.ExecContext(ctx, `INSERT INTO attempts (delivery, number, started_at, duration_ms, status, answer, error)
 				SELECT ?1, 1 + count(*), ?2, ?3, ?4, ?5, ?6 FROM attempts WHERE delivery = ?1
-				HAVING EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)`, // it may be delivered and removed by now
+				HAVING EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)`, // it may have been delivered and removed meanwhile
 				c.id, millis(a.StartedAt), a.DurationMS, a.Status, a.Answer, a.Error)
 			if err != nil {
 				return err

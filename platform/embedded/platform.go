@@ -24,8 +24,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// answerLimit is the longest answer that a client reads: a page of
-// [pageBytes] with a large record at its end, and the rest to spare.
+// answerLimit is the size of the longest answer that a client reads, in bytes:
+// a page of [pageBytes] with a large record at its end, and a reserve.
 const answerLimit = 16 << 20
 
 // A Platform is a segue platform, in-process or somewhere else. Its methods may
@@ -46,20 +46,20 @@ var (
 	_ sync.Locker   = (*Platform)(nil)
 )
 
-// ClientOptions say how a served platform is reached.
+// ClientOptions configure a client of a served platform.
 type ClientOptions struct {
-	// Timeout is for one request with its answer, 30 seconds if it is 0.
+	// Timeout bounds one request with its answer; 0 means 30 seconds.
 	Timeout time.Duration
-	// Transport sends the requests; nil for one like [http.DefaultTransport].
+	// Transport sends the requests; nil means one like [http.DefaultTransport].
 	Transport http.RoundTripper
-	// Mask hides secrets in the platform's answers. The platform adds those that it
-	// gets to know; nil for a mask of its own.
+	// Mask hides secrets in the platform's answers. The platform adds the secrets
+	// that it learns. Nil means a new mask.
 	Mask *automation.Mask
 }
 
 // NewClient returns the platform that is served at an http or https URL, such as
-// "http://127.0.0.1:8377". An empty token is for a platform that asks for none.
-// Nothing is sent yet.
+// "http://127.0.0.1:8377". The token is empty for a platform without one.
+// NewClient sends nothing.
 func NewClient(baseURL string, token automation.Secret, options ClientOptions) (*Platform, error) {
 	u := automation.AbsoluteURL(baseURL)
 	if u == nil {
@@ -72,21 +72,25 @@ func NewClient(baseURL string, token automation.Secret, options ClientOptions) (
 	return newPlatform(base, base.String(), token, options), nil
 }
 
-// LocalOptions say how a platform works in-process.
+// LocalOptions configure an in-process platform.
 type LocalOptions struct {
-	// NoCreate leaves a file that is missing as it is. The platform is then an
-	// empty one. Where the file or its folder can't be written, the platform is a
-	// copy. In both cases, what is written is gone when it is closed.
+	// NoCreate does not create a missing file: the platform is then empty. If the
+	// file or its folder can't be written, the platform is a copy. In both cases,
+	// Close discards all changes.
 	NoCreate bool
 	Delivery DeliveryOptions
-	// Logger gets what the platform would log if it were served; nil for none.
+	// Logger gets the log of the platform; nil means no log.
 	Logger *slog.Logger
+	// Requests gets each request to the platform, as [reach.Traced] has it; nil for none.
+	Requests *slog.Logger
+	// Mask is as in [ClientOptions].
+	Mask *automation.Mask
 }
 
-// OpenLocal opens the platform's file at path in-process, as [Open] does, which
-// has the errors. Deliveries are sent from the first [Platform.Fire] on, those
-// that were left pending before included: planning and applying send nothing.
-// Close it in the end.
+// OpenLocal opens the platform's file at path in-process. [Open] describes the
+// errors. The platform sends pending deliveries, including older ones, from the
+// first [Platform.Fire] on: plan and apply send nothing. The caller must close
+// the platform.
 func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platform, error) {
 	logger := options.Logger
 	if logger == nil {
@@ -97,8 +101,8 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 		return nil, errors.Join(err, discard())
 	}
 	d := newDispatcher(store, options.Delivery, logger)
-	transport := handlerTransport{newAPI(store, d, automation.Secret{}, logger)}
-	p := newPlatform(&url.URL{Scheme: "http", Host: "in-process"}, path, automation.Secret{}, ClientOptions{Transport: transport})
+	transport := reach.Traced(handlerTransport{newAPI(store, d, automation.Secret{}, logger)}, options.Requests, options.Mask)
+	p := newPlatform(&url.URL{Scheme: "http", Host: "in-process"}, path, automation.Secret{}, ClientOptions{Transport: transport, Mask: options.Mask})
 	p.close = func() error {
 		d.Close()
 		return errors.Join(store.Close(), discard())
@@ -106,9 +110,9 @@ func OpenLocal(ctx context.Context, path string, options LocalOptions) (*Platfor
 	return p, nil
 }
 
-// openLocalStore opens the platform's file at path. With noCreate, it is a new file
-// elsewhere if there is none, and a copy if it can't be written. discard removes that,
-// and does so after an error too.
+// openLocalStore opens the platform's file at path. With noCreate, it opens a
+// temporary file if the file is missing, and a copy if it can't be written. Call
+// discard to remove either, even after an error.
 func openLocalStore(ctx context.Context, path string, noCreate bool) (store *Store, discard func() error, err error) {
 	discard = func() error { return nil }
 	if !noCreate {
@@ -123,7 +127,7 @@ func openLocalStore(ctx context.Context, path string, noCreate bool) (store *Sto
 		store, err = Open(ctx, filepath.Join(dir, filepath.Base(path)))
 		return store, func() error { return os.RemoveAll(dir) }, err
 	}
-	if err = unwritable(path); err == nil { // asked first: SQLite would leave files beside it
+	if err = unwritable(path); err == nil { // check first: SQLite would leave files beside it
 		store, err = Open(ctx, path)
 	}
 	if isUnwritable(err) {
@@ -171,8 +175,8 @@ func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored
 func (p *Platform) list(ctx context.Context, query url.Values) ([]sync.Stored, error) {
 	var all []sync.Stored
 	err := p.pages(ctx, query, func(a storedAutomation) {
-		// The filter is checked again: an automation of someone else must never
-		// come into a plan.
+		// Check the filter again: another project's automation must never get
+		// into a plan.
 		if a.Marker != nil && a.Marker.Project == query.Get("project") {
 			all = append(all, storedOf(a))
 		}
@@ -186,14 +190,16 @@ func (p *Platform) list(ctx context.Context, query url.Values) ([]sync.Stored, e
 // pages reads all pages of a list.
 func (p *Platform) pages(ctx context.Context, query url.Values, each func(storedAutomation)) error {
 	query.Set("limit", fmt.Sprint(pageLimit))
+	followed := map[string]bool{}
 	for {
 		var page automationPage
 		if _, err := p.call(ctx, call{method: "GET", path: "/v1/automations", query: query, out: &page}); err != nil {
 			return err
 		}
 		if page.Automations == nil {
-			// What has no list is not an empty one: a plan would create everything.
-			return p.strange("it answered with JSON, and without automations")
+			// A missing list is not an empty list: with an empty list, a plan would
+			// create everything.
+			return p.strange("it answered with JSON that has no automations")
 		}
 		for _, a := range page.Automations {
 			each(a)
@@ -201,16 +207,17 @@ func (p *Platform) pages(ctx context.Context, query url.Values, each func(stored
 		if page.NextCursor == "" {
 			return nil
 		}
-		if page.NextCursor == query.Get("cursor") {
+		if followed[page.NextCursor] {
 			return p.strange("the list of automations does not end")
 		}
+		followed[page.NextCursor] = true
 		query.Set("cursor", page.NextCursor)
 	}
 }
 
-// Survey implements [sync.Surveyor]. The key of an automation stays in its content
-// where its marker has been removed: until it is taken over, its trigger would set
-// off two automations of that key.
+// Survey implements [sync.Surveyor]. An automation whose marker was removed keeps
+// the key in its content. Until it is taken over, its trigger would start two
+// automations with that key.
 func (p *Platform) Survey(ctx context.Context, project string, keys []string) (sync.Survey, error) {
 	var survey sync.Survey
 	own := map[string]bool{}
@@ -259,7 +266,8 @@ func (p *Platform) Unmanaged(ctx context.Context, _ string) ([]sync.Unmanaged, e
 
 func storedOf(a storedAutomation) sync.Stored {
 	s := sync.Stored{ID: a.ID, Revision: a.Revision, Changed: a.UpdatedAt}
-	// What can't be read is left out: the plan then shows it as different.
+	// If the automation can't be decoded, leave it empty: the plan then shows
+	// it as different.
 	if json.Unmarshal(a.Automation, &s.Automation) != nil {
 		s.Automation = automation.Automation{}
 	}
@@ -299,7 +307,7 @@ func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
 	return err
 }
 
-// Secrets implements [sync.Platform]. The values that are wanted are sent to the
+// Secrets implements [sync.Platform]. It sends the wanted values to the
 // platform, which compares them.
 func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
 	in := comparison{Project: project, Values: map[string]string{}}
@@ -352,7 +360,7 @@ type call struct {
 	out      any    // for the answer, if one is expected
 }
 
-// call does a request and returns the status of a success. Every error is a
+// call makes a request and returns the status if it succeeds. Every error is a
 // [*sync.Error].
 func (p *Platform) call(ctx context.Context, c call) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.limit)
@@ -391,7 +399,7 @@ func (p *Platform) call(ctx context.Context, c call) (int, error) {
 		return 0, p.unreachable(err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	answer, err := reach.ReadAnswer(res.Body, answerLimit)
 	if err != nil {
 		return 0, p.unreachable(err)
 	}
@@ -467,7 +475,8 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 	return e
 }
 
-// isJSON reports whether an answer says that it is JSON, or a problem in JSON.
+// isJSON reports whether an answer has a content type of JSON or of a JSON
+// problem.
 func isJSON(h http.Header) bool {
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return err == nil && (media == "application/json" || media == "application/problem+json")
@@ -481,7 +490,7 @@ func (p *Platform) start(answer []byte) string {
 	return quoted(strings.TrimSpace(p.mask.Start(string(answer), 1024)))
 }
 
-// printable replaces what could disturb a terminal.
+// printable replaces characters that could disturb a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

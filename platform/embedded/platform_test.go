@@ -18,7 +18,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// platforms gives a platform that is served and one in-process.
+// platforms returns a served platform and an in-process one.
 func platforms(t *testing.T) map[string]*Platform {
 	token := automation.NewSecret(testToken)
 	url := served(t, ServeOptions{Data: dataFile(t), Token: token, Delivery: fast()})
@@ -71,10 +71,10 @@ func TestPlatformKeepsAutomations(t *testing.T) {
 				t.Error(err)
 			}
 			if err := p.Delete(ctx, moved); sync.KindOf(err) != sync.NotFound {
-				t.Errorf("delete of what is gone: %v, want NotFound", err)
+				t.Errorf("delete of a deleted automation: %v, want NotFound", err)
 			}
 			if _, err := p.Update(ctx, moved, sync.MarkerOf(moved.Marker.Project, a), a); sync.KindOf(err) != sync.NotFound {
-				t.Errorf("update of what is gone: %v, want NotFound", err)
+				t.Errorf("update of a deleted automation: %v, want NotFound", err)
 			}
 			a.Action.URL = "nowhere"
 			if _, err := p.Create(ctx, "growth", a); sync.KindOf(err) != sync.Refused || !strings.Contains(err.Error(), "action.url") {
@@ -236,7 +236,11 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			http.Redirect(w, r, "https://u:p@elsewhere.example/x", http.StatusFound)
 		}, sync.Refused, 0, "redirects to https://elsewhere.example; put"},
 		"no end": {text(200, "application/json", `{"automations":[],"nextCursor":"x"}`), sync.Refused, 0, "does not end"},
-		"reset":  {reset, sync.Temporary, 0, "URL closed the connection without an answer"},
+		"a circle": {func(w http.ResponseWriter, r *http.Request) {
+			next := map[string]string{"": "x", "x": "y", "y": "x"}[r.FormValue("cursor")]
+			fmt.Fprintf(w, `{"automations":[],"nextCursor":%q}`, next)
+		}, sync.Refused, 0, "does not end"},
+		"reset": {reset, sync.Temporary, 0, "URL closed the connection without an answer"},
 		"half of it": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			w.Write([]byte("{"))

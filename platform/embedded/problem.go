@@ -15,7 +15,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A problem is an answer that is not a success, as RFC 9457 has it.
+// A problem is an error answer, in the format of RFC 9457.
 type problem struct {
 	Type   string `json:"type"` // always "about:blank": Code tells problems apart
 	Title  string `json:"title"`
@@ -23,7 +23,7 @@ type problem struct {
 	Detail string `json:"detail"`
 	// Code is a slug for programs; docs/platform-api.yaml lists them.
 	Code string `json:"code"`
-	// Lease is what somebody else has, for the code leased.
+	// Lease is the lease of the present holder, for the code "leased".
 	Lease *sync.Lease `json:"lease,omitempty"`
 
 	header http.Header
@@ -67,8 +67,8 @@ func (p *problem) send(w http.ResponseWriter) {
 	json.NewEncoder(w).Encode(p) // an error means that the client is gone
 }
 
-// problemOf turns any error into an answer. What is not the client's doing is
-// told in general terms; the cause is for the log.
+// problemOf turns any error into an answer. It describes errors that are not
+// the client's fault in general terms, and keeps the cause for the log.
 func problemOf(err error) *problem {
 	var p *problem
 	var lite *sqlite.Error
@@ -76,7 +76,7 @@ func problemOf(err error) *problem {
 	case errors.As(err, &p):
 		return p
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return newProblem(http.StatusServiceUnavailable, "cancelled", "the request was given up before it was done").because(err)
+		return newProblem(http.StatusServiceUnavailable, "cancelled", "the request was canceled before it was done").because(err)
 	case !errors.As(err, &lite):
 		return newProblem(http.StatusInternalServerError, "internal", "the platform failed; its log says more").because(err)
 	}
@@ -93,13 +93,14 @@ func problemOf(err error) *problem {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return newProblem(http.StatusInternalServerError, "damaged", "the data file is damaged; restore it from a backup").because(err)
 	case sqlite3.SQLITE_INTERRUPT:
-		return newProblem(http.StatusServiceUnavailable, "cancelled", "the request was given up before it was done").because(err)
+		return newProblem(http.StatusServiceUnavailable, "cancelled", "the request was canceled before it was done").because(err)
 	default:
 		return newProblem(http.StatusInternalServerError, "internal", "the platform failed; its log says more").because(err)
 	}
 }
 
-// openError says why the file can't be opened, and what to do.
+// openError returns an error that says why the file can't be opened, and how to
+// fix that.
 func openError(path string, err error) error {
 	var lite *sqlite.Error
 	var newer errNewer
@@ -128,8 +129,8 @@ func openError(path string, err error) error {
 	}
 }
 
-// isUnwritable reports whether a file could not be opened because nothing can be
-// written where it is.
+// isUnwritable reports whether opening a file failed because it or its folder
+// can't be written.
 func isUnwritable(err error) bool {
 	var lite *sqlite.Error
 	if !errors.As(err, &lite) {
@@ -143,7 +144,8 @@ func isUnwritable(err error) bool {
 	}
 }
 
-// primary is the error's code without what SQLite adds in the upper bits.
+// primary returns the primary result code of an error, without the upper bits
+// of the extended code.
 func primary(err *sqlite.Error) int { return err.Code() & 0xff }
 
 func isBusy(err error) bool {
@@ -151,7 +153,7 @@ func isBusy(err error) bool {
 	return errors.As(err, &lite) && (primary(lite) == sqlite3.SQLITE_BUSY || primary(lite) == sqlite3.SQLITE_LOCKED)
 }
 
-// isTaken reports a row that breaks a UNIQUE rule.
+// isTaken reports whether an error is a violated UNIQUE constraint.
 func isTaken(err error) bool {
 	var lite *sqlite.Error
 	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE

@@ -10,10 +10,11 @@ import (
 )
 
 // prepareRequest fills in an action's placeholders and leaves its secrets as
-// references. stored says which secrets there are: a request with another one
-// could never be sent.
+// references. stored reports whether a secret is stored: a request with a
+// missing secret could never be sent.
 //
-// A request that must not be sent comes with an error that says why.
+// For a request that must not be sent, it returns both the request and the
+// reason as an error.
 func prepareRequest(a automation.Automation, values map[string]any, project string, stored func(name string) bool) (*PreparedRequest, error) {
 	action := a.Action
 	if err := checkSecrecy(action.URL, action.Headers); err != nil {
@@ -44,8 +45,8 @@ func prepareRequest(a automation.Automation, values map[string]any, project stri
 		a.CheckMessage(rendered, values)
 }
 
-// resolveHeaders returns the headers as they are sent. What was rendered before
-// is taken as it stands: a value may hold braces of its own.
+// resolveHeaders returns the headers with the secrets filled in. It does not
+// render the other values again: they may contain braces.
 func resolveHeaders(request PreparedRequest, project string, secrets map[string]automation.Secret) (http.Header, error) {
 	headers := request.Headers
 	if err := checkSecrecy(request.URL, headers); err != nil {
@@ -64,8 +65,8 @@ func resolveHeaders(request PreparedRequest, project string, secrets map[string]
 			open[name] = h
 		}
 	}
-	// Only the headers are of interest: the domain knows how credentials are put
-	// together.
+	// Only the headers matter: the package automation knows how to build
+	// credentials.
 	rendered, err := automation.Request{Kind: automation.KindHTTPRequest, Method: http.MethodGet, URL: "https://example.com/", Headers: open}.
 		Render(nil, func(name string) (automation.Secret, bool) { s, ok := secrets[name]; return s, ok })
 	if err != nil {
@@ -77,21 +78,21 @@ func resolveHeaders(request PreparedRequest, project string, secrets map[string]
 	return resolved, nil
 }
 
-// checkSecrecy refuses to send a secret where others can read it on its way.
+// checkSecrecy refuses to send a secret over an unencrypted connection.
 func checkSecrecy(url string, headers map[string]automation.Header) error {
 	if !automation.ReadableOnTheWay(url) {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		if secrets := headers[name].SecretNames(); len(secrets) > 0 {
-			return fmt.Errorf("the secret %s would be sent over plain HTTP, which others can read on its way; write https:// in the URL", secrets[0])
+			return fmt.Errorf("the secret %s would be sent over plain HTTP, which others can read in transit; write https:// in the URL", secrets[0])
 		}
 	}
 	return nil
 }
 
-// isText reports whether a header is a text, which may hold placeholders, and
-// not made of credentials.
+// isText reports whether a header is a plain string, which may contain
+// placeholders, and not built from credentials.
 func isText(h automation.Header) bool { return h.Scheme == "" && h.Value.Secret == "" }
 
 func noSecrets(string) (automation.Secret, bool) { return automation.Secret{}, false }

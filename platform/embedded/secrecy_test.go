@@ -11,7 +11,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// untouched is a transport that must not be used.
+// untouched is a transport that fails the test when it is used.
 type untouched struct{ t *testing.T }
 
 func (u untouched) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -46,7 +46,7 @@ func (s *Store) secrets(ctx context.Context, project string) (map[string]automat
 	return values, rows.Err()
 }
 
-// putSecret stores a value, over an old one.
+// putSecret stores a value and replaces an old one.
 func (s *Store) putSecret(ctx context.Context, project, name string, value automation.Secret) error {
 	nonce, ciphertext := s.vault.seal(project, name, value)
 	return s.update(ctx, func(tx *sql.Tx) error {

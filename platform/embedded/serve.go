@@ -15,36 +15,37 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// ServeOptions say where a platform is served, and from what.
+// ServeOptions configure a served platform.
 type ServeOptions struct {
-	// Listen is a TCP address such as "127.0.0.1:8377"; port 0 is a free one.
+	// Listen is a TCP address such as "127.0.0.1:8377"; port 0 means any free
+	// port.
 	Listen string
 	// Data is the platform's file, as for [Open].
 	Data string
-	// Token is the bearer token that clients must have. It may be empty only if
+	// Token is the bearer token that clients must send. It may be empty only if
 	// Listen is a loopback address.
 	Token automation.Secret
-	// Logger gets a record for each request and each attempt of a delivery, none
-	// of which holds a secret; nil for none.
+	// Logger gets a record for each request and each delivery attempt. No record
+	// holds a secret. Nil means no log.
 	Logger *slog.Logger
-	// Ready, if it is not nil, is called with the address once the platform can
-	// be reached there.
+	// Ready is called with the address once the platform can be reached there.
+	// It may be nil.
 	Ready    func(addr string)
 	Delivery DeliveryOptions
 	Limits   Limits
 }
 
-// ErrNoToken is the cause of Serve's refusal to let others than this machine
-// reach a platform without a token.
+// ErrNoToken is the cause of the error when Serve would expose a platform
+// without a token to other machines.
 var ErrNoToken = errors.New("a platform that others can reach needs a token; listen on 127.0.0.1")
 
-// shutdownTime is how long requests may take to end.
+// shutdownTime is the time that open requests get to finish.
 const shutdownTime = 10 * time.Second
 
-// Serve serves the platform until ctx ends; it then finishes the requests and
-// the deliveries that are under way, and returns nil. Pending deliveries are
-// sent from the start. Serve speaks plain HTTP: put a proxy with TLS in front of
-// it where others can listen.
+// Serve serves the platform until ctx ends. It then finishes the requests and
+// deliveries in progress, and returns nil. It sends pending deliveries from the
+// start. Serve speaks plain HTTP: put a proxy with TLS in front of it where
+// others can listen.
 func Serve(ctx context.Context, o ServeOptions) (err error) {
 	loopback, err := isLoopback(o.Listen)
 	if err != nil {
@@ -71,7 +72,7 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, network(o.Listen), o.Listen)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("can't listen on %s: another program does already; end that one, or choose another port", o.Listen)
+		return fmt.Errorf("can't listen on %s: the address is already in use; end the program that uses it, or choose another port", o.Listen)
 	case err != nil:
 		return fmt.Errorf("can't listen on %s: %w", o.Listen, err)
 	}
@@ -109,8 +110,8 @@ func Serve(ctx context.Context, o ServeOptions) (err error) {
 	return nil
 }
 
-// network is the one of an address. 0.0.0.0 means all addresses of IPv4, and would be
-// taken for those of IPv6, too.
+// network returns the network for an address. 0.0.0.0 means all addresses of IPv4;
+// with "tcp", Go would listen on IPv6 too.
 func network(listen string) string {
 	if a, err := netip.ParseAddrPort(listen); err == nil && a.Addr().Is4() {
 		return "tcp4"
@@ -118,7 +119,7 @@ func network(listen string) string {
 	return "tcp"
 }
 
-// isLoopback reports whether nobody but this machine can reach an address.
+// isLoopback reports whether only this machine can reach an address.
 func isLoopback(listen string) (bool, error) {
 	host, _, err := net.SplitHostPort(listen)
 	if _, noPort := netip.ParseAddr(listen); err != nil && noPort == nil {
@@ -130,9 +131,9 @@ func isLoopback(listen string) (bool, error) {
 	return automation.IsLoopback(host), nil
 }
 
-// localHosts refuses requests for another host's name. Without a token, a web
-// page could otherwise reach the platform through a name of its own that it
-// makes point to 127.0.0.1.
+// localHosts refuses requests for other host names. Otherwise a web page could
+// reach a platform without a token through a domain that resolves to 127.0.0.1
+// (DNS rebinding).
 func localHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)

@@ -20,7 +20,7 @@ func TestServeRefusesToBeOpenToOthers(t *testing.T) {
 			t.Errorf("%s: %v", listen, err)
 		}
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s: the data file was made all the same", listen)
+			t.Errorf("%s: the data file was created nevertheless", listen)
 		}
 	}
 	if err := Serve(t.Context(), ServeOptions{Listen: "8377", Data: dataFile(t)}); err == nil || !strings.Contains(err.Error(), "not an address such as 127.0.0.1:8377") {
@@ -52,7 +52,7 @@ func TestServeSaysThatTheAddressIsTaken(t *testing.T) {
 	taken := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	err := Serve(t.Context(), ServeOptions{Listen: taken.Addr().String(), Data: dataFile(t)})
-	if err == nil || !strings.Contains(err.Error(), "another program does already") {
+	if err == nil || !strings.Contains(err.Error(), "already in use") {
 		t.Errorf("got %v", err)
 	}
 }

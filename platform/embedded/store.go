@@ -22,14 +22,15 @@ import (
 const (
 	// applicationID marks a SQLite file as a segue platform: "segu".
 	applicationID = 0x73656775
-	// lockWait is how long a statement waits for another process's lock.
+	// lockWait is the time that a statement waits for another process's lock.
 	lockWait = 5 * time.Second
-	// logLimit is how many bytes of SQLite's log stay on the disk once they are in
-	// the file.
+	// logLimit is the size to which SQLite truncates its log after copying it into
+	// the file, in bytes.
 	logLimit = 16 << 20
 )
 
-// migrations bring a file from version i to i+1. A released one never changes.
+// migrations bring a file from version i to i+1. A released migration never
+// changes.
 var migrations = []string{`
 CREATE TABLE automations (
 	id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -144,7 +145,7 @@ END;
 `}
 
 // A Store is the platform's file. Its methods may be called from several
-// goroutines, and several processes may hold Stores of one file.
+// goroutines, and several processes may open one file.
 type Store struct {
 	path string
 	// write has one connection: SQLite has one writer, and waiting for it here
@@ -154,18 +155,19 @@ type Store struct {
 	now         func() time.Time
 	limits      Limits // set before the first use
 	metrics     *metrics
-	// crowded holds one: there is little room left below the limit.
+	// crowded has capacity 1. A value means that the file is nearly at its
+	// limit.
 	crowded chan struct{}
 }
 
-// Open opens the platform's file at path, and creates it, with mode 0600, if it
-// is missing; its folder as well, with mode 0700. A file of an older segue is
-// brought up to date.
+// Open opens the platform's file at path. If it is missing, Open creates it
+// with mode 0600, and its folder with mode 0700. A file of an older segue is
+// migrated.
 //
-// A file that is not a segue platform's is left as it is. The error then names
-// the file, says what is wrong with it and what to do: it is no database or
-// another program's, locked by another process, written by a newer segue, or
-// the key of its secrets is missing, wrong or readable by others.
+// Open does not change a file that is not a segue platform's. The error names
+// the file, the problem and the remedy. The file may not be a database, may be
+// another program's, locked by another process or written by a newer segue; or
+// the key of its secrets may be missing, wrong or readable by others.
 func Open(ctx context.Context, path string) (*Store, error) {
 	return open(ctx, path, lockWait)
 }
@@ -181,8 +183,8 @@ func open(ctx context.Context, path string, wait time.Duration) (_ *Store, err e
 	return openPrepared(ctx, full, full+".key", path, wait)
 }
 
-// openPrepared opens the file at full, whose key is in another file. path is what
-// messages call it.
+// openPrepared opens the file at full. key is the path of its key file, and path
+// is its name in messages.
 func openPrepared(ctx context.Context, full, key, path string, wait time.Duration) (_ *Store, err error) {
 	s := &Store{path: path, now: time.Now, limits: Limits{}.withDefaults(), crowded: make(chan struct{}, 1)}
 	s.metrics = newMetrics(s)
@@ -205,13 +207,13 @@ func openPrepared(ctx context.Context, full, key, path string, wait time.Duratio
 	return s, nil
 }
 
-// Close closes the file. What is going on is finished first.
+// Close closes the file, after transactions in progress have ended.
 func (s *Store) Close() error {
 	return errors.Join(s.read.Close(), s.write.Close())
 }
 
-// prepareFile creates the file if it is missing, and refuses one that can't be
-// a platform's before SQLite touches it.
+// prepareFile creates the file if it is missing. It refuses a file that can't
+// be a platform's before SQLite touches it.
 func prepareFile(full, path string) error {
 	if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
 		return fmt.Errorf("%s: create its folder: %w", path, cause(err))
@@ -223,7 +225,7 @@ func prepareFile(full, path string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s: create: %w", path, cause(err))
 	}
-	switch stat, err := os.Stat(full); { // before it is opened: a pipe waits for somebody
+	switch stat, err := os.Stat(full); { // stat before opening: opening a pipe would block
 	case err == nil && stat.IsDir():
 		return fmt.Errorf("%s is a folder; a platform's data is a file, such as %s", path, filepath.Join(path, "platform.db"))
 	case err == nil && !stat.Mode().IsRegular():
@@ -243,14 +245,15 @@ func prepareFile(full, path string) error {
 	case n < len(header) || string(header[:16]) != "SQLite format 3\x00":
 		return fmt.Errorf("%s is not a segue platform database (it is not a SQLite file); name another file", path)
 	case binary.BigEndian.Uint32(header[40:]) == 0 && binary.BigEndian.Uint32(header[60:]) == 0:
-		return nil // no tables yet: another process makes them, or one was killed before
+		return nil // no tables yet: another process is creating them, or was killed before
 	case binary.BigEndian.Uint32(header[68:]) != applicationID:
 		return fmt.Errorf("%s is not a segue platform database (it belongs to another program); name another file", path)
 	}
 	return nil
 }
 
-// dsn is the driver's name for the file, with what each connection starts with.
+// dsn returns the data source name of the file, with the pragmas of each
+// connection.
 func dsn(full, lock string, pragmas []string) string {
 	p := filepath.ToSlash(full)
 	if !strings.HasPrefix(p, "/") {
@@ -260,7 +263,8 @@ func dsn(full, lock string, pragmas []string) string {
 	return u.String()
 }
 
-// errNewer is a file whose version this segue does not know.
+// errNewer is the error of a file with a newer data version than this segue
+// knows.
 type errNewer int
 
 func (e errNewer) Error() string {
@@ -277,7 +281,7 @@ func (s *Store) prepare(ctx context.Context, key string, wait time.Duration) err
 		return errNewer(version)
 	}
 	if version == 0 {
-		// It counts for what is still to be made: the file can give single pages back.
+		// Before the first table, this makes the file return single pages to the disk.
 		if _, err := s.write.ExecContext(ctx, incremental); err != nil {
 			return err
 		}
@@ -287,8 +291,8 @@ func (s *Store) prepare(ctx context.Context, key string, wait time.Duration) err
 			return err
 		}
 	}
-	// Another process that switches at the same time makes this busy at once,
-	// without SQLite's own wait.
+	// If another process switches at the same time, SQLite returns busy at
+	// once, without waiting.
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		_, err := s.write.ExecContext(ctx, "PRAGMA journal_mode = WAL")
 		if err != nil && !isBusy(err) {
@@ -306,8 +310,7 @@ func (s *Store) prepare(ctx context.Context, key string, wait time.Duration) err
 	})
 }
 
-// migrate runs the migrations that are missing; another process may have been
-// first.
+// migrate runs the missing migrations. Another process may have run them first.
 func migrate(ctx context.Context, tx *sql.Tx) error {
 	var version int
 	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
@@ -322,7 +325,7 @@ func migrate(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// update runs f in a writing transaction: all of it is done, or nothing.
+// update runs f in a write transaction: all of it happens, or nothing.
 func (s *Store) update(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -335,7 +338,7 @@ func (s *Store) update(ctx context.Context, f func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// view runs f in a reading transaction: all that it reads is of one moment.
+// view runs f in a read transaction: it sees one consistent state.
 func (s *Store) view(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.read.BeginTx(ctx, nil)
 	if err != nil {
@@ -354,7 +357,7 @@ func cause(err error) error {
 	return err
 }
 
-// millis is the form of times in the file.
+// millis converts a time to its form in the file.
 func millis(t time.Time) int64 { return t.UnixMilli() }
 
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

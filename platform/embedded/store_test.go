@@ -190,7 +190,7 @@ func TestDiskFullLeavesNothingHalfDone(t *testing.T) {
 	if all := must(p.List(ctx, "growth"))(t); len(all) != kept {
 		t.Errorf("%d automations are there, want %d", len(all), kept)
 	}
-	// An occurrence whose deliveries do not fit leaves no trace either.
+	// An occurrence whose deliveries do not fit is not stored either.
 	big := Occurrence{ID: "big", Kind: automation.Pattern, Name: "Account activated", Data: fmt.Appendf(nil, `{"userId": %q}`, strings.Repeat("x", 300_000))}
 	if _, err := p.call(ctx, call{method: "POST", path: "/v1/occurrences", in: big}); !errors.As(err, &e) || e.Status != http.StatusInsufficientStorage {
 		t.Errorf("fire on a full disk: %v, want 507", err)
@@ -233,7 +233,7 @@ func TestLockedDataIsTemporary(t *testing.T) {
 	}
 }
 
-// platformOver is a platform in-process over a store that is open.
+// platformOver returns an in-process platform over an open store.
 func platformOver(t *testing.T, s *Store) *Platform {
 	t.Helper()
 	logger := newLogBook().logger()
@@ -244,8 +244,8 @@ func platformOver(t *testing.T, s *Store) *Platform {
 	return p
 }
 
-// A process that makes the file may be seen at it, and may be killed: SQLite writes the
-// file's mode, and nothing more, before the tables.
+// Another process may see the file while it is being created, or its creator may be
+// killed: SQLite writes the file's header before the tables.
 func TestFileWithoutTables(t *testing.T) {
 	path := dataFile(t)
 	db := must(sql.Open("sqlite", path))(t)
@@ -254,7 +254,7 @@ func TestFileWithoutTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	if stat := must(os.Stat(path))(t); stat.Size() == 0 {
-		t.Fatal("SQLite writes nothing, so that this shows nothing")
+		t.Fatal("SQLite writes nothing, so this tests nothing")
 	}
 	must(openLocal(t, path, LocalOptions{}).Create(t.Context(), "growth", sample("growth/a", "https://example.com/")))(t)
 }
@@ -270,7 +270,7 @@ func TestWriterProcess(t *testing.T) {
 		if _, err := p.Create(t.Context(), "growth", sample(fmt.Sprintf("%s/%d", name, i), "https://example.com/")); err != nil {
 			t.Fatal(err)
 		}
-		// All write this one: one succeeds.
+		// All processes write this automation: one succeeds.
 		if _, err := p.Create(t.Context(), "growth", sample(fmt.Sprintf("all/%d", i), "https://example.com/")); err != nil && sync.KindOf(err) != sync.Exists {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.
-// It is 0 if the header is missing or says nothing.
+// It returns 0 if the header is missing or invalid.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
@@ -45,7 +45,7 @@ func (t handlerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	out := &answer{header: http.Header{}}
 	t.handler.ServeHTTP(out, in)
-	// A caller that has given up gets what it would get over a network.
+	// After cancellation, the caller gets the same error as over a network.
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (t handlerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// An answer is what a handler has written.
+// An answer records the response of a handler.
 type answer struct {
 	header, sent http.Header
 	status       int

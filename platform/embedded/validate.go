@@ -15,16 +15,16 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// longestName bounds the names that come in: projects, keys, secrets, triggers.
+// longestName is the maximum length of names in requests, in bytes: projects,
+// keys, secrets, triggers.
 const longestName = 256
 
-// invalid is the problem of an automation that the platform would not be able
-// to carry out.
+// invalid returns the problem of an automation that the platform could not run.
 func invalid(format string, args ...any) *problem {
 	return newProblem(http.StatusUnprocessableEntity, "invalid-automation", "the automation can't be stored: "+format, args...)
 }
 
-// checkAutomation refuses what could not be fired later.
+// checkAutomation refuses an automation that could not be fired later.
 func checkAutomation(a automation.Automation) error {
 	switch {
 	case a.Name == "":
@@ -71,7 +71,7 @@ func checkURL(raw string) error {
 	}
 	before, rest, _ := strings.Cut(t.Texts()[0], "://")
 	if len(t.References()) > 0 && !strings.ContainsAny(rest, "/?#") {
-		return fmt.Errorf("a placeholder can't stand before the path")
+		return fmt.Errorf("placeholders are only allowed after the host")
 	}
 	u := automation.AbsoluteURL(strings.Join(t.Texts(), "x"))
 	if u == nil || !strings.EqualFold(before, u.Scheme) {
@@ -92,7 +92,7 @@ func checkHeader(name string, h automation.Header) error {
 			return fmt.Errorf("%s holds a control character", name)
 		}
 		if c.Secret != "" && !validName(c.Secret) {
-			return fmt.Errorf("%s refers to a secret with a name that none can have", name)
+			return fmt.Errorf("%s refers to a secret with an invalid name", name)
 		}
 	}
 	if h.Scheme == "" && h.Value.Secret == "" {
@@ -105,7 +105,7 @@ func checkHeader(name string, h automation.Header) error {
 
 func checkPayload(payload json.RawMessage) error {
 	if depth := automation.PayloadDepth(payload); depth > automation.DeepestPayload {
-		return fmt.Errorf("is nested %d deep, of at most %d", depth, automation.DeepestPayload)
+		return fmt.Errorf("is nested %d levels deep; the maximum is %d", depth, automation.DeepestPayload)
 	}
 	d := json.NewDecoder(bytes.NewReader(payload))
 	d.UseNumber()
@@ -142,12 +142,13 @@ func checkTemplates(v any, path string) error {
 	return nil
 }
 
-// checkMarker holds a marker against the automation that it will be stored with.
+// checkMarker checks a marker against the automation that it will be stored
+// with.
 func checkMarker(m *sync.Marker, a automation.Automation) error {
 	switch {
 	case m == nil:
 		if names := a.SecretNames(); len(names) > 0 {
-			return invalid("it uses the secret %s, but without a marker it belongs to no project, and secrets are a project's", quoted(names[0]))
+			return invalid("it uses the secret %s, but without a marker it belongs to no project, and only projects have secrets", quoted(names[0]))
 		}
 		return nil
 	case !validName(m.Project):
@@ -164,8 +165,8 @@ func checkMarker(m *sync.Marker, a automation.Automation) error {
 	return nil
 }
 
-// validName accepts the names of projects, keys and secrets: anything printable
-// that can stand in the path of a URL.
+// validName accepts the names of projects, keys and secrets: any printable
+// string that can be part of a URL path.
 func validName(s string) bool {
 	return s != "" && s != "." && s != ".." && len(s) <= longestName && utf8.ValidString(s) &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
@@ -178,8 +179,8 @@ func isToken(s string) bool {
 	})
 }
 
-// quoted shows a text that came from elsewhere: at most 80 characters of it,
-// and nothing that disturbs a terminal.
+// quoted quotes an untrusted string: at most 80 characters, and none that could
+// disturb a terminal.
 func quoted(s string) string {
 	const most = 80
 	runes := []rune(strings.ToValidUTF8(s, "\uFFFD"))

@@ -20,11 +20,11 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// keySize is that of AES-256.
+// keySize is the size of a key of AES-256, in bytes.
 const keySize = 32
 
-// A vault seals and opens secrets. A sealed secret belongs to its project and
-// name: moved to another row of the table it can't be opened.
+// A vault seals and opens secrets. A sealed secret is bound to its project and
+// name: it can't be opened after it was moved to another row of the table.
 type vault struct{ aead cipher.AEAD }
 
 func newVault(key []byte) (*vault, error) {
@@ -56,29 +56,31 @@ func (v *vault) open(project, name string, nonce, ciphertext []byte) (automation
 	return automation.NewSecret(string(text)), nil
 }
 
-// place is the additional data of a sealed secret. Neither part can hold a NUL.
+// place returns the additional data of a sealed secret. Neither part can
+// contain a NUL.
 func place(project, name string) []byte { return []byte(project + "\x00" + name) }
 
-// sameSecret compares in a time that depends on neither value.
+// sameSecret compares two secrets in constant time.
 func sameSecret(a, b automation.Secret) bool {
 	x, y := sha256.Sum256([]byte(a.Reveal())), sha256.Sum256([]byte(b.Reveal()))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// The sealed text of the table key_check. Its project is no project's name.
+// The sealed value of the table key_check. Its project is empty, which no
+// project's name is.
 const checkProject, checkName = "", "key check"
 
 var checkText = automation.NewSecret("segue platform")
 
-// A keyError is a key file that can't be used; its text is complete.
+// A keyError is the error of an unusable key file; its message is complete.
 type keyError string
 
 func (e keyError) Error() string { return string(e) }
 
-// unlock reads the key, or makes one if none was ever needed, and makes sure
-// that it is the key of the file's secrets. It runs in a writing transaction,
-// so that one process at a time does this. file is the key's full path, shown is
-// the one for messages.
+// unlock reads the key, or creates it if none was ever needed, and checks that
+// it is the key of the file's secrets. It runs in a write transaction, so only
+// one process at a time does this. file is the key's full path, and shown is the
+// path in messages.
 func unlock(ctx context.Context, tx *sql.Tx, file, shown string) (*vault, error) {
 	var nonce, sealed []byte
 	err := tx.QueryRowContext(ctx, "SELECT nonce, ciphertext FROM key_check").Scan(&nonce, &sealed)
@@ -118,7 +120,7 @@ func unlock(ctx context.Context, tx *sql.Tx, file, shown string) (*vault, error)
 	return v, err
 }
 
-// theStored counts secrets that are stored.
+// theStored describes a number of stored secrets.
 func theStored(secrets int) string {
 	if secrets == 1 {
 		return "the stored secret"
@@ -127,7 +129,7 @@ func theStored(secrets int) string {
 }
 
 func readKey(file, shown string) ([]byte, error) {
-	if stat, err := os.Stat(file); err == nil && !stat.Mode().IsRegular() { // a pipe waits for somebody
+	if stat, err := os.Stat(file); err == nil && !stat.Mode().IsRegular() { // opening a pipe would block
 		return nil, keyError(fmt.Sprintf("%s is not a regular file; restore the key from a backup, or remove it if no secrets are stored", shown))
 	}
 	f, err := os.Open(file)
@@ -139,7 +141,8 @@ func readKey(file, shown string) ([]byte, error) {
 	if err != nil {
 		return nil, keyFileError{shown, err}
 	}
-	// Windows has no such modes: there the folder's access list counts.
+	// Windows does not have these modes: there, the folder's access control
+	// list protects the key.
 	if mode := stat.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
 		return nil, keyError(fmt.Sprintf("%s holds the key of the secrets and others may use it (mode %04o); run: chmod 600 %s", shown, mode, shown))
 	}
@@ -166,7 +169,7 @@ func createKey(file, shown string) ([]byte, error) {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
-		os.Remove(file) // half a key would be in the way
+		os.Remove(file) // do not leave half a key behind
 		return nil, keyFileError{shown, err}
 	}
 	return key, nil

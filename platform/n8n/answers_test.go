@@ -29,12 +29,12 @@ func post(t testing.TB, url, contentType, body string) (status int, answer strin
 	return res.StatusCode, string(b)
 }
 
-// An endpoint answers with one status after the other, and with 200 when there is
-// none left. 0 is no answer.
+// An endpoint answers with its statuses in order, and then with 200. 0 means no
+// answer.
 type endpoint struct {
 	mu       gosync.Mutex
 	statuses []int
-	got      []string // the bodies that have come
+	got      []string // the received bodies
 }
 
 func startEndpoint(t testing.TB) (*endpoint, string) {
@@ -45,7 +45,7 @@ func startEndpoint(t testing.TB) (*endpoint, string) {
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // half a body is as good
+	body, _ := io.ReadAll(r.Body) // half a body is enough
 	e.mu.Lock()
 	e.got = append(e.got, string(body))
 	status := http.StatusOK
@@ -60,14 +60,15 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `{"message":"the answer of the endpoint"}`)
 }
 
-// answers has the endpoint give these from now on, and forgets what has come.
+// answers sets the next answers of the endpoint, and forgets the received
+// bodies.
 func (e *endpoint) answers(statuses ...int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.statuses, e.got = statuses, nil
 }
 
-// taken returns what has come.
+// taken returns the received bodies.
 func (e *endpoint) taken() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -82,9 +83,9 @@ func (s *server) failures(t testing.TB, id string) int {
 	return len(all.Data)
 }
 
-// Whoever calls a webhook learns what came of it: 200 if the message was sent,
-// 415 or 422 with the reason if none could be made, and 502 if its endpoint did
-// not take it. What may pass is tried again.
+// A webhook answers with the outcome: 200 if the message was sent, 415 or 422
+// with the reason if it could not be made, and 502 if its endpoint did not
+// accept it. Temporary failures are retried.
 func TestWebhookAnswers(t *testing.T) {
 	t.Parallel()
 	eachRelease(t, func(t *testing.T, s *server) {
@@ -154,7 +155,7 @@ func TestWebhookAnswers(t *testing.T) {
 					}
 				}
 				if test.answer == "" {
-					return // it was sent, or n8n has refused it before an execution began
+					return // sent, or refused by n8n before an execution began
 				}
 				// n8n stores an execution after it has answered.
 				s.eventually(t, "n8n counts the failure", func() bool { return s.failures(t, found[0].ID) == failed+1 })

@@ -20,7 +20,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// patient are calls that outlast a restart of n8n.
+// patient configures calls that survive a restart of n8n.
 var patient = sync.Calls{Tries: 300, BackOff: func() backoff.BackOff {
 	return &backoff.ExponentialBackOff{InitialInterval: 20 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Second}
 }}
@@ -37,8 +37,8 @@ func apply(t testing.TB, p sync.Platform, in sync.Desired) {
 	}
 }
 
-// credentials returns the names of the credentials that were made for a
-// project, the orphans too.
+// credentials returns the names of the credentials of a project, including
+// orphans.
 func (s *server) credentials(t testing.TB, project string) []string {
 	t.Helper()
 	var all struct{ Data []struct{ Name string } }
@@ -76,8 +76,8 @@ func changed(in sync.Desired) sync.Desired {
 	return in
 }
 
-// n8n is killed in the middle of an apply, and started again: the apply goes on
-// where it was, and nothing is there twice, lost or left over.
+// n8n is killed in the middle of an apply, and restarted. The apply continues,
+// and nothing is duplicated, lost or left over.
 func TestApplyWhileN8nIsRestarted(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -116,7 +116,7 @@ func TestApplyWhileN8nIsRestarted(t *testing.T) {
 	s.requireCredentials(t, "restarted", 0)
 }
 
-// A tripwire closes a channel when so many writing requests have come.
+// A tripwire closes a channel after this number of writing requests.
 type tripwire struct {
 	mu    gosync.Mutex
 	left  int
@@ -142,8 +142,7 @@ func (w *tripwire) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // segue dies after each of its writing requests in turn, without an answer to
-// the last one. The next apply puts right what was left, and no credential is
-// lost.
+// the last one. The next apply cleans up, and no credential is lost.
 func TestApplyAfterSegueWasKilled(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -206,9 +205,9 @@ func TestApplyAfterSegueWasKilled(t *testing.T) {
 	}
 }
 
-// Two applies of one project at the same time get into each other's way. The
-// next apply puts right what they leave, and after it there is no credential
-// that nothing uses, and no workflow whose credential is gone.
+// Two applies of one project at the same time interfere. The next apply cleans
+// up after them: no unused credential is left, and no workflow without its
+// credential.
 func TestTwoAppliesAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -223,7 +222,7 @@ func (s *server) testTwoApplies(t *testing.T) {
 	code := func(n int, secret string, change func(*automation.Automation)) sync.Desired {
 		in := platformtest.Hundred(project, recorder.URL)
 		in.Automations, in.Secrets = in.Automations[:n], platformtest.Secret(secret)
-		in.Automations[0].Enabled = false // nothing but the marker tells that its key is taken
+		in.Automations[0].Enabled = false // only the marker shows that its key is taken
 		for i := range in.Automations {
 			change(&in.Automations[i])
 		}
@@ -285,9 +284,9 @@ func (s *server) testTwoApplies(t *testing.T) {
 	}
 }
 
-// One apply deletes a credential with the last workflow that uses it, and just
-// before, another one gives it to a new workflow. While the first one gives that
-// workflow another credential, so does the second.
+// One apply deletes a credential with the last workflow that uses it, just after
+// another apply has given it to a new workflow. Then both applies give that
+// workflow another credential.
 func (s *server) testUseOfDeletedCredential(t *testing.T) {
 	const project = "used-late"
 	recorder := platformtest.StartRecorder(t)
@@ -359,8 +358,8 @@ func (s *server) testNewCredentialDeleted(t *testing.T) {
 	s.requireCredentials(t, project, 1)
 }
 
-// requireUsed checks, in n8n's database, that a workflow uses each credential of
-// a project, and that no workflow uses one that does not exist.
+// requireUsed checks, in n8n's database, that each credential of a project is
+// used by a workflow, and that each credential used by a workflow exists.
 func (s *server) requireUsed(t testing.TB, project string) {
 	t.Helper()
 	stored := s.strings(t, "SELECT id FROM credentials_entity WHERE name LIKE ?", "segue "+project+":%")
@@ -378,7 +377,7 @@ func (s *server) requireUsed(t testing.TB, project string) {
 	}
 }
 
-// two are two automations that share a write key.
+// two returns two automations that share a write key.
 func two(project, value string) sync.Desired {
 	in := platformtest.Hundred(project, "https://example.com")
 	in.Automations = in.Automations[:2]
@@ -386,15 +385,15 @@ func two(project, value string) sync.Desired {
 	return in
 }
 
-// dying does so many writing requests, the last one without an answer, and
-// nothing afterwards.
+// dying sends this number of writing requests, the last one without an answer,
+// and none afterwards.
 type dying struct {
 	mu   gosync.Mutex
 	left int
 }
 
-// writes reports whether a request changes something: one that would move
-// a credential to nowhere does not.
+// writes reports whether a request changes something. A move of a credential to
+// a project that does not exist changes nothing.
 func writes(r *http.Request) bool {
 	return r.Method != http.MethodGet && !strings.HasSuffix(r.URL.Path, "/transfer")
 }
@@ -426,8 +425,8 @@ func (d *dying) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// Whoever has n8n take writes in parallel over SQLite, against the advice of
-// DefaultParallelism, needs more than one apply. None makes anything worse.
+// With parallel writes over SQLite, against the advice of DefaultParallelism,
+// several applies may be needed. No apply makes the state worse.
 func TestParallelWritesComeRightInTheEnd(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -452,8 +451,8 @@ func TestParallelWritesComeRightInTheEnd(t *testing.T) {
 	}
 }
 
-// A plan without changes asks for pages of the list, whether its credentials are
-// there, and for nothing else.
+// A plan without changes only requests the pages of the list, and whether its
+// credentials exist.
 func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -474,7 +473,7 @@ func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.multiply(t, made.ID, in)
-	t.Cleanup(func() { // as fast as they have come; none was ever active
+	t.Cleanup(func() { // fast, like their creation; none was ever active
 		s.sqlite(t, "DELETE FROM shared_workflow")
 		s.sqlite(t, "DELETE FROM workflow_entity")
 	})
@@ -489,9 +488,9 @@ func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
 		t.Errorf("the plan has %d changes and %d unchanged", len(plan.Changes), len(plan.Unchanged))
 	}
 	const pages = 3                   // of 250, each repeating 5 of the one before
-	others := counted.counts["GET /"] // which tells n8n's version
+	others := counted.counts["GET /"] // which shows n8n's version
 	for request, n := range counted.counts {
-		// n8n 1 does not read a credential; whether it is there it tells otherwise.
+		// n8n 1 can't read a credential; another request shows whether it exists.
 		if strings.HasPrefix(request, "GET /api/v1/credentials/") || strings.HasPrefix(request, "PUT /api/v1/credentials/") && strings.HasSuffix(request, "/transfer") {
 			others += n
 		}
@@ -533,8 +532,8 @@ func TestPlanWithoutChangesReadsPagesOnly(t *testing.T) {
 	})
 }
 
-// multiply stores the project's other automations beside the one that is there, as
-// n8n stores what was made by its API. It is too slow to be asked for hundreds.
+// multiply stores further automations of the project in n8n's database, in the
+// same form as n8n's API, which is too slow for hundreds.
 func (s *server) multiply(t *testing.T, id string, in sync.Desired) {
 	t.Helper()
 	var w workflow
@@ -549,7 +548,7 @@ func (s *server) multiply(t *testing.T, id string, in sync.Desired) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = tx.Rollback() }() // it is done if it was committed
+	defer func() { _ = tx.Rollback() }() // does nothing after Commit
 	insert := func(table, key string, values map[string]any) {
 		rows, err := tx.Query("SELECT name FROM pragma_table_info(?)", table)
 		if err != nil {
@@ -600,9 +599,9 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// BenchmarkApply compares an apply of a hundred new automations, plan included,
-// with the requests that it can't do without: a credential, and a create and
-// an activation each, as many at a time. They take turns.
+// BenchmarkApply compares an apply of a hundred new automations, including the
+// plan, with the minimum of requests: a credential, and a create and an
+// activation each, with the same parallelism. Both run in turn.
 func BenchmarkApply(b *testing.B) {
 	s := startServer(b)
 	const n = 100
@@ -630,8 +629,8 @@ func timed(f func()) time.Duration {
 	return time.Since(start)
 }
 
-// createBare makes the workflows that an apply makes, one request at a time as
-// DefaultParallelism has it, and asks for nothing besides.
+// createBare makes the same workflows as an apply, one request at a time as
+// with DefaultParallelism, without any other request.
 func (s *server) createBare(t testing.TB, in sync.Desired) {
 	t.Helper()
 	p := s.platform(Options{})

@@ -14,30 +14,30 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// What people do to a credential by hand shows in no workflow. n8n 2 tells when a
-// credential was last changed, and segue never changes one. n8n 1 tells no more than
-// whether there is one: a credential can't be moved to a project that does not
-// exist, and n8n looks for the credential before it looks for the project.
+// Changes of a credential by hand do not show in any workflow. n8n 2 returns the
+// time of a credential's last change, and segue never changes one. n8n 1 only
+// reveals whether a credential exists: moving it to a project that does not exist
+// fails, and n8n looks for the credential before it looks for the project.
 
-// An inspection is what n8n tells of a project's credentials.
+// An inspection is the information from n8n about a project's credentials.
 type inspection struct {
-	// byHand says of credentials, by ID, what has become of them: "was deleted"
-	// or "was edited". One that is as segue has made it is left out.
+	// byHand has, by ID, the credentials changed by hand, with "was deleted" or
+	// "was edited". Unchanged credentials are left out.
 	byHand map[string]string
 	names  map[string]string
-	// seesEdits and seesDeletes say what n8n lets segue see.
+	// seesEdits and seesDeletes say which changes segue can detect.
 	seesEdits, seesDeletes bool
 }
 
-// byHandAge is how much later than a credential was made a change of it is
-// somebody else's.
+// byHandAge is the time after a credential's creation from which a change
+// counts as an edit by hand.
 const byHandAge = time.Second
 
-// noProject is the ID of no project in n8n.
+// noProject is an ID that no project in n8n has.
 const noProject = "segue-looks-whether-it-is-there"
 
-// inspected returns what has become of the project's credentials by hand, as
-// Survey has just found or as it is now.
+// inspected returns the changes of the project's credentials by hand, from the
+// last Survey if it was just made.
 func (p *Platform) inspected(ctx context.Context, prj *project) (map[string]string, error) {
 	p.mu.Lock()
 	i := prj.inspection
@@ -73,14 +73,14 @@ func (p *Platform) changedByHand(ctx context.Context, project string) ([]string,
 	}
 	var warnings []string
 	for _, id := range slices.Sorted(maps.Keys(i.byHand)) {
-		warnings = append(warnings, fmt.Sprintf("the credential %q (%s) %s in n8n; an apply puts a new one in its place", p.printable(i.names[id]), id, i.byHand[id]))
+		warnings = append(warnings, fmt.Sprintf("the credential %q (%s) %s in n8n; an apply replaces it with a new one", p.printable(i.names[id]), id, i.byHand[id]))
 	}
 	const remedy = "`segue apply --replace-secrets` writes them again"
 	switch {
 	case !i.seesDeletes:
-		warnings = append(warnings, "n8n does not let segue see whether somebody has edited or deleted its credentials by hand; "+remedy)
+		warnings = append(warnings, "n8n does not show segue whether somebody has edited or deleted its credentials by hand; "+remedy)
 	case !i.seesEdits:
-		warnings = append(warnings, "this n8n does not tell whether somebody has edited a credential by hand; "+remedy)
+		warnings = append(warnings, "this version of n8n does not show whether somebody has edited a credential by hand; "+remedy)
 	}
 	return warnings, nil
 }
@@ -108,8 +108,8 @@ func (p *Platform) inspect(ctx context.Context, prj *project) (*inspection, erro
 	return i, err
 }
 
-// denied reports whether n8n does not have something, or does not let the API
-// key do it.
+// denied reports whether n8n lacks an operation, or does not permit it to the
+// API key.
 func denied(err error) bool {
 	var e *sync.Error
 	return errors.As(err, &e) && (e.Status == http.StatusForbidden || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotFound)
@@ -133,8 +133,9 @@ func (p *Platform) readCredentials(ctx context.Context, i *inspection) error {
 	return nil
 }
 
-// probeCredentials asks n8n to move each credential to a project that is not
-// there, and tells by what it misses whether the credential is. Nothing is moved.
+// probeCredentials asks n8n to move each credential to a project that does not
+// exist. The error says whether n8n misses the project or the credential. Nothing
+// is moved.
 func (p *Platform) probeCredentials(ctx context.Context, i *inspection) error {
 	for _, id := range slices.Sorted(maps.Keys(i.names)) {
 		err := p.do(ctx, call{method: "PUT", path: "/credentials/" + url.PathEscape(id) + "/transfer", in: map[string]string{"destinationProjectId": noProject}})
@@ -149,7 +150,7 @@ func (p *Platform) probeCredentials(ctx context.Context, i *inspection) error {
 		case (e.Status == http.StatusBadRequest || e.Status == http.StatusNotFound) && strings.Contains(e.Message, id):
 			i.byHand[id] = "was deleted"
 		default:
-			return nil // it says neither
+			return nil // the error says neither
 		}
 	}
 	i.seesDeletes = true

@@ -19,7 +19,7 @@ func (s *server) credentialOf(t testing.TB, id string) string {
 	return w.node(sendID).credential().id
 }
 
-// editCredential has a person put another value into a credential.
+// editCredential changes the value of a credential, as a person would.
 func (s *server) editCredential(t testing.TB, id string) {
 	t.Helper()
 	var got struct{ Data map[string]any }
@@ -54,7 +54,7 @@ func testCredentialDeleted(t *testing.T, s *server) {
 		t.Fatal(err)
 	}
 	survey, err := p.Survey(t.Context(), in.Project, nil)
-	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), credential+") was deleted in n8n; an apply puts a new one in its place") {
+	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), credential+") was deleted in n8n; an apply replaces it with a new one") {
 		t.Errorf("the survey warns of %q, %v", survey.Warnings, err)
 	}
 	plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
@@ -71,7 +71,8 @@ func testCredentialDeleted(t *testing.T, s *server) {
 	s.firesWith(t, recorder, in, "Basic YWJjMTIzOg==")
 }
 
-// Somebody edits a credential of segue's in n8n 2, which tells when that was.
+// Somebody edits a credential of segue's in n8n 2, which shows the time of the
+// edit.
 func TestCredentialEditedByHandIsNoticed(t *testing.T) {
 	t.Parallel()
 	s := startRelease(t, newest)
@@ -93,7 +94,7 @@ func TestCredentialEditedByHandIsNoticed(t *testing.T) {
 	}
 	s.firesWith(t, recorder, in, "edited")
 	survey, err := s.platform(Options{}).Survey(t.Context(), in.Project, nil)
-	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), credential+") was edited in n8n; an apply puts a new one in its place") {
+	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), credential+") was edited in n8n; an apply replaces it with a new one") {
 		t.Errorf("the survey warns of %q, %v; the credential was made at %s", survey.Warnings, err, created)
 	}
 	plan, err := sync.MakePlan(t.Context(), s.platform(Options{}), in, sync.PlanOptions{AllowSecondProject: true})
@@ -123,8 +124,8 @@ func (s *server) firesWith(t testing.TB, recorder *platformtest.Recorder, in syn
 	}
 }
 
-// Somebody edits a credential of segue's in n8n. n8n 1 tells nobody, and a plan
-// says so; a secret that is put again, with the value that it has, gives all
+// Somebody edits a credential of segue's in n8n. n8n 1 does not show that, and
+// a plan says so. Storing a secret again with the same value gives all
 // workflows a new credential.
 func TestCredentialEditedByHand(t *testing.T) {
 	t.Parallel()
@@ -146,7 +147,7 @@ func TestCredentialEditedByHand(t *testing.T) {
 	s.editCredential(t, before)
 	s.firesWith(t, recorder, in, "edited")
 	survey, err := s.platform(Options{}).Survey(t.Context(), in.Project, nil)
-	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), "does not tell whether somebody has edited a credential by hand; `segue apply --replace-secrets`") {
+	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), "does not show whether somebody has edited a credential by hand; `segue apply --replace-secrets`") {
 		t.Errorf("the survey warns of %q, %v", survey.Warnings, err)
 	}
 
@@ -189,8 +190,8 @@ func TestCredentialEditedByHand(t *testing.T) {
 	}
 }
 
-// Without the right to move credentials, an API key does not let segue see whether
-// one is there. A plan says so, and works.
+// Without the right to move credentials, segue can't see whether one exists. A
+// plan says so, and works.
 func TestCredentialsCantBeSeen(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -198,7 +199,8 @@ func TestCredentialsCantBeSeen(t *testing.T) {
 	apply(t, s.platform(Options{}), in)
 	forbidding := roundTripper(func(r *http.Request) (*http.Response, error) {
 		if strings.HasSuffix(r.URL.Path, "/transfer") {
-			// As n8n has it for a key that lacks a scope, where its licence is for scopes.
+			// The answer of n8n to a key that lacks a scope, if its license includes
+			// scopes.
 			return &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/json"}},
 				Body: io.NopCloser(strings.NewReader(`{"message":"Forbidden"}`)), Request: r}, nil
 		}
@@ -206,7 +208,7 @@ func TestCredentialsCantBeSeen(t *testing.T) {
 	})
 	p := s.platform(Options{Transport: forbidding})
 	survey, err := p.Survey(t.Context(), in.Project, nil)
-	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), "n8n does not let segue see whether somebody has edited or deleted its credentials by hand") {
+	if err != nil || !strings.Contains(strings.Join(survey.Warnings, "\n"), "n8n does not show segue whether somebody has edited or deleted its credentials by hand") {
 		t.Errorf("the survey warns of %q, %v", survey.Warnings, err)
 	}
 	platformtest.RequireExactly(t, s.platform(Options{Transport: forbidding}), in)

@@ -56,7 +56,7 @@ func (s *server) everything(t testing.TB) map[string][]byte {
 	}
 }
 
-// tryEdit edits a workflow in the editor, unless n8n does not let anybody.
+// tryEdit edits a workflow in the editor, unless n8n does not allow that.
 func (s *server) tryEdit(t testing.TB, id string, change func(w map[string]any)) {
 	t.Helper()
 	w := s.read(t, id)
@@ -65,7 +65,7 @@ func (s *server) tryEdit(t testing.TB, id string, change func(w map[string]any))
 		"name": w["name"], "nodes": w["nodes"], "connections": w["connections"], "settings": w["settings"], "versionId": w["versionId"]})
 }
 
-// attempt does what n8n may refuse, to people as well.
+// attempt makes a request that n8n may refuse, even to people.
 func (s *server) attempt(t testing.TB, method, path string, in any) {
 	t.Helper()
 	status, answer, err := s.try(method, path, in)
@@ -74,7 +74,7 @@ func (s *server) attempt(t testing.TB, method, path string, in any) {
 	}
 }
 
-// activate and deactivate are what the switch in the editor does.
+// activate and deactivate do the same as the switch in the editor.
 func (s *server) activate(t testing.TB, id string) {
 	t.Helper()
 	s.attempt(t, "POST", "/api/v1/workflows/"+id+"/activate", nil)
@@ -85,7 +85,7 @@ func (s *server) deactivate(t testing.TB, id string) {
 	s.attempt(t, "POST", "/api/v1/workflows/"+id+"/deactivate", nil)
 }
 
-// People and applies that are killed do at random what they do.
+// People and killed applies act at random.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	eachRelease(t, testChaos)

@@ -21,8 +21,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// answerLimit is the longest answer that is read. A page of workflows that
-// people have made may be large.
+// answerLimit is the size of the largest answer that is read, in bytes. A page
+// of people's workflows may be large.
 const answerLimit = 256 << 20
 
 // A call is one request to the public API.
@@ -34,19 +34,19 @@ type call struct {
 	out    any // for the answer, if one is expected
 }
 
-// write does a request that changes something, no more of them at a time than
-// the options say.
+// write makes a request that changes something. Options limit the number of
+// such requests at a time.
 func (p *Platform) write(ctx context.Context, c call) error {
 	select {
 	case p.writes <- struct{}{}:
 		defer func() { <-p.writes }()
 	case <-ctx.Done():
-		return &sync.Error{Kind: sync.Temporary, Message: "cancelled while waiting for its turn", Err: ctx.Err()}
+		return &sync.Error{Kind: sync.Temporary, Message: "canceled while waiting for its turn", Err: ctx.Err()}
 	}
 	return p.do(ctx, c)
 }
 
-// do does a request. Every error is a [*sync.Error].
+// do makes a request. Every error is a [*sync.Error].
 func (p *Platform) do(ctx context.Context, c call) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -76,14 +76,14 @@ func (p *Platform) do(ctx context.Context, c call) error {
 		return nil
 	}
 	d := json.NewDecoder(bytes.NewReader(answer))
-	d.UseNumber() // numbers that people wrote must not change
+	d.UseNumber() // numbers written by people must not change
 	if err := d.Decode(c.out); err != nil {
 		return p.strange(res.StatusCode, answer)
 	}
 	return nil
 }
 
-// send does a request and reads the answer.
+// send makes a request and reads the answer.
 func (p *Platform) send(ctx context.Context, c call) (*http.Response, []byte, error) {
 	var body io.Reader
 	if c.in != nil {
@@ -113,21 +113,21 @@ func (p *Platform) send(ctx context.Context, c call) (*http.Response, []byte, er
 	}
 	defer res.Body.Close()
 	p.setClock(res.Header)
-	answer, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	answer, err := reach.ReadAnswer(res.Body, answerLimit)
 	if err == nil && len(answer) > answerLimit {
 		err = &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("n8n at %s answers with more than %d MiB", p.base, answerLimit>>20)}
 	}
 	return res, answer, err
 }
 
-// unreachable is the error of a request without an answer.
+// unreachable returns the error of a request without an answer.
 func (p *Platform) unreachable(err error) error {
 	return reach.Failure(err, "n8n at "+p.base, "is it running?")
 }
 
-// noAPI is the error for an address where there is no public API. n8n answers
-// like that while it starts up, and also when the API is switched off: then its
-// own pages are there.
+// noAPI returns the error for an address without a public API. n8n answers like
+// that while it starts up, and also when the API is switched off; in that case
+// its own pages work.
 func (p *Platform) noAPI(ctx context.Context, status int) error {
 	started, version := p.settings(ctx)
 	if !started {
@@ -140,7 +140,7 @@ func (p *Platform) noAPI(ctx context.Context, status int) error {
 		"start it without N8N_PUBLIC_API_DISABLED=true (and with N8N_PUBLIC_API_ENDPOINT as it is by default)"}
 }
 
-// strange is the error of an answer that no n8n gives.
+// strange returns the error of an answer that is not from n8n.
 func (p *Platform) strange(status int, answer []byte) error {
 	said := "nothing"
 	if len(answer) > 0 {
@@ -149,18 +149,18 @@ func (p *Platform) strange(status int, answer []byte) error {
 	return &sync.Error{Kind: sync.Refused, Status: status, Message: p.base + " is probably not an n8n; check the target's url: it answered " + said}
 }
 
-// What n8n says when parallel writes have got into each other's way, over
-// SQLite without a pool of connections. The work may have been done.
+// The errors of n8n when parallel writes have interfered, over SQLite without a
+// pool of connections. The work may have been done.
 var tangled = regexp.MustCompile(`SQLITE_|Transaction is not started yet|no such savepoint|cannot (start|commit|rollback)|deadlock detected|could not serialize|database is locked`)
 
-// noReason is what n8n answers to an update of an active workflow if it could
-// not store the new version. The webhook is not there until the next update.
+// noReason is n8n's answer to an update of an active workflow if it could not
+// store the new version. The webhook is missing until the next update.
 const noReason = `{"message":""}`
 
-// Fields that an old n8n does not know of.
+// Errors of an old n8n about unknown fields.
 var unknownToOld = regexp.MustCompile(`Unknown query parameter|must NOT have additional properties|is not a known type`)
 
-// refusal is the error of an answer that is not a success.
+// refusal returns the error of an unsuccessful answer.
 func (p *Platform) refusal(res *http.Response, answer []byte) error {
 	e := &sync.Error{Kind: sync.Refused, Status: res.StatusCode, RetryAfter: retryAfter(res.Header)}
 	var said struct{ Message string }
@@ -187,7 +187,7 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 	case known && code == http.StatusNotFound:
 		e.Kind = sync.NotFound
 	case known && code == http.StatusBadRequest && unknownToOld.MatchString(said.Message):
-		e.Message = "n8n at " + p.base + " is of a version that segue can't work with; use " + Versions + ": " + e.Message
+		e.Message = "n8n at " + p.base + " has a version that segue does not support; use " + Versions + ": " + e.Message
 	case code >= 300 && code < 400:
 		if location, err := res.Location(); err == nil {
 			to := url.URL{Scheme: location.Scheme, Host: location.Host}
@@ -197,8 +197,8 @@ func (p *Platform) refusal(res *http.Response, answer []byte) error {
 	return e
 }
 
-// badKey says what is wrong with the API key. A key of n8n is a JSON Web Token,
-// which tells when it expires.
+// badKey describes the problem with the API key. A key of n8n is a JSON Web
+// Token with an expiry.
 func (p *Platform) badKey() string {
 	const remedy = "make a new one in n8n under Settings > n8n API, and put it into the secret that the target's apiKey names"
 	if parts := strings.Split(p.apiKey.Reveal(), "."); len(parts) == 3 {
@@ -211,7 +211,7 @@ func (p *Platform) badKey() string {
 	return "n8n at " + p.base + " does not accept the API key; " + remedy
 }
 
-// hasJSON reports whether an answer says that it is JSON.
+// hasJSON reports whether an answer has a JSON content type.
 func hasJSON(h http.Header) bool {
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return err == nil && media == "application/json"
@@ -226,8 +226,8 @@ func retryAfter(h http.Header) time.Duration {
 	return time.Duration(s * float64(time.Second))
 }
 
-// printable replaces what could disturb a terminal, and every secret that the
-// platform knows: n8n may quote what it was sent.
+// printable replaces characters that could disturb a terminal, and masks every
+// known secret: n8n may quote the request.
 func (p *Platform) printable(s string) string {
 	s = p.mask.Hide(s)
 	const most = 1000

@@ -14,18 +14,18 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// The suite edits workflows as the editor of n8n 1 does. What is different in n8n 2,
-// which keeps drafts apart from what is published, has tests of its own.
+// The suite edits workflows as the editor of n8n 1 does. n8n 2 keeps drafts separate
+// from published versions; separate tests cover that.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	platformtest.Run(t, platformtest.Harness{
 		Platform: "n8n", Release: s.release.name, Product: "n8n " + s.release.version + " over SQLite",
 		Missing: map[platformtest.Capability]string{
-			platformtest.AtomicRevisions: "its API has no conditional update: a workflow is read and compared just before it is written",
-			platformtest.OneWrite:        "each workflow is a write of its own, and so are its credential and its activation",
-			platformtest.NamedTriggers:   "each automation has a webhook of its own",
-			platformtest.ListsTriggers:   "its triggers are webhooks, which an apply makes",
+			platformtest.AtomicRevisions: "its API has no conditional update: segue reads and compares a workflow just before it writes it",
+			platformtest.OneWrite:        "each workflow is a separate write, and so are its credential and its activation",
+			platformtest.NamedTriggers:   "each automation has its own webhook",
+			platformtest.ListsTriggers:   "its triggers are webhooks, which apply makes",
 		},
 		New: func(t *testing.T) *platformtest.Bench { return s.bench(t) },
 	})
@@ -47,7 +47,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// bench acts on n8n as people do: through the API of the editor.
+// bench changes n8n as people do: through the API of the editor.
 func (s *server) bench(t *testing.T) *platformtest.Bench {
 	p := s.platform(Options{})
 	return &platformtest.Bench{
@@ -119,7 +119,7 @@ func (s *server) bench(t *testing.T) *platformtest.Bench {
 	}
 }
 
-// webhook is where an automation is fired.
+// webhook returns the URL that fires an automation.
 func (s *server) webhook(project, key string) string {
 	return s.url + "/webhook/" + webhookPath(project, key)
 }
@@ -133,7 +133,7 @@ func fire(url string, values map[string]any) error {
 	return postJSON(url, b)
 }
 
-// postJSON sends a body to a webhook as it is.
+// postJSON sends a body to a webhook unchanged.
 func postJSON(url string, body []byte) error {
 	res, err := http.Post(url, "application/json", bytes.NewReader(body))
 	if err != nil {
@@ -175,8 +175,8 @@ func requestAssignments(w map[string]any) []map[string]any {
 	return all
 }
 
-// addForeign stores what has nothing to do with segue: an active workflow that
-// uses a credential, an inactive one that looks a little like segue's, and a tag.
+// addForeign stores objects unrelated to segue: an active workflow that uses a
+// credential, an inactive one that resembles segue's, and a tag.
 func (s *server) addForeign(t testing.TB) func(testing.TB) []byte {
 	t.Helper()
 	unique := fmt.Sprint(s.serial.Add(1))

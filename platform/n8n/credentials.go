@@ -24,8 +24,8 @@ func shapeOf(secret map[string]automation.Header) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// newMint prepares a credential with the headers: what is to be stored, and what
-// is noted of it. It has neither an ID nor a name yet.
+// newMint prepares a credential with the headers: its content, and its record
+// for the notes. It has neither an ID nor a name yet.
 func (p *Platform) newMint(prj *project, secret map[string]automation.Header) (*authRecord, []any, error) {
 	p.mu.Lock()
 	values := maps.Clone(prj.values)
@@ -39,7 +39,7 @@ func (p *Platform) newMint(prj *project, secret map[string]automation.Header) (*
 		}
 		return p.lookup(name)
 	}
-	// Only the headers are of interest: the domain knows how they are put together.
+	// Only the headers matter: the package automation knows how to build them.
 	rendered, err := automation.Request{Method: "GET", URL: "https://example.com/", Headers: secret}.Render(nil, lookup)
 	if err != nil {
 		return nil, nil, refused(err)
@@ -49,7 +49,7 @@ func (p *Platform) newMint(prj *project, secret map[string]automation.Header) (*
 		value := latin1(rendered.Header.Get(name))
 		if strings.HasPrefix(value, "=") {
 			// n8n would take it for an expression. Who reads a header ignores
-			// blanks in front of its value.
+			// spaces in front of its value.
 			value = " " + value
 		}
 		headers = append(headers, map[string]string{"name": name, "value": value})
@@ -65,8 +65,8 @@ func (p *Platform) newMint(prj *project, secret map[string]automation.Header) (*
 	return auth, headers, nil
 }
 
-// latin1 returns the text whose characters are the bytes of s: Node.js sends a
-// header's characters as bytes, so that s arrives in UTF-8.
+// latin1 returns a string whose characters are the bytes of s: Node.js sends a
+// header's characters as bytes, so s arrives in UTF-8.
 func latin1(s string) string {
 	runes := make([]rune, len(s))
 	for i := range len(s) {
@@ -86,7 +86,8 @@ func (p *Platform) storeCredential(ctx context.Context, name string, headers []a
 	return out.ID, err
 }
 
-// deleteCredential deletes a credential. One that is gone is no error.
+// deleteCredential deletes a credential. It is not an error if the credential
+// is gone.
 func (p *Platform) deleteCredential(ctx context.Context, id string) error {
 	err := p.write(ctx, call{method: "DELETE", path: "/credentials/" + url.PathEscape(id)})
 	if err != nil && sync.KindOf(err) != sync.NotFound {
@@ -96,12 +97,12 @@ func (p *Platform) deleteCredential(ctx context.Context, id string) error {
 	return nil
 }
 
-// mintTries is how often a name for a credential is chosen.
+// mintTries is the number of attempts to choose a name for a credential.
 const mintTries = 5
 
-// mint creates a credential with the headers, and keeps a place with it, which
-// [Platform.leave] gives up once a workflow uses it. The ledger stays open.
-// prj.credentials is held.
+// mint creates a credential with the headers, and reserves a place for it,
+// which [Platform.leave] releases once a workflow uses the credential. The
+// ledger stays open. The caller holds prj.credentials.
 func (p *Platform) mint(ctx context.Context, prj *project, secret map[string]automation.Header) (*place, error) {
 	auth, headers, err := p.newMint(prj, secret)
 	if err != nil {
@@ -133,19 +134,19 @@ func (p *Platform) mint(ctx context.Context, prj *project, secret map[string]aut
 			prj.minted[auth.ID] = true
 			return prj.keep(mintedPlace, auth), nil
 		}
-		// Another apply has chosen the same name just now, so that n8n finds
-		// neither by it; or it has taken this one for a leftover.
+		// Another apply has just chosen the same name, so n8n finds neither
+		// credential by it; or it has deleted this one as a leftover.
 		if err = p.deleteCredential(ctx, auth.ID); err != nil {
 			return nil, err
 		}
 		found = append(found, credentialRef{name: auth.Name})
 	}
-	return nil, &sync.Error{Kind: sync.Temporary, Message: "no name for a credential is free, since others are making some too"}
+	return nil, &sync.Error{Kind: sync.Temporary, Message: "no name for a credential is free, because others are also making some"}
 }
 
-// relocate moves a workflow to a credential with the headers, a new one if
-// there is none. rewrite makes what is written. prj.credentials is held; the
-// ledger may be open afterwards.
+// relocate moves a workflow to a credential with the headers, and makes one if
+// necessary. rewrite makes the workflow that is written. The caller holds
+// prj.credentials; the ledger may be open afterwards.
 func (p *Platform) relocate(ctx context.Context, prj *project, w *workflow, r record, secret map[string]automation.Header,
 	rewrite func(*workflow, *authRecord) (*workflow, record, error)) (*workflow, error) {
 	for {
@@ -169,15 +170,14 @@ func (p *Platform) relocate(ctx context.Context, prj *project, w *workflow, r re
 		if err != nil || w.resolved() {
 			return w, err
 		}
-		// Somebody has deleted it by hand, or another apply has taken it for a
-		// leftover.
+		// Somebody has deleted it by hand, or another apply as a leftover.
 		p.bury(place.auth.ID)
 		r = now
 	}
 }
 
-// move writes a workflow in the place of another one. The ledger is opened if
-// nothing else is known to use the credential that it gives up.
+// move writes a workflow over another one. It opens the ledger if no other use
+// of the old credential is known.
 func (p *Platform) move(ctx context.Context, prj *project, w, next *workflow, left, taken *authRecord) (*workflow, error) {
 	if left != nil && (taken == nil || taken.ID != left.ID) {
 		if err := p.giveUp(ctx, prj, left, w.ID); err != nil {
@@ -196,7 +196,7 @@ func sameStored(w, next *workflow) bool {
 		out := w.writable(nil)
 		for _, n := range out.Nodes {
 			if _, ok := n["credentials"]; ok {
-				n["credentials"] = n.credential().id // n8n knows its name
+				n["credentials"] = n.credential().id // n8n adds the name
 			}
 		}
 		return out
@@ -204,9 +204,9 @@ func sameStored(w, next *workflow) bool {
 	return w.resolved() && same(plain(w), plain(next))
 }
 
-// giveUp prepares for a workflow to use a credential no more. If it is the last
-// one that does, as far as is known, the credential is given to no other, and
-// the ledger is opened. prj.credentials is held.
+// giveUp prepares for the end of a workflow's use of a credential. If it is the
+// last known use, no other workflow gets the credential any more, and the
+// ledger is opened. The caller holds prj.credentials.
 func (p *Platform) giveUp(ctx context.Context, prj *project, auth *authRecord, workflow string) error {
 	p.mu.Lock()
 	last := true

@@ -9,15 +9,15 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// n8n 2 refuses to delete a workflow that is published: it has to be unpublished
-// before. If segue is killed between the two, the workflow does not fire any more,
-// and the next plan deletes it like any other.
+// n8n 2 refuses to delete a published workflow: it has to be unpublished first. If
+// segue is killed between the two, the workflow no longer fires, and the next plan
+// deletes it like any other.
 
-// A withdrawal is what unpublishing a workflow has made of its revision: whoever
-// goes on to delete it has only that of before.
+// A withdrawal is the change of a workflow's revision by unpublishing it: the
+// caller that deletes it only knows the revision before.
 type withdrawal struct{ before, after string }
 
-// erase deletes a workflow, and unpublishes it before where n8n wants that.
+// erase deletes a workflow, and unpublishes it first if n8n requires that.
 func (p *Platform) erase(ctx context.Context, w *workflow) error {
 	path := "/workflows/" + url.PathEscape(w.ID)
 	err := p.write(ctx, call{method: "DELETE", path: path})
@@ -35,13 +35,13 @@ func (p *Platform) erase(ctx context.Context, w *workflow) error {
 	p.withdrawn.Store(w.ID, withdrawal{before, w.revision(r)})
 	err = p.write(ctx, call{method: "DELETE", path: path})
 	if errors.As(err, &e) && e.Status == http.StatusConflict {
-		e.Kind = sync.Temporary // it is not yet done with unpublishing
+		e.Kind = sync.Temporary // n8n has not finished unpublishing
 	}
 	return err
 }
 
-// markWithdrawn has workflows that were unpublished in order to be deleted, and
-// are as they were but for that, keep the revision that they had.
+// markWithdrawn restores the old revision of workflows that were unpublished in
+// order to be deleted, and are otherwise unchanged.
 func (p *Platform) markWithdrawn(all []workflow) {
 	for i := range all {
 		if v, ok := p.withdrawn.Load(all[i].ID); ok {

@@ -12,8 +12,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// What people do in n8n's editor shows in a plan in canonical terms, or is
-// none of segue's business; and an apply puts it right.
+// A plan shows edits in n8n's editor in canonical form, unless they do not
+// concern segue, and an apply reverts them.
 func TestEditsByHand(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -49,7 +49,7 @@ func TestEditsByHand(t *testing.T) {
 	const kind = `"http_request, changed in n8n: `
 	for name, test := range map[string]struct {
 		edit func(w map[string]any)
-		// want are the paths that differ and what is there, sorted; empty for none.
+		// want are the paths that differ with their values, sorted; empty for none.
 		want []string
 	}{
 		"the name":    {func(w map[string]any) { w["name"] = "Other" }, []string{`name "Other"`}},
@@ -158,7 +158,7 @@ func TestEditsByHand(t *testing.T) {
 		}
 	})
 	t.Run("an archived one beside another one is deleted", func(t *testing.T) {
-		// Someone archives it while an apply goes on that believes it gone.
+		// Someone archives it during an apply that considers it gone.
 		archived := find().ID
 		s.rest(t, "POST", "/rest/workflows/"+archived+"/archive", nil, nil)
 		meanwhile := s.platform(Options{})

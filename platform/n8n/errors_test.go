@@ -21,8 +21,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// wantError checks an error's kind, and that its text holds every part and no
-// secret.
+// wantError checks an error's kind, and that its message contains every part
+// and no secret.
 func wantError(t *testing.T, err error, kind sync.ErrorKind, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -41,15 +41,14 @@ func wantError(t *testing.T, err error, kind sync.ErrorKind, parts ...string) {
 	}
 }
 
-// testKey is an API key that no n8n has given out.
+// testKey is an API key that no n8n has issued.
 const testKey = "n8n_api_0123456789abcdef"
 
-// notReady is what n8n answers, with status 503, after a ping of its database
-// that took too long.
+// notReady is n8n's answer, with status 503, after a slow ping of its database.
 const notReady = `{"code":503,"message":"Database is not ready!"}`
 
-// limitHook has n8n refuse to activate some workflows, as whoever hosts it can:
-// n8n runs what is in EXTERNAL_HOOK_FILES, and passes on what that throws.
+// limitHook makes n8n refuse to activate some workflows, as a host of n8n can:
+// n8n runs the hooks in EXTERNAL_HOOK_FILES, and passes on their exceptions.
 const limitHook = `module.exports = {workflow: {activate: [async (workflow) => {
 	if (workflow.name.startsWith('One too many')) throw new Error('` + limitReached + `');
 }]}};`
@@ -77,7 +76,7 @@ func TestBadInput(t *testing.T) {
 		wantError(t, list(t, automation.NewSecret(testKey)), sync.Unauthorized, "does not accept the API key", "Settings > n8n API")
 	})
 	t.Run("an expired API key", func(t *testing.T) {
-		// n8n makes no key that has expired by the time it comes to it.
+		// n8n does not make keys that have already expired.
 		var key automation.Secret
 		for soon := 2 * time.Second; key.Reveal() == ""; soon *= 2 {
 			made, err := s.newKey(t, time.Now().Add(soon).Unix())
@@ -110,15 +109,15 @@ func TestBadInput(t *testing.T) {
 		platformtest.RequireExactly(t, p, in)
 		s.requireUsed(t, "limit")
 	})
-	// n8n has no licence for the variables of this endpoint. Those that segue
-	// uses need none, and a licence may come to be asked for.
-	t.Run("a licence refusal, in its own words", func(t *testing.T) {
+	// n8n has no license for the variables of this endpoint. The endpoints that
+	// segue uses need no license, but a future n8n may require one.
+	t.Run("a license refusal, in n8n's own words", func(t *testing.T) {
 		err := s.platform(Options{}).do(t.Context(), call{method: "GET", path: "/variables"})
 		wantError(t, err, sync.Refused, "403: Your license does not allow for feat:variables. To enable feat:variables, please upgrade to a license that supports this feature.")
 	})
-	// All versions check requests against a description of their API. What is
-	// unknown to this one is answered like what segue uses and is unknown to an
-	// older one.
+	// All versions check requests against a description of their API. A request
+	// unknown to this version gets the same answer as one that segue uses gets
+	// from an older version.
 	t.Run("a version that is too old", func(t *testing.T) {
 		for name, c := range map[string]call{
 			"a query parameter": {method: "GET", path: "/workflows", query: url.Values{"fromTheFuture": {"true"}}},
@@ -128,7 +127,7 @@ func TestBadInput(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				err := s.platform(Options{}).do(t.Context(), c)
-				wantError(t, err, sync.Refused, "400: n8n at "+s.url+" is of a version that segue can't work with", Versions)
+				wantError(t, err, sync.Refused, "400: n8n at "+s.url+" has a version that segue does not support", Versions)
 			})
 		}
 	})
@@ -147,11 +146,11 @@ func TestBadInput(t *testing.T) {
 			t.Fatal(err)
 		}
 		result, err := sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: patient})
-		wantError(t, err, sync.Refused, "POST /webhook/segue/conflict/team-0/a000 is held by", `"Somebody's"`, foreign.ID, "change or delete that one there")
+		wantError(t, err, sync.Refused, "POST /webhook/segue/conflict/team-0/a000 is held by", `"Somebody's"`, foreign.ID, "change or delete it there")
 		if result.Count(sync.Create) != 1 {
 			t.Errorf("%d automations were created, want the other one", result.Count(sync.Create))
 		}
-		// Once the remedy is taken, the next apply goes on.
+		// After the remedy, the next apply continues.
 		s.rest(t, "POST", "/api/v1/workflows/"+foreign.ID+"/deactivate", nil, nil)
 		apply(t, p, in)
 		platformtest.RequireExactly(t, p, in)
@@ -180,8 +179,8 @@ func TestBadInput(t *testing.T) {
 		}
 		platformtest.RequireExactly(t, p, in)
 		s.requireCredentials(t, "unready", 1)
-		// Whichever request of a rotation is refused, all is in order in the end,
-		// also for the one that goes on.
+		// Whichever request of a rotation is refused, the next apply completes
+		// it, in this process or another.
 		for i := range int64(16) {
 			in.Secrets = platformtest.Secret(fmt.Sprintf("rotated %d", i))
 			plan, err := sync.MakePlan(t.Context(), p, in, sync.PlanOptions{AllowSecondProject: true})
@@ -232,7 +231,7 @@ func TestPublicAPISwitchedOff(t *testing.T) {
 	wantError(t, err, sync.Refused, "public API switched off", "N8N_PUBLIC_API_DISABLED")
 }
 
-// answering is a server that gives one answer to everything.
+// answering returns a server that gives the same answer to everything.
 func answering(t *testing.T, status int, kind, body string) *Platform {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -249,8 +248,8 @@ func answering(t *testing.T, status int, kind, body string) *Platform {
 	return p
 }
 
-// TestAnswers is about what can't be had from a real n8n at will. A key has
-// scopes only under a licence: n8n 1.123's getApiKeyScopeMiddleware then answers
+// TestAnswers covers answers that can't be provoked from a real n8n. A key has
+// scopes only with a license: n8n 1.123's getApiKeyScopeMiddleware then answers
 // 403, "Forbidden".
 func TestAnswers(t *testing.T) {
 	const json = "application/json; charset=utf-8"
@@ -318,4 +317,21 @@ func TestCancelled(t *testing.T) {
 	if err == nil || !errors.Is(err, context.Canceled) && sync.KindOf(err) != sync.Temporary {
 		t.Errorf("error %v", err)
 	}
+}
+
+// Cursors that lead in a circle are an error, and not a list without an end.
+func TestACircleOfCursors(t *testing.T) {
+	next := map[string]string{"": "x", "x": "y", "y": "x"}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"data":[{"id":"1"}],"nextCursor":%q}`, next[r.FormValue("cursor")])
+	}))
+	t.Cleanup(server.Close)
+	p, err := New(server.URL, automation.NewSecret(testKey), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	_, err = p.List(t.Context(), "growth")
+	wantError(t, err, sync.Refused, "does not end")
 }

@@ -14,16 +14,16 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// A fingerprint of a secret lies where everybody can read it who may open the
-// workflow. scrypt, at about 50 ms and 32 MiB a guess, makes it useless for
-// finding a secret that was made by a machine, and slow for one that was not.
+// Everybody who may open the workflow can read a secret's fingerprint. scrypt,
+// at about 50 ms and 32 MiB per guess, makes it useless for finding a random
+// secret, and slow for a weak one.
 const (
 	scryptLogN      = 15
 	scryptR         = 8
 	fingerprintSize = 16
 )
 
-// fingerprints makes and compares fingerprints, and remembers results: many
+// fingerprints makes and compares fingerprints, and caches results: many
 // workflows share one credential.
 type fingerprints struct {
 	mu    gosync.Mutex
@@ -40,7 +40,7 @@ func (f *fingerprints) make(value automation.Secret, salt []byte) string {
 	}
 	key, err := scrypt.Key([]byte(value.Reveal()), salt, 1<<scryptLogN, scryptR, 1, fingerprintSize)
 	if err != nil {
-		panic(err) // the parameters are constant and good
+		panic(err) // the parameters are constant and valid
 	}
 	enc := base64.RawURLEncoding
 	print := fmt.Sprintf("scrypt$%d$%s$%s", scryptLogN, enc.EncodeToString(salt), enc.EncodeToString(key))
@@ -51,8 +51,8 @@ func (f *fingerprints) make(value automation.Secret, salt []byte) string {
 	return print
 }
 
-// matches reports whether a fingerprint is the value's. One that can't be read
-// is nobody's.
+// matches reports whether a fingerprint is that of the value. A malformed
+// fingerprint matches nothing.
 func (f *fingerprints) matches(print string, value automation.Secret) bool {
 	parts := strings.Split(print, "$")
 	if len(parts) != 4 {

@@ -34,7 +34,7 @@ func (s *server) database(t testing.TB) *sql.DB {
 	return db
 }
 
-// strings returns what is in the one column that a query of n8n's database has.
+// strings returns the values of a query of n8n's database with one column.
 func (s *server) strings(t testing.TB, query string, args ...any) []string {
 	t.Helper()
 	db := s.database(t)
@@ -66,8 +66,8 @@ func TestHistory(t *testing.T) {
 	t.Run("versions can't be stored", s.testVersionsNotStored)
 }
 
-// One apply brings right what is not in the history any more, in the workflow
-// that there is.
+// One apply repairs a workflow whose version is missing from the history,
+// without replacing it.
 func (s *server) testVersionGone(t *testing.T) {
 	p := s.platform(Options{})
 	recorder := platformtest.StartRecorder(t)
@@ -122,7 +122,7 @@ func (s *server) testVersionGone(t *testing.T) {
 	}
 }
 
-// applyOnce makes the platform as wanted in one apply, with these calls.
+// applyOnce brings the platform up to date in one apply, with these calls.
 func (s *server) applyOnce(t testing.TB, in sync.Desired, calls sync.Calls) {
 	t.Helper()
 	p := s.platform(Options{})
@@ -136,15 +136,15 @@ func (s *server) applyOnce(t testing.TB, in sync.Desired, calls sync.Calls) {
 	platformtest.RequireExactly(t, p, in)
 }
 
-// n8n goes on when it can't store a version, and says nothing of it.
+// n8n continues silently when it can't store a version.
 func (s *server) testVersionsNotStored(t *testing.T) {
 	recorder := platformtest.StartRecorder(t)
-	// fail makes so many writes of versions fail.
+	// fail makes this number of writes of versions fail.
 	s.sqlite(t, "CREATE TABLE failing (left INTEGER)")
 	s.sqlite(t, "INSERT INTO failing VALUES (0)")
 	s.sqlite(t, `CREATE TRIGGER fail BEFORE INSERT ON workflow_history WHEN (SELECT left FROM failing) > 0
 		BEGIN UPDATE failing SET left = left - 1; SELECT RAISE(FAIL, 'the version is lost'); END`)
-	t.Cleanup(func() { // others have the server after this test
+	t.Cleanup(func() { // other tests use the server after this one
 		s.sqlite(t, "DROP TRIGGER fail")
 		s.sqlite(t, "DROP TABLE failing")
 	})

@@ -10,12 +10,12 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A workflow that another version of segue has made differs from what this one
-// makes, and nobody has edited it. So the note says which version made it, and
-// what it made: a plan tells the one from the other.
+// A workflow of another version of segue differs from one of this version
+// although nobody has edited it. So the note records the layout and the
+// original content, and a plan can distinguish an old layout from an edit.
 
-// frame identifies all that the workflow does but for the fields of the node
-// "Request", which are read one by one, and its credential.
+// frame identifies everything that the workflow does, except its credential and
+// the fields of the node "Request", which are read one by one.
 func (w *workflow) frame() string {
 	nodes := contents(w.Nodes)
 	if n := w.node(requestID); n != nil {
@@ -29,24 +29,25 @@ func (w *workflow) frame() string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// layout identifies how this version of segue makes workflows: by the frame of
-// one.
+// layout identifies the layout of this version of segue, by the frame of a
+// workflow.
 var layout = gosync.OnceValue(func() string {
 	w, err := assemble(automation.Automation{Key: "layout", Action: automation.Request{
 		Method: "POST", Headers: map[string]automation.Header{"X": {Value: automation.Credential{Secret: "S"}}}, Payload: json.RawMessage("{}"),
 	}}, record{Marker: sync.Marker{Project: "layout"}})
 	if err != nil {
-		panic(err) // it is all constant
+		panic(err) // the input is constant
 	}
 	return w.frame()
 })
 
-// firstCode is the SHA-256 of the code in the first layout, whose notes do not say
-// which layout it is. Its webhook answered with n8n's own words, and it tried once.
+// firstCode is the SHA-256 of the code in the first layout, whose notes do not
+// record the layout. Its webhook gave n8n's own answers, and it sent each message
+// once.
 const firstCode = "f94bbebcaf20413bf9a96c8e434d73f0fb9d26251375c67672efb5d30e1f7065"
 
-// isFirst reports whether the workflow of an automation has the first layout, and
-// nobody has changed it.
+// isFirst reports whether an automation's workflow has the first layout
+// unchanged.
 func (w *workflow) isFirst(a automation.Automation, r record) bool {
 	code, _ := w.node(fillID).parameters()["jsCode"].(string)
 	sum := sha256.Sum256([]byte(code))

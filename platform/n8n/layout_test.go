@@ -12,8 +12,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// storeFirst stores two workflows as the first version of segue has made them, and
-// returns what it made them for.
+// storeFirst stores two workflows in the layout of the first version of segue, and
+// returns their automations.
 func (s *server) storeFirst(t *testing.T) (in sync.Desired, ids []string) {
 	t.Helper()
 	b, err := os.ReadFile("testdata/first-layout.json")
@@ -38,8 +38,8 @@ func (s *server) storeFirst(t *testing.T) (in sync.Desired, ids []string) {
 	return in, ids
 }
 
-// What another version of segue has made is made anew, and nobody is said to have
-// changed it.
+// Workflows of another version of segue are rewritten, and not reported as
+// changed by hand.
 func TestWorkflowsOfAnotherSegue(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -71,7 +71,7 @@ func TestWorkflowsOfAnotherSegue(t *testing.T) {
 	if c := changes[0]; c.Reason != sync.CodeChanged || len(c.Differences) != 1 || c.Differences[0].Path != "action.url" {
 		t.Errorf("after a change of the code, the plan has %s, for %s, with %v", c.Key, c.Reason, c.Differences)
 	}
-	const edited = "changed in n8n: nodes or connections, which another version of segue has made"
+	const edited = "changed in n8n: nodes or connections of another version of segue"
 	if c := changes[1]; c.Reason != sync.Drifted || len(c.Differences) != 1 || !strings.Contains(string(c.Differences[0].Before), edited) {
 		t.Errorf("after a change by hand, the plan has %s, for %s, with %v", c.Key, c.Reason, c.Differences)
 	}

@@ -12,20 +12,21 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A lease is an inactive workflow of one note, whose name tells people who is at
-// work. The API has no conditional write, so it is taken in two steps. Whoever
-// wants it writes a candidate, and looks at all that there are afterwards. Of two,
-// one at least sees the other: the one that n8n has stored later withdraws, and
-// the earlier one waits until the other is gone, or has it after all because he
-// has looked too soon. Who sees nobody else holds it, by a second write.
+// A lease is an inactive workflow with one note, whose name tells people who is
+// applying. The API has no conditional write, so taking a lease needs two steps.
+// An apply first writes a candidate, and then lists all candidates. Of two, at
+// least one sees the other: the one that n8n has stored later withdraws, and the
+// earlier one waits until the other is gone, or until the other gets the lease
+// because it looked too early. An apply that sees no other candidate takes the
+// lease with a second write.
 //
-// Who is killed leaves his workflow behind, which expires. All times are by n8n's
-// clock.
+// A killed apply leaves its workflow behind, which expires. All times are by
+// n8n's clock.
 
 // leaseID is the ID of the node that makes a workflow a lease.
 const leaseID = "segue-lease"
 
-// A leaseRecord is noted in a lease's workflow.
+// A leaseRecord is the record in a lease's workflow.
 type leaseRecord struct {
 	Project string `json:"project"`
 	sync.Lease
@@ -42,7 +43,7 @@ type leaseWorkflow struct {
 
 func (l leaseWorkflow) held() bool { return l.leaseRecord.Workflow != "" }
 
-// A heldLease is one that this Platform holds.
+// A heldLease is a lease that this Platform holds.
 type heldLease struct {
 	workflow string
 	since    time.Time
@@ -51,16 +52,17 @@ type heldLease struct {
 }
 
 const (
-	// candidacy is how long a candidate has for becoming a lease.
+	// candidacy is the time in which a candidate must become a lease.
 	candidacy = 20 * time.Second
-	// leasePause is between two looks at other candidates, and leaseRounds how
-	// many looks there are at most.
+	// leasePause is the time between two lists of other candidates, and
+	// leaseRounds the maximum number of lists.
 	leasePause  = 200 * time.Millisecond
 	leaseRounds = 25
 )
 
-// lease returns what a lease or candidate records, false for any other workflow:
-// also for a copy of a lease, and for one that somebody has put something into.
+// lease returns the record of a lease or candidate. It returns false for any
+// other workflow, including a copy of a lease and a lease to which somebody has
+// added nodes.
 func (w *workflow) lease() (leaseRecord, bool) {
 	var r leaseRecord
 	ok := len(w.Nodes) == 1 && recorded(w.node(leaseID), &r) && r.Project != "" && r.ID != ""
@@ -71,23 +73,23 @@ func (w *workflow) lease() (leaseRecord, bool) {
 func (p *Platform) buildLease(r leaseRecord) *workflow {
 	line, err := json.Marshal(r)
 	if err != nil {
-		panic(err) // it is all strings and times
+		panic(err) // the record only has strings and times
 	}
 	holder, since := p.printable(r.Holder), r.Since.UTC().Format("2006-01-02 15:04 UTC")
 	name := fmt.Sprintf("segue %.50s: %.40s applies since %s", r.Project, holder, since)
 	text := "## Managed by segue\n\n**" + holder + "** is applying to the project **" + r.Project + "** since " + since +
 		". Another `segue apply` waits until it is done, or until " + r.Until.UTC().Format("2006-01-02 15:04:05 UTC") +
-		" if it was cut off. Then this workflow goes.\n\n`segue " + string(line) + "`\n"
+		" if it was interrupted. Then this workflow is removed.\n\n`segue " + string(line) + "`\n"
 	return &workflow{Name: name, Connections: map[string]any{}, Settings: map[string]any{}, Nodes: []node{
 		newNode(leaseID, noteName, noteType, 1, 0, 0, map[string]any{"content": text, "height": 240, "width": 520})}}
 }
 
-// now is the time by n8n's clock, as its last answer has told it.
+// now returns the time by n8n's clock, from its last answer.
 func (p *Platform) now() time.Time {
 	return time.Now().Add(time.Duration(p.clock.Load())).UTC().Truncate(time.Second)
 }
 
-// setClock takes over the time of an answer.
+// setClock sets n8n's clock from an answer.
 func (p *Platform) setClock(h http.Header) {
 	if t, err := http.ParseTime(h.Get("Date")); err == nil {
 		p.clock.Store(int64(time.Until(t)))
@@ -104,7 +106,7 @@ func (p *Platform) Lock(ctx context.Context, project string, l sync.Lease) error
 			return err
 		}
 	}
-	length := min(l.Until.Sub(l.Since), time.Until(l.Until).Round(time.Second)) // it may have been waited for
+	length := min(l.Until.Sub(l.Since), time.Until(l.Until).Round(time.Second)) // the apply may have waited for it
 	if ok {
 		length = held.length
 	}
@@ -148,7 +150,7 @@ func (p *Platform) acquire(ctx context.Context, project string, l sync.Lease, le
 			}
 			continue
 		case mine[0].held():
-			return nil // it is there, and nobody else's
+			return nil // this Platform holds it alone
 		case rival != nil && rival.before(mine[0].workflow):
 			return &sync.HeldError{Lease: rival.Lease}
 		case rival != nil:
@@ -157,7 +159,7 @@ func (p *Platform) acquire(ctx context.Context, project string, l sync.Lease, le
 			}
 			continue
 		case p.now().After(mine[0].Until.Add(-candidacy / 2)):
-			// It took so long that another one may take it for expired any time.
+			// It took so long that others may soon consider it expired.
 			if err := p.deleteLedger(ctx, mine[0].workflow.ID); err != nil {
 				return err
 			}
@@ -167,7 +169,7 @@ func (p *Platform) acquire(ctx context.Context, project string, l sync.Lease, le
 		if err != nil && sync.KindOf(err) != sync.NotFound {
 			return err
 		}
-		// The next look shows whether n8n has really stored it.
+		// The next list shows whether n8n has really stored it.
 	}
 	_, others, err := p.leasesOf(ctx, project, l.ID)
 	if err == nil && len(others) > 0 {
@@ -176,9 +178,9 @@ func (p *Platform) acquire(ctx context.Context, project string, l sync.Lease, le
 	return &sync.Error{Kind: sync.Temporary, Message: "n8n does not keep the lease of the project", Err: err}
 }
 
-// leasesOf returns the leases and candidates of a project that have not expired:
-// those with the ID and all others, which are in the order of being held, and of
-// being stored. What has expired is deleted.
+// leasesOf returns the unexpired leases and candidates of a project: those with
+// the ID, and the others, held ones first and then by the order of storing. It
+// deletes expired ones.
 func (p *Platform) leasesOf(ctx context.Context, project, id string) (mine, others []leaseWorkflow, _ error) {
 	all, err := p.list(ctx)
 	if err != nil {
@@ -213,8 +215,8 @@ func (p *Platform) leasesOf(ctx context.Context, project, id string) (mine, othe
 	return mine, others, nil
 }
 
-// hold makes a lease of a candidate, or renews one. It fails with
-// [sync.NotFound] if it is not there any more.
+// hold turns a candidate into a lease, or renews a lease. It fails with
+// [sync.NotFound] if the workflow is gone.
 func (p *Platform) hold(ctx context.Context, project string, l sync.Lease, held heldLease) error {
 	until := p.now().Add(held.length)
 	w := p.buildLease(leaseRecord{Project: project, Workflow: held.workflow,
@@ -230,8 +232,8 @@ func (p *Platform) hold(ctx context.Context, project string, l sync.Lease, held 
 	return nil
 }
 
-// withdraw removes what is there of a lease that could not be had, as far as it
-// can: the rest expires.
+// withdraw removes the candidates of a lease that could not be taken, as far as
+// possible: the rest expire.
 func (p *Platform) withdraw(ctx context.Context, project string, l sync.Lease) {
 	_ = p.Unlock(context.WithoutCancel(ctx), project, l)
 }
@@ -258,6 +260,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	case <-ctx.Done():
-		return &sync.Error{Kind: sync.Temporary, Message: "cancelled while waiting for the lease of the project", Err: ctx.Err()}
+		return &sync.Error{Kind: sync.Temporary, Message: "canceled while waiting for the lease of the project", Err: ctx.Err()}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// lease is a lease of a minute.
+// lease returns a lease of one minute.
 func lease(id string) sync.Lease {
 	now := time.Now()
 	return sync.Lease{ID: id, Holder: id + "@laptop", Since: now, Until: now.Add(time.Minute)}
@@ -48,7 +48,7 @@ func (s *server) testLeaseRace(t *testing.T) {
 		all.Go(func() {
 			for turn := range turns {
 				l := lease(fmt.Sprintf("racer %d, turn %d", i, turn))
-				l.Until = l.Since.Add(time.Hour) // it must not end while it is waited for
+				l.Until = l.Since.Add(time.Hour) // it must not expire while others wait for it
 				err := p.Lock(t.Context(), "race", l)
 				for tries := 0; err != nil && tries < 200; tries++ {
 					if held := (*sync.HeldError)(nil); !errors.As(err, &held) && sync.KindOf(err) != sync.Temporary {
@@ -116,7 +116,7 @@ func (s *server) testLeaseTold(t *testing.T) {
 			}
 		}
 	}
-	// It is not in an apply's way.
+	// It does not disturb an apply.
 	in.Secrets = platformtest.Secret("rotated")
 	apply(t, p, in)
 	if names := s.leaseNames(t, "told"); len(names) != 1 {
@@ -189,7 +189,7 @@ func (s *server) testLeaseRenewed(t *testing.T) {
 	if err := p.Lock(t.Context(), "renewed", l); err != nil {
 		t.Fatal(err)
 	}
-	// n8n's clock counts in seconds.
+	// n8n's clock has a resolution of seconds.
 	for first := until(); !until().After(first); {
 		if err := p.Lock(t.Context(), "renewed", l); err != nil {
 			t.Fatal(err)
@@ -198,7 +198,7 @@ func (s *server) testLeaseRenewed(t *testing.T) {
 	if names := s.leaseNames(t, "renewed"); len(names) != 1 {
 		t.Errorf("there are the leases %q, want one", names)
 	}
-	// Somebody else has had it meanwhile.
+	// Somebody else has held it meanwhile.
 	if err := s.platform(Options{Transport: later}).Lock(t.Context(), "renewed", lease("ben")); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func (s *server) testLeaseRenewed(t *testing.T) {
 	}
 }
 
-// later has n8n's answers come from an hour later.
+// later shifts the time of n8n's answers by an hour.
 var later = roundTripper(func(r *http.Request) (*http.Response, error) {
 	res, err := http.DefaultTransport.RoundTrip(r)
 	if err == nil {

@@ -13,29 +13,29 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A ledger is a workflow that is there only while credentials of a project come
-// or go. What segue leaves behind when it is killed meanwhile, the next plan
-// sees by its ledger, and the next apply puts in order. And as the API can't
-// list credentials, a ledger finds them: n8n resolves the names, or the IDs, to
-// which its nodes refer. Each apply has a ledger of its own, so that two at the
-// same time can't write over each other's.
+// A ledger is a workflow that exists only while credentials of a project are
+// created or deleted. If segue is killed meanwhile, the ledger shows that to
+// the next plan, and the next apply cleans up. A ledger also finds credentials,
+// which the API can't list: n8n resolves the names, or the IDs, to which its
+// nodes refer. Each apply has its own ledger, so two at the same time can't
+// overwrite each other's.
 type ledgerRecord struct {
 	Project string `json:"project"`
-	// Secrets are what was about to be stored or deleted.
+	// Secrets are the secrets that were about to be stored or deleted.
 	Secrets []string `json:"secrets"`
-	// By is the Platform that has made it.
+	// By is the ID of the Platform that made it.
 	By string `json:"by"`
-	// Into is the project that takes workflows of this one over, "" for none. Nobody
-	// may apply this one any more, so that the other one puts it in order.
+	// Into is the project that takes over workflows of this one, "" for none. This
+	// project may never be applied again, so the other one cleans up.
 	Into string `json:"into,omitempty"`
 }
 
-// ledgerID is the ID of the node that makes a workflow a ledger. Those that
-// look for a credential have a number at its end.
+// ledgerID is the ID of the node that makes a workflow a ledger. Nodes that
+// look for a credential have this ID with a number.
 const ledgerID = "segue-ledger"
 
-// ledger returns what a ledger records, false for any other workflow: also for
-// one that somebody has put something into.
+// ledger returns the record of a ledger. It returns false for any other
+// workflow, including a ledger to which somebody has added nodes.
 func (w *workflow) ledger() (ledgerRecord, bool) {
 	var r ledgerRecord
 	foreign := func(n node) bool { return !strings.HasPrefix(n.text("id"), ledgerID) }
@@ -46,15 +46,15 @@ func (w *workflow) ledger() (ledgerRecord, bool) {
 func buildLedger(r ledgerRecord, refs []credentialRef) *workflow {
 	line, err := json.Marshal(r)
 	if err != nil {
-		panic(err) // it is all texts
+		panic(err) // the record only has strings
 	}
 	note := func(id string, i int, text string) node {
 		return newNode(id, fmt.Sprintf("Note %d", i), noteType, 1, 0, 200*i, map[string]any{"content": text, "height": 160, "width": 520})
 	}
 	w := &workflow{
 		Name: "segue " + r.Project + ": credentials are being changed", Connections: map[string]any{}, Settings: map[string]any{},
-		Nodes: []node{note(ledgerID, 0, "## Managed by segue\n\nThis is here while `segue apply` changes credentials of the project **"+r.Project+
-			"**. What is left of one that was cut off, the next one puts in order.\n\n`segue "+string(line)+"`\n")},
+		Nodes: []node{note(ledgerID, 0, "## Managed by segue\n\nThis exists while `segue apply` changes credentials of the project **"+r.Project+
+			"**. The next apply cleans up after an interrupted one.\n\n`segue "+string(line)+"`\n")},
 	}
 	for i, ref := range refs {
 		n := note(fmt.Sprintf("%s-%d", ledgerID, i), i+1, "")
@@ -64,9 +64,9 @@ func buildLedger(r ledgerRecord, refs []credentialRef) *workflow {
 	return w
 }
 
-// look returns those of the credentials that exist, with their IDs and names. A
-// name that several have is not found. It opens the project's ledger, which the
-// secrets of auth are written to, if it is not open. prj.credentials is held.
+// look returns the existing credentials among refs, with their IDs and names.
+// It does not find an ambiguous name. If the project's ledger is not open, look
+// opens it with the secrets of auth. The caller holds prj.credentials.
 func (p *Platform) look(ctx context.Context, prj *project, auth *authRecord, refs []credentialRef) ([]credentialRef, error) {
 	r := ledgerRecord{Project: prj.name, By: p.id, Secrets: prj.ledgerSecrets, Into: prj.into}
 	if prj.ledger == "" {
@@ -78,7 +78,7 @@ func (p *Platform) look(ctx context.Context, prj *project, auth *authRecord, ref
 	if prj.ledger != "" {
 		err = p.write(ctx, call{method: "PUT", path: "/workflows/" + url.PathEscape(prj.ledger), in: w, out: &out})
 		if sync.KindOf(err) == sync.NotFound && err != nil {
-			prj.ledger = "" // another apply has taken it for a leftover
+			prj.ledger = "" // another apply has deleted it as a leftover
 		}
 	}
 	if prj.ledger == "" {
@@ -102,8 +102,8 @@ func (p *Platform) look(ctx context.Context, prj *project, auth *authRecord, ref
 	return found, nil
 }
 
-// secretsOf returns the names of the secrets in a credential, or in all that the
-// project's workflows use if it is nil: what is left behind may be any of those.
+// secretsOf returns the names of the secrets in a credential, or if it is nil,
+// in all credentials of the project's workflows: a leftover may be any of those.
 func (p *Platform) secretsOf(prj *project, auth *authRecord) []string {
 	names := map[string]bool{}
 	add := func(a *authRecord) {
@@ -125,7 +125,7 @@ func (p *Platform) secretsOf(prj *project, auth *authRecord) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// closeLedger deletes the project's ledger. prj.credentials is held.
+// closeLedger deletes the project's ledger. The caller holds prj.credentials.
 func (p *Platform) closeLedger(ctx context.Context, prj *project) error {
 	if prj.ledger == "" {
 		return nil
@@ -145,11 +145,11 @@ func (p *Platform) deleteLedger(ctx context.Context, id string) error {
 	return nil
 }
 
-// fewestNames is how many names of credentials a project has at least.
+// fewestNames is the minimum number of a project's credential names.
 const fewestNames = 32
 
-// names returns the names that the project's credentials may have: so few that
-// all can be looked for, and twice as many as are in use.
+// names returns the possible names of the project's credentials: few enough to
+// look for all of them, and twice as many as are in use.
 func (p *Platform) names(prj *project) []string {
 	p.mu.Lock()
 	used := map[string]bool{}
@@ -164,7 +164,7 @@ func (p *Platform) names(prj *project) []string {
 		n *= 2
 	}
 	name := prj.name
-	if len(name) > 80 { // n8n takes names of up to 128 characters
+	if len(name) > 80 { // n8n allows names of up to 128 characters
 		name = fmt.Sprintf("%.60s~%x", name, sha256.Sum256([]byte(name)))[:80]
 	}
 	names := make([]string, n)
@@ -174,7 +174,7 @@ func (p *Platform) names(prj *project) []string {
 	return names
 }
 
-// named returns references to the credentials that have the names.
+// named returns references to credentials by name.
 func named(names []string) []credentialRef {
 	refs := make([]credentialRef, len(names))
 	for i, name := range names {
@@ -183,9 +183,9 @@ func named(names []string) []credentialRef {
 	return refs
 }
 
-// lookByName is look for the credentials whose names the project's may have, and
-// for more. It returns those names too. If more than half of them are taken, as by
-// credentials that people's copies of workflows keep, there are twice as many.
+// lookByName looks for the possible names of the project's credentials, and for
+// more. It also returns the names. If more than half of them are taken, for
+// example by credentials in people's copies of workflows, it doubles their number.
 func (p *Platform) lookByName(ctx context.Context, prj *project, auth *authRecord, more ...credentialRef) (names []string, found []credentialRef, _ error) {
 	for {
 		names = p.names(prj)
@@ -197,14 +197,14 @@ func (p *Platform) lookByName(ctx context.Context, prj *project, auth *authRecor
 	}
 }
 
-// sweepRounds is how often a sweep is repeated: each time, another apply has
-// come in between.
+// sweepRounds is the maximum number of sweeps: another apply can make it
+// necessary to repeat one.
 const sweepRounds = 8
 
-// sweep deletes the project's credentials that no workflow uses, then its
-// ledger, and those that leftover says. prj.credentials is held.
+// sweep deletes the project's unused credentials, then its ledger, and the
+// ledgers for which leftover returns true. The caller holds prj.credentials.
 func (p *Platform) sweep(ctx context.Context, prj *project, leftover func(ledgerRecord) bool) (err error) {
-	prj.unsettled.Store(false) // what is written from now on may come too late for this sweep
+	prj.unsettled.Store(false) // later writes may be too late for this sweep
 	defer func() {
 		if err != nil {
 			prj.unsettled.Store(true)
@@ -239,21 +239,22 @@ func (p *Platform) sweep(ctx context.Context, prj *project, leftover func(ledger
 	return nil
 }
 
-// sweepOnce deletes credentials that no workflow uses. Another apply at the same
-// time may just have put one of them to use: such a workflow is given another,
-// which may in turn put an end to a use, so that it has to be done again.
+// sweepOnce deletes unused credentials. Another apply may just have started to
+// use one: sweepOnce then gives that workflow another credential. This may end
+// the use of yet another one, so the sweep has to be repeated.
 func (p *Platform) sweepOnce(ctx context.Context, prj *project) (all []workflow, again bool, err error) {
 	var left []credentialRef
 	p.mu.Lock()
 	for id, name := range prj.left {
-		left = append(left, credentialRef{id, name}) // whatever it is called
+		left = append(left, credentialRef{id, name}) // regardless of its name
 	}
 	p.mu.Unlock()
 	_, found, err := p.lookByName(ctx, prj, nil, left...)
 	if err != nil {
 		return nil, false, err
 	}
-	// Who lists first could miss the use of a credential that is found.
+	// List after looking: otherwise the use of a found credential could be
+	// missed.
 	if all, err = p.list(ctx); err != nil {
 		return nil, false, err
 	}
@@ -278,8 +279,8 @@ func (p *Platform) sweepOnce(ctx context.Context, prj *project) (all []workflow,
 	return all, again, err
 }
 
-// used reports whether a workflow refers to a credential, whoever it belongs
-// to, or is about to. Those that are being deleted do not count.
+// used reports whether any workflow refers to a credential, or is about to.
+// Workflows being deleted do not count.
 func (p *Platform) used(prj *project, all []workflow, credential string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -299,9 +300,9 @@ func (p *Platform) used(prj *project, all []workflow, credential string) bool {
 	return false
 }
 
-// mend gives those of the project's workflows another credential whose own does
-// not exist any more, and reports whether it has changed any. alive tells of
-// a credential that is known to exist.
+// mend gives the project's workflows a new credential if theirs no longer
+// exists, and reports whether it has changed any. alive reports whether a
+// credential is known to exist.
 func (p *Platform) mend(ctx context.Context, prj *project, all []workflow, alive func(string) bool) (changed bool, _ error) {
 	refs := map[string]credentialRef{}
 	users := map[string][]*workflow{}
@@ -316,7 +317,7 @@ func (p *Platform) mend(ctx context.Context, prj *project, all []workflow, alive
 	if len(refs) == 0 {
 		return false, nil
 	}
-	// It may have been created since alive was found out.
+	// It may have been created since alive was computed.
 	found, err := p.look(ctx, prj, nil, slices.Collect(maps.Values(refs)))
 	if err != nil {
 		return false, err
@@ -329,7 +330,7 @@ func (p *Platform) mend(ctx context.Context, prj *project, all []workflow, alive
 		for _, w := range users[id] {
 			r, _ := w.record()
 			if !p.atHand(prj, r.Auth) {
-				continue // nothing to make another one of
+				continue // the values for a new one are unknown
 			}
 			changed = true
 			if err := p.rotate(ctx, prj, w, r); err != nil && sync.KindOf(err) != sync.Conflict {
@@ -340,7 +341,7 @@ func (p *Platform) mend(ctx context.Context, prj *project, all []workflow, alive
 	return changed, nil
 }
 
-// atHand reports whether the values are known that a credential holds.
+// atHand reports whether the values of a credential are known.
 func (p *Platform) atHand(prj *project, auth *authRecord) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -356,12 +357,12 @@ func (p *Platform) atHand(prj *project, auth *authRecord) bool {
 	return true
 }
 
-// byOthers says of no ledger that it is a leftover.
+// byOthers treats no ledger as a leftover.
 func byOthers(ledgerRecord) bool { return false }
 
-// Settle implements [sync.Settler]. Whether anything uses a credential can't be
-// told for certain while another apply is at work at the same time: of two, the
-// one that ends last finds what both have left.
+// Settle implements [sync.Settler]. During another apply, it is not certain
+// whether a credential is used: of two applies, the one that ends last cleans
+// up after both.
 func (p *Platform) Settle(ctx context.Context, project string) error {
 	p.mu.Lock()
 	prj := p.project(project)
@@ -376,8 +377,8 @@ func (p *Platform) Settle(ctx context.Context, project string) error {
 	return p.sweep(ctx, prj, byOthers)
 }
 
-// endMinting forgets which credentials this apply has made, at its end: the next
-// one may be told to replace them.
+// endMinting forgets, at the end of an apply, the credentials that it has made:
+// the next apply may have to replace them.
 func (p *Platform) endMinting(prj *project) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,22 +13,23 @@ import (
 )
 
 const (
-	// pageSize is the most workflows that n8n gives in one answer.
+	// pageSize is the maximum number of workflows in one answer of n8n.
 	pageSize = 250
-	// pageOverlap is how many workflows of a page are asked for once more with
-	// the next one, to see that nothing has moved in between.
+	// pageOverlap is the number of workflows of a page that are requested again
+	// with the next one, to see that nothing has moved in between.
 	pageOverlap = 5
-	// listTimeouts is how many timeouts of one request a whole listing may take.
+	// listTimeouts is the time that a whole listing may take, in timeouts of one
+	// request.
 	listTimeouts = 10
 )
 
-// A lister makes listings of all workflows, one at a time. Whoever asks while
-// one is under way gets the next one, since the one under way may have gone
-// past what he has just written.
+// A lister makes listings of all workflows, one at a time. A caller during a
+// listing gets the next one, because the current one may already be past the
+// caller's last write.
 type lister struct {
 	mu   gosync.Mutex
 	next *listing      // not yet begun; nil for none
-	busy chan struct{} // closed when the one under way is done; nil for none
+	busy chan struct{} // closed when the current listing is done; nil for none
 }
 
 // A listing is a listing of all workflows, made or to be made.
@@ -57,7 +58,7 @@ func (p *Platform) list(ctx context.Context) ([]workflow, error) {
 	}
 }
 
-// makeListing makes a listing once the one before is done.
+// makeListing makes a listing after the one before is done.
 func (p *Platform) makeListing(ctx context.Context, mine *listing, before chan struct{}) {
 	if before != nil {
 		<-before
@@ -83,8 +84,8 @@ func (p *Platform) makeListing(ctx context.Context, mine *listing, before chan s
 	close(mine.done)
 }
 
-// listAll reads page after page, and once more from the start if workflows
-// were deleted meanwhile, which may have moved others past a page's edge.
+// listAll reads page after page. It starts again if workflows were deleted
+// meanwhile, which may have moved others across a page boundary.
 func (p *Platform) listAll(ctx context.Context) ([]workflow, error) {
 	const most = 5
 	for range most {
@@ -98,7 +99,7 @@ func (p *Platform) listAll(ctx context.Context) ([]workflow, error) {
 
 func (p *Platform) listPages(ctx context.Context) (all []workflow, whole bool, err error) {
 	query := url.Values{"limit": {fmt.Sprint(pageSize)}, "excludePinnedData": {"true"}}
-	seen := map[string]bool{}
+	seen, followed := map[string]bool{}, map[string]bool{}
 	overlap := false
 	for {
 		var page struct {
@@ -122,9 +123,10 @@ func (p *Platform) listPages(ctx context.Context) (all []workflow, whole bool, e
 			return nil, false, nil
 		case page.NextCursor == nil || *page.NextCursor == "":
 			return all, true, nil
-		case *page.NextCursor == query.Get("cursor") || len(page.Data) == 0:
+		case followed[*page.NextCursor] || len(page.Data) == 0:
 			return nil, false, &sync.Error{Kind: sync.Refused, Message: "n8n's list of workflows does not end"}
 		}
+		followed[*page.NextCursor] = true
 		var cursor string
 		cursor, overlap = earlier(*page.NextCursor)
 		query = url.Values{"limit": query["limit"], "excludePinnedData": query["excludePinnedData"], "cursor": {cursor}}
@@ -132,7 +134,7 @@ func (p *Platform) listPages(ctx context.Context) (all []workflow, whole bool, e
 }
 
 // earlier moves a cursor back, so that the next page repeats the end of the
-// last one; false for a cursor of another form than n8n 1.x gives.
+// last one; false for a cursor in another form than n8n's.
 func earlier(cursor string) (string, bool) {
 	var c struct {
 		Limit  int `json:"limit"`
@@ -149,9 +151,9 @@ func earlier(cursor string) (string, bool) {
 	return base64.StdEncoding.EncodeToString(b), true
 }
 
-// A snapshot is what a listing has seen, until something is written. The Survey and
-// the Secrets of a plan use what its List has read; Secrets, the last of them, drops
-// it.
+// A snapshot is the result of a listing, valid until the next write. The Survey and
+// the Secrets of a plan reuse the listing of its List; Secrets, the last of them,
+// drops it.
 type snapshot struct {
 	seq int
 	all []workflow

@@ -11,16 +11,16 @@ import (
 )
 
 // A losing transport makes n8n lose a write that it has confirmed, as it does over
-// SQLite when it rolls a transaction back that several requests share.
+// SQLite when it rolls back a transaction shared by several requests.
 type losing struct {
 	s *server
-	// after ends the path of the request after whose answer the write is lost,
-	// "/activate", or "" for the write itself.
+	// after is the end of the path of the request after whose answer the write
+	// is lost: "/activate", or "" for the write itself.
 	after string
 	dies  bool // segue is killed then
 
 	before map[string]any // the workflow as it was before the write
-	lost   int            // how many writes are
+	lost   int            // the number of lost writes
 }
 
 func (l *losing) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -48,13 +48,13 @@ func (l *losing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// What n8n has confirmed to write, and loses, is written again. A new workflow whose ID
-// was lost stays segue's own, and there is no second one.
+// A write that n8n confirms and loses is repeated. A new workflow whose ID was lost
+// remains segue's own, and there is no second one.
 func TestLostWrite(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	// requireOne checks that one workflow has the automation's path, that it fires,
-	// and that nothing is left to do.
+	// requireOne checks that exactly one workflow has the automation's path, that
+	// it fires, and that the next plan is empty.
 	requireOne := func(t *testing.T, in sync.Desired) {
 		t.Helper()
 		platformtest.RequireExactly(t, s.platform(Options{}), in)
@@ -108,8 +108,8 @@ func TestLostWrite(t *testing.T) {
 		apply(t, s.platform(Options{}), in)
 		requireOne(t, in)
 	})
-	// One that segue could not put right any more looks like a copy that somebody has
-	// activated. So a plan tells of it, and it is taken over on demand.
+	// A workflow that segue could not repair looks like an activated copy. A plan
+	// reports it, and --adopt takes it over.
 	t.Run("and segue is killed at once", func(t *testing.T) {
 		in := one("lost-and-killed", platformtest.StartRecorder(t).URL)
 		p := s.platform(Options{Transport: &losing{s: s, after: "/activate", dies: true}})

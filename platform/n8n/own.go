@@ -8,31 +8,30 @@ import (
 
 // People copy workflows, and with them segue's note. So a workflow is segue's own
 // only if its note was written for it: if the note has the workflow's ID, which
-// n8n gives to no other. A copy is its maker's, whatever he does with it.
+// is unique in n8n. A copy belongs to its maker, whatever happens to it.
 //
-// n8n makes the ID up as it stores a workflow, so that the note can have it only
-// with a second write. Until then, whoever has made the workflow knows its ID and
-// nonce, and everybody else recognises it by facts that a copy in the editor does not
-// share with it.
+// n8n chooses the ID when it stores a workflow, so a second write must add it to the
+// note. Until then, the process that made the workflow knows its ID and nonce, and
+// others recognize it by facts that a copy in the editor does not share.
 
-// owned returns the record of a workflow that is a project's own. Of those whose
-// note has no ID, it needs [markUnfinished] to have gone over all that there are.
+// owned returns the record of a workflow that is a project's own. For workflows
+// whose notes have no ID, call [markUnfinished] with all workflows before.
 func (w *workflow) owned() (record, bool) {
 	r, ok := w.record()
 	return r, ok && (r.ID == w.ID || r.ID == "" && w.unfinished)
 }
 
-// markUnfinished finds the workflows that are segue's own though their note has
-// no ID: what this Platform has written, whose nonces are given by ID, what an apply
-// has left that was killed before it could note the ID, and what an older segue has
-// made.
+// markUnfinished finds the workflows that are segue's own although their notes have
+// no ID: those that this Platform has written, with their nonces by ID in written;
+// those of an apply that was killed before it could write the ID; and those of an
+// older segue.
 //
-// Those that others have written have the endpoint that segue gave them, which the
-// editor changes in a copy, and no older one is like them. What was active once and
-// should have an ID by then is none of them. It may be segue's all the same: n8n can
-// lose the ID after it has confirmed it, and segue be killed before it puts that
-// right. But it may as well be a copy that was made through the API, and activated,
-// before the original was deleted: nothing that n8n tells is different.
+// Workflows written by others count if they have the endpoint from segue, which the
+// editor changes in a copy, and if no older workflow is like them. A workflow that
+// was ever active should have an ID and does not count. It may still be segue's: n8n
+// can lose the ID after it has confirmed it, and segue can be killed before it
+// repairs that. But it may also be a copy that was made through the API, and
+// activated, before the original was deleted: n8n's data does not differ.
 func markUnfinished(all []workflow, written map[string]string) {
 	oldest := map[string]*workflow{}
 	finished := map[string]bool{}
@@ -61,19 +60,19 @@ func markUnfinished(all []workflow, written map[string]string) {
 		}
 	}
 	for key, w := range oldest {
-		// Beside one that has its ID since, it is a copy.
+		// Beside a workflow with its ID, it is a copy.
 		w.unfinished = !finished[key]
 	}
 }
 
-// before reports whether n8n has stored the workflow before another one. A file
-// that is imported brings the time along at which its original was made; since
-// when the workflow belongs to somebody, n8n says itself.
+// before reports whether n8n has stored the workflow before another one. An
+// imported file contains the creation time of its original, so before uses the
+// time from which the workflow belongs to somebody, which is n8n's own.
 func (w *workflow) before(other *workflow) bool {
 	return cmp.Or(strings.Compare(w.CreatedAt, other.CreatedAt), strings.Compare(w.sharedSince(), other.sharedSince()), strings.Compare(w.ID, other.ID)) < 0
 }
 
-// sharedSince is since when the workflow belongs to somebody.
+// sharedSince returns the time from which the workflow belongs to somebody.
 func (w *workflow) sharedSince() string {
 	if w.Shared == nil || len(*w.Shared) == 0 {
 		return ""
@@ -81,8 +80,8 @@ func (w *workflow) sharedSince() string {
 	return (*w.Shared)[0].CreatedAt
 }
 
-// hasEndpointOf reports whether the trigger is the one that segue gives to the
-// automation of the record.
+// hasEndpointOf reports whether the trigger has the endpoint that segue gives
+// to the record's automation.
 func (w *workflow) hasEndpointOf(r record) bool {
 	n := w.node(triggerID)
 	return n.text("type") == webhookType && n.text("webhookId") == webhookID(r.Project, r.Key) &&

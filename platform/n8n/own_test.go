@@ -16,7 +16,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// one is an automation that sends to a URL.
+// one returns an automation that sends to a URL.
 func one(project, url string) sync.Desired {
 	in := two(project, "abc123")
 	in.Automations = in.Automations[:1]
@@ -32,7 +32,7 @@ func (s *server) read(t testing.TB, id string) map[string]any {
 	return got.Data
 }
 
-// raw returns all of a workflow that is somebody's doing.
+// raw returns all parts of a workflow that people can change.
 func (s *server) raw(t testing.TB, id string) string {
 	t.Helper()
 	w := s.read(t, id)
@@ -46,7 +46,8 @@ func (s *server) raw(t testing.TB, id string) string {
 	return string(b)
 }
 
-// A copying is a way in which people copy a workflow. It returns the copy's ID.
+// A copying copies a workflow in one of the ways that people use, and returns
+// the copy's ID.
 type copying struct {
 	name string
 	copy func(t testing.TB, s *server, id string) string
@@ -60,7 +61,7 @@ func nodesOf(w map[string]any) []map[string]any {
 	return all
 }
 
-// editorCopy saves a workflow as a new one, as n8n's editor does it.
+// editorCopy saves a workflow as a new one, as n8n's editor does.
 func editorCopy(freshNodes, freshPaths bool) func(testing.TB, *server, string) string {
 	return func(t testing.TB, s *server, id string) string {
 		t.Helper()
@@ -81,7 +82,7 @@ func editorCopy(freshNodes, freshPaths bool) func(testing.TB, *server, string) s
 	}
 }
 
-// copyings are all ways.
+// copyings returns all ways of copying.
 var copyings = []copying{
 	{"Duplicate in the editor", editorCopy(true, true)},
 	{"Duplicate that keeps the nodes' IDs", editorCopy(false, true)},
@@ -103,7 +104,7 @@ var copyings = []copying{
 	}},
 }
 
-// importFile has n8n's command line import a workflow.
+// importFile imports a workflow with n8n's command line.
 func (s *server) importFile(t testing.TB, w map[string]any) {
 	t.Helper()
 	for _, field := range []string{"shared", "homeProject", "sharedWithProjects", "usedCredentials", "scopes", "activeVersion", "parentFolder", "tags", "checksum"} {
@@ -131,8 +132,8 @@ func (s *server) runCommand(t testing.TB, args ...string) {
 	}
 }
 
-// A copy is its maker's, however it was made and whatever he makes of it: segue
-// neither changes nor deletes it, and it goes on to fire.
+// A copy belongs to its maker, however it was made and changed: segue neither
+// changes nor deletes it, and it continues to fire.
 func TestCopiesAreTheirMakers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -241,8 +242,8 @@ func (s *server) testCopy(t *testing.T, project string, way copying) {
 	}
 }
 
-// Whoever copies a workflow that an apply was killed over, before it could note
-// the workflow's ID, does not get it finished.
+// If an apply was killed before it could write a workflow's ID, and somebody
+// copies the workflow, the copy is not completed.
 func TestCopyOfUnfinishedWorkflow(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -275,7 +276,7 @@ func TestCopyOfUnfinishedWorkflow(t *testing.T) {
 	}
 }
 
-// forgetIDs makes a workflow one of a segue that noted no IDs.
+// forgetIDs turns a workflow into one of a segue that did not write IDs.
 func (s *server) forgetIDs(t testing.TB, id string) {
 	t.Helper()
 	s.edit(t, id, func(w map[string]any) {
@@ -293,7 +294,7 @@ func (s *server) forgetIDs(t testing.TB, id string) {
 	})
 }
 
-// What an older segue has made is its own as long as it is the oldest one at its
+// A workflow of an older segue is segue's own if it is the oldest one at its
 // path, and gets its ID with the next apply.
 func TestWorkflowsOfAnOlderSegue(t *testing.T) {
 	t.Parallel()
@@ -327,15 +328,15 @@ func TestWorkflowsOfAnOlderSegue(t *testing.T) {
 			t.Errorf("the copy is\n%s\nwant\n%s", after, was)
 		}
 	}
-	// By now it can be told from its copies without its age.
+	// Now its ID distinguishes it from its copies, regardless of age.
 	s.rest(t, "DELETE", "/api/v1/workflows/"+found[0].ID, nil, nil)
 	if left, err := s.platform(Options{}).Find(t.Context(), in.Project, in.Automations[0].Key); err != nil || len(left) > 1 {
 		t.Errorf("found %+v, %v", left, err)
 	}
 }
 
-// Somebody has a copy take over: he activates it and archives the original. That
-// one is not deleted before there is another one that fires.
+// Somebody replaces the original with a copy: they activate the copy and archive
+// the original. The original is not deleted before another workflow fires.
 func TestArchivedOriginal(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -369,7 +370,7 @@ func TestArchivedOriginal(t *testing.T) {
 	}
 	_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: sync.Calls{Tries: 2, BackOff: patient.BackOff}})
 	wantError(t, err, sync.Refused, copied, webhookPath(in.Project, key))
-	// Of one that nobody saw before, n8n itself tells.
+	// n8n itself reports a workflow that nobody saw before.
 	_, err = p.Update(t.Context(), original(), sync.MarkerOf(in.Project, in.Automations[0]), in.Automations[0])
 	wantError(t, err, sync.Refused, copied, webhookPath(in.Project, key), "deactivate that workflow")
 	if now := s.strings(t, "SELECT id FROM workflow_entity"); !slices.Equal(slices.Sorted(slices.Values(now)), slices.Sorted(slices.Values(all))) {

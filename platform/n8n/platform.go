@@ -20,12 +20,12 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// DefaultParallelism is how many writing requests n8n gets at a time, and what
-// a target on n8n should use for its changes.
+// DefaultParallelism is the default number of writing requests to n8n at a
+// time.
 //
 // Measured with n8n 1.123.81 on two cores, over SQLite without a pool of
 // connections, which is its default: 60 workflows with a webhook were created,
-// activated, updated while active, and deleted. A request of each sort took
+// activated, updated while active, and deleted. A request of each kind took
 //
 //	at a time   create   activate   update   delete   went wrong
 //	1           18 ms    54 ms      86 ms    47 ms    nothing
@@ -35,39 +35,41 @@ import (
 //	8            7 ms    34 ms      57 ms    30 ms    7 creates answered with 400, 1 of which was stored;
 //	                                                  3 answered with 200, and lost; 1 update answered with 400
 //
-// All requests share one connection and so one transaction, and when one is
-// rolled back, so is what others were told is stored. One at a time is half as
-// fast as eight, and is right. With PostgreSQL, where each request has
-// a connection of its own, more is safe.
+// All requests share one connection and so one transaction. Rolling one back
+// also rolls back others that were confirmed. One at a time is half as fast as
+// eight, but correct. With PostgreSQL, where each request has its own
+// connection, more is safe.
 const DefaultParallelism = 1
 
-// Options say how n8n is used. The zero value is what a command line wants.
+// Options configure the use of n8n. The zero value is suitable for a command
+// line.
 type Options struct {
-	// Parallelism is how many writing requests n8n gets at a time,
-	// [DefaultParallelism] if it is zero. It holds whatever the parallelism of
-	// an apply is.
+	// Parallelism is the number of writing requests to n8n at a time; 0 means
+	// [DefaultParallelism]. It applies regardless of the parallelism of an
+	// apply.
 	Parallelism int
-	// Timeout is for one request with its answer, 30 seconds if it is 0.
+	// Timeout bounds one request with its answer; 0 means 30 seconds.
 	Timeout time.Duration
-	// Transport sends the requests; nil for one like [http.DefaultTransport].
+	// Transport sends the requests; nil means one like [http.DefaultTransport].
 	Transport http.RoundTripper
-	// Mask hides secrets in the platform's answers. The platform adds those that it
-	// gets to know; nil for a mask of its own.
+	// Mask hides secrets in the platform's answers. The platform adds the secrets
+	// that it learns. Nil means a new mask.
 	Mask *automation.Mask
-	// Source says in each workflow's note where its source is, for example
-	// "https://github.com/acme/automations". It is part of no automation: if it
-	// changes, a note changes with the next update of its workflow.
+	// Source is the location of the source code in each workflow's note, for
+	// example "https://github.com/acme/automations". It is not part of an
+	// automation: if it changes, a note changes with the next update of its
+	// workflow.
 	Source string
-	// Secrets gives the values of secrets that are stored on n8n and have to
-	// go into one more credential. Nil for those alone that PutSecret was
-	// given, or Secrets found to be the stored ones.
+	// Secrets returns the values of stored secrets that are needed for another
+	// credential. If it is nil, only the values from PutSecret, and those that
+	// Secrets found to match the stored ones, are known.
 	Secrets automation.SecretLookup
 }
 
 // A Platform is an n8n instance. Its methods may be called from several
 // goroutines.
 type Platform struct {
-	id      string // no other has it
+	id      string // unique
 	base    string // without a slash at the end
 	apiKey  automation.Secret
 	mask    *automation.Mask
@@ -75,23 +77,23 @@ type Platform struct {
 	timeout time.Duration
 	source  string
 	lookup  automation.SecretLookup
-	writes  chan struct{} // a place for each writing request under way
+	writes  chan struct{} // a slot for each writing request in progress
 	prints  fingerprints
 	pages   lister
-	clock   atomic.Int64 // how far n8n's clock is ahead, as a [time.Duration]
+	clock   atomic.Int64 // the lead of n8n's clock, as a [time.Duration]
 	// withdrawn has a [withdrawal] for each workflow that was unpublished in order
 	// to be deleted, by ID.
 	withdrawn gosync.Map
 
-	mu       gosync.Mutex // guards what is below, and the projects' fields
+	mu       gosync.Mutex // guards the fields below, and the projects' fields
 	projects map[string]*project
-	seq      int             // grows with each change of a use
+	seq      int             // incremented with each change of a use
 	gone     map[string]bool // workflows that were deleted here
-	// nonces are those of the workflows that were written here, by ID. n8n may lose
-	// the ID in a note after it has confirmed it: see [confirmed].
+	// nonces are the nonces of the workflows written here, by ID. n8n may lose the
+	// ID in a note after it has confirmed it: see [confirmed].
 	nonces   map[string]string
-	buried   map[string]bool // credentials that do not exist any more
-	snapshot *snapshot       // what a List has seen, for the Survey and the Secrets after it
+	buried   map[string]bool // credentials that no longer exist
+	snapshot *snapshot       // the result of a List, for the Survey and the Secrets after it
 	leases   map[string]heldLease
 }
 
@@ -104,7 +106,7 @@ var (
 )
 
 // New returns the n8n at an http or https URL, such as
-// "https://n8n.example.com". Nothing is sent yet.
+// "https://n8n.example.com". New sends nothing.
 func New(baseURL string, apiKey automation.Secret, options Options) (*Platform, error) {
 	u := automation.AbsoluteURL(baseURL)
 	if u == nil {
@@ -152,9 +154,10 @@ func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, err
 	return storedOf(all, project, nil), nil
 }
 
-// Find implements [sync.Platform]. The API can't search for a marker, and what
-// people can change, such as a name or a tag, must not hide a workflow. So all
-// workflows are listed, 250 a request; calls at the same time share a listing.
+// Find implements [sync.Platform]. The API can't search for a marker, and
+// people's changes, for example of a name or a tag, must not hide a workflow.
+// So Find lists all workflows, 250 per request; simultaneous calls share a
+// listing.
 func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored, error) {
 	all, err := p.list(ctx)
 	if err != nil {
@@ -176,9 +179,8 @@ func storedOf(all []workflow, project string, key *string) []sync.Stored {
 	return found
 }
 
-// Create implements [sync.Platform]. That a key is taken is known from the
-// workflows that were listed, and from n8n's refusal of a second webhook with
-// the same path.
+// Create implements [sync.Platform]. It detects a taken key in the listed
+// workflows, and by n8n's refusal of a second webhook with the same path.
 func (p *Platform) Create(ctx context.Context, project string, a automation.Automation) (sync.Stored, error) {
 	prj, err := p.known(ctx, project)
 	if err != nil {
@@ -190,7 +192,7 @@ func (p *Platform) Create(ctx context.Context, project string, a automation.Auto
 	return p.createNew(ctx, prj, sync.MarkerOf(project, a), a)
 }
 
-// createNew creates a workflow, whatever else has its key.
+// createNew creates a workflow, even if another one has its key.
 func (p *Platform) createNew(ctx context.Context, prj *project, m sync.Marker, a automation.Automation) (sync.Stored, error) {
 	r := record{Marker: m, Nonce: rand.Text(), Protect: a.Protect}
 	var w *workflow
@@ -205,8 +207,8 @@ func (p *Platform) createNew(ctx context.Context, prj *project, m sync.Marker, a
 	}
 	stored, err := p.finish(ctx, w, a)
 	if sync.KindOf(err) == sync.Exists || errors.Is(err, errPathTaken) {
-		// The one that was there first stays, and is not left with another one
-		// beside it that can't be activated.
+		// Keep the first workflow, and remove this one, which can't be
+		// activated.
 		if removeErr := p.remove(ctx, w); removeErr != nil {
 			return sync.Stored{}, removeErr
 		}
@@ -230,14 +232,14 @@ func (p *Platform) taken(prj *project, key string) string {
 	return ""
 }
 
-// createWithCredential creates a workflow that uses a credential, and that one
-// too if it is the first to use it.
+// createWithCredential creates a workflow that uses a credential, and also the
+// credential if the workflow is the first to use it.
 func (p *Platform) createWithCredential(ctx context.Context, prj *project, a automation.Automation, r record, secret map[string]automation.Header) (*workflow, error) {
 	place := p.reserve(prj, secret)
 	if place == nil {
 		prj.credentials.Lock()
 		defer prj.credentials.Unlock()
-		place = p.reserve(prj, secret) // somebody else may have been first
+		place = p.reserve(prj, secret) // another change may have created it
 	}
 	if place == nil {
 		var err error
@@ -267,16 +269,16 @@ func (p *Platform) createWithCredential(ctx context.Context, prj *project, a aut
 	return w, err
 }
 
-// vanished is the error of a new workflow whose credential does not exist:
-// somebody has deleted it by hand, or another apply has taken it for a
-// leftover. The first update that comes to it makes a new one.
+// vanished returns the error of a new workflow whose credential does not exist:
+// somebody has deleted it by hand, or another apply as a leftover. The next
+// update that needs it makes a new one.
 func (p *Platform) vanished(auth *authRecord) error {
 	p.bury(auth.ID)
 	return &sync.Error{Kind: sync.Temporary, Message: "the credential " + auth.Name + " is gone from n8n"}
 }
 
-// create stores a new workflow, which is inactive at first, and notes its ID in
-// it: see [workflow.owned]. Only then it may be activated.
+// create stores a new, inactive workflow, and writes its ID into its note: see
+// [workflow.owned]. Only then may it be activated.
 func (p *Platform) create(ctx context.Context, a automation.Automation, r record) (*workflow, error) {
 	w, err := build(a, r, p.source)
 	if err != nil {
@@ -307,7 +309,7 @@ func (p *Platform) create(ctx context.Context, a automation.Automation, r record
 func (p *Platform) put(ctx context.Context, w *workflow) (*workflow, error) {
 	settings := w.Settings
 	if settings == nil {
-		settings = map[string]any{} // n8n merges it into what is there
+		settings = map[string]any{} // n8n merges it into the existing settings
 	}
 	var out workflow
 	if err := p.write(ctx, call{method: "PUT", path: "/workflows/" + url.PathEscape(w.ID), in: w.writable(settings), out: &out}); err != nil {
@@ -318,20 +320,20 @@ func (p *Platform) put(ctx context.Context, w *workflow) (*workflow, error) {
 }
 
 // confirmed checks that n8n answers with the workflow that was written. Over SQLite,
-// it may answer 200 and roll the write back with somebody else's at the same time, and
-// whatever is written next builds on what was there before. An answer is read from
-// the database after the write, so that the next one shows it.
+// n8n may answer 200 and roll the write back with another simultaneous one; the next
+// write then builds on the old state. n8n reads its answers from the database after
+// the write, so the next answer shows the loss.
 func confirmed(answer, written *workflow) error {
 	is, _ := answer.record()
 	want, _ := written.record()
 	if is.ID != want.ID || is.Marker != want.Marker {
 		return &sync.Error{Kind: sync.Temporary,
-			Message: "n8n has confirmed a write of the workflow " + answer.ID + ", and has lost it"}
+			Message: "n8n has confirmed a write of the workflow " + answer.ID + ", but has lost it"}
 	}
 	return nil
 }
 
-// finish activates or deactivates a workflow whose content is as wanted.
+// finish activates or deactivates a workflow whose content is up to date.
 func (p *Platform) finish(ctx context.Context, w *workflow, a automation.Automation) (sync.Stored, error) {
 	if err := p.setEnabled(ctx, w, a.Enabled); err != nil {
 		return sync.Stored{}, err
@@ -343,9 +345,9 @@ func (p *Platform) finish(ctx context.Context, w *workflow, a automation.Automat
 	return w.stored(r), nil
 }
 
-// setEnabled activates or deactivates a workflow. n8n can activate one only if
-// the version is in its history, and stores a version without minding whether
-// that worked. Then the workflow is given a new one.
+// setEnabled activates or deactivates a workflow. n8n can activate a version
+// only if it is in the history, but ignores failures to store it there. In that
+// case, setEnabled makes a new version.
 func (p *Platform) setEnabled(ctx context.Context, w *workflow, enabled bool) error {
 	err := p.activate(ctx, w, enabled)
 	if !enabled || !w.lost() && !noVersion(err) {
@@ -356,7 +358,7 @@ func (p *Platform) setEnabled(ctx context.Context, w *workflow, enabled bool) er
 	}
 	if err = p.activate(ctx, w, enabled); noVersion(err) {
 		return &sync.Error{Kind: sync.Temporary, Err: err, Message: "n8n can't activate the workflow " + w.ID +
-			", since it fails to store versions in its workflow history: " + err.Error()}
+			", because it fails to store versions in its workflow history: " + err.Error()}
 	}
 	return err
 }
@@ -381,13 +383,13 @@ func (p *Platform) activate(ctx context.Context, w *workflow, enabled bool) erro
 	}
 	w.Active, w.ActiveVersionID, w.VersionID, w.ActiveVersion = out.Active, out.ActiveVersionID, out.VersionID, out.ActiveVersion
 	if w.enabled() != enabled {
-		return &sync.Error{Kind: sync.Temporary, Message: fmt.Sprintf("n8n has confirmed to %s the workflow, and has not done it", strings.TrimPrefix(action, "/"))}
+		return &sync.Error{Kind: sync.Temporary, Message: fmt.Sprintf("n8n reported success of %s, but the workflow has not changed", strings.TrimPrefix(action, "/"))}
 	}
 	return nil
 }
 
-// foreignKey is in what SQLite, PostgreSQL and MySQL say when a row refers to
-// one that is not there.
+// foreignKey matches the errors of SQLite, PostgreSQL and MySQL when a row
+// refers to a missing one.
 var foreignKey = regexp.MustCompile(`(?i)foreign key constraint`)
 
 // noVersion reports whether n8n could not activate a workflow because its
@@ -401,8 +403,9 @@ func noVersion(err error) bool {
 		e.Status == http.StatusNotFound && e.Message == "Version not found" // n8n 2
 }
 
-// renewVersion stores a workflow once more, as a new version. n8n makes one if
-// something differs, as the nodes do in another order, which means nothing.
+// renewVersion stores a workflow again, as a new version. n8n only makes one if
+// something differs, so renewVersion changes the order of the nodes, which has
+// no effect.
 func (p *Platform) renewVersion(ctx context.Context, w *workflow) error {
 	next := w.writable(nil)
 	next.ID = w.ID
@@ -414,12 +417,12 @@ func (p *Platform) renewVersion(ctx context.Context, w *workflow) error {
 	return err
 }
 
-// errPathTaken is what is wrong if somebody else's workflow listens where an
-// automation's trigger should.
+// errPathTaken means that somebody else's workflow listens at the path of an
+// automation's trigger.
 var errPathTaken = errors.New("the webhook path is taken")
 
-// pathIsTaken is in what n8n 1 and n8n 2 say if another workflow listens at a
-// webhook path.
+// pathIsTaken matches the errors of n8n 1 and n8n 2 if another workflow listens
+// at a webhook path.
 var pathIsTaken = regexp.MustCompile(`is already taken|conflict with one of the webhooks`)
 
 // explainPath names the workflow that already listens at a webhook path, if
@@ -454,12 +457,12 @@ func (p *Platform) explainPath(ctx context.Context, w *workflow, err error) erro
 				"the webhook path %s is taken by the %s, which is not this automation's; deactivate that workflow, or change its path", path, p.title(other))}
 		}
 	}
-	// Nobody has it: a write at the same time was in the way.
+	// No workflow has it: a simultaneous write interfered.
 	return &sync.Error{Kind: sync.Temporary, Status: e.Status, Message: e.Message, Err: err}
 }
 
-// current reads a stored automation's workflow, if it is still as it was. The
-// record is the zero one if it has none.
+// current reads a stored automation's workflow, and fails if it has changed.
+// The record is zero if it has none.
 func (p *Platform) current(ctx context.Context, old sync.Stored) (*workflow, record, error) {
 	var w workflow
 	err := p.do(ctx, call{method: "GET", path: "/workflows/" + url.PathEscape(old.ID), query: url.Values{"excludePinnedData": {"true"}}, out: &w})
@@ -476,16 +479,16 @@ func (p *Platform) current(ctx context.Context, old sync.Stored) (*workflow, rec
 	switch {
 	case r.Project != old.Marker.Project:
 		p.drop(old.ID)
-		return nil, r, &sync.Error{Kind: sync.NotFound, Message: "the workflow carries segue's marker no more"}
+		return nil, r, &sync.Error{Kind: sync.NotFound, Message: "the workflow no longer has segue's marker"}
 	case w.revision(r) != old.Revision:
 		return nil, r, &sync.Error{Kind: sync.Conflict, Message: "the workflow has been changed"}
 	}
 	return &w, r, nil
 }
 
-// Update implements [sync.Platform]. The workflow is read and compared before
-// it is written: n8n has no conditional update. One that is archived is
-// replaced by a new one, since the API can't fetch it back.
+// Update implements [sync.Platform]. It reads and compares the workflow before
+// writing, because n8n has no conditional update. It replaces an archived
+// workflow with a new one, because the API can't restore it.
 func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
 	w, r, err := p.current(ctx, old)
 	if err != nil {
@@ -521,7 +524,8 @@ func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker
 		return sync.Stored{}, err
 	}
 	if len(secret) > 0 && r.Auth != nil && w.usesItsCredential() && r.Auth.Shape == shapeOf(secret) && p.valid(prj, r.Auth) {
-		// It stays with its credential, which is the common case: nobody has to wait.
+		// The workflow keeps its credential, which is the common case, and needs no
+		// lock.
 		err := inPlace(r.Auth)
 		// Another apply may have given the workflow another credential meanwhile.
 		prj.unsettled.Store(true)
@@ -546,8 +550,8 @@ func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker
 	return p.finish(ctx, w, a)
 }
 
-// Delete implements [sync.Platform]. A credential that nothing else uses goes
-// with it.
+// Delete implements [sync.Platform]. It also deletes a credential that nothing
+// else uses.
 func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
 	w, r, err := p.current(ctx, old)
 	if err != nil {
@@ -557,7 +561,7 @@ func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
 		return err
 	} else if !own {
 		p.drop(old.ID)
-		return &sync.Error{Kind: sync.NotFound, Message: "the " + p.title(w) + " is not the project's own, and is left alone"}
+		return &sync.Error{Kind: sync.NotFound, Message: "the " + p.title(w) + " is not the project's own and is not deleted"}
 	}
 	return p.remove(ctx, w)
 }
@@ -595,14 +599,14 @@ func (p *Platform) release(ctx context.Context, prj *project, w *workflow, r rec
 	if err := p.giveUp(ctx, prj, r.Auth, w.ID); err != nil {
 		return err
 	}
-	p.forget(w.ID) // the next one to be deleted must not count on it
+	p.forget(w.ID) // it no longer counts as a user when the next one is deleted
 	return nil
 }
 
 func (p *Platform) deleteWorkflow(ctx context.Context, w *workflow) error {
 	if err := p.erase(ctx, w); err != nil {
 		if sync.KindOf(err) != sync.NotFound {
-			p.note(w) // it is there, as far as is known
+			p.note(w) // as far as is known, it still exists
 		}
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// bare are two automations without secrets, so that an apply writes nothing but
+// bare returns two automations without secrets, so that an apply only writes
 // workflows.
 func bare(project, url string) sync.Desired {
 	in := two(project, "")
@@ -26,8 +26,8 @@ func bare(project, url string) sync.Desired {
 	return in
 }
 
-// published waits until n8n 2 has done what it has confirmed: it publishes and
-// unpublishes a moment later.
+// published waits until n8n 2 has published or unpublished, which happens a
+// moment after it has confirmed it.
 func (s *server) published(t testing.TB) {
 	t.Helper()
 	if s.release.version == first.version {
@@ -38,8 +38,8 @@ func (s *server) published(t testing.TB) {
 	})
 }
 
-// What leaves the code does not fire any more, wherever on the way segue is
-// killed, and the next apply deletes it.
+// An automation removed from the code no longer fires, even if segue is killed
+// at any point, and the next apply deletes it.
 func TestAnActiveWorkflowIsDeleted(t *testing.T) {
 	t.Parallel()
 	eachRelease(t, func(t *testing.T, s *server) {
@@ -57,7 +57,7 @@ func TestAnActiveWorkflowIsDeleted(t *testing.T) {
 					t.Fatalf("the plan has %+v, %v", plan, err)
 				}
 				_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: sync.Calls{Tries: 1}})
-				// n8n 2 may not be done with unpublishing at the one try that there is.
+				// n8n 2 may not have finished unpublishing at the only attempt.
 				if transport.dead() && err == nil {
 					t.Error("it was killed, and says that all went well")
 				}
@@ -95,7 +95,7 @@ func TestAnActiveWorkflowIsDeleted(t *testing.T) {
 	})
 }
 
-// n8n 2 keeps what is edited apart from what is published.
+// n8n 2 keeps drafts separate from published versions.
 func TestADraftIsDrift(t *testing.T) {
 	t.Parallel()
 	s := startRelease(t, newest)
@@ -139,7 +139,7 @@ func TestADraftIsDrift(t *testing.T) {
 		!strings.Contains(string(c.Differences[0].Before), "another version of it is published") {
 		t.Errorf("the plan has %s, for %s, with %+v", c.Key, c.Reason, c.Differences)
 	}
-	// What an apply writes is published, whatever the code says by then.
+	// An apply publishes the version that it writes.
 	in.Automations[0].Action.URL = recorder.URL + "/updated"
 	apply(t, p, in)
 	platformtest.RequireExactly(t, s.platform(Options{}), in)

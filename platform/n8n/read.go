@@ -17,17 +17,17 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// stored returns a workflow in canonical terms.
+// stored returns a workflow in canonical form.
 func (w *workflow) stored(r record) sync.Stored {
 	a, outdated := w.automation(r)
-	changed, _ := time.Parse(time.RFC3339, w.UpdatedAt) // the zero time where n8n does not tell
+	changed, _ := time.Parse(time.RFC3339, w.UpdatedAt) // the zero time if n8n does not return it
 	return sync.Stored{ID: w.ID, Revision: w.revision(r), Changed: changed, Marker: r.Marker, Automation: a,
 		Outdated: outdated || w.unfinished, Archived: w.Archived}
 }
 
-// revision identifies what segue cares for in a workflow by content: a move on
-// the canvas, or another credential with the same headers, is no change, and
-// neither is that its ID was noted.
+// revision identifies the content of a workflow that matters to segue. A move
+// on the canvas, another credential with the same headers, or writing its ID
+// into the note is not a change.
 func (w *workflow) revision(r record) string {
 	r.Auth, r.ID, r.Nonce = nil, "", ""
 	b, err := canonical(map[string]any{
@@ -45,7 +45,7 @@ func (w *workflow) revision(r record) string {
 	return revision
 }
 
-// contents returns what the nodes do, by ID.
+// contents returns the functional content of the nodes, by ID.
 func contents(nodes []node) map[string]any {
 	all := map[string]any{}
 	for _, n := range nodes {
@@ -57,14 +57,14 @@ func contents(nodes []node) map[string]any {
 	return all
 }
 
-// content returns the node without what only people look at, and without its
-// credentials, which are compared in another way.
+// content returns the node without its visual properties, and without its
+// credentials, which are compared separately.
 func (n node) content() map[string]any {
 	c := map[string]any{}
 	for field, v := range n {
 		switch field {
 		case "position", "notes", "notesInFlow", "credentials", "createdAt", "updatedAt":
-		case "retryOnFail", "maxTries", "waitBetweenTries": // how persistent n8n is, is up to those who run it
+		case "retryOnFail", "maxTries", "waitBetweenTries": // retries are up to the operators of n8n
 		case "disabled", "executeOnce", "alwaysOutputData", "continueOnFail":
 			if v != false {
 				c[field] = v
@@ -77,7 +77,7 @@ func (n node) content() map[string]any {
 }
 
 // usesItsCredential reports whether the node "Send" uses the credential that
-// segue has made for it, or rightly none.
+// segue has made for it, or correctly none.
 func (w *workflow) usesItsCredential() bool {
 	r, _ := w.record()
 	n := w.node(sendID)
@@ -87,10 +87,10 @@ func (w *workflow) usesItsCredential() bool {
 	return r.Auth.ID != "" && n.credential().id == r.Auth.ID && w.resolved()
 }
 
-// automation reads an automation back. What people have changed and the
-// canonical form has no field for stands in the action's kind, so that a plan
-// shows it. It is outdated if nobody has changed its nodes since another version
-// of segue, which made them in another way.
+// automation reads an automation back. Edits for which the canonical form has no
+// field are described in the action's kind, so a plan shows them. outdated is
+// true if another version of segue made the nodes in another layout and nobody
+// has changed them since.
 func (w *workflow) automation(r record) (a automation.Automation, outdated bool) {
 	a = automation.Automation{
 		Key: r.Key, Name: w.Name, Enabled: w.enabled(), Protect: r.Protect,
@@ -98,21 +98,21 @@ func (w *workflow) automation(r record) (a automation.Automation, outdated bool)
 	}
 	edits := w.readRequest(&a)
 
-	// What the workflow would be if segue had written this automation.
+	// The workflow that segue would write for this automation.
 	want, err := build(a, r, "")
 	if err != nil {
 		edits = append(edits, "it can't be written back: "+err.Error())
 		want = &workflow{}
 	}
 	switch frame := w.frame(); {
-	case frame == want.frame(): // as it is made today
+	case frame == want.frame(): // the current layout
 		edits = append(edits, w.readSend(&a, want)...)
 	case frame == r.Frame || r.Frame == "" && w.isFirst(a, r):
 		outdated = true
 		edits = append(edits, w.readSend(&a, w.asItIs())...)
 	case r.Layout != layout():
 		edits = append(edits, w.readSend(&a, w.asItIs())...)
-		edits = append(edits, "nodes or connections, which another version of segue has made")
+		edits = append(edits, "nodes or connections of another version of segue")
 	default:
 		edits = append(edits, w.readSend(&a, want)...)
 		edits = append(edits, w.otherEdits(want)...)
@@ -130,7 +130,7 @@ func (w *workflow) automation(r record) (a automation.Automation, outdated bool)
 	return a, outdated
 }
 
-// readRequest reads the node "Request" and returns what in it makes no sense.
+// readRequest reads the node "Request" and returns the invalid parts as edits.
 func (w *workflow) readRequest(a *automation.Automation) (edits []string) {
 	n := w.node(requestID)
 	outer, _ := n.parameters()["assignments"].(map[string]any)
@@ -185,8 +185,8 @@ func (w *workflow) asItIs() *workflow {
 	return out
 }
 
-// readSend reads what people have written over the expressions of the node
-// "Send". What was read is put into want as well, so that it counts once.
+// readSend reads values with which people have replaced the expressions of the
+// node "Send". It also copies them into want, so that each counts once.
 func (w *workflow) readSend(a *automation.Automation, want *workflow) (edits []string) {
 	n, wanted := w.node(sendID), want.node(sendID)
 	if n == nil || wanted == nil {
@@ -253,7 +253,7 @@ func (w *workflow) readSend(a *automation.Automation, want *workflow) (edits []s
 	return edits
 }
 
-// otherEdits names the nodes, and the like, that are not as wanted.
+// otherEdits describes the nodes and connections that differ.
 func (w *workflow) otherEdits(want *workflow) (edits []string) {
 	got, expected := contents(w.Nodes), contents(want.Nodes)
 	for _, n := range w.Nodes {

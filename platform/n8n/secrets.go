@@ -9,9 +9,9 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Secrets implements [sync.Platform]. A secret that is in several credentials
-// is the same if it is in all of them, and no apply was cut off while it changed
-// them.
+// Secrets implements [sync.Platform]. A secret in several credentials is the
+// same if its value matches in all of them, and no apply was interrupted while
+// it changed them.
 func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
 	p.mu.Lock()
 	prj := p.project(project)
@@ -75,10 +75,10 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 	return states, nil
 }
 
-// PutSecret implements [sync.Platform]. The workflows that use the secret are
-// moved to a new credential, one after the other, also if the value is the one
-// that is noted: somebody may have edited the old one by hand. If that is cut
-// off, the next call takes it from there. A secret that no workflow uses yet is
+// PutSecret implements [sync.Platform]. It moves the workflows that use the
+// secret to a new credential, one after another, even if the recorded value is
+// the same: somebody may have edited the old credential by hand. If that is
+// interrupted, the next call continues. A secret that no workflow uses yet is
 // kept in memory for the first one that does.
 func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
 	p.mask.Add(value)
@@ -111,8 +111,8 @@ func (p *Platform) PutSecret(ctx context.Context, project, name string, value au
 	return p.sweepFor(ctx, prj, name, len(moving) > 0)
 }
 
-// isNew reports whether a credential was made in this apply, with the values as
-// they should be.
+// isNew reports whether a credential was made in this apply with the current
+// values.
 func (p *Platform) isNew(prj *project, auth *authRecord) bool {
 	p.mu.Lock()
 	minted := prj.minted[auth.ID]
@@ -120,16 +120,15 @@ func (p *Platform) isNew(prj *project, auth *authRecord) bool {
 	return minted && p.valid(prj, auth)
 }
 
-// inFormer does something to the credentials of another project than the one that
-// is applied.
+// inFormer changes the credentials of another project than the applied one.
 func (p *Platform) inFormer(from *project, f func() error) error {
 	from.credentials.Lock()
 	defer from.credentials.Unlock()
 	return f()
 }
 
-// sweepFor puts in order what was left by an apply that was cut off while it
-// changed the secret, or in any case. prj.credentials is held.
+// sweepFor cleans up after an apply that was interrupted while it changed the
+// secret, or always if always is true. The caller holds prj.credentials.
 func (p *Platform) sweepFor(ctx context.Context, prj *project, name string, always bool) error {
 	leftover := func(r ledgerRecord) bool { return slices.Contains(r.Secrets, name) }
 	p.mu.Lock()
@@ -155,8 +154,8 @@ func (p *Platform) sweepFor(ctx context.Context, prj *project, name string, alwa
 	return p.sweep(ctx, prj, leftover)
 }
 
-// rotate moves a workflow to a credential with the values as they should be,
-// and changes nothing else about it. prj.credentials is held.
+// rotate moves a workflow to a credential with the current values, and changes
+// nothing else. The caller holds prj.credentials.
 func (p *Platform) rotate(ctx context.Context, prj *project, listed *workflow, was record) error {
 	// It may have been changed since it was listed.
 	w, r, err := p.current(ctx, listed.stored(was))
@@ -173,7 +172,7 @@ func (p *Platform) rotate(ctx context.Context, prj *project, listed *workflow, w
 	w.readRequest(&a)
 	secret := secretHeaders(a.Action)
 	if shapeOf(secret) != r.Auth.Shape {
-		return nil // somebody has edited its headers: an update puts that right
+		return nil // somebody has edited its headers: an update reverts that
 	}
 	w, err = p.relocate(ctx, prj, w, r, secret, func(w *workflow, auth *authRecord) (*workflow, record, error) {
 		r.Auth = auth
@@ -190,8 +189,9 @@ func (p *Platform) rotate(ctx context.Context, prj *project, listed *workflow, w
 	return p.setEnabled(ctx, w, true)
 }
 
-// DeleteSecret implements [sync.Platform]. A secret goes with the last workflow
-// that uses it; what is left to do is what was left half done.
+// DeleteSecret implements [sync.Platform]. A secret is deleted with the last
+// workflow that uses it, so only the leftovers of interrupted applies remain to
+// be deleted.
 func (p *Platform) DeleteSecret(ctx context.Context, project, name string) error {
 	p.mu.Lock()
 	prj := p.project(project)

@@ -33,7 +33,7 @@ var (
 	first  = release{"", "1.123.81", platformtest.Program{Package: "n8n", Dir: "testdata/npm", NpmArgs: []string{"--omit=optional"}}}
 	newest = release{"2", newestTested, platformtest.Program{
 		Package: "n8n", Dir: "testdata/npm-2", Node: "24.21.0", Timeout: 30 * time.Minute,
-		// A client for Kafka that does not come built can't be built everywhere.
+		// A client for Kafka comes as source and can't be built everywhere.
 		NpmArgs: []string{"--omit=optional", "--ignore-scripts"}, Rebuild: []string{"sqlite3", "isolated-vm"},
 		Useless: []string{".map", ".d.ts", ".d.mts", ".d.cts", ".md"},
 	}}
@@ -52,7 +52,7 @@ func eachRelease(t *testing.T, f func(t *testing.T, s *server), env ...string) {
 
 // A server is an n8n that runs for a test, with its owner logged in.
 type server struct {
-	t       testing.TB // that has it
+	t       testing.TB // the current owner
 	release release
 	url     string
 	data    string // its directory
@@ -74,9 +74,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// shared are servers that no test has at the moment. To start one takes longer than
-// most tests. A test has one to itself, since n8n can't take writes in parallel over
-// SQLite, and gets it without workflows and credentials.
+// shared are servers that no test uses at the moment. Starting one takes longer than
+// most tests. A test uses a server alone, because n8n can't handle parallel writes
+// over SQLite, and gets it without workflows and credentials.
 var shared struct {
 	mu   gosync.Mutex
 	idle []*server
@@ -88,8 +88,8 @@ func startServer(t testing.TB, env ...string) *server {
 	return startRelease(t, first, env...)
 }
 
-// startRelease gives the test an n8n of a release: one that another test has had, if
-// it has no environment of its own.
+// startRelease gives the test an n8n of a release: one used by another test, if the
+// test needs no special environment.
 func startRelease(t testing.TB, r release, env ...string) *server {
 	t.Helper()
 	platformtest.Require(t, "n8n")
@@ -115,7 +115,7 @@ func startRelease(t testing.TB, r release, env ...string) *server {
 	return s
 }
 
-// takeIdle returns a server of a release that no test has, nil if there is none.
+// takeIdle returns an unused server of a release, or nil if there is none.
 func takeIdle(r release) *server {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
@@ -128,7 +128,7 @@ func takeIdle(r release) *server {
 	return nil
 }
 
-// giveBack leaves the server to the next test, if it is as good as new.
+// giveBack leaves the server to the next test if it can be cleared.
 func (s *server) giveBack(t testing.TB) {
 	if !t.Failed() {
 		err := s.clear()
@@ -145,8 +145,8 @@ func (s *server) giveBack(t testing.TB) {
 	}
 }
 
-// clear deletes all workflows and credentials. What n8n 2 has published it deletes
-// only a moment after that was undone.
+// clear deletes all workflows and credentials. n8n 2 deletes a published workflow
+// only a moment after it was unpublished.
 func (s *server) clear() error {
 	var err error
 	for range 200 {
@@ -162,11 +162,11 @@ func (s *server) clear() error {
 	return errors.Join(errors.New("it does not get empty"), err)
 }
 
-// errNobodys is why a server is not used again after parallel writes: it lists
-// a workflow that belongs to nobody, which the API can't delete.
+// errNobodys is the reason for not reusing a server after parallel writes: it
+// lists a workflow that belongs to nobody, which the API can't delete.
 var errNobodys = errors.New("a workflow that is listed is not there")
 
-// clearOnce deletes what there is, and returns how much that was.
+// clearOnce deletes everything, and returns the number of deleted objects.
 func (s *server) clearOnce() (found int, _ error) {
 	send := func(method, path string, out any) error {
 		status, answer, err := s.try(method, path, nil)
@@ -251,7 +251,7 @@ func newServer(t testing.TB, r release) *server {
 		client: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
 }
 
-// command is how the server is started.
+// command returns the command that starts the server.
 func (s *server) command(t testing.TB, env ...string) platformtest.Command {
 	t.Helper()
 	dir := s.release.program.Install(t)
@@ -265,29 +265,30 @@ func (s *server) command(t testing.TB, env ...string) platformtest.Command {
 			"N8N_ENCRYPTION_KEY=segue-test", "GENERIC_TIMEZONE=UTC", "N8N_SECURE_COOKIE=false",
 			"N8N_DIAGNOSTICS_ENABLED=false", "N8N_VERSION_NOTIFICATIONS_ENABLED=false", "N8N_TEMPLATES_ENABLED=false",
 			"N8N_PERSONALIZATION_ENABLED=false", "N8N_HIRING_BANNER_ENABLED=false", "N8N_RUNNERS_ENABLED=false",
-			// n8n 2 runs code in another process all the same, which asks here for work.
+			// n8n 2 runs code in another process in any case, which connects to this
+			// port.
 			fmt.Sprintf("N8N_RUNNERS_BROKER_PORT=%d", platformtest.FreePort(t)),
-			// n8n answers 503 to all after a ping of its database that has taken
-			// five seconds, as it may on a busy machine. Hence no pings.
+			// n8n answers 503 to all requests after a ping of its database that
+			// has taken five seconds, which happens on a busy machine. So pings
+			// are disabled.
 			"DB_PING_INTERVAL_SECONDS=86400",
 		}, append(path, env...)...),
-		// It is 500 or less helpful until n8n's own pages are there.
+		// Until n8n's own pages are available, the answer is 500 or worse.
 		Ready: s.url + "/healthz/readiness", Timeout: 5 * time.Minute,
 	}
 }
 
-// dataDir makes a directory for n8n's data: in memory where there is such a place,
-// since every write of n8n is a few waits for the disk. Whoever has the server removes
-// it.
+// dataDir makes a directory for n8n's data, in memory if possible, because every write
+// of n8n waits for the disk several times. The owner of the server removes it.
 func dataDir(t testing.TB) string {
 	t.Helper()
 	const name = "segue-test-n8n-"
 	for _, parent := range []string{"/dev/shm", os.TempDir()} {
-		old, _ := filepath.Glob(filepath.Join(parent, name+"*")) // the pattern is good
+		old, _ := filepath.Glob(filepath.Join(parent, name+"*")) // the pattern is valid
 		for _, dir := range old {
-			// A test that was killed has left it.
+			// A killed test has left it.
 			if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 6*time.Hour {
-				_ = os.RemoveAll(dir) // somebody else may be at it
+				_ = os.RemoveAll(dir) // another process may be removing it too
 			}
 		}
 	}
@@ -320,7 +321,8 @@ func (s *server) newKey(t testing.TB, expiresAt any) (automation.Secret, error) 
 	return automation.NewSecret(made.Data.RawAPIKey), err
 }
 
-// started waits until n8n's own pages are there: they come last.
+// started waits until n8n's own pages are available, which are the last to
+// start.
 func (s *server) started() {
 	s.t.Helper()
 	for range 600 {
@@ -344,7 +346,7 @@ func (s *server) eventually(t testing.TB, what string, so func() bool) {
 	t.Fatalf("it did not come to it that %s", what)
 }
 
-// rest does a request of n8n's own pages, or of its API.
+// rest makes a request like n8n's own pages, or to its API.
 func (s *server) rest(t testing.TB, method, path string, in, out any) []byte {
 	t.Helper()
 	status, answer, err := s.try(method, path, in)

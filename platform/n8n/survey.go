@@ -9,9 +9,9 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Survey implements [sync.Surveyor]. It lists the copies that people have made
-// of the project's workflows, the workflows of other projects, and whatever has
-// a trigger at the webhook path of one of the keys.
+// Survey implements [sync.Surveyor]. It lists people's copies of the project's
+// workflows, the workflows of other projects, and workflows with a trigger at
+// the webhook path of one of the keys.
 func (p *Platform) Survey(ctx context.Context, project string, keys []string) (sync.Survey, error) {
 	product, warnings, err := p.product(ctx)
 	if err != nil {
@@ -34,19 +34,19 @@ func (p *Platform) Survey(ctx context.Context, project string, keys []string) (s
 	return sync.Survey{Product: product, Warnings: append(warnings, byHand...), Others: p.others(all, project, keys)}, nil
 }
 
-// Address implements [sync.Addresser]. n8n may be told to show another host for its
-// webhooks; they answer at its own address nevertheless.
+// Address implements [sync.Addresser]. n8n may be configured to show another host
+// for its webhooks; they still answer at its own address.
 func (p *Platform) Address(project, key string) string {
 	return p.base + "/webhook/" + webhookPath(project, key)
 }
 
-// others returns the workflows that are not the project's own and concern it.
+// others returns the workflows that are not the project's own but concern it.
 func (p *Platform) others(all []workflow, project string, keys []string) []sync.Other {
 	atPath := map[string]string{}
 	for _, key := range keys {
 		atPath[webhookPath(project, key)] = key
 	}
-	has := map[string]bool{} // the keys of which there is a workflow
+	has := map[string]bool{} // the keys with a workflow
 	for i := range all {
 		if r, own := all[i].owned(); own && r.Project == project {
 			has[r.Key] = true
@@ -71,9 +71,9 @@ func (p *Platform) others(all []workflow, project string, keys []string) []sync.
 		}
 		for _, path := range w.paths() {
 			key, wanted := atPath[path]
-			// An inactive workflow is in nobody's way. But one without a note, at
-			// the path of an automation that there is no workflow of, was probably
-			// that automation's before somebody has removed the note.
+			// An inactive workflow is harmless. But one without a note, at the
+			// path of an automation without a workflow, was probably that
+			// automation's before somebody removed the note.
 			if wanted && (w.enabled() || !marked && !w.Archived && !has[key]) {
 				o.Takes, o.Idle, o.Endpoint = key, !w.enabled(), "POST /webhook/"+path
 				break
@@ -92,13 +92,13 @@ func (p *Platform) others(all []workflow, project string, keys []string) []sync.
 	return others
 }
 
-// title is what people know a workflow by.
+// title returns the name of a workflow for people.
 func (p *Platform) title(w *workflow) string {
 	return fmt.Sprintf("workflow %q (%s)", p.printable(w.Name), p.printable(w.ID))
 }
 
-// paths returns where the workflow takes a POST, below n8n's /webhook/, by the
-// version that is in effect if there is one.
+// paths returns the paths at which the workflow accepts a POST, below n8n's
+// /webhook/. It uses the published version if there is one.
 func (w *workflow) paths() []string {
 	nodes := w.Nodes
 	if w.enabled() && len(w.ActiveVersion.Nodes) > 0 {
@@ -116,7 +116,7 @@ func (w *workflow) paths() []string {
 	return paths
 }
 
-// takesPost reports whether a webhook is for requests with the method POST.
+// takesPost reports whether a webhook accepts requests with the method POST.
 func (n node) takesPost() bool {
 	switch method := n.parameters()["httpMethod"].(type) {
 	case string:

@@ -10,7 +10,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// other returns the one workflow that concerns a project and is not its own.
+// other returns the only workflow that concerns a project but is not its own.
 func (s *server) other(t testing.TB, project, key, id string) sync.Other {
 	t.Helper()
 	survey, err := s.platform(Options{}).Survey(t.Context(), project, []string{key, "some/other"})
@@ -24,7 +24,7 @@ func (s *server) other(t testing.TB, project, key, id string) sync.Other {
 	return survey.Others[i]
 }
 
-// removeNote deletes segue's note, as people do who find it in the way.
+// removeNote deletes segue's note, as people may do.
 func (s *server) removeNote(t testing.TB, id string) {
 	t.Helper()
 	s.edit(t, id, func(w map[string]any) {
@@ -32,8 +32,8 @@ func (s *server) removeNote(t testing.TB, id string) {
 	})
 }
 
-// Whatever is in the way of an automation is told, before an apply finds out; an
-// apply that tries all the same leaves nothing behind; and it can be taken over.
+// A plan reports a workflow that is in the way of an automation. An apply that
+// tries nevertheless leaves nothing behind. The workflow can be taken over.
 func TestTakenWebhookPaths(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -63,7 +63,8 @@ func TestTakenWebhookPaths(t *testing.T) {
 		name string
 		make func(t *testing.T, in sync.Desired, path string) string
 		kind sync.OtherKind
-		// takes says whether it is in the way; refused, that an apply is refused.
+		// takes is true if it is in the way; refused is true if an apply is
+		// refused.
 		takes, refused bool
 	}{
 		{"an active one whose note was removed", func(t *testing.T, in sync.Desired, _ string) string {
@@ -120,7 +121,7 @@ func TestTakenWebhookPaths(t *testing.T) {
 				}
 				_, err = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Calls: sync.Calls{Tries: 2, BackOff: patient.BackOff}})
 				wantError(t, err, sync.Refused, id, webhookPath(in.Project, key))
-				// Of one that nobody saw before, n8n itself tells.
+				// n8n itself reports a workflow that nobody saw before.
 				if err := p.PutSecret(t.Context(), in.Project, "WRITE_KEY", in.Secrets["WRITE_KEY"]); err != nil {
 					t.Fatal(err)
 				}
@@ -179,8 +180,8 @@ func TestTakenWebhookPaths(t *testing.T) {
 	}
 }
 
-// A project gets another name: its workflows are taken over one by one, and stay
-// where they are. Killed at any point, the next apply goes on.
+// A project is renamed: its workflows are taken over one by one, and keep their
+// IDs. If the apply is killed at any point, the next one continues.
 func TestProjectIsRenamed(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

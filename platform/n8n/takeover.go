@@ -7,8 +7,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// rebuilding returns a function that builds an automation's workflow in the place
-// of another one, with a credential.
+// rebuilding returns a function that builds an automation's workflow over another
+// one, with a credential.
 func (p *Platform) rebuilding(was *workflow, wanted record, a automation.Automation) func(*workflow, *authRecord) (*workflow, record, error) {
 	return func(w *workflow, auth *authRecord) (*workflow, record, error) {
 		wanted.Auth = auth
@@ -22,9 +22,9 @@ func (p *Platform) rebuilding(was *workflow, wanted record, a automation.Automat
 	}
 }
 
-// replace puts a new workflow in the place of an archived one of segue's own. The
-// new one fires before the archived one goes, so that one of them is there
-// whenever segue is killed.
+// replace creates a new workflow for an archived one of segue's own. The new one
+// fires before the archived one is deleted, so one of them exists even if segue
+// is killed.
 func (p *Platform) replace(ctx context.Context, archived *workflow, next sync.Marker, a automation.Automation) (sync.Stored, error) {
 	prj, err := p.known(ctx, next.Project)
 	if err != nil {
@@ -36,7 +36,7 @@ func (p *Platform) replace(ctx context.Context, archived *workflow, next sync.Ma
 	}
 	var stored sync.Stored
 	if live := liveOf(all, next.Project, a.Key); live != nil {
-		// An apply that was killed has left it, or somebody else applies just now.
+		// A killed apply has left it, or somebody else is applying now.
 		r, _ := live.record()
 		stored, err = p.Update(ctx, live.stored(r), next, a)
 	} else {
@@ -65,21 +65,21 @@ func liveOf(all []workflow, project, key string) *workflow {
 	return first
 }
 
-// takeOver makes a workflow a project's own that is another project's, somebody's
-// copy, or without a note. R is its record, and own says whether that is written
-// for it.
+// takeOver makes a workflow of another project, a copy, or a workflow without a
+// note a project's own. r is its record, and own says whether the record was
+// written for it.
 func (p *Platform) takeOver(ctx context.Context, w *workflow, r record, own bool, next sync.Marker, a automation.Automation) (sync.Stored, error) {
 	prj, err := p.known(ctx, next.Project)
 	if err != nil {
 		return sync.Stored{}, err
 	}
 	if id := p.taken(prj, a.Key); id != "" && id != w.ID {
-		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "it can't be taken over as " + a.Key + ", since the workflow " + id + " is that already"}
+		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "it can't be taken over as " + a.Key + ", because the workflow " + id + " already is"}
 	}
 	if w.Archived {
-		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "the " + p.title(w) + " is archived; fetch it back in n8n first"}
+		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "the " + p.title(w) + " is archived; restore it in n8n first"}
 	}
-	var from *project // that has to let a credential go
+	var from *project // that gives up a credential
 	if own && r.Auth != nil {
 		if from, err = p.known(ctx, r.Project); err != nil {
 			return sync.Stored{}, err
@@ -92,7 +92,7 @@ func (p *Platform) takeOver(ctx context.Context, w *workflow, r record, own bool
 			return sync.Stored{}, err
 		}
 	}
-	// Whatever credential it has had may be nobody's afterwards.
+	// Its old credential may be unused afterwards.
 	prj.unsettled.Store(true)
 	wanted := record{Marker: next, ID: w.ID, Nonce: r.Nonce, Protect: a.Protect}
 	w, err = p.writeTaken(ctx, prj, w, wanted, a)
@@ -114,7 +114,7 @@ func (p *Platform) takeOver(ctx context.Context, w *workflow, r record, own bool
 }
 
 // writeTaken writes an automation over a workflow that is taken over, with a
-// credential of the project that it is for.
+// credential of the new project.
 func (p *Platform) writeTaken(ctx context.Context, prj *project, w *workflow, wanted record, a automation.Automation) (*workflow, error) {
 	prj.credentials.Lock()
 	defer prj.credentials.Unlock()

@@ -12,9 +12,9 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Unmanaged implements [sync.Importer]: the workflows without a note. One that segue has
-// made, and whose note is gone, is read as any other of segue's. One that a person has
-// clicked together is read if it is a webhook and one HTTP request.
+// Unmanaged implements [sync.Importer]: the workflows without a note. A workflow of
+// segue's whose note is gone is read like any other of segue's. A workflow built by a
+// person is read if it is a webhook and one HTTP request.
 func (p *Platform) Unmanaged(ctx context.Context, project string) ([]sync.Unmanaged, error) {
 	all, err := p.list(ctx)
 	if err != nil {
@@ -31,8 +31,8 @@ func (p *Platform) Unmanaged(ctx context.Context, project string) ([]sync.Unmana
 	return found, nil
 }
 
-// onlyNotes reports whether a workflow does nothing, as those in which segue keeps a
-// lease.
+// onlyNotes reports whether a workflow has no function, like those of segue's
+// leases.
 func (w *workflow) onlyNotes() bool { return len(contents(w.Nodes)) == 0 }
 
 func (p *Platform) unmanaged(w *workflow, project string) sync.Unmanaged {
@@ -75,7 +75,7 @@ func (w *workflow) lostNote(project string, u *sync.Unmanaged) {
 	}
 }
 
-// byHand reads a workflow that a person has clicked together.
+// byHand reads a workflow built by a person.
 func (w *workflow) byHand() (a automation.Automation, remarks []string, against string) {
 	a = automation.Automation{Name: w.Name, Enabled: w.enabled(), Trigger: automation.Trigger{Kind: automation.Pattern, Name: w.Name}}
 	var hook, send node
@@ -88,7 +88,7 @@ func (w *workflow) byHand() (a automation.Automation, remarks []string, against 
 		case kind == "n8n-nodes-base.httpRequest" && send == nil:
 			send = n
 		default:
-			return a, nil, fmt.Sprintf("the node %q (%s) has no counterpart: only a webhook and one HTTP request do", n.text("name"), kind)
+			return a, nil, fmt.Sprintf("the node %q (%s) has no counterpart: only a webhook and one HTTP request have", n.text("name"), kind)
 		}
 	}
 	switch {
@@ -97,18 +97,18 @@ func (w *workflow) byHand() (a automation.Automation, remarks []string, against 
 	case !w.leads(hook.text("name"), send.text("name")):
 		return a, nil, "its webhook does not lead to its HTTP request"
 	case send.parameters()["authentication"] != nil && send.parameters()["authentication"] != "none":
-		return a, nil, fmt.Sprintf("the node %q uses a credential, whose value n8n does not give out", send.text("name"))
+		return a, nil, fmt.Sprintf("the node %q uses a credential, whose value n8n does not return", send.text("name"))
 	}
 	r := clicked{parameters: send.parameters()}
 	a.Action = r.request()
 	path, _ := hook.parameters()["path"].(string)
-	remarks = append(r.remarks, fmt.Sprintf("In n8n it is set off at /webhook/%s, and segue makes a workflow of its own with a webhook of its own: "+
+	remarks = append(r.remarks, fmt.Sprintf("In n8n it is triggered at /webhook/%s, but segue makes its own workflow with its own webhook: "+
 		"once that is applied, call it instead, and delete this one", strings.Trim(path, "/")),
 		"n8n has no name for the trigger: the pattern is named after the workflow")
 	return a, remarks, r.against
 }
 
-// leads reports whether a node's only output leads to another one.
+// leads reports whether a node's only output is connected to another one.
 func (w *workflow) leads(from, to string) bool {
 	var connections map[string]struct {
 		Main [][]struct{ Node string }
@@ -121,7 +121,8 @@ func (w *workflow) leads(from, to string) bool {
 	return len(main) == 1 && len(main[0]) == 1 && main[0][0].Node == to
 }
 
-// A clicked request is that of a node "HTTP Request" which a person has filled in.
+// A clicked request is the request of a node "HTTP Request" that a person has
+// filled in.
 type clicked struct {
 	parameters map[string]any
 	remarks    []string
@@ -133,7 +134,7 @@ func (c *clicked) text(field string) string {
 	return s
 }
 
-// refuse notes what can't be expressed.
+// refuse records a part that can't be expressed.
 func (c *clicked) refuse(format string, args ...any) {
 	if c.against == "" {
 		c.against = fmt.Sprintf(format, args...)
@@ -147,7 +148,7 @@ func (c *clicked) request() automation.Request {
 	}
 	r.URL = c.template("the URL", c.text("url"))
 	if c.parameters["sendQuery"] == true {
-		c.refuse("its query parameters stand apart from the URL: write them into the URL in n8n")
+		c.refuse("its query parameters are separate from the URL: write them into the URL in n8n")
 	}
 	if c.parameters["sendHeaders"] == true {
 		for name, value := range c.pairs("header", "specifyHeaders", "headerParameters", "jsonHeaders") {
@@ -166,7 +167,7 @@ func (c *clicked) request() automation.Request {
 	return r
 }
 
-// pairs reads names with values, which the node has as a list or as JSON.
+// pairs reads names with values, which are a list or JSON in the node.
 func (c *clicked) pairs(what, how, list, text string) map[string]string {
 	out := map[string]string{}
 	if c.text(how) == "json" {
@@ -232,12 +233,13 @@ var (
 	bodyField         = regexp.MustCompile(`^\s*\$json(?:\.body|\["body"\])(?:\.([A-Za-z_]\w*)|\["([A-Za-z_]\w*)"\])\s*$`)
 )
 
-// template makes placeholders of n8n's expressions for fields of the webhook's body.
+// template converts n8n's expressions for fields of the webhook's body to
+// placeholders.
 func (c *clicked) template(what, text string) string {
 	inner, isExpression := strings.CutPrefix(text, "=")
 	if !isExpression {
 		if strings.Contains(text, "{{") {
-			c.refuse("%s has {{ in it as plain text, which segue would take for a placeholder", what)
+			c.refuse("%s contains a literal {{, which segue would treat as a placeholder", what)
 		}
 		return text
 	}

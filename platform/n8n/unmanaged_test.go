@@ -27,7 +27,7 @@ const clickedWorkflow = `{
 
 func TestAWorkflowThatWasClickedTogether(t *testing.T) {
 	for name, tt := range map[string]struct {
-		old, new string // what is replaced in the workflow
+		old, new string // a replacement in the workflow
 		payload  string // canonical
 		against  string
 	}{
@@ -36,16 +36,16 @@ func TestAWorkflowThatWasClickedTogether(t *testing.T) {
 		"another node":     {`"n8n-nodes-base.stickyNote"`, `"n8n-nodes-base.code"`, "", `the node "Note" (n8n-nodes-base.code) has no counterpart`},
 		"no request":       {`"n8n-nodes-base.httpRequest"`, `"n8n-nodes-base.stickyNote"`, "", "it is not a webhook with one HTTP request"},
 		"not connected":    {`"node": "HTTP Request"`, `"node": "Other"`, "", "its webhook does not lead to its HTTP request"},
-		"a credential":     {`"sendBody": true`, `"authentication": "genericCredentialType", "sendBody": true`, "", "uses a credential, whose value n8n does not give out"},
+		"a credential":     {`"sendBody": true`, `"authentication": "genericCredentialType", "sendBody": true`, "", "uses a credential, whose value n8n does not return"},
 		"other data":       {`$json.body.userId`, `$json.query.userId`, "", "the body has an expression that is not a field of the webhook's body"},
 		"code":             {`$json.body.userId`, `$json.body.userId.trim()`, "", "the body has an expression that is not a field of the webhook's body"},
 		"a form":           {`"specifyBody": "json",`, `"contentType": "form-urlencoded", `, "", "its body is not JSON but form-urlencoded"},
 		"an open number":   {`\"{{ $json.body.userId }}\"`, `{{ $json.body.userId }}`, "", "its body is not JSON once its expressions are placeholders"},
-		"a query":          {`"sendBody": true`, `"sendQuery": true, "sendBody": true`, "", "its query parameters stand apart from the URL"},
+		"a query":          {`"sendBody": true`, `"sendQuery": true, "sendBody": true`, "", "its query parameters are separate from the URL"},
 		"braces as text":   {`"value": "growth"`, `"value": "{{growth}}"`, "", "the header x-team has {{ in it as plain text"},
 		"a moving header":  {`"name": "x-team"`, `"name": "={{ $json.body.h }}"`, "", "a header has a name or a value that is not plain"},
 		"headers in JSON":  {`"sendBody": true`, `"specifyHeaders": "json", "jsonHeaders": "[1]", "sendBody": true`, "", "its headers are not an object in JSON"},
-		"a second request": {`"n8n-nodes-base.stickyNote"`, `"n8n-nodes-base.httpRequest"`, "", "has no counterpart: only a webhook and one HTTP request do"},
+		"a second request": {`"n8n-nodes-base.stickyNote"`, `"n8n-nodes-base.httpRequest"`, "", "has no counterpart: only a webhook and one HTTP request have"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var w workflow

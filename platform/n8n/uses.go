@@ -13,20 +13,19 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// A project is what is known of a project's credentials: all from its
-// workflows' notes, and kept up to date with what is written.
+// A project holds the known facts about a project's credentials. They come from
+// the notes of its workflows, and each write updates them.
 type project struct {
 	name string
 	// credentials is held while a credential is created, replaced or deleted.
 	credentials gosync.Mutex
-	// ledger is the ID of the ledger that is open, "" for none, and
-	// ledgerSecrets what is in it. doubtful is set if another ledger or
-	// a credential may be there whose creation was not confirmed. They are
-	// guarded by credentials.
+	// ledger is the ID of the open ledger, "" for none, and ledgerSecrets its
+	// secrets. doubtful is set if a ledger or a credential may exist whose
+	// creation was not confirmed. They are guarded by credentials.
 	ledger        string
 	ledgerSecrets []string
 	into          string // the project that takes its workflows over
-	series        int    // how many names its credentials may have at least
+	series        int    // the minimum number of names for its credentials
 	doubtful      bool
 	// unsettled is set after each write that may have put an end to the use of
 	// a credential, and cleared when a sweep begins.
@@ -34,22 +33,21 @@ type project struct {
 
 	// The rest is guarded by Platform.mu.
 
-	// values are of secrets as they should be stored: given to PutSecret, or
-	// found to be the stored ones.
+	// values are the current values of secrets: given to PutSecret, or found to
+	// match the stored ones.
 	values map[string]automation.Secret
 	// put are the secrets that were given to PutSecret.
 	put map[string]bool
-	// uses are the project's workflows, by ID, and places that are reserved
-	// with a credential.
+	// uses are the project's workflows, by ID, and reserved places.
 	uses   map[string]*use
 	listed bool
-	// minted are the credentials that this apply has made: there are none newer.
+	// minted are the credentials that this apply has made, which are the newest.
 	minted map[string]bool
-	// inspection is what Survey has found of the credentials, for the Secrets
+	// inspection is Survey's result about the credentials, for the Secrets
 	// after it.
 	inspection *inspection
 	// left are the names of credentials, by ID, that workflows were moved away
-	// from, until it is certain that nothing uses them.
+	// from, until they are certainly unused.
 	left map[string]string
 	// leftovers are the ledgers of others.
 	leftovers []ledgerRecord
@@ -57,13 +55,13 @@ type project struct {
 
 // A use is one workflow's part in the credentials.
 type use struct {
-	key   string      // "" for a place that is reserved
+	key   string      // "" for a reserved place
 	auth  *authRecord // nil for none
-	sound bool        // the node uses what the note says
+	sound bool        // the node uses the credential in the note
 	seq   int
 }
 
-// project returns the project; Platform.mu is held.
+// project returns the project. The caller holds Platform.mu.
 func (p *Platform) project(name string) *project {
 	prj := p.projects[name]
 	if prj == nil {
@@ -86,12 +84,12 @@ func (p *Platform) known(ctx context.Context, name string) (*project, error) {
 		return nil, err
 	}
 	p.mu.Lock()
-	prj.listed = true // also if there is nothing of it
+	prj.listed = true // even if it has no workflows
 	p.mu.Unlock()
 	return prj, nil
 }
 
-// refresh takes over what a listing has seen, but for what was written since
+// refresh adopts the results of a listing, except for workflows written since
 // its start.
 func (p *Platform) refresh(all []workflow, start int) {
 	p.mu.Lock()
@@ -134,7 +132,7 @@ func useOf(w *workflow, r record, seq int) *use {
 	return &use{key: r.Key, auth: r.Auth, sound: w.usesItsCredential(), seq: seq}
 }
 
-// note remembers a workflow as it is stored now.
+// note records a workflow as it is stored now.
 func (p *Platform) note(w *workflow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +150,7 @@ func (p *Platform) note(w *workflow) {
 	}
 }
 
-// forget remembers that a workflow is gone.
+// forget records that a workflow is gone.
 func (p *Platform) forget(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -163,7 +161,7 @@ func (p *Platform) forget(id string) {
 	}
 }
 
-// drop remembers that a workflow is none of segue's any more, or is gone.
+// drop records that a workflow is no longer segue's, or is gone.
 func (p *Platform) drop(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -183,9 +181,8 @@ type place struct {
 	auth *authRecord
 }
 
-// reserve finds a credential that has the headers with the right values, and
-// keeps it from being deleted until leave is called. It returns nil if there is
-// none.
+// reserve finds a credential that has the headers with the current values, and
+// prevents its deletion until leave is called. It returns nil if there is none.
 func (p *Platform) reserve(prj *project, secret map[string]automation.Header) *place {
 	shape := shapeOf(secret)
 	p.mu.Lock()
@@ -202,7 +199,7 @@ func (p *Platform) reserve(prj *project, secret map[string]automation.Header) *p
 			continue
 		}
 		p.mu.Lock()
-		usable := false // still: comparing has taken its time
+		usable := false // check again: the comparison took time
 		for _, u := range prj.uses {
 			usable = usable || u.sound && u.auth != nil && u.auth.ID == id && !p.buried[id]
 		}
@@ -218,47 +215,47 @@ func (p *Platform) reserve(prj *project, secret map[string]automation.Header) *p
 	return nil
 }
 
-// How the IDs of places start: of one for a workflow that is about to be
-// stored, and of one that keeps a new credential until there is such a workflow.
+// The prefixes of the IDs of places: for a workflow that is about to be stored,
+// and for a new credential without such a workflow.
 const (
 	reservedPlace = "reserved "
 	mintedPlace   = "minted "
 )
 
-// minted reports whether the place keeps a new credential, which another
-// workflow may take if the one that it was made for can't be stored.
+// minted reports whether the place holds a new credential. Another workflow may
+// use it if the original one can't be stored.
 func (p *place) minted() bool { return strings.HasPrefix(p.id, mintedPlace) }
 
-// keep makes a place with a credential; Platform.mu is held.
+// keep makes a place for a credential. The caller holds Platform.mu.
 func (prj *project) keep(kind string, auth *authRecord) *place {
 	place := &place{id: kind + rand.Text(), auth: auth}
-	prj.uses[place.id] = &use{auth: auth, sound: true, seq: math.MaxInt} // no listing takes it away
+	prj.uses[place.id] = &use{auth: auth, sound: true, seq: math.MaxInt} // no listing removes it
 	return place
 }
 
-// leaveMinted gives up the places with new credentials that nothing uses.
+// leaveMinted releases the places of unused new credentials.
 func (p *Platform) leaveMinted(prj *project) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	maps.DeleteFunc(prj.uses, func(id string, _ *use) bool { return strings.HasPrefix(id, mintedPlace) })
 }
 
-// bury remembers that a credential does not exist any more, or is to be replaced.
+// bury records that a credential no longer exists, or is to be replaced.
 func (p *Platform) bury(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.buried[id] = true
 }
 
-// leave gives a place up.
+// leave releases a place.
 func (p *Platform) leave(prj *project, place *place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(prj.uses, place.id)
 }
 
-// valid reports whether a credential holds the values as they should be, as far
-// as they are known, and is not to be replaced.
+// valid reports whether a credential holds the current values, as far as they
+// are known, and is not to be replaced.
 func (p *Platform) valid(prj *project, auth *authRecord) bool {
 	p.mu.Lock()
 	values, buried := maps.Clone(prj.values), p.buried[auth.ID]

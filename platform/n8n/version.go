@@ -14,45 +14,45 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// The versions of n8n that this package is made for: from oldest on. Newer ones
-// than newestTested may work.
+// The supported versions of n8n, from oldest on. Versions after newestTested
+// may work.
 const (
 	oldest       = "1.123"
 	newestTested = "2.41.1"
 )
 
-// Versions says which n8n this package is made for.
+// Versions describes the supported versions of n8n.
 const Versions = "n8n " + oldest + " or later"
 
-// editorLimit is how much of the editor's first page is read.
+// editorLimit is the number of bytes read of the editor's first page.
 const editorLimit = 1 << 20
 
-// sentryTag is where the editor's first page has its own version, encoded.
+// sentryTag matches the encoded version in the editor's first page.
 var sentryTag = regexp.MustCompile(`<meta name="n8n:config:sentry" content="([A-Za-z0-9+/=]+)">`)
 
 // aVersion finds a version's first three numbers.
 var aVersion = regexp.MustCompile(`^(\d{1,6})\.(\d{1,6})\.(\d{1,6})`)
 
-// product names n8n and its version, and says what follows from that. It fails
-// with [sync.Refused] for one that is too old. n8n's API does not tell its version;
-// the editor's first page does, to anybody. Where that can't be had, nothing is
-// known.
+// product returns the name and version of n8n, with warnings. It fails with
+// [sync.Refused] if the version is too old. n8n's API does not return its version,
+// but the editor's first page does, without a login. If that is not accessible, the
+// version is unknown.
 func (p *Platform) product(ctx context.Context) (product string, warnings []string, err error) {
 	version := p.version(ctx)
 	switch {
 	case version == "":
-		return "n8n", []string{fmt.Sprintf("the version of n8n at %s is unknown, since it does not show its editor there; segue works with %s, and was tested up to %s",
+		return "n8n", []string{fmt.Sprintf("the version of n8n at %s is unknown, because it does not show its editor there; segue works with %s, and was tested up to %s",
 			p.base, Versions, newestTested)}, nil
 	case older(version, oldest):
-		return "", nil, &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("n8n at %s is of version %s, which segue can't work with: update it to %s",
+		return "", nil, &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("n8n at %s has version %s, which segue does not support: update it to %s",
 			p.base, version, Versions)}
 	case older(newestTested, version):
-		warnings = []string{fmt.Sprintf("n8n at %s is of version %s, and segue was tested up to %s", p.base, version, newestTested)}
+		warnings = []string{fmt.Sprintf("n8n at %s has version %s, but segue was tested up to %s", p.base, version, newestTested)}
 	}
 	return "n8n " + version, warnings, nil
 }
 
-// version returns n8n's version, "" if it is not known.
+// version returns n8n's version, "" if it is unknown.
 func (p *Platform) version(ctx context.Context) string {
 	if said, ok := p.page(ctx, "/"); ok {
 		if m := sentryTag.FindSubmatch(said); m != nil {
@@ -69,7 +69,7 @@ func (p *Platform) version(ctx context.Context) string {
 	return version
 }
 
-// page reads a page that anybody can read. The API key is not sent.
+// page reads a public page, without the API key.
 func (p *Platform) page(ctx context.Context, path string) ([]byte, bool) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -87,8 +87,8 @@ func (p *Platform) page(ctx context.Context, path string) ([]byte, bool) {
 	return said, err == nil && res.StatusCode == http.StatusOK
 }
 
-// settings asks n8n's own pages whether it is up, and for its version, "" where
-// n8n does not give it out.
+// settings asks n8n's own pages whether it is running, and for its version, ""
+// if n8n does not return it.
 func (p *Platform) settings(ctx context.Context) (started bool, version string) {
 	answer, ok := p.page(ctx, "/rest/settings")
 	var said struct {
@@ -100,11 +100,11 @@ func (p *Platform) settings(ctx context.Context) (started bool, version string) 
 	return true, versionIn(said.Data.VersionCli)
 }
 
-// versionIn returns the version that a text starts with, "" if there is none.
+// versionIn returns the version at the start of a string, "" if there is none.
 func versionIn(s string) string { return aVersion.FindString(s) }
 
-// older reports whether a version is before another one. Both are numbers with
-// dots between; what is left out is 0.
+// older reports whether a version is before another one. Both are numbers
+// separated by dots; missing numbers are 0.
 func older(version, than string) bool {
 	a, b := strings.Split(version, "."), strings.Split(than, ".")
 	for i := range 3 {

@@ -11,8 +11,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// otherVersion is an n8n that says it has another version: "" for one that shows
-// no page of its own.
+// otherVersion makes an n8n report another version; "" hides its own pages.
 func otherVersion(version string) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		res, err := http.DefaultTransport.RoundTrip(r)
@@ -33,7 +32,7 @@ func otherVersion(version string) http.RoundTripper {
 	})
 }
 
-// A plan says which n8n it was made for, as far as that gives its version out.
+// A plan shows the version of n8n if n8n returns it.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	eachRelease(t, func(t *testing.T, s *server) {
@@ -49,18 +48,18 @@ func TestVersion(t *testing.T) {
 			"0.236.0":     {refused: true},
 			"1.123.0":     {product: "n8n 1.123.0"},
 			"2.9.4":       {product: "n8n 2.9.4"},
-			"2.41.2":      {product: "n8n 2.41.2", warning: "n8n at " + s.url + " is of version 2.41.2, and segue was tested up to 2.41.1"},
+			"2.41.2":      {product: "n8n 2.41.2", warning: "n8n at " + s.url + " has version 2.41.2, but segue was tested up to 2.41.1"},
 			"3.0.0-rc.1":  {product: "n8n 3.0.0", warning: "is of version 3.0.0, and"},
 			"":            {product: "n8n", warning: "the version of n8n at " + s.url + " is unknown"},
-			"\\u001b[31m": {product: "n8n " + s.release.version}, // what is no version is asked for elsewhere
+			"\\u001b[31m": {product: "n8n " + s.release.version}, // an invalid version is read elsewhere
 		} {
 			product, warnings, err := s.platform(Options{Transport: otherVersion(version)}).product(t.Context())
 			if want.refused {
-				wantError(t, err, sync.Refused, "n8n at "+s.url+" is of version "+version+", which segue can't work with: update it to n8n 1.123 or later")
+				wantError(t, err, sync.Refused, "n8n at "+s.url+" has version "+version+", which segue does not support: update it to n8n 1.123 or later")
 				continue
 			}
 			if version == "\\u001b[31m" && product == "n8n" {
-				want.product, want.warning = "n8n", "is unknown" // without being logged in, this release says it nowhere else
+				want.product, want.warning = "n8n", "is unknown" // this release shows it nowhere else without a login
 			}
 			if err != nil || product != want.product || !strings.Contains(strings.Join(warnings, "\n"), want.warning) || (len(warnings) > 0) != (want.warning != "") {
 				t.Errorf("%q: it is %q, %q, %v; want %q, %q", version, product, warnings, err, want.product, want.warning)

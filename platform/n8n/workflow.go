@@ -15,8 +15,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// The nodes of an automation's workflow. Their IDs tell them from nodes that
-// people add, and from copies: the editor gives a copied node a new ID.
+// The nodes of an automation's workflow. Their IDs distinguish them from nodes
+// that people add, and from copies: the editor gives a copied node a new ID.
 const (
 	noteID, noteName       = "segue-note", "Managed by segue"
 	triggerID, triggerName = "segue-trigger", "Trigger"
@@ -36,19 +36,20 @@ const noteType = "n8n-nodes-base.stickyNote"
 // webhookType is the type of the node "Trigger".
 const webhookType = "n8n-nodes-base.webhook"
 
-// credentialType is the one type that adds any number of headers to a request
+// credentialType is the only type that adds any number of headers to a request
 // and whose values n8n shows to nobody, not even to the credential's owner.
 const credentialType = "httpMultipleHeadersAuth"
 
-// requestCode is the part of the code of the node "Fill in" that is about n8n.
+// requestCode is the part of the code of the node "Fill in" that is specific to
+// n8n.
 //
 //go:embed request.js
 var requestCode string
 
-// fillCode is all of that code: it is the same in every workflow.
+// fillCode is the complete code of that node, the same in every workflow.
 var fillCode = requestCode + "\n" + automation.MessageCheck
 
-// A workflow is what n8n stores, as far as segue has to do with it.
+// A workflow is a workflow of n8n, with the fields that segue uses.
 type workflow struct {
 	ID          string         `json:"id,omitempty"`
 	Name        string         `json:"name"`
@@ -56,31 +57,31 @@ type workflow struct {
 	Connections map[string]any `json:"connections"`
 	Settings    map[string]any `json:"settings"`
 
-	// What n8n answers and does not take.
+	// Fields that n8n returns but does not accept.
 	Active bool `json:"active,omitempty"`
-	// Archived is set once somebody has archived it in the editor, which is how
-	// people delete. It does not fire, and the API can't fetch it back.
+	// Archived is set after somebody has archived it in the editor, as people
+	// do to delete. It does not fire, and the API can't restore it.
 	Archived        bool          `json:"isArchived,omitempty"`
 	VersionID       string        `json:"versionId,omitempty"`
 	ActiveVersionID *string       `json:"activeVersionId,omitempty"`
 	ActiveVersion   activeVersion `json:"activeVersion,omitzero"`
 	CreatedAt       string        `json:"createdAt,omitempty"`
 	UpdatedAt       string        `json:"updatedAt,omitempty"`
-	// TriggerCount is how many triggers it has had when it was last activated.
+	// TriggerCount is the number of triggers at the last activation.
 	TriggerCount int `json:"triggerCount,omitempty"`
-	// Shared says to whom it belongs, in a list. Parallel writes over SQLite can
-	// leave a workflow behind that is nobody's: it is listed, can't be activated,
-	// and all that the API says of it besides is 404.
+	// Shared lists its owners, in a list of workflows. Parallel writes over
+	// SQLite can leave a workflow without an owner behind: it is listed and can't
+	// be activated, and all other requests for it get 404.
 	Shared *[]sharing `json:"shared,omitempty"`
 
-	// unfinished says that it is segue's own, and its note has no ID yet.
+	// unfinished is true if it is segue's own but its note has no ID yet.
 	unfinished bool
 	// withdrawn is set if a delete has unpublished it.
 	withdrawn withdrawal
 }
 
-// A sharing says since when a workflow belongs to a project of n8n's, or to
-// a person.
+// A sharing has the time from which a workflow belongs to a project of n8n's,
+// or to a person.
 type sharing struct {
 	CreatedAt string `json:"createdAt"`
 }
@@ -90,17 +91,16 @@ func (w *workflow) enabled() bool {
 	return (w.Active || w.ActiveVersionID != nil) && !w.lost() && !w.Archived
 }
 
-// lost reports whether the workflow is active in a version that is not in
-// n8n's history: it is shown as active, and its webhook answers 404. n8n does
-// not come to that by itself; who clears the table by hand does.
+// lost reports whether the workflow is active in a version that is not in n8n's
+// history: it is shown as active, and its webhook answers 404. n8n does not
+// cause that by itself, but clearing the table by hand does.
 func (w *workflow) lost() bool { return w.ActiveVersionID != nil && w.ActiveVersion.lost }
 
-// An activeVersion is the version of a workflow that is in effect, as far as n8n
-// answers with it.
+// An activeVersion is the published version of a workflow, if n8n returns it.
 type activeVersion struct {
-	// lost is set where n8n has no version with the ID that it gives.
+	// lost is set if n8n has no version with the returned ID.
 	lost bool
-	// Nodes are those of the version.
+	// Nodes are the nodes of the version.
 	Nodes []node `json:"nodes"`
 }
 
@@ -116,15 +116,15 @@ func (v *activeVersion) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// uses reports whether a node of the workflow has the credential, in the version
-// that is in effect or in the latest one.
+// uses reports whether a node of the workflow has the credential, in the
+// published version or in the latest one.
 func (w *workflow) uses(credential string) bool {
 	has := func(n node) bool { return n.credential().id == credential }
 	return slices.ContainsFunc(w.Nodes, has) || slices.ContainsFunc(w.ActiveVersion.Nodes, has)
 }
 
-// unpublished reports whether the workflow has been changed and another version
-// of it is in effect.
+// unpublished reports whether the workflow has changed and another version of
+// it is published.
 func (w *workflow) unpublished() bool {
 	return w.ActiveVersionID != nil && w.VersionID != "" && *w.ActiveVersionID != w.VersionID
 }
@@ -139,8 +139,8 @@ func (w *workflow) node(id string) node {
 	return nil
 }
 
-// A node is a node as n8n has it: people can give it fields that segue does not
-// know, and an update for the sake of a credential must not lose them.
+// A node is a node of n8n with all its fields: people can set fields that segue
+// does not know, and an update of the credential must not lose them.
 type node map[string]any
 
 func (n node) text(field string) string {
@@ -153,8 +153,8 @@ func (n node) parameters() map[string]any {
 	return p
 }
 
-// A credentialRef refers to a credential. Without an ID it refers to the one
-// that has the name.
+// A credentialRef refers to a credential. Without an ID it refers to it by
+// name.
 type credentialRef struct{ id, name string }
 
 // credential returns the node's reference to a credential of segue's type.
@@ -166,9 +166,9 @@ func (n node) credential() credentialRef {
 	return credentialRef{id, name}
 }
 
-// missing starts the name under which a credential's ID is sent. Storing the
-// workflow makes n8n put the credential's own name there, if there is one with
-// the ID: this is the one way to see that it still exists.
+// missing is the prefix of the name that is sent with a credential's ID. When
+// n8n stores the workflow, it replaces the name with the credential's own if
+// the ID exists: this is the only way to see that the credential still exists.
 const missing = "(missing) "
 
 func (n node) setCredential(c credentialRef) {
@@ -183,26 +183,27 @@ func (n node) setCredential(c credentialRef) {
 	n["credentials"] = map[string]any{credentialType: one}
 }
 
-// resolved reports whether the credential of the node "Send" exists, of
-// a workflow that was just stored.
+// resolved reports, for a workflow that was just stored, whether the credential
+// of the node "Send" exists.
 func (w *workflow) resolved() bool {
 	return !strings.HasPrefix(w.node(sendID).credential().name, missing)
 }
 
-// A record is what segue notes about a workflow: in its note's last line, as JSON.
+// A record is segue's data about a workflow, as JSON in the last line of its note.
 type record struct {
 	sync.Marker
-	// ID is the workflow's that the record was written for: in a copy it is
-	// another one's. It is "" until that is known, and in one of an older segue.
+	// ID is the ID of the workflow that the record was written for; in a copy it
+	// differs from the copy's own. It is "" until it is known, and in workflows
+	// of an older segue.
 	ID string `json:"id,omitempty"`
-	// Nonce tells the workflow from all others until the ID is known.
+	// Nonce distinguishes the workflow from all others until the ID is known.
 	Nonce string `json:"nonce,omitempty"`
-	// Protect is the automation's.
+	// Protect is the field of the automation.
 	Protect bool `json:"protect,omitempty"`
 	// Auth is the credential that the workflow uses, nil for none.
 	Auth *authRecord `json:"auth,omitempty"`
-	// Layout and Frame are what [layout] and [workflow.frame] were when segue wrote
-	// the workflow.
+	// Layout and Frame are the values of [layout] and [workflow.frame] when segue
+	// wrote the workflow.
 	Layout string `json:"layout,omitempty"`
 	Frame  string `json:"frame,omitempty"`
 }
@@ -227,8 +228,8 @@ func (a *authRecord) ref() credentialRef {
 // recordLine finds the record in a note.
 var recordLine = regexp.MustCompile("(?m)^`segue (\\{.*\\})`$")
 
-// record returns what segue has noted, false if there is nothing. A copy that
-// somebody has made has it too: see [workflow.owned].
+// record returns segue's record, false if there is none. A copy has it too: see
+// [workflow.owned].
 func (w *workflow) record() (record, bool) {
 	var r record
 	if w.Shared != nil && len(*w.Shared) == 0 || !recorded(w.note(), &r) || r.Project == "" || r.Key == "" {
@@ -251,15 +252,15 @@ func (w *workflow) note() node {
 	return nil
 }
 
-// recorded reads what segue has noted in a node's text, its last such line.
+// recorded reads segue's record from a node's text. The last such line counts.
 func recorded(n node, v any) bool {
 	content, _ := n.parameters()["content"].(string)
 	all := recordLine.FindAllStringSubmatch(content, -1)
 	return len(all) > 0 && json.Unmarshal([]byte(all[len(all)-1][1]), v) == nil
 }
 
-// note is the text of the sticky note. It says where the source is by what a key
-// tells: all that it says is the same whoever applies, on whatever machine.
+// note returns the text of the sticky note. It derives the location of the
+// source from the key, so the text is the same for every user and machine.
 func note(r record, source string) string {
 	folder, name := "", r.Key
 	if i := strings.LastIndexByte(r.Key, '/'); i >= 0 {
@@ -274,14 +275,14 @@ func note(r record, source string) string {
 	}
 	line, err := json.Marshal(r)
 	if err != nil {
-		panic(err) // it is all texts
+		panic(err) // the record only has strings
 	}
 	return "## Managed by segue\n\nThe source of this workflow is kept in Git: the automation **" + name + "** in " + where +
 		". Change it there: the next `segue apply` undoes what is changed here. `segue render " + r.Key + "` shows the request that it sends.\n\n" +
 		"The line below is segue's own. Without it, segue does not know the workflow any more.\n\n`segue " + string(line) + "`\n"
 }
 
-// setRecord replaces what is noted.
+// setRecord replaces the record.
 func (w *workflow) setRecord(r record, source string) {
 	n := w.note()
 	if n == nil {
@@ -292,16 +293,17 @@ func (w *workflow) setRecord(r record, source string) {
 	n["parameters"] = p
 }
 
-// webhookPath is where an automation's trigger listens, below n8n's /webhook/.
+// webhookPath returns the path of an automation's trigger, below n8n's
+// /webhook/.
 func webhookPath(project, key string) string { return "segue/" + project + "/" + key }
 
-// plainSegments is what n8n's router takes as it stands.
+// plainSegments matches paths that n8n's router takes literally.
 var plainSegments = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
 
-// build makes the workflow of an automation. r is what its note records.
+// build makes the workflow of an automation. r is the record for its note.
 func build(a automation.Automation, r record, source string) (*workflow, error) {
 	if !plainSegments.MatchString(r.Project + "/" + a.Key) {
-		return nil, fmt.Errorf("the project %q and the key %q make no path for a webhook", r.Project, a.Key)
+		return nil, fmt.Errorf("the project %q and the key %q do not make a path for a webhook", r.Project, a.Key)
 	}
 	w, err := assemble(a, r)
 	if err != nil {
@@ -312,7 +314,7 @@ func build(a automation.Automation, r record, source string) (*workflow, error) 
 	return w, nil
 }
 
-// assemble makes all of a workflow but the text of its note.
+// assemble makes a workflow except the text of its note.
 func assemble(a automation.Automation, r record) (*workflow, error) {
 	fields, err := requestFields(a)
 	if err != nil {
@@ -368,19 +370,19 @@ func outputs(names ...string) map[string]any {
 	return map[string]any{"main": all}
 }
 
-// tries is how often a message is sent at most. The first pause is of one second,
-// and each is twice as long as the one before.
+// tries is the maximum number of attempts to send a message. The first pause is
+// one second, and each later one is twice as long.
 const tries = 4
 
-// The expressions that judge what came of a try: $json is the answer, or has the
-// error of a request without one. What may pass is tried again: no answer, 408,
-// 429 and 5xx.
+// The expressions that evaluate an attempt: $json is the answer, or has the
+// error of a request without one. Temporary failures are retried: no answer,
+// 408, 429 and 5xx.
 var (
 	outcomeExpression = fmt.Sprintf("={{ $json.statusCode >= 200 && $json.statusCode < 300 ? 0 : "+
 		"$runIndex < %d && (!$json.statusCode || $json.statusCode === 408 || $json.statusCode === 429 || $json.statusCode >= 500) ? 1 : 2 }}", tries-1)
 	pauseExpression  = "={{ 2 ** $runIndex }}"
 	statusExpression = "={{ $json.error?.refused ?? 502 }}"
-	// It quotes nothing of an error: that may hold what was sent.
+	// It does not quote an error, which may contain the message.
 	reason = "$json.error?.reason ?? ($json.statusCode ? `the endpoint answered ${$json.statusCode}` : " +
 		"`the endpoint gave no answer${$json.error?.code ? ` (${$json.error.code})` : ''}`)"
 	reasonExpression  = "={{ JSON.stringify({ error: " + reason + " }) }}"
@@ -391,10 +393,10 @@ func newNode(id, name, kind string, version float64, x, y int, parameters map[st
 	return node{"id": id, "name": name, "type": kind, "typeVersion": version, "position": []any{x, y}, "parameters": parameters}
 }
 
-// webhookID is the UUID that n8n wants of a webhook whose path is as given.
+// webhookID returns the UUID that n8n needs for a webhook with a fixed path.
 func webhookID(project, key string) string { return nodeUUID("webhook", project, key) }
 
-// nodeUUID is a UUID for a node of an automation's workflow.
+// nodeUUID returns a UUID for a node of an automation's workflow.
 func nodeUUID(sort, project, key string) string {
 	sum := sha256.Sum256([]byte("segue " + sort + "\n" + project + "\n" + key))
 	sum[6] = sum[6]&0x0f | 0x80 // version 8, a custom one
@@ -402,8 +404,8 @@ func nodeUUID(sort, project, key string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
-// requestFields are the fields of the node "Request". n8n takes a text for an
-// expression if it starts with "=", and for itself otherwise.
+// requestFields are the fields of the node "Request". n8n treats a string as an
+// expression if it starts with "=", and literally otherwise.
 func requestFields(a automation.Automation) ([]any, error) {
 	trigger, err := marshal(a.Trigger)
 	if err != nil {
@@ -420,7 +422,7 @@ func requestFields(a automation.Automation) ([]any, error) {
 	fields := []any{}
 	add := func(name, value string) {
 		if strings.HasPrefix(value, "=") && err == nil {
-			err = fmt.Errorf("n8n would take the %s for an expression, since it starts with %q", name, "=")
+			err = fmt.Errorf("n8n would treat the %s as an expression, because it starts with %q", name, "=")
 		}
 		fields = append(fields, map[string]any{"id": name, "name": name, "value": value, "type": "string"})
 	}
@@ -441,7 +443,7 @@ func requestFields(a automation.Automation) ([]any, error) {
 	return fields, err
 }
 
-// marshal writes JSON without escaping what only HTML cares about.
+// marshal writes JSON without escaping for HTML.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -450,15 +452,15 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
-// sendParameters are the parameters of the node "Send". It takes the values as
-// they are: a single expression in a field is evaluated once.
+// sendParameters are the parameters of the node "Send". The values are not
+// evaluated again: n8n evaluates a single expression in a field once.
 func sendParameters(r automation.Request) map[string]any {
 	p := map[string]any{
 		"method": methodExpression, "url": urlExpression,
 		"sendHeaders": true, "specifyHeaders": "json", "jsonHeaders": "={{ $json.headers }}",
 		"options": map[string]any{
 			"redirect": map[string]any{"redirect": map[string]any{"followRedirects": false}},
-			// Whatever the answer is, the node "Outcome" judges it.
+			// The node "Outcome" evaluates every answer.
 			"response": map[string]any{"response": map[string]any{"fullResponse": true, "neverError": true}},
 			"timeout":  10000,
 		},
@@ -469,7 +471,7 @@ func sendParameters(r automation.Request) map[string]any {
 	switch {
 	case r.Payload == nil:
 	case r.Method == "DELETE":
-		// n8n leaves a raw body away with this method.
+		// n8n omits a raw body with this method.
 		p["sendBody"], p["specifyBody"], p["jsonBody"] = true, "json", bodyExpression
 	default:
 		p["sendBody"], p["contentType"] = true, "raw"
@@ -478,15 +480,15 @@ func sendParameters(r automation.Request) map[string]any {
 	return p
 }
 
-// The expressions by which the node "Send" gets at the finished request.
+// The expressions with which the node "Send" reads the finished request.
 const (
 	methodExpression = "={{ $json.method }}"
 	urlExpression    = "={{ $json.url }}"
 	bodyExpression   = "={{ $json.body }}"
 )
 
-// secretHeaders returns the headers that hold secrets, which are the
-// credential's part of the request.
+// secretHeaders returns the headers with secrets, which the credential adds to
+// the request.
 func secretHeaders(r automation.Request) map[string]automation.Header {
 	secret := map[string]automation.Header{}
 	for name, h := range r.Headers {
@@ -497,8 +499,8 @@ func secretHeaders(r automation.Request) map[string]automation.Header {
 	return secret
 }
 
-// writable returns the workflow as the API takes it. Its settings are merged
-// into those that are there.
+// writable returns the workflow in the form that the API accepts. n8n merges
+// its settings into the existing ones.
 func (w *workflow) writable(settings map[string]any) *workflow {
 	out := &workflow{Name: w.Name, Connections: w.Connections, Settings: settings, Nodes: make([]node, len(w.Nodes))}
 	for i, n := range w.Nodes {
@@ -511,7 +513,7 @@ func (w *workflow) writable(settings map[string]any) *workflow {
 	return out
 }
 
-// nodeFields are the fields of a node that the API takes.
+// nodeFields are the fields of a node that the API accepts.
 var nodeFields = []string{
 	"id", "name", "webhookId", "disabled", "notesInFlow", "notes", "type", "typeVersion", "executeOnce", "alwaysOutputData",
 	"retryOnFail", "maxTries", "waitBetweenTries", "continueOnFail", "onError", "position", "parameters", "credentials",

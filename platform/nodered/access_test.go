@@ -21,8 +21,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// adminAuth is Node-RED's setting with a user, one who may do no more than segue
-// needs, one who may only read, and tokens.
+// adminAuth is Node-RED's setting with a full user, a user with only the
+// permissions that segue needs, a user who may only read, and tokens.
 func adminAuth(t *testing.T) string {
 	t.Helper()
 	platformtest.Require(t, "nodered")
@@ -49,10 +49,10 @@ func TestAccess(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		options Options
-		// What reading and writing fail with, "" for nothing.
+		// The errors of reading and writing, "" for success.
 		read, write string
 	}{
-		// Where there is nothing yet, a plan asks for the version.
+		// If there is nothing yet, a plan requests the version.
 		{"user with half the permissions", Options{Username: "half", Password: secret("half")},
 			`does not let user "half" read its settings; give it the permission settings.read`, "settings.read"},
 		{"token", Options{Token: secret("the-token")}, "", ""},
@@ -61,7 +61,7 @@ func TestAccess(t *testing.T) {
 		{"reader", Options{Username: "reader", Password: secret("reader")}, "", `does not let user "reader" deploy; give it the permission flows.write, or "*", in adminAuth`},
 		{"token to read", Options{Token: secret("read-token")}, "", `does not let the token deploy; check the secret that the target's token names, and that adminAuth gives it`},
 		{"wrong token", Options{Token: secret("wrong")}, "does not accept the token: it is wrong, or has expired", "does not accept the token"},
-		{"no token", Options{}, "asks who this is; give the target username and password, or token", "asks who this is"},
+		{"no token", Options{}, "requires a user; give the target username and password, or token", "requires a user"},
 		{"wrong password", Options{Username: "admin", Password: secret("wrong")}, `does not accept user "admin" with this password`, "secret that its password names"},
 		{"unknown user", Options{Username: "ad\nmin", Password: secret("wrong")}, `does not accept user "ad\nmin"`, "check the target's username"},
 	} {
@@ -112,7 +112,7 @@ func TestAccess(t *testing.T) {
 		}
 	})
 	t.Run("too many attempts", func(t *testing.T) {
-		// Node-RED gives a user five of them in ten minutes.
+		// Node-RED allows a user five of them in ten minutes.
 		for i := range 6 {
 			p, err := New(r.url, Options{Username: "reader", Password: secret("wrong")})
 			if err != nil {
@@ -127,14 +127,14 @@ func TestAccess(t *testing.T) {
 	})
 }
 
-// Where nobody logs in with a password, it is said what to do instead.
+// If nobody can log in with a password, the error has the remedy.
 func TestALoginThatIsNotWanted(t *testing.T) {
 	for name, tt := range map[string]struct{ settings, path, want string }{
-		"no adminAuth":        {"", "", "knows no users; remove username and password"},
+		"no adminAuth":        {"", "", "has no users; remove username and password"},
 		"another root":        {`httpAdminRoot: "/admin",`, "", "httpAdminRoot"},
 		"off":                 {`httpAdminRoot: false,`, "", "httpAdminRoot"},
-		"tokens alone":        {`adminAuth: { tokens: () => Promise.resolve(null) },`, "", "write token in their place if its adminAuth has tokens"},
-		"elsewhere":           {`adminAuth: { type: "strategy", users: [], strategy: { name: "x", label: "x", options: {}, strategy: class { constructor() { this.name = "x"; } } } },`, "", "log in elsewhere, which takes a person; write token"},
+		"tokens alone":        {`adminAuth: { tokens: () => Promise.resolve(null) },`, "", "write token instead if its adminAuth has tokens"},
+		"elsewhere":           {`adminAuth: { type: "strategy", users: [], strategy: { name: "x", label: "x", options: {}, strategy: class { constructor() { this.name = "x"; } } } },`, "", "log in only interactively; write token"},
 		"the root is missing": {`httpAdminRoot: "/admin",`, "/other", "httpAdminRoot"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestALoginThatIsNotWanted(t *testing.T) {
 	}
 }
 
-// Where everybody may read, only writing asks for a user.
+// If everybody may read, only writing needs a user.
 func TestEverybodyMayRead(t *testing.T) {
 	r := start(t, `adminAuth: { type: "credentials", users: [], default: { permissions: "read" } },`)
 	p := r.platform(t)
@@ -186,7 +186,7 @@ func TestTheWrongScheme(t *testing.T) {
 		"http for https":        {other(secure), nil, "can't reach " + other(secure) + ": it speaks HTTPS; write https:// in the url"},
 		"https for http":        {other(plain.url), nil, "can't reach " + other(plain.url) + ": it speaks plain HTTP; write http:// in the url"},
 		"untrusted certificate": {secure, nil, "can't reach " + secure + ": its certificate is not accepted (x509: "},
-		// Not Node.js: it says so in an answer.
+		// Not Node.js: it answers with an error.
 		"http for another https": {other(server.URL), nil, ": it speaks HTTPS; write https:// in the url"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -304,7 +304,7 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 	if len(r.flows(t)) != len(before) {
 		t.Error("something was written")
 	}
-	// One that is refused stops none of the others.
+	// A refused change does not stop the others.
 	_, err = sync.Apply(t.Context(), p, plan(t, p, in), in, sync.ApplyOptions{Calls: patient})
 	if err == nil || !strings.Contains(err.Error(), `team-1/a001: create on test`) || !strings.Contains(err.Error(), `is held by flow "Orders" (`+flow+`)`) {
 		t.Errorf("error = %v", err)
@@ -312,7 +312,7 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 	if stored, err := p.List(t.Context(), "growth"); err != nil || len(stored) != 99 {
 		t.Errorf("%d automations, %v; want 99", len(stored), err)
 	}
-	// Node-RED makes no difference between these either.
+	// Node-RED does not distinguish these either.
 	in.Project = "shop"
 	in.Automations = in.Automations[2:4]
 	a := in.Automations[0]
@@ -322,7 +322,7 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 		t.Errorf("error = %v", err)
 	}
 
-	// An endpoint that is there shows in a survey.
+	// A survey shows an existing endpoint.
 	a.Key = "growth/alone"
 	in.Project, in.Automations = "office", []automation.Automation{a}
 	apply(t, p, in)
@@ -353,14 +353,14 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 		if want := fmt.Sprintf(`POST %s is held by flow "Orders" (%s)`, url, flow); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want %s", err, want)
 		}
-		// Nobody's flow is taken over because it has the endpoint.
+		// A flow is not taken over merely because it has the endpoint.
 		b := a
 		b.Key = "growth/b"
 		_, err = p.Update(t.Context(), others[0].Stored, sync.MarkerOf("office", b), b)
-		if want := "can't be taken over: it is not one that segue has written"; sync.KindOf(err) != sync.Refused || err == nil || !strings.Contains(err.Error(), want) {
+		if want := "can't be taken over: segue has not written it"; sync.KindOf(err) != sync.Refused || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("adopt: %v, want %s", err, want)
 		}
-		// What is switched off takes nothing.
+		// A disabled endpoint takes nothing.
 		r.change(t, func(n node) bool {
 			if n.id() != flow {
 				return false
@@ -379,8 +379,8 @@ func TestATakenEndpointIsRefused(t *testing.T) {
 	}
 }
 
-// Which paths an endpoint with parameters and wildcards takes, Node-RED itself
-// knows best.
+// Node-RED itself decides which paths match an endpoint with parameters and
+// wildcards.
 func TestWhatAnEndpointTakes(t *testing.T) {
 	r := start(t, "")
 	const flow = "00000000000000a1"
@@ -412,8 +412,8 @@ func TestWhatAnEndpointTakes(t *testing.T) {
 	}
 }
 
-// A Node-RED that is too old is named by the first plan, and nothing is
-// written to it.
+// The first plan names a Node-RED that is too old, and nothing is written to
+// it.
 func TestAVersionThatIsTooOld(t *testing.T) {
 	r := startProgram(t, platformtest.Program{Package: "node-red", Dir: filepath.Join("testdata", "node-red-3")}, "")
 	p, before := r.platform(t), r.flows(t)
@@ -432,7 +432,7 @@ func TestAVersionThatIsTooOld(t *testing.T) {
 	}
 }
 
-// What is not Node-RED is told by its answers.
+// The answers show that a server is not Node-RED.
 func TestOtherServers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answers map[string]string // by path; JSON if it starts with a brace

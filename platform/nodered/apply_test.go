@@ -25,11 +25,11 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A tap counts requests, and can do something about a deploy.
+// A tap counts requests, and can replace a deploy.
 type tap struct {
 	mu       gosync.Mutex
 	requests []string
-	// deploy, if not nil, takes the place of the next deploy.
+	// deploy, if not nil, replaces the next deploy.
 	deploy func(*http.Request) (*http.Response, error)
 }
 
@@ -90,8 +90,8 @@ func apply(t *testing.T, p sync.Platform, in sync.Desired) {
 	platformtest.RequireExactly(t, p, in)
 }
 
-// kill ends Node-RED at some point of a deploy, starts it again, and has the
-// deploy fail as it does when a connection breaks.
+// kill ends Node-RED at some point of a deploy and restarts it. The deploy
+// fails as with a broken connection.
 func (r *nodeRED) kill(when string) func(*http.Request) (*http.Response, error) {
 	return func(req *http.Request) (*http.Response, error) {
 		client := &http.Transport{DisableKeepAlives: true}
@@ -124,8 +124,8 @@ func (r *nodeRED) kill(when string) func(*http.Request) (*http.Response, error) 
 	}
 }
 
-// A hundred automations beside twenty flows of others, in one deploy each time,
-// also when Node-RED is killed in the middle of it.
+// An apply of a hundred automations beside twenty flows of others is one
+// deploy, even if Node-RED is killed in the middle of it.
 func TestAHundredAutomationsBesideTheFlowsOfOthers(t *testing.T) {
 	for _, when := range []string{"", "before", "during", "after"} {
 		t.Run("killed "+when, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestANoOpPlanOfAThousandReadsOnce(t *testing.T) {
 	}
 }
 
-// What others deploy between our reading and writing is not overwritten.
+// A deploy of others between segue's read and write is not overwritten.
 func TestADeployInBetween(t *testing.T) {
 	r := start(t, "")
 	c := &tap{}
@@ -262,7 +262,8 @@ func TestADeployInBetween(t *testing.T) {
 		t.Errorf("of what was deployed in between, there is:\n%s", got)
 	}
 
-	// If it is ours that they have changed, that stays, and the rest is written.
+	// If they have changed one of segue's flows, their change stays, and the
+	// others are written.
 	in.Automations[0].Name, in.Automations[1].Name = "Newer", "Newer"
 	c.deploy = func(req *http.Request) (*http.Response, error) {
 		id := first(t, p, "growth", in.Automations[1].Key).ID
@@ -294,8 +295,8 @@ func first(t testing.TB, p sync.Platform, project, key string) sync.Stored {
 	return found[0]
 }
 
-// What people change in the editor shows in canonical terms as far as they
-// reach, and the next apply puts all of it right.
+// A plan shows edits in the editor in canonical form, as far as possible, and
+// the next apply reverts all of them.
 func TestEditsByHand(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -456,8 +457,8 @@ func TestEditsByHand(t *testing.T) {
 	})
 }
 
-// People read in the editor where a flow comes from. What an older segue has
-// written there is no difference.
+// The editor shows people where a flow comes from. The description of an older
+// segue is not a difference.
 func TestWhereTheSourceIs(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -499,9 +500,9 @@ func TestWhereTheSourceIs(t *testing.T) {
 	}
 }
 
-// What others have stays as it is, byte for byte, however odd its JSON is. It
-// is in the flow file before Node-RED starts, which then has its own way of
-// writing it.
+// Flows of others are not changed, byte for byte, however odd their JSON is.
+// They are in the flow file before Node-RED starts, which writes them in its
+// own form.
 func TestOddJSONOfOthersStaysAsItIs(t *testing.T) {
 	const odd = `[
 {"z":"","type":"tab","id":"00000000000000b1","label":"\u2028 \ud83d\ude80 \ud800 \u0000 \u007f </script> & é e\u0301","disabled":false,"info":"segue-marker: {\"project\":\"grow","env":[]},
@@ -524,7 +525,7 @@ func TestOddJSONOfOthersStaysAsItIs(t *testing.T) {
 	for i := range 6 {
 		ids[fmt.Sprintf("00000000000000b%d", i+1)] = true
 	}
-	// Node-RED itself writes the file anew with any deploy.
+	// Node-RED itself rewrites the file with any deploy.
 	r.deploy(t, r.flows(t), "full")
 	before, stored := r.only(t, ids), r.stored(t, ids)
 	if bytes.Count(before, []byte("\n")) != len(ids) || !bytes.Contains(before, []byte(`"exp":1e+21`)) {
@@ -567,7 +568,7 @@ func (r *nodeRED) stored(t testing.TB, ids map[string]bool) []byte {
 	return out.Bytes()
 }
 
-// Everything goes, and nothing is left behind.
+// Everything is deleted, and nothing is left behind.
 func TestNothingIsLeftBehind(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -597,8 +598,8 @@ func rawBytes(all []json.RawMessage) [][]byte {
 	return out
 }
 
-// Behind a network that loses requests and answers, and that answers with
-// errors to work that was done, everything comes out right.
+// The network loses requests and answers, and the platform reports errors for
+// work that it has done. Still the result is correct.
 func TestApplyThroughFaults(t *testing.T) {
 	r := start(t, "")
 	r.add(t, foreign(0, "http://127.0.0.1:9")...)

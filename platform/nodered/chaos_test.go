@@ -52,7 +52,7 @@ func (r *nodeRED) copyTab(t testing.TB, id string, keepPath bool) string {
 	return fresh[id]
 }
 
-// everything returns what Node-RED has, each flow and subflow with all that is on it.
+// everything returns all objects of Node-RED, each flow and subflow with its nodes.
 func (r *nodeRED) everything(t testing.TB) map[string][]byte {
 	t.Helper()
 	parts := map[string][]string{}
@@ -93,7 +93,7 @@ func (r *nodeRED) changeTab(t testing.TB, id string, f func(n node) bool) {
 	r.deploy(t, all, "nodes")
 }
 
-// People and applies that are killed do at random what they do.
+// People and killed applies act at random.
 func TestChaos(t *testing.T) {
 	r := start(t, "")
 	var copies []string

@@ -25,18 +25,18 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// answerLimit is the longest answer that is read: all flows, also those of
-// others, come in one.
+// answerLimit is the size of the largest answer that is read, in bytes: one
+// answer has all flows, including those of others.
 const answerLimit = 256 << 20
 
-// logOutTimeout is how long the end waits for the session to be ended.
+// logOutTimeout is the time that Close waits for the session to end.
 const logOutTimeout = 5 * time.Second
 
 // oldest is the first major version of Node-RED that is known to work, and newest
 // the last.
 const oldest, newest = 4, 5
 
-// A client speaks with the Admin API.
+// A client uses the Admin API.
 type client struct {
 	base    *url.URL
 	options Options
@@ -45,10 +45,9 @@ type client struct {
 	answered atomic.Bool // something speaks HTTP at the address
 
 	mu      gosync.Mutex
-	session automation.Secret // a token that was got for a user name
-	known   string            // the version, once it was found new enough
-	// nodeRoot is the path that endpoints are below, "" as long as that is not known and
-	// where there are none.
+	session automation.Secret // a token from a login
+	known   string            // the version, after it was found new enough
+	// nodeRoot is the root path of endpoints, "" if it is unknown or there are none.
 	nodeRoot string
 }
 
@@ -60,15 +59,15 @@ type call struct {
 	media        string // of the body
 }
 
-// An answer is what Node-RED has answered.
+// An answer is an answer of Node-RED.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// do does a request, logs in if that is due, and returns the answer if it is
-// a success. Every error is a [*sync.Error].
+// do makes a request, after a login if necessary, and returns a successful
+// answer. Every error is a [*sync.Error].
 func (c *client) do(ctx context.Context, r call) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
@@ -92,8 +91,8 @@ func (c *client) do(ctx context.Context, r call) (answer, error) {
 	return a, nil
 }
 
-// knowsUs tells a 401 to somebody who may not do this from one to somebody whom
-// Node-RED does not know: only the latter says how to show who one is.
+// knowsUs distinguishes a 401 for a known user without permission from one for
+// an unknown user: only the latter says how to authenticate.
 func (a answer) knowsUs() bool { return a.header.Get("WWW-Authenticate") == "" }
 
 // token returns the token to use, other than the stale one.
@@ -110,7 +109,7 @@ func (c *client) token(ctx context.Context, stale string) (automation.Secret, er
 	form := url.Values{"client_id": {"node-red-admin"}, "grant_type": {"password"}, "scope": {""},
 		"username": {c.options.Username}, "password": {c.options.Password.Reveal()}}
 	login := call{method: http.MethodPost, path: "/auth/token", body: []byte(form.Encode()), media: "application/x-www-form-urlencoded"}
-	a, err := c.send(ctx, login, automation.Secret{})
+	a, err := c.send(reach.Private(ctx), login, automation.Secret{})
 	if err != nil {
 		return automation.Secret{}, err
 	}
@@ -118,7 +117,7 @@ func (c *client) token(ctx context.Context, stale string) (automation.Secret, er
 		Token string `json:"access_token"`
 		Error string `json:"error_description"`
 	}
-	_ = json.Unmarshal(a.body, &said) // what is no JSON says nothing
+	_ = json.Unmarshal(a.body, &said) // ignore an answer that is not JSON
 	if a.status == http.StatusOK && said.Token != "" {
 		c.session = automation.NewSecret(said.Token)
 		c.options.Mask.Add(c.session)
@@ -127,12 +126,12 @@ func (c *client) token(ctx context.Context, stale string) (automation.Secret, er
 	return automation.Secret{}, c.noLogin(ctx, login, a, said.Error)
 }
 
-// noLogin is the error of a login that was not granted.
+// noLogin returns the error of a refused login.
 func (c *client) noLogin(ctx context.Context, login call, a answer, said string) error {
 	user := quoted([]byte(c.options.Username))
 	switch {
 	case a.status == http.StatusNotFound:
-		// Every Admin API says how people log in, also without adminAuth.
+		// Every Admin API describes its login, even without adminAuth.
 		how, err := c.send(ctx, call{method: http.MethodGet, path: "/auth/login"}, automation.Secret{})
 		if err != nil {
 			return err
@@ -144,10 +143,10 @@ func (c *client) noLogin(ctx context.Context, login call, a answer, said string)
 		_ = json.Unmarshal(how.body, &prompt)
 		if prompt.Type == "strategy" {
 			return &sync.Error{Kind: sync.Unauthorized, Status: a.status,
-				Message: c.place() + " has its users log in elsewhere, which takes a person; write token in place of username and password, and add tokens to its adminAuth"}
+				Message: c.place() + " lets its users log in only interactively; write token instead of username and password, and add tokens to its adminAuth"}
 		}
 		return &sync.Error{Kind: sync.Unauthorized, Status: a.status,
-			Message: c.place() + " knows no users; remove username and password, or write token in their place if its adminAuth has tokens"}
+			Message: c.place() + " has no users; remove username and password, or write token instead if its adminAuth has tokens"}
 	case strings.HasPrefix(said, "Too many login attempts"):
 		return &sync.Error{Kind: sync.Unauthorized, Status: a.status,
 			Message: c.place() + " does not let user " + user + " log in for now: " + printable(said)}
@@ -171,14 +170,14 @@ func (c *client) logOut() {
 	if session.Reveal() == "" {
 		return
 	}
-	// Nothing depends on it, so that it may fail.
+	// Nothing depends on it, so it may fail.
 	ctx, cancel := context.WithTimeout(context.Background(), min(logOutTimeout, c.options.Timeout))
 	defer cancel()
 	body, _ := json.Marshal(map[string]string{"token": session.Reveal()})
 	_, _ = c.send(ctx, call{method: http.MethodPost, path: "/auth/revoke", body: body, media: "application/json"}, session)
 }
 
-// send does a request and returns the answer, whatever it is.
+// send makes a request and returns any answer.
 func (c *client) send(ctx context.Context, r call, token automation.Secret) (answer, error) {
 	var body io.Reader
 	if r.body != nil {
@@ -205,7 +204,7 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 	}
 	defer res.Body.Close()
 	first := !c.answered.Swap(true)
-	b, err := io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	b, err := reach.ReadAnswer(res.Body, answerLimit)
 	if err != nil {
 		return answer{}, c.unreachable(ctx, err)
 	}
@@ -218,8 +217,8 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 	return answer{status: res.StatusCode, header: res.Header, body: b}, nil
 }
 
-// version returns Node-RED's version, and refuses one that is too old. It asks
-// once.
+// version returns Node-RED's version, and refuses one that is too old. It makes
+// one request.
 func (c *client) version(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	known := c.known
@@ -253,34 +252,37 @@ func (c *client) version(ctx context.Context) (string, error) {
 // major is the first number of a version, 0 if it has none.
 func major(version string) int {
 	first, _, _ := strings.Cut(version, ".")
-	n, _ := strconv.Atoi(first) // 0 is older than any
+	n, _ := strconv.Atoi(first) // 0 is older than any version
 	return n
 }
 
 // place is the platform's address, for requests and messages.
 func (c *client) place() string { return c.base.String() }
 
-// strange is the error of an answer that Node-RED does not give.
+// strange returns the error of an answer that is not from Node-RED.
 func (c *client) strange(body []byte) error {
 	return &sync.Error{Kind: sync.Refused, Message: c.place() + " is probably not the Admin API of Node-RED; check the url: it answered " + quoted([]byte(c.options.Mask.Start(string(body), 1<<10)))}
 }
 
-// refusal is the error of an answer that is not a success.
+// refusal returns the error of an unsuccessful answer.
 func (c *client) refusal(r call, a answer) error {
 	e := &sync.Error{Status: a.status, RetryAfter: retryAfter(a.header)}
 	var said struct{ Code, Message string }
 	known := isJSON(a.header) && json.Unmarshal(a.body, &said) == nil && said.Code != ""
+	if mismatch := reach.Mismatch(a.status, a.body, c.place()); mismatch != nil {
+		return mismatch
+	}
 	switch {
 	case a.status == http.StatusUnauthorized:
 		e.Kind, e.Message = sync.Unauthorized, c.denial(r, a)
 	case a.status == http.StatusForbidden:
-		e.Kind, e.Message = sync.Unauthorized, c.place()+", or what stands before it, forbids this: "+quoted(a.body)
+		e.Kind, e.Message = sync.Unauthorized, c.place()+", or a proxy before it, forbids this: "+quoted(a.body)
 	case a.status == http.StatusConflict && said.Code == "version_mismatch":
 		e.Kind, e.Message = sync.Conflict, "somebody else has deployed in the meantime"
 	case a.status == http.StatusNotFound:
 		e.Message = c.place() + " has no Admin API; check that the url has the httpAdminRoot of settings.js in it, and that it is not false there"
 	case a.status == http.StatusRequestEntityTooLarge:
-		e.Message = c.place() + " does not take so many flows at once; raise apiMaxLength in settings.js, which is 5mb by default, or the limit of a proxy before it"
+		e.Message = c.place() + " does not accept so many flows at once; raise apiMaxLength in settings.js, which is 5mb by default, or the limit of a proxy before it"
 	case a.status == http.StatusTooManyRequests || a.status >= 500:
 		e.Kind, e.Message = sync.Temporary, c.place()+" failed: "+quoted(a.body)
 	case a.status >= 300 && a.status < 400:
@@ -293,14 +295,14 @@ func (c *client) refusal(r call, a answer) error {
 	return e
 }
 
-// permissions are what Node-RED asks for, by request.
+// permissions are the permissions that Node-RED requires, by request.
 var permissions = map[string]struct{ name, to string }{
 	"GET /settings": {"settings.read", "read its settings"},
 	"GET /flows":    {"flows.read", "read its flows"},
 	"POST /flows":   {"flows.write", "deploy"},
 }
 
-// denial says why an answer is 401.
+// denial describes the reason of a 401.
 func (c *client) denial(r call, a answer) string {
 	user := "user " + quoted([]byte(c.options.Username))
 	named, token := c.options.Username != "", c.options.Token.Reveal() != ""
@@ -309,7 +311,7 @@ func (c *client) denial(r call, a answer) string {
 		case named:
 			return fmt.Sprintf(`%s does not let %s %s; give it the permission %s, or "*", in adminAuth`, c.place(), user, needs.to, needs.name)
 		case token:
-			// Where anybody may read, a token that is wrong looks the same.
+			// If anybody may read, a wrong token gets the same answer.
 			return fmt.Sprintf(`%s does not let the token %s; check the secret that the target's token names, and that adminAuth gives it the permission %s, or "*"`,
 				c.place(), needs.to, needs.name)
 		}
@@ -317,15 +319,15 @@ func (c *client) denial(r call, a answer) string {
 	}
 	switch {
 	case named:
-		return c.place() + " does not accept the session that " + user + " has just been given; see if something stands before it that asks for credentials of its own"
+		return c.place() + " does not accept the session that " + user + " has just been given; check whether a proxy before it asks for its own credentials"
 	case token:
 		return c.place() + " does not accept the token: it is wrong, or has expired; check the secret that the target's token names"
 	}
-	return c.place() + " asks who this is; give the target username and password, or token"
+	return c.place() + " requires a user; give the target username and password, or token"
 }
 
-// unreachable is the error of a request without an answer. Node-RED hangs up on
-// plain HTTP where it speaks HTTPS.
+// unreachable returns the error of a request without an answer. Node-RED closes
+// plain HTTP connections to its HTTPS port.
 func (c *client) unreachable(ctx context.Context, err error) error {
 	hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 	if hungUp && !c.answered.Load() && c.speaksTLS(ctx) {
@@ -334,8 +336,9 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	return reach.Failure(err, c.place(), "is Node-RED running?")
 }
 
-// speaksTLS reports whether there is HTTPS where the url says HTTP. Servers have
-// many ways to say so to a plain request: Node.js hangs up, others answer 400.
+// speaksTLS reports whether the server speaks HTTPS although the url says HTTP.
+// Servers answer a plain request in different ways: Node.js closes the
+// connection, others answer 400.
 func (c *client) speaksTLS(ctx context.Context) bool {
 	if c.base.Scheme != "http" {
 		return false
@@ -352,8 +355,8 @@ func (c *client) speaksTLS(ctx context.Context) bool {
 	return err == nil || errors.As(err, &untrusted)
 }
 
-// retryAfter reads a pause in seconds; Node-RED itself asks for none, but what
-// stands before it may.
+// retryAfter reads a pause in seconds; Node-RED itself does not send one, but a
+// proxy before it may.
 func retryAfter(h http.Header) time.Duration {
 	seconds, err := strconv.Atoi(h.Get("Retry-After"))
 	if err != nil || seconds < 0 {
@@ -367,7 +370,7 @@ func isJSON(h http.Header) bool {
 	return err == nil && media == "application/json"
 }
 
-// quoted shows the beginning of an answer.
+// quoted quotes the beginning of an answer.
 func quoted(b []byte) string {
 	const most = 200
 	text := []rune(strings.TrimSpace(strings.ToValidUTF8(string(b[:min(len(b), 4*most)]), "\uFFFD")))
@@ -380,7 +383,7 @@ func quoted(b []byte) string {
 	return strconv.Quote(string(text))
 }
 
-// printable replaces what could disturb a terminal.
+// printable replaces characters that could disturb a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

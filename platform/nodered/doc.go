@@ -1,48 +1,49 @@
-// Package nodered keeps automations on Node-RED, 4.0 and later, through its
+// Package nodered manages automations on Node-RED, 4.0 and later, through its
 // Admin API.
 //
 //	p, err := nodered.New("http://127.0.0.1:1880", nodered.Options{Username: "segue", Password: password})
 //
 // Closing it logs out.
 //
-// An automation is one flow tab. It starts at an endpoint of its own,
+// An automation is one flow tab. It starts at its own endpoint,
 //
 //	POST <httpNodeRoot>/segue/<project>/<key>
 //
-// which takes a JSON object with a value for each placeholder, sends the
-// automation's request, and answers 200 if the request was answered 2xx, 502 if
-// it was not, after a few tries, 415 to anything but JSON, and 422 if no request
-// could be made of the values, or one that Segment would drop. Which pattern or
-// journey calls the endpoint is for others to see to: the trigger is kept with
-// the automation, and Node-RED does nothing with it.
+// which accepts a JSON object with a value for each placeholder and sends the
+// automation's request. It answers 200 if the request was answered 2xx, 502 if
+// it was not after several attempts, 415 to anything except JSON, and 422 if the
+// values do not make a request, or Segment would drop it. Calling the endpoint
+// for a pattern or journey is up to others: the trigger is stored with the
+// automation, but Node-RED does not use it.
 //
 // The path of the endpoint is a variable of the tab, in JSONata, which compares
-// the tab's ID with the one that it was written for. A copy of the tab so has an
-// endpoint of its own. That matters because Node-RED finds the routes of an
-// endpoint that it stops by their path, and forgets those of all others with it.
-// A deploy therefore restarts what has the path of anything that it stops.
+// the tab's ID with the one that it was written for. So a copy of the tab has
+// its own endpoint. That matters because Node-RED finds the routes of an
+// endpoint that it stops by their path, and also forgets those of all others
+// with the same path. A deploy therefore restarts all endpoints with the path of
+// one that it stops.
 //
-// The tab holds two template nodes, which are the automation in canonical
-// terms: the request with its method, URL and headers, and the payload. What
-// people change there, in Node-RED's own editor, is read back as a change of the
-// automation. The tab's info tells people where the source is, and ends with the
-// marker. Moving nodes about, and comments and groups, are nobody's business.
+// The tab holds two template nodes with the automation in canonical form: the
+// request with its method, URL and headers, and the payload. Edits there, in
+// Node-RED's own editor, are read back as changes of the automation. The tab's
+// info names the source, and ends with the marker. Positions of nodes, comments
+// and groups do not matter.
 //
-// The marker says which tab it was written for: one with another ID is a copy, and
-// the person's who has made it. Older versions of segue have not written that; what
-// they have written is known by the IDs of its nodes, which follow from the tab's.
+// The marker has the ID of the tab that it was written for: a tab with another ID
+// is a copy, and belongs to the person who has made it. Older versions of segue did
+// not write that ID; their tabs are recognized by the IDs of the nodes, which are
+// derived from the tab's.
 //
-// What all automations of a project do in the same way is done by one subflow
-// for each project. It also keeps the project's secrets, as environment
-// variables of the kind that Node-RED stores encrypted and gives to nobody. To
-// tell whether a stored secret is the one at hand, a salted scrypt of it lies in
-// the subflow's info. A value that somebody changes in the editor is therefore
-// not noticed.
+// One subflow per project has the code shared by all its automations. It also
+// holds the project's secrets, as environment variables of the kind that
+// Node-RED stores encrypted and never returns. A salted scrypt hash in the
+// subflow's info shows whether a stored secret is the current one. So segue does
+// not notice if somebody changes a value in the editor.
 //
 // The configuration of Node-RED is one document with one revision, and every
 // write replaces all of it, if the revision is still the one that was read. The
-// platform is a [sync.Batcher], so that an apply is one such write. Flows that
-// it does not change are not restarted, and what belongs to others is written
-// back byte for byte. As every write is conditional, two applies at once need no
-// [sync.Locker]: the later one is refused.
+// platform is a [sync.Batcher], so an apply is one such write. Unchanged flows
+// are not restarted, and those of others are written back byte for byte. Every
+// write is conditional, so two applies at once need no [sync.Locker]: the later
+// one is refused.
 package nodered

@@ -6,18 +6,19 @@ import (
 	"strings"
 )
 
-// endpointKind is the type of a node that is an endpoint.
+// endpointKind is the type of an endpoint node.
 const endpointKind = "http in"
 
-// endpoints are the endpoints for POST of a configuration.
+// endpoints holds the endpoints for POST of a configuration.
 type endpoints struct {
 	config *config
-	// plain are those with a path as it stands, by path in lower case: Node-RED
-	// tells no capital letters from small ones there.
+	// plain are those with a literal path, by the path in lower case: Node-RED
+	// ignores case there.
 	plain map[string][]entry
 	// patterns are those with parameters and wildcards.
 	patterns []endpointPattern
-	// order is where a tab is among all, which Node-RED starts in that order.
+	// order is the position of each tab; Node-RED starts the tabs in that
+	// order.
 	order map[string]int
 }
 
@@ -26,7 +27,7 @@ type endpointPattern struct {
 	path *regexp.Regexp
 }
 
-// endpoints finds the endpoints that are switched on.
+// endpoints finds the enabled endpoints.
 func (c *config) endpoints() endpoints {
 	all := endpoints{config: c, plain: map[string][]entry{}, order: map[string]int{}}
 	for i, e := range c.entries {
@@ -48,8 +49,8 @@ func (c *config) endpoints() endpoints {
 	return all
 }
 
-// active returns the endpoints that are switched on, whatever their method, with
-// their paths as Node-RED makes them out.
+// active returns the enabled endpoints of any method, with their paths as
+// Node-RED resolves them.
 func active(entries []entry) []entry {
 	tabs := map[string]entry{}
 	for _, e := range entries {
@@ -67,7 +68,7 @@ func active(entries []entry) []entry {
 	return on
 }
 
-// pathOf is the path of an endpoint on the tab.
+// pathOf returns the path of an endpoint on the tab.
 func (t entry) pathOf(e entry) string {
 	if e.url != pathReference || t.path == "" {
 		return e.url
@@ -75,20 +76,20 @@ func (t entry) pathOf(e entry) string {
 	return t.path
 }
 
-// plainPath is how endpoints are compared.
+// plainPath returns a path in the form for comparisons.
 func plainPath(url string) string { return strings.ToLower("/" + strings.Trim(url, "/")) }
 
-// route is what Node-RED knows an endpoint by: when one is stopped, it forgets
-// all that have the same.
+// route returns the key of an endpoint in Node-RED: when an endpoint stops,
+// Node-RED forgets all with the same key.
 func (e entry) route() string {
 	return strings.ToLower(e.method) + " /" + strings.TrimPrefix(e.url, "/")
 }
 
-// holders returns the endpoints that get what is meant for an automation, or may
-// get it, those of the automation itself left out. Those that take it are first:
-// Node-RED gives a request to the endpoint that was started first, and starts
-// the flows from left to right. One that has the very same path is behind that
-// of the automation if its flow is.
+// holders returns the other endpoints that get, or may get, the requests for an
+// automation. takers are started first: Node-RED passes a request to the
+// endpoint that was started first, and starts the flows from left to right.
+// behind are endpoints with the same path in flows to the right of the
+// automation's.
 func (all endpoints) holders(project, key, tabID string) (takers, behind []entry) {
 	path := endpointPath(project, key)
 	foreign := func(e entry) bool {
@@ -114,9 +115,9 @@ func (all endpoints) holders(project, key, tabID string) (takers, behind []entry
 	return takers, behind
 }
 
-// restartRoutes has those endpoints restarted that have the same route as one
-// that this deploy stops: Node-RED forgets all of them with it. They are started
-// in the order of their flows.
+// restartRoutes restarts the endpoints with the same route as one that this
+// deploy stops, because Node-RED forgets all of them. They are started in the
+// order of their flows.
 func (c *config) restartRoutes() {
 	before, after, routes := map[string][]byte{}, map[string]entry{}, map[string]bool{}
 	for _, e := range active(c.entries) {
@@ -136,7 +137,7 @@ func (c *config) restartRoutes() {
 	}
 }
 
-// nameOf is what people call a flow or a subflow.
+// nameOf returns the name of a flow or a subflow for people.
 func (c *config) nameOf(id string) string {
 	e := c.get(id)
 	if e == nil {
@@ -150,7 +151,7 @@ func (c *config) nameOf(id string) string {
 	return name + " (" + printable(id) + ")"
 }
 
-// with tells of an endpoint with parameters or wildcards what it has.
+// with describes an endpoint with parameters or wildcards.
 func (c *config) with(e entry, project, key string) string {
 	if e.route() == "post "+endpointPath(project, key) {
 		return c.nameOf(e.z)
@@ -158,12 +159,13 @@ func (c *config) with(e entry, project, key string) string {
 	return c.nameOf(e.z) + ", which has " + quoted([]byte(e.url))
 }
 
-// routeParts are what Express 4, which Node-RED has its endpoints from, reads in
-// a path: escapes, parameters, and wildcards. It is that of path-to-regexp 0.1.
+// routeParts matches the special parts of a path in Express 4, which Node-RED
+// uses: escapes, parameters, and wildcards. It is the expression of
+// path-to-regexp 0.1.
 var routeParts = regexp.MustCompile(`\\.|(/)?(\.)?:(\w+)(\(.*?\))?(\*)?(\?)?|[.*]|/\(`)
 
-// routePattern returns what a path with parameters and wildcards matches, nil if
-// that can't be told.
+// routePattern returns an expression for a path with parameters and wildcards,
+// or nil if that is impossible.
 func routePattern(url string) *regexp.Regexp {
 	if !strings.HasPrefix(url, "/") {
 		url = "/" + url
@@ -212,7 +214,7 @@ func routePattern(url string) *regexp.Regexp {
 	} else {
 		text += "/?"
 	}
-	// What Go's expressions can't do is left to who writes them.
+	// Ignore paths that Go's expressions don't support.
 	pattern, _ := regexp.Compile(`(?i)^` + text + `$`)
 	return pattern
 }

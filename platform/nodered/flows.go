@@ -20,29 +20,29 @@ func (n node) text(name string) string {
 
 func (n node) id() string { return n.text("id") }
 
-// An entry is a node as Node-RED has given it, and what is looked at in it.
+// An entry is a node as Node-RED returned it, with the fields that segue reads.
 type entry struct {
-	raw json.RawMessage // written back as it is
+	raw json.RawMessage // written back unchanged
 
 	id, kind string
 	z        string // the tab or subflow that it is on
 	info     string
 	url      string // of an endpoint
 	method   string
-	field    string // that a template fills in
-	off      bool   // it is switched off
+	field    string // filled in by a template
+	off      bool   // it is disabled
 	path     string // of the endpoints on a tab that refer to its variable
-	// marker is that of a tab, nil if it has none.
+	// marker is the marker of a tab, or nil.
 	marker *tabMarker
-	// own says that the marker was written for this very tab. The marker of a tab
-	// that a person has copied was not.
+	// own is true if the marker was written for this tab, and not for the
+	// original of a copy.
 	own bool
-	// restart has the next deploy restart the node, though nothing of it changes.
+	// restart makes the next deploy restart the node although it is unchanged.
 	restart bool
 }
 
-// readEntry looks at a node. Others' nodes may have anything under these names:
-// what does not fit stays empty.
+// readEntry reads a node. Others' nodes may have any values for these names:
+// fields of another type stay empty.
 func readEntry(raw json.RawMessage) entry {
 	var fields map[string]json.RawMessage
 	_ = json.Unmarshal(raw, &fields)
@@ -70,8 +70,8 @@ func readEntry(raw json.RawMessage) entry {
 	return e
 }
 
-// findOwn decides of the tabs whose marker does not say which tab it was written
-// for: the IDs of the nodes on it do.
+// findOwn decides, by the IDs of their nodes, which tabs are own if their
+// markers have no tab ID.
 func (c *config) findOwn() {
 	there := map[string]bool{}
 	for _, e := range c.entries {
@@ -92,7 +92,7 @@ type config struct {
 	entries []entry
 	// before are the entries as they were read.
 	before []entry
-	// changed is set by whatever changes it.
+	// changed is set by every change.
 	changed bool
 }
 
@@ -141,9 +141,9 @@ func (c *client) deploy(ctx context.Context, config *config) error {
 	return err
 }
 
-// deployed is the node as it is sent. One with credentials counts as changed,
-// and they are not stored with it: a node without any stays as it is, byte for
-// byte, and is restarted.
+// deployed returns the node as it is sent. A node with credentials counts as
+// changed, and they are not stored with it: adding empty credentials restarts a
+// node without changing it.
 func (e entry) deployed() []byte {
 	object, ok := bytes.CutSuffix(bytes.TrimSpace(e.raw), []byte("}"))
 	if !e.restart || !ok || e.kind != endpointKind {
@@ -180,8 +180,7 @@ func (c *config) remove(match func(entry) bool) {
 	c.changed = c.changed || len(c.entries) != before
 }
 
-// put stores a node in place of the one with its ID, or at the end. What people
-// have arranged stays as it is.
+// put replaces the node with its ID, or appends the node. It keeps the layout.
 func (c *config) put(n node) error {
 	old := c.get(n.id())
 	if old != nil {
@@ -213,14 +212,14 @@ func (c *config) put(n node) error {
 // node decodes the entry.
 func (e entry) node() node {
 	var n node
-	_ = json.Unmarshal(e.raw, &n) // it was read from JSON, and may be no object
+	_ = json.Unmarshal(e.raw, &n) // it was read from JSON, and may not be an object
 	return n
 }
 
-// layout are the fields that say how a node looks and where it stands.
+// layout are the fields of a node's appearance and position.
 var layout = []string{"x", "y", "w", "h", "l", "g", "icon", "inputLabels", "outputLabels"}
 
-// encode marshals a node without escaping what only HTML cares about.
+// encode marshals a node without escaping for HTML.
 func encode(v any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -231,8 +230,8 @@ func encode(v any) (json.RawMessage, error) {
 	return bytes.TrimSpace(b.Bytes()), nil
 }
 
-// same reports whether a node is as segue makes it, whatever it looks like and
-// whatever empty fields the editor has added.
+// same reports whether a node equals the one that segue makes, apart from its
+// layout and empty fields added by the editor.
 func same(want, got node) bool {
 	ignored := func(name string) bool { return name == "name" || name == "info" || slices.Contains(layout, name) }
 	for name, v := range want {
@@ -263,8 +262,8 @@ func sameValue(name string, want, got any) bool {
 	return bytes.Equal(a, b) || blank(want) && blank(got)
 }
 
-// blank reports whether a value is what the editor leaves out or puts in for
-// nothing.
+// blank reports whether a value is one that the editor omits or writes for an
+// empty field.
 func blank(v any) bool {
 	switch v := v.(type) {
 	case nil:
@@ -286,8 +285,8 @@ func blank(v any) bool {
 	return err == nil && (string(b) == "[]" || string(b) == "{}")
 }
 
-// withoutLooks returns the ports or the variables of a subflow without where
-// they stand and how the editor shows them.
+// withoutLooks returns the ports or the variables of a subflow without their
+// positions and appearance.
 func withoutLooks(v any) any {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -305,7 +304,7 @@ func withoutLooks(v any) any {
 	return list
 }
 
-// sortedWires brings the wires of each output into order, which has no meaning.
+// sortedWires sorts the wires of each output, whose order does not matter.
 func sortedWires(v any) any {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -324,10 +323,10 @@ func sortedWires(v any) any {
 	return wires
 }
 
-// markerPrefix starts the line of an info that is for segue.
+// markerPrefix begins segue's line in an info.
 const markerPrefix = "segue-marker: "
 
-// infoOf puts a marker below a text for people.
+// infoOf appends a marker to a description for people.
 func infoOf(text string, marker any) (string, error) {
 	b, err := json.Marshal(marker)
 	return text + "\n\n" + markerPrefix + string(b) + "\n", err

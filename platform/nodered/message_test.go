@@ -15,7 +15,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A number arrives with the digits that it was sent with, wherever it goes.
+// A number keeps all its digits everywhere.
 func TestNumbersKeepTheirDigits(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -41,8 +41,8 @@ func TestNumbersKeepTheirDigits(t *testing.T) {
 			t.Errorf("%s: body %s, want %s", n, got.Body, want)
 		}
 	}
-	// A path in other capital letters is the same to Node-RED, which then reads the
-	// body itself: what may have lost digits is not sent.
+	// Node-RED ignores the case of a path, but then parses the body itself: a
+	// number that may have lost digits is not sent.
 	shouted := strings.ToUpper(path)
 	if status, b := r.post(t, shouted, "application/json", []byte(`{"n":42}`)); status != 200 {
 		t.Errorf("%s: %d: %s", shouted, status, b)
@@ -58,7 +58,7 @@ func TestNumbersKeepTheirDigits(t *testing.T) {
 	}
 }
 
-// Nothing but one JSON object is taken, and whoever sends something else is told.
+// The endpoint only accepts one JSON object, and gives the reason otherwise.
 func TestBodiesThatAreRefused(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -116,12 +116,12 @@ func TestMessagesThatSegmentWouldDrop(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"userId":"","time":"2026-01-02T03:04:05Z","event":"E"}`:                          "Segment would drop the message: userId is empty",
 		`{"userId":" ","time":"2026-01-02T03:04:05Z","event":"E"}`:                         "Segment would drop the message: userId is empty",
-		`{"userId":"u1","time":"tomorrow","event":"E"}`:                                    `timestamp is not a time as ISO 8601 writes it: \"tomorrow\"`,
+		`{"userId":"u1","time":"tomorrow","event":"E"}`:                                    `timestamp is not an ISO 8601 time: \"tomorrow\"`,
 		`{"userId":"u1","time":"2026-01-02T03:04:05Z","event":""}`:                         "event is empty",
 		`{"userId":"123456","time":"2026-01-02T03:04:05Z","event":"E"}`:                    "the value of {{userId}} has 6 bytes, and its maxLength is 5",
 		`{"userId":1234567,"time":"2026-01-02T03:04:05Z","event":"E"}`:                     "the value of {{userId}} has 7 bytes, and its maxLength is 5",
 		`{"userId":"\u00e9\u00e9\u00e9","time":"2026-01-02","event":""}`:                   "{{userId}} has 6 bytes",
-		`{"userId":"u1","time":"2026-01-02","event":"` + strings.Repeat("x", 33000) + `"}`: "of at most 32768",
+		`{"userId":"u1","time":"2026-01-02","event":"` + strings.Repeat("x", 33000) + `"}`: "the maximum is 32768",
 	} {
 		if status, b := r.post(t, endpointPath("growth", a.Key), "application/json", []byte(body)); status != 422 || !strings.Contains(b, want) {
 			t.Errorf("%.100s: %d: %s; want %s", body, status, b, want)
@@ -136,13 +136,12 @@ func TestMessagesThatSegmentWouldDrop(t *testing.T) {
 	recorder.Next(t)
 }
 
-// A try that fails in a way that may pass is made again, and the caller is told
-// at the end.
+// A temporary failure is retried, and the caller gets the final result.
 func TestTriesAgain(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
 	var mu gosync.Mutex
-	var answers []int // 0 for none
+	var answers []int // 0 means no answer
 	var bodies []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		b := new(strings.Builder)
@@ -214,13 +213,14 @@ func TestTriesAgain(t *testing.T) {
 	})
 }
 
-// Whoever waits for another try is told if a deploy stops the flow meanwhile.
+// A caller that waits for a retry gets an answer if a deploy stops the flow
+// meanwhile.
 func TestAStopBetweenTries(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
 	tried := make(chan struct{}, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "3600") // as long as it may be
+		w.Header().Set("Retry-After", "3600") // the longest pause
 		w.WriteHeader(http.StatusServiceUnavailable)
 		tried <- struct{}{}
 	}))

@@ -17,7 +17,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// program is Node-RED in the version that the example has.
+// program is Node-RED in the version of the example.
 var program = platformtest.Program{Package: "node-red", Dir: filepath.Join("..", "..", "examples", "node-red", "node-red")}
 
 // program5 is the newest release.
@@ -33,8 +33,7 @@ type nodeRED struct {
 	starts int
 }
 
-// settle waits until what was deployed has been started: Node-RED answers
-// before that.
+// settle waits until a deploy has started: Node-RED answers before that.
 func (r *nodeRED) settle(t testing.TB) {
 	t.Helper()
 	r.await(t, "does not start its flows", func(log string) bool {
@@ -42,7 +41,7 @@ func (r *nodeRED) settle(t testing.TB) {
 	})
 }
 
-// What Node-RED logs of a deploy.
+// The log messages of Node-RED about a deploy.
 const (
 	deployedLine = "] Updated flows"
 	startedLine  = "] Started "
@@ -107,11 +106,10 @@ func startNodeRED(t *testing.T, program platformtest.Program, scheme string, tra
 	return r
 }
 
-// caller gives up on an endpoint from which no answer comes: a flow that was stopped on
-// the way leaves the request open for ever.
+// caller has a timeout: a flow that was stopped may leave the request open forever.
 var caller = &http.Client{Timeout: 2 * time.Minute}
 
-// request sends a request as another user of Node-RED does.
+// request sends a request as another user of Node-RED.
 func (r *nodeRED) request(t testing.TB, method, path string, header map[string]string, body any) (int, []byte) {
 	t.Helper()
 	var b bytes.Buffer
@@ -224,8 +222,8 @@ func (r *nodeRED) fire(t testing.TB, project, key string, values any) error {
 	return nil
 }
 
-// foreign are nodes of every sort that have nothing to do with segue. When
-// the flow starts, it tells the recorder.
+// foreign returns unrelated nodes of every kind. When the flow starts, it calls
+// the recorder.
 func foreign(i int, url string) []node {
 	id := func(part string) string { return partID("foreign", fmt.Sprint(part, i)) }
 	return []node{
@@ -275,8 +273,8 @@ func TestConformance(t *testing.T) {
 	platformtest.Run(t, platformtest.Harness{
 		Platform: "nodered", Product: "Node-RED " + version(t),
 		Missing: map[platformtest.Capability]string{
-			platformtest.NamedTriggers: "a trigger is an endpoint of one automation, and what calls it is not Node-RED's business",
-			platformtest.ListsTriggers: "a trigger is an endpoint, and takes any name",
+			platformtest.NamedTriggers: "a trigger is an endpoint of one automation, and its callers do not concern Node-RED",
+			platformtest.ListsTriggers: "a trigger is an endpoint, with any name",
 		},
 		New: func(t *testing.T) *platformtest.Bench {
 			return &platformtest.Bench{

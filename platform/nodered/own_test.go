@@ -18,9 +18,9 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// copyFlow copies a flow as Node-RED's editor does when somebody imports what he
-// has exported, as a copy: every node gets a new ID, and what refers to it. It
-// returns the ID of the copy. Edit, if not nil, changes the nodes.
+// copyFlow copies a flow like Node-RED's editor when somebody exports it and
+// imports it as a copy: every node gets a new ID, and references are updated. It
+// returns the ID of the copy. edit, if not nil, changes the nodes.
 func (r *nodeRED) copyFlow(t testing.TB, id string, edit func(node)) string {
 	t.Helper()
 	fresh := map[string]string{}
@@ -35,7 +35,7 @@ func (r *nodeRED) copyFlow(t testing.TB, id string, edit func(node)) string {
 	for _, raw := range originals {
 		text := string(raw)
 		for old, new := range fresh {
-			// The info is a text to the editor: the marker in it stays as it is.
+			// The info is only text for the editor: its marker is not changed.
 			text = strings.ReplaceAll(text, `"`+old+`"`, `"`+new+`"`)
 		}
 		var n node
@@ -97,7 +97,7 @@ func one(r *platformtest.Recorder, project string) sync.Desired {
 	return in
 }
 
-// mustFire fires an automation, and wants its message, and no other.
+// mustFire fires an automation, and expects its message, and no other.
 func (r *nodeRED) mustFire(t testing.TB, recorder *platformtest.Recorder, project, key string) platformtest.Received {
 	t.Helper()
 	if err := r.fire(t, project, key, map[string]any{"userId": "u1"}); err != nil {
@@ -110,7 +110,7 @@ func (r *nodeRED) mustFire(t testing.TB, recorder *platformtest.Recorder, projec
 	return got
 }
 
-// What a person has copied is his, whatever he makes of it.
+// A copy belongs to the person who made it, whatever they change.
 func TestACopyIsNobodys(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -230,7 +230,7 @@ func TestACopyInFrontTakesTheEndpoint(t *testing.T) {
 	}
 }
 
-// The subflow and its secrets stay as long as what a person has made uses them.
+// The subflow and its secrets stay as long as people's flows use them.
 func TestASubflowThatAPersonUsesStays(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -266,7 +266,7 @@ func TestASubflowThatAPersonUsesStays(t *testing.T) {
 	if got := recorder.Next(t).Header.Get("Authorization"); got != "Basic YWJjMTIzOg==" {
 		t.Errorf("Authorization = %q", got)
 	}
-	// Without the copy, all of it goes.
+	// Without the copy, everything is removed.
 	r.removeFlow(t, mine)
 	if all, err = sync.MakePlan(t.Context(), p, in, sync.PlanOptions{}); err != nil || len(all.Secrets) != 1 {
 		t.Fatalf("plan = %+v, %v", all, err)
@@ -282,8 +282,8 @@ func TestASubflowThatAPersonUsesStays(t *testing.T) {
 	}
 }
 
-// Node-RED forgets every endpoint of a path with one that it stops: those that
-// stay are restarted.
+// Node-RED forgets every endpoint of a path when it stops one of them: the
+// others are restarted.
 func TestEndpointsOfOnePath(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -292,7 +292,7 @@ func TestEndpointsOfOnePath(t *testing.T) {
 	key := in.Automations[0].Key
 	apply(t, p, in)
 	id := first(t, p, "growth", key).ID
-	// second makes another of segue's own, as nothing but a fault could.
+	// second makes a duplicate of segue's own, as only a fault could.
 	second := func() string {
 		return r.copyFlow(t, id, func(n node) {
 			if n.text("type") == "tab" {
@@ -317,7 +317,7 @@ func TestEndpointsOfOnePath(t *testing.T) {
 		id = first(t, p, "growth", key).ID
 		mine := r.copyFlow(t, id, nil)
 		r.settle(t)
-		// It has a path of its own, and its going does no harm to the original.
+		// It has its own path, and removing it does not affect the original.
 		if status, b := r.request(t, "POST", copyPath(mine), nil, map[string]any{"userId": "u1"}); status != 200 {
 			t.Errorf("the copy answers %d: %s", status, b)
 		}
@@ -336,11 +336,11 @@ func TestEndpointsOfOnePath(t *testing.T) {
 			t.Error("there is no warning of the copy's endpoint")
 		}
 		r.removeFlow(t, mine)
-		// By now a request may be answered with 404, or not at all.
+		// Now a request may get 404, or no answer.
 		if warned() {
 			t.Error("there is a warning of a copy that is gone")
 		}
-		// What a replacement does.
+		// The effect of a replacement.
 		s, a := first(t, p, "growth", key), in.Automations[0]
 		if _, err := p.Update(t.Context(), s, sync.MarkerOf("growth", a), a); err != nil {
 			t.Fatal(err)
@@ -380,26 +380,32 @@ func TestEndpointsOfOnePath(t *testing.T) {
 		}
 		platformtest.RequireExactly(t, p, in)
 		r.mustFire(t, recorder, "growth", key)
-		// Two that change places.
+		// Two flows that swap places.
 		b := a
 		b.Key, b.Name = "growth/b", "B"
 		in.Automations = append(in.Automations, b)
 		apply(t, p, in)
 		x, y := first(t, p, "growth", a.Key), first(t, p, "growth", b.Key)
+		told := map[string]sync.Stored{}
 		err := p.Batch(t.Context(), "growth", sync.Batch{Deletes: []sync.Stored{y}, Updates: []sync.BatchUpdate{{Old: x, Next: sync.MarkerOf("growth", b), New: b}},
-			Creates: []automation.Automation{a}})
+			Creates: []automation.Automation{a}, Stored: func(s sync.Stored) { told[s.Marker.Key] = s }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		platformtest.RequireExactly(t, p, in)
+		for _, key := range []string{a.Key, b.Key} {
+			if diff := cmp.Diff(first(t, p, "growth", key), told[key]); diff != "" {
+				t.Errorf("%s is stored otherwise than the batch told (-stored +told):\n%s", key, diff)
+			}
+		}
 		for _, key := range []string{a.Key, b.Key} {
 			r.mustFire(t, recorder, "growth", key)
 		}
 	})
 }
 
-// A project that is renamed takes over what the former one has: the flows keep
-// their IDs, and of the former project nothing stays.
+// A renamed project takes over the former one's flows: they keep their IDs, and
+// nothing of the former project stays.
 func TestAProjectIsTakenOver(t *testing.T) {
 	r := start(t, "")
 	p := r.platform(t)
@@ -445,8 +451,8 @@ func TestAProjectIsTakenOver(t *testing.T) {
 	}
 }
 
-// An apply writes anew what an older version of segue has written. Nobody is
-// said to have changed it.
+// An apply rewrites flows of an older version of segue. A plan does not report
+// them as changed by hand.
 func TestWhatAnOlderSegueHasWritten(t *testing.T) {
 	r := start(t, "")
 	r.Kill()
@@ -467,7 +473,7 @@ func TestWhatAnOlderSegueHasWritten(t *testing.T) {
 	in.Automations = in.Automations[:2]
 	key := in.Automations[0].Key
 	id := first(t, p, "growth", key).ID
-	// A copy of what it has written is nobody's either.
+	// A copy of such a flow does not belong to the project either.
 	mine := r.copyFlow(t, id, func(n node) {
 		if n.text("type") == endpointKind {
 			n["url"] = "/mine"
@@ -517,7 +523,7 @@ func TestWhatAnOlderSegueHasWritten(t *testing.T) {
 	}
 }
 
-// post sends a body as it stands.
+// post sends a body unchanged.
 func (r *nodeRED) post(t testing.TB, path, media string, body []byte) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest("POST", r.url+path, bytes.NewReader(body))

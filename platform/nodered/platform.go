@@ -17,31 +17,32 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Options say how Node-RED is reached.
+// Options configure the connection to Node-RED.
 type Options struct {
-	// Token is a bearer token of the Admin API; empty where it asks for none.
+	// Token is a bearer token of the Admin API; empty if it needs none.
 	Token automation.Secret
-	// Username and Password, if there is a user name, take the place of Token:
-	// the platform logs in with them.
+	// Username and Password, if Username is set, replace Token: the platform
+	// logs in with them.
 	Username string
 	Password automation.Secret
-	// Timeout is for one request with its answer, 30 seconds if it is 0.
+	// Timeout bounds one request with its answer; 0 means 30 seconds.
 	Timeout time.Duration
-	// Transport sends the requests; nil for one like [http.DefaultTransport].
+	// Transport sends the requests; nil means one like [http.DefaultTransport].
 	Transport http.RoundTripper
-	// Mask hides secrets in the platform's answers. The platform adds those that it
-	// gets to know; nil for a mask of its own.
+	// Mask hides secrets in the platform's answers. The platform adds the secrets
+	// that it learns. Nil means a new mask.
 	Mask *automation.Mask
 }
 
-// A Platform is a Node-RED. Its methods may be called from several goroutines.
+// A Platform is a Node-RED server. Its methods may be called from several
+// goroutines.
 type Platform struct {
 	client client
-	// writing is held by the one that reads, changes and deploys.
+	// writing is held during a read, change and deploy.
 	writing chan struct{}
 
 	mu gosync.Mutex
-	// listed is what the last List has read, for the Secrets of the same plan.
+	// listed is the result of the last List, for the Secrets of the same plan.
 	listed *config
 	at     time.Time
 }
@@ -53,12 +54,12 @@ var (
 	_ sync.Importer  = (*Platform)(nil)
 )
 
-// listedFor is how long Secrets may use what List has read.
+// listedFor is the time for which Secrets may reuse the result of List.
 const listedFor = 10 * time.Second
 
 // New returns the Node-RED whose Admin API is at an http or https URL, such as
 // "http://127.0.0.1:1880". The URL ends with the httpAdminRoot of Node-RED's
-// settings.js. Nothing is sent yet.
+// settings.js. New sends nothing.
 func New(baseURL string, options Options) (*Platform, error) {
 	u := automation.AbsoluteURL(baseURL)
 	if u == nil {
@@ -84,15 +85,15 @@ func New(baseURL string, options Options) (*Platform, error) {
 	}, nil
 }
 
-// Close logs out, where it was logged in, and closes the connections.
+// Close logs out if necessary, and closes the connections.
 func (p *Platform) Close() error {
 	p.client.logOut()
 	p.client.http.CloseIdleConnections()
 	return nil
 }
 
-// List implements [sync.Platform]. It is one request, and one more to see if
-// Node-RED is new enough where the project has nothing yet.
+// List implements [sync.Platform]. It makes one request, and another one to
+// check the version of Node-RED if the project has nothing yet.
 func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, error) {
 	c, err := p.client.readConfig(ctx)
 	if err != nil {
@@ -100,7 +101,7 @@ func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, err
 	}
 	all := c.list(project, func(tab) bool { return true })
 	if len(all) == 0 {
-		// The first plan says what an apply would.
+		// The first plan reports the same error as an apply.
 		if _, err := p.client.version(ctx); err != nil {
 			return nil, err
 		}
@@ -111,8 +112,8 @@ func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, err
 	return all, nil
 }
 
-// lastListed returns what the last List has read, if that was a moment ago, and
-// reads it anew otherwise.
+// lastListed returns the result of the last List if it is recent, and otherwise
+// reads the configuration again.
 func (p *Platform) lastListed(ctx context.Context) (*config, error) {
 	p.mu.Lock()
 	c := p.listed
@@ -149,31 +150,30 @@ func (c *config) list(project string, match func(tab) bool) []sync.Stored {
 
 // Create implements [sync.Platform].
 func (p *Platform) Create(ctx context.Context, project string, a automation.Automation) (sync.Stored, error) {
-	var made sync.Stored
-	err := p.edit(ctx, project, func(e *edit) (err error) {
-		made, err = e.create(a)
-		return err
-	}, &made)
-	return made, err
+	return only(p.edit(ctx, project, func(e *edit) error { return e.create(a) }))
+}
+
+// only returns the only flow that an edit has written, or the zero value.
+func only(made []sync.Stored, err error) (sync.Stored, error) {
+	if err != nil || len(made) != 1 {
+		return sync.Stored{}, err
+	}
+	return made[0], nil
 }
 
 // Update implements [sync.Platform].
 func (p *Platform) Update(ctx context.Context, old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
-	var made sync.Stored
-	err := p.edit(ctx, next.Project, func(e *edit) (err error) {
-		made, err = e.update(old, next, a)
-		return err
-	}, &made)
-	return made, err
+	return only(p.edit(ctx, next.Project, func(e *edit) error { return e.update(old, next, a) }))
 }
 
 // Delete implements [sync.Platform].
 func (p *Platform) Delete(ctx context.Context, old sync.Stored) error {
-	return p.edit(ctx, old.Marker.Project, func(e *edit) error { return e.delete(old) }, nil)
+	_, err := p.edit(ctx, old.Marker.Project, func(e *edit) error { return e.delete(old) })
+	return err
 }
 
-// Secrets implements [sync.Platform]. Values are compared with fingerprints:
-// Node-RED gives none out.
+// Secrets implements [sync.Platform]. It compares values with fingerprints,
+// because Node-RED never returns values.
 func (p *Platform) Secrets(ctx context.Context, project string, want map[string]automation.Secret) (map[string]sync.SecretState, error) {
 	c, err := p.lastListed(ctx)
 	if err != nil {
@@ -188,7 +188,7 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 		value, wanted := want[name]
 		switch {
 		case !wanted && borrowed[name]:
-			// It stays for what a person has made, and is nothing to be deleted.
+			// People's flows need it, so it is not deleted.
 		case !wanted:
 			states[name] = sync.Unchecked
 		case isOf(print, value):
@@ -202,20 +202,22 @@ func (p *Platform) Secrets(ctx context.Context, project string, want map[string]
 
 // PutSecret implements [sync.Platform].
 func (p *Platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
-	return p.edit(ctx, project, func(e *edit) error { return e.putSecret(name, value) }, nil)
+	_, err := p.edit(ctx, project, func(e *edit) error { return e.putSecret(name, value) })
+	return err
 }
 
 // DeleteSecret implements [sync.Platform].
 func (p *Platform) DeleteSecret(ctx context.Context, project, name string) error {
-	return p.edit(ctx, project, func(e *edit) error {
+	_, err := p.edit(ctx, project, func(e *edit) error {
 		e.deleteSecret(name)
 		return nil
-	}, nil)
+	})
+	return err
 }
 
 // Batch implements [sync.Batcher].
 func (p *Platform) Batch(ctx context.Context, project string, b sync.Batch) error {
-	return p.edit(ctx, project, func(e *edit) error {
+	made, err := p.edit(ctx, project, func(e *edit) error {
 		blame := func(key string, err error) error {
 			if err == nil {
 				return nil
@@ -233,38 +235,44 @@ func (p *Platform) Batch(ctx context.Context, project string, b sync.Batch) erro
 			}
 		}
 		for _, u := range b.Updates {
-			if _, err := e.update(u.Old, u.Next, u.New); err != nil {
-				return blame(u.New.Key, err)
+			if err := blame(u.New.Key, e.update(u.Old, u.Next, u.New)); err != nil {
+				return err
 			}
 		}
 		for _, a := range b.Creates {
-			if _, err := e.create(a); err != nil {
-				return blame(a.Key, err)
+			if err := blame(a.Key, e.create(a)); err != nil {
+				return err
 			}
 		}
 		for _, name := range b.DeleteSecrets {
 			e.deleteSecret(name)
 		}
 		return nil
-	}, nil)
+	})
+	if err == nil && b.Stored != nil {
+		for _, s := range made {
+			b.Stored(s)
+		}
+	}
+	return err
 }
 
-// deployTries is how often a change is tried while others deploy in between.
+// deployTries is the maximum number of attempts while others deploy in between.
 const deployTries = 10
 
 // edit reads the configuration, changes what is the project's, and deploys it.
-// If somebody else has deployed in the meantime, all of it is done again with
-// what is there now: f itself says if that is not what the change was made for.
-// The revision that made has got is filled in.
-func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error, made *sync.Stored) error {
+// If somebody else has deployed in the meantime, it repeats everything with the
+// new configuration; f returns an error if the change no longer applies. It
+// returns the flows that were written, as they are stored.
+func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error) ([]sync.Stored, error) {
 	select {
 	case p.writing <- struct{}{}:
 		defer func() { <-p.writing }()
 	case <-ctx.Done():
-		return &sync.Error{Kind: sync.Temporary, Message: "cancelled while waiting for another change", Err: ctx.Err()}
+		return nil, &sync.Error{Kind: sync.Temporary, Message: "canceled while waiting for another change", Err: ctx.Err()}
 	}
 	if _, err := p.client.version(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	p.mu.Lock()
 	p.listed = nil
@@ -272,43 +280,40 @@ func (p *Platform) edit(ctx context.Context, project string, f func(*edit) error
 	for try := range deployTries {
 		c, err := p.client.readConfig(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		e := &edit{config: c, project: project, subflow: c.subflow(project)}
 		if err := f(e); err != nil {
-			return err
+			return nil, err
 		}
 		if c.changed || e.subflow.dirty {
 			if err := c.writeSubflow(e.subflow); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		for _, former := range e.left {
 			c.dropSubflow(former)
 		}
 		if err := e.checkEndpoints(); err != nil {
-			return err
+			return nil, err
 		}
-		if made != nil {
-			t, _ := c.tab(project, made.ID)
-			*made = stored(t, c.on(t.id), c.subflow(project))
-		}
+		made := e.made()
 		if !c.changed {
-			return nil
+			return made, nil
 		}
 		c.restartRoutes()
 		err = p.client.deploy(ctx, c)
 		var conflict *sync.Error
 		if !errors.As(err, &conflict) || conflict.Kind != sync.Conflict {
-			return err
+			return made, err
 		}
 		select {
 		case <-ctx.Done():
-			return &sync.Error{Kind: sync.Temporary, Message: "cancelled while others deploy to " + p.client.place(), Err: ctx.Err()}
+			return nil, &sync.Error{Kind: sync.Temporary, Message: "canceled while others deploy to " + p.client.place(), Err: ctx.Err()}
 		case <-time.After(rand.N(time.Duration(try+1) * 20 * time.Millisecond)):
 		}
 	}
-	return &sync.Error{Kind: sync.Temporary, Message: "others deploy to " + p.client.place() + " all the time"}
+	return nil, &sync.Error{Kind: sync.Temporary, Message: "others deploy to " + p.client.place() + " all the time"}
 }
 
 // An edit is a change of a project's flows in progress.
@@ -316,32 +321,48 @@ type edit struct {
 	*config
 	project string
 	subflow subflow
-	written []tab    // to be checked in the end
-	left    []string // the projects that something was taken over from
+	written []tab    // to be checked at the end
+	left    []string // the projects from which flows were taken over
 }
 
-func (e *edit) create(a automation.Automation) (sync.Stored, error) {
+func (e *edit) create(a automation.Automation) error {
 	if err := e.free(a.Key, ""); err != nil {
-		return sync.Stored{}, err
+		return err
 	}
 	return e.write(newID(), 0, sync.MarkerOf(e.project, a), a)
 }
 
-// free fails if the project has a flow for the key already, other than the one
+// free fails if the project already has a flow for the key, other than the one
 // with the ID.
 func (e *edit) free(key, id string) error {
 	for _, t := range e.tabs(e.project) {
 		if t.marker.Key == key && t.id != id {
-			return &sync.Error{Kind: sync.Exists, Message: fmt.Sprintf("project %s has a flow for the key %s already", e.project, key)}
+			return &sync.Error{Kind: sync.Exists, Message: fmt.Sprintf("project %s already has a flow for the key %s", e.project, key)}
 		}
 	}
 	return nil
 }
 
-func (e *edit) update(old sync.Stored, next sync.Marker, a automation.Automation) (sync.Stored, error) {
+// made returns the flows that were written.
+func (e *edit) made() []sync.Stored {
+	if len(e.written) == 0 {
+		return nil
+	}
+	tabs := map[string]tab{}
+	for _, t := range e.tabs(e.project) {
+		tabs[t.id] = t
+	}
+	made, nodes, secrets := make([]sync.Stored, len(e.written)), e.nodesOf(), e.config.subflow(e.project)
+	for i, w := range e.written {
+		made[i] = stored(tabs[w.id], nodes[w.id], secrets)
+	}
+	return made
+}
+
+func (e *edit) update(old sync.Stored, next sync.Marker, a automation.Automation) error {
 	t, err := e.current(old)
 	if err != nil {
-		return sync.Stored{}, err
+		return err
 	}
 	writes := 0
 	switch {
@@ -359,7 +380,7 @@ func (e *edit) update(old sync.Stored, next sync.Marker, a automation.Automation
 		}
 	}
 	if err != nil {
-		return sync.Stored{}, err
+		return err
 	}
 	return e.write(t.id, writes, next, a)
 }
@@ -376,7 +397,7 @@ func (e *edit) delete(old sync.Stored) error {
 	return nil
 }
 
-// current returns the flow if it is still at the revision, whosever it is.
+// current returns the flow if it is still at the revision, whoever owns it.
 func (e *edit) current(old sync.Stored) (entry, error) {
 	t := e.get(old.ID)
 	switch {
@@ -388,9 +409,9 @@ func (e *edit) current(old sync.Stored) (entry, error) {
 	return *t, nil
 }
 
-// adoptable refuses to write over a flow that segue has not written, apart from
-// one that holds what segue writes and nothing else: somebody has copied it, or
-// removed its marker.
+// adoptable refuses to overwrite a flow that segue has not written. It allows a
+// flow with only segue's nodes, which somebody has copied, or whose marker
+// somebody has removed.
 func (e *edit) adoptable(t entry) error {
 	refused := func(why string) error {
 		return &sync.Error{Kind: sync.Refused, Message: e.nameOf(t.id) + " can't be taken over: " + why}
@@ -410,25 +431,25 @@ func (e *edit) adoptable(t entry) error {
 		}
 	}
 	if requests != 1 {
-		return refused("it is not one that segue has written; remove its endpoint, or give it another path")
+		return refused("segue has not written it; remove its endpoint, or give it another path")
 	}
 	return nil
 }
 
-func (e *edit) write(id string, writes int, next sync.Marker, a automation.Automation) (sync.Stored, error) {
+func (e *edit) write(id string, writes int, next sync.Marker, a automation.Automation) error {
 	if !pathPattern.MatchString(a.Key) || !pathPattern.MatchString(e.project) {
-		return sync.Stored{}, &sync.Error{Kind: sync.Refused,
+		return &sync.Error{Kind: sync.Refused,
 			Message: fmt.Sprintf("%s/%s can't be the path of an endpoint: use letters, digits, '-', '_', '.' and '/'", printable(e.project), printable(a.Key))}
 	}
 	m := tabMarker{Marker: next, ID: id, Trigger: a.Trigger, Protect: a.Protect, Writes: writes + 1}
 	if err := e.writeTab(id, m, a); err != nil {
-		return sync.Stored{}, &sync.Error{Kind: sync.Refused, Message: "the automation can't be written as a flow: " + printable(err.Error()), Err: err}
+		return &sync.Error{Kind: sync.Refused, Message: "the automation can't be written as a flow: " + printable(err.Error()), Err: err}
 	}
 	e.written = append(e.written, tab{entry: entry{id: id, off: !a.Enabled}, marker: m})
-	return sync.Stored{ID: id}, nil
+	return nil
 }
 
-// deleteSecret has a secret forgotten, unless what a person has made needs it.
+// deleteSecret removes a secret, unless people's flows need it.
 func (e *edit) deleteSecret(name string) {
 	if !e.borrowed(e.project)[name] {
 		e.subflow.deleteSecret(name)
@@ -439,13 +460,13 @@ func (e *edit) putSecret(name string, value automation.Secret) error {
 	v := value.Reveal()
 	if strings.TrimSpace(v) == "" || v == "__PWRD__" {
 		return &sync.Error{Kind: sync.Refused, Message: "Node-RED can't store this value of the secret " + name +
-			`: it takes whitespace alone, and "__PWRD__", for no value`}
+			`: it treats whitespace, and "__PWRD__", as no value`}
 	}
 	e.subflow.putSecret(name, value)
 	return nil
 }
 
-// checkEndpoints refuses an endpoint that another flow has.
+// checkEndpoints refuses an endpoint that another flow already has.
 func (e *edit) checkEndpoints() error {
 	if len(e.written) == 0 {
 		return nil
@@ -457,7 +478,7 @@ func (e *edit) checkEndpoints() error {
 		}
 		if takers, _ := all.holders(e.project, t.marker.Key, t.id); len(takers) > 0 {
 			return &sync.BatchError{Key: t.marker.Key, Err: &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf(
-				"the endpoint POST %s is taken by %s, and is not this automation's; remove that endpoint, or give it another path",
+				"the endpoint POST %s is taken by %s, which is not this automation's; remove that endpoint, or give it another path",
 				endpointPath(e.project, t.marker.Key), e.with(takers[0], e.project, t.marker.Key))}}
 		}
 	}

@@ -25,53 +25,53 @@ var (
 	stopCode string
 )
 
-// latestCode is what this version of segue writes.
+// latestCode is the code of this version of segue.
 var latestCode = code{build: buildCode + "\n" + automation.MessageCheck, answer: answerCode, stop: stopCode}
 
-// A code is what the function nodes of a subflow do.
+// A code is the code of the function nodes of a subflow.
 type code struct{ build, answer, stop string }
 
 // id identifies the code.
 func (c code) id() string {
 	all := c.build + "\x00" + c.answer
-	if c.stop != "" { // older versions of segue have none
+	if c.stop != "" { // older versions of segue have no stop code
 		all += "\x00" + c.stop
 	}
 	sum := sha256.Sum256([]byte(all))
 	return hex.EncodeToString(sum[:8])
 }
 
-// secretPrefix is in front of a secret's name in the subflow's environment, so
-// that no reference reaches a variable of the process.
+// secretPrefix precedes a secret's name in the subflow's environment, so that
+// no reference reaches a variable of the process.
 const secretPrefix = "segue_"
 
-// buildPart is the node of a subflow that makes the request; the others have the
-// names of those on a tab.
+// buildPart is the node of a subflow that makes the request; the other parts
+// have the same names as on a tab.
 const buildPart = "build"
 
 // A subflowMarker is the record in a project's subflow.
 type subflowMarker struct {
 	Project string `json:"project"`
-	// Code identifies the code that was last written, so that an older version
-	// of segue's is told from what somebody has edited.
+	// Code identifies the last written code, to distinguish the code of an
+	// older segue from an edit.
 	Code string `json:"code"`
-	// Tries says that a try that fails is made again, which an older version of
-	// segue's subflow does not do.
+	// Tries is true if the subflow retries failed requests, which the subflow
+	// of an older segue does not do.
 	Tries bool `json:"tries,omitempty"`
 	// Secrets are the fingerprints of the stored secrets, by name.
 	Secrets map[string]string `json:"secrets"`
 }
 
-// A subflow is what the automations of a project share.
+// A subflow is the part shared by the automations of a project.
 type subflow struct {
 	id     string
 	there  bool
 	marker subflowMarker
-	intact bool // it is as segue, of whatever version, has written it
-	latest bool // it is that of this version
-	// put holds the values of secrets that are to be stored.
+	intact bool // unchanged since a version of segue wrote it
+	latest bool // it has the code of this version
+	// put holds the values of secrets to store.
 	put map[string]automation.Secret
-	// dirty says that it has to be written for the sake of its secrets.
+	// dirty is true if it has to be written because of its secrets.
 	dirty bool
 }
 
@@ -92,7 +92,7 @@ func (c *config) subflow(project string) subflow {
 	for _, v := range list(got["env"]) {
 		stored[strings.TrimPrefix(v.text("name"), secretPrefix)] = true
 	}
-	// A secret that somebody has taken out is not stored any more.
+	// A secret that somebody has removed is no longer stored.
 	maps.DeleteFunc(s.marker.Secrets, func(name, _ string) bool { return !stored[name] })
 	if s.marker.Secrets == nil {
 		s.marker.Secrets = map[string]string{}
@@ -158,21 +158,21 @@ func (s subflow) nodes(c code) []node {
 	}
 }
 
-// uses reports whether a flow has the subflow, a person's own included.
+// uses reports whether any flow uses the subflow, including people's own.
 func (c *config) uses(subflow string) bool {
 	return slices.ContainsFunc(c.entries, func(e entry) bool { return e.kind == "subflow:"+subflow })
 }
 
-// dropSubflow removes a project's subflow with its secrets, once all that used it
-// was taken over by another project.
+// dropSubflow removes a project's subflow with its secrets, after another project
+// has taken over all its flows.
 func (c *config) dropSubflow(project string) {
 	if id := subflowID(project); !c.uses(id) && c.subflow(project).there {
 		c.remove(func(e entry) bool { return e.id == id || e.z == id })
 	}
 }
 
-// borrowed are the secrets of a project that flows need which are not its own:
-// a copy that somebody has made still uses the project's subflow.
+// borrowed returns the secrets of a project that other flows need: people's
+// copies still use the project's subflow.
 func (c *config) borrowed(project string) map[string]bool {
 	names := map[string]bool{}
 	kind := "subflow:" + subflowID(project)
@@ -197,8 +197,8 @@ func (c *config) borrowed(project string) map[string]bool {
 	return names
 }
 
-// writeSubflow stores the subflow if that is needed, and removes it if nothing
-// needs it any more.
+// writeSubflow stores the subflow if it has changed, and removes it if it is no
+// longer used.
 func (c *config) writeSubflow(s subflow) error {
 	if len(s.marker.Secrets) == 0 && !c.uses(s.id) {
 		c.remove(func(e entry) bool { return e.id == s.id || e.z == s.id })
@@ -209,15 +209,15 @@ func (c *config) writeSubflow(s subflow) error {
 	}
 	s.marker.Code, s.marker.Tries = latestCode.id(), true
 	nodes := s.nodes(latestCode)
-	info, err := infoOf("What the automations of project **"+s.marker.Project+"** have in common, and the project's secrets. "+
-		"It is managed by [segue](https://github.com/seguehq/segue). Do not edit it here, the secrets neither: the next `segue apply` puts "+
-		"the code back, and does not notice a secret that was changed here.", s.marker)
+	info, err := infoOf("The common parts of the automations of project **"+s.marker.Project+"**, and the project's secrets. "+
+		"It is managed by [segue](https://github.com/seguehq/segue). Do not edit it or the secrets here: the next `segue apply` restores "+
+		"the code, but does not notice a secret that was changed here.", s.marker)
 	if err != nil {
 		return err
 	}
 	nodes[0]["info"] = info
 	if s.dirty {
-		// Those that are left out are forgotten, and this text keeps one as it is.
+		// Node-RED forgets omitted ones, and this value keeps one unchanged.
 		credentials := node{}
 		for name := range s.marker.Secrets {
 			credentials[secretPrefix+name] = "__PWRD__"
@@ -242,14 +242,14 @@ func (c *config) writeSubflow(s subflow) error {
 	return nil
 }
 
-// putSecret has a secret stored.
+// putSecret stores a secret.
 func (s *subflow) putSecret(name string, value automation.Secret) {
 	s.marker.Secrets[name] = fingerprint(value, newSalt())
 	s.put[name] = value
 	s.dirty = true
 }
 
-// deleteSecret has a secret forgotten.
+// deleteSecret removes a secret.
 func (s *subflow) deleteSecret(name string) {
 	if _, ok := s.marker.Secrets[name]; ok {
 		delete(s.marker.Secrets, name)
@@ -258,9 +258,9 @@ func (s *subflow) deleteSecret(name string) {
 	}
 }
 
-// A fingerprint of a secret lies where all can read it who may open the flows.
-// scrypt, with these parameters some 60 ms and 32 MiB a guess, and a salt for
-// each make it useless for finding a secret that a machine has made.
+// Everybody who may open the flows can read a secret's fingerprint. scrypt,
+// with these parameters some 60 ms and 32 MiB per guess, and a salt for each,
+// make it useless for finding a random secret.
 const (
 	scryptN, scryptR, scryptP = 1 << 15, 8, 1
 	fingerprintBytes          = 16
@@ -276,13 +276,13 @@ func newSalt() []byte {
 func fingerprint(value automation.Secret, salt []byte) string {
 	key, err := scrypt.Key([]byte(value.Reveal()), salt, scryptN, scryptR, scryptP, fingerprintBytes)
 	if err != nil {
-		panic(err) // the parameters are constant and good
+		panic(err) // the parameters are constant and valid
 	}
 	return "scrypt-15$" + base64.RawURLEncoding.EncodeToString(salt) + "$" + base64.RawURLEncoding.EncodeToString(key)
 }
 
-// isOf reports whether a fingerprint is of the value. One that can't be read is
-// of none.
+// isOf reports whether a fingerprint is that of the value. A malformed one
+// matches nothing.
 func isOf(print string, value automation.Secret) bool {
 	parts := strings.Split(print, "$")
 	if len(parts) != 3 {

@@ -22,15 +22,15 @@ func (p *Platform) Survey(ctx context.Context, project string, keys []string) (s
 	}
 	s := sync.Survey{Product: "Node-RED " + version}
 	if major(version) > newest {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("%s is Node-RED %s, which is newer than segue was tested with, %d.x", p.client.place(), version, newest))
+		s.Warnings = append(s.Warnings, fmt.Sprintf("%s is Node-RED %s, which is newer than the tested %d.x", p.client.place(), version, newest))
 	}
 	takes, warnings := c.taken(project, keys)
 	s.Others, s.Warnings = c.others(project, takes), append(s.Warnings, warnings...)
 	return s, nil
 }
 
-// Address implements [sync.Addresser]. It is below Node-RED's httpNodeRoot, which its
-// settings tell.
+// Address implements [sync.Addresser]. It is below Node-RED's httpNodeRoot, which is
+// in its settings.
 func (p *Platform) Address(project, key string) string {
 	p.client.mu.Lock()
 	root := p.client.nodeRoot
@@ -42,8 +42,8 @@ func (p *Platform) Address(project, key string) string {
 	return at.String()
 }
 
-// taken returns the keys whose endpoints others hold, by the flow or subflow
-// that does, and tells of those that may take one.
+// taken returns the keys whose endpoints others hold, by flow or subflow, and
+// warnings about flows that may take one.
 func (c *config) taken(project string, keys []string) (map[string]string, []string) {
 	tabs := map[string]string{}
 	for _, t := range c.tabs(project) {
@@ -61,17 +61,17 @@ func (c *config) taken(project string, keys []string) (map[string]string, []stri
 			}
 		}
 		for _, e := range behind {
-			warnings = append(warnings, fmt.Sprintf("%s has the endpoint of %s as well, POST %s, and gets nothing as long as it is behind; "+
-				"when somebody changes, switches off or removes that one, Node-RED forgets both, and `segue apply --replace %s` brings the endpoint back",
+			warnings = append(warnings, fmt.Sprintf("%s also has the endpoint of %s, POST %s, and gets no requests as long as it is behind; "+
+				"if somebody changes, disables or removes it, Node-RED forgets both, and `segue apply --replace %s` brings the endpoint back",
 				c.nameOf(e.z), key, endpointPath(project, key), key))
 		}
 	}
 	return takes, warnings
 }
 
-// others returns what is not the project's own and concerns it: copies of its
-// flows, the flows of other projects, what holds an endpoint, and a flow that is
-// segue's by its nodes and has lost its marker.
+// others returns the flows that are not the project's own but concern it: copies
+// of its flows, flows of other projects, flows that hold an endpoint, and flows
+// with segue's nodes that have lost their markers.
 func (c *config) others(project string, takes map[string]string) []sync.Other {
 	var all []sync.Other
 	on, shared := c.nodesOf(), map[string]subflow{}
@@ -107,7 +107,7 @@ func (c *config) others(project string, takes map[string]string) []sync.Other {
 	return all
 }
 
-// readable reads a flow that is not segue's own as far as it can be read.
+// readable reads a flow that is not segue's own as far as possible.
 func readable(e entry, on []entry) sync.Stored {
 	a := automation.Automation{
 		Name: e.node().text("label"), Enabled: !e.off,
@@ -126,7 +126,7 @@ func readable(e entry, on []entry) sync.Stored {
 	return sync.Stored{ID: e.id, Revision: revision(e, on), Automation: a}
 }
 
-// wroteBySegue reports whether a flow without a marker holds what segue writes
+// wroteBySegue reports whether a flow without a marker is one that segue writes
 // for the project: it uses the project's subflow, and has a request.
 func wroteBySegue(project string, on []entry) bool {
 	request, uses := false, false
@@ -137,7 +137,7 @@ func wroteBySegue(project string, on []entry) bool {
 	return request && uses
 }
 
-// holds tells of the endpoints of a flow.
+// holds describes the endpoints of a flow.
 func holds(e entry, on []entry) string {
 	var all []string
 	for _, n := range on {
@@ -146,7 +146,7 @@ func holds(e entry, on []entry) string {
 		}
 		endpoint := strings.ToUpper(printable(n.method)) + " /" + strings.TrimPrefix(printable(e.pathOf(n)), "/")
 		if n.off || e.off {
-			endpoint += ", switched off"
+			endpoint += ", disabled"
 		}
 		all = append(all, endpoint)
 	}

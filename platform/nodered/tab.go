@@ -19,20 +19,20 @@ import (
 // A tabMarker is the record in a tab's info.
 type tabMarker struct {
 	sync.Marker
-	// ID is that of the tab that the marker was written for: what a person has
-	// copied has another. Older versions of segue have written none.
+	// ID is the ID of the tab that the marker was written for; a copy has
+	// another ID. Older versions of segue did not write it.
 	ID      string             `json:"id,omitempty"`
 	Trigger automation.Trigger `json:"trigger"`
 	Protect bool               `json:"protect,omitempty"`
-	// Writes counts what segue has written there.
+	// Writes counts segue's writes of the tab.
 	Writes int `json:"writes"`
 }
 
-// requestJSON is what the template node of the request holds.
+// requestJSON is the content of the request's template node.
 type requestJSON struct {
 	Headers map[string]automation.Header `json:"headers"`
 	Method  string                       `json:"method"`
-	// Placeholders are in it because values are checked by them.
+	// Placeholders are included for the checks of values.
 	Placeholders map[string]automation.PlaceholderLimit `json:"placeholders,omitempty"`
 	URL          string                                 `json:"url"`
 }
@@ -46,7 +46,7 @@ const (
 	answerPart   = "answer"
 )
 
-// What the template nodes fill in, by which a copy's are known.
+// The fields of the template nodes, which identify them in a copy.
 const (
 	requestField = "segue." + requestPart
 	payloadField = "segue." + payloadPart
@@ -54,35 +54,35 @@ const (
 
 var parts = []string{endpointPart, requestPart, payloadPart, sendPart, answerPart}
 
-// partID is the ID of a node, which belongs to the tab or subflow for good.
+// partID returns the fixed ID of a node on a tab or subflow.
 func partID(container, part string) string {
 	sum := sha256.Sum256([]byte(container + " " + part))
 	return hex.EncodeToString(sum[:8])
 }
 
-// newID is an ID as Node-RED makes them.
+// newID returns a new ID in the form of Node-RED's.
 func newID() string {
 	b := make([]byte, 8)
 	_, _ = rand.Read(b) // never fails
 	return hex.EncodeToString(b)
 }
 
-// endpointPath is what an automation's endpoint is called.
+// endpointPath returns the path of an automation's endpoint.
 func endpointPath(project, key string) string { return "/segue/" + project + "/" + key }
 
-// pathVariable is a variable of the flow, which the path of its endpoint is taken
-// from. It is that of the automation in the very flow that segue has written, and
-// another in any flow that a person makes of it: of two endpoints with the same
-// path Node-RED forgets both when one is stopped.
+// pathVariable is a variable of the flow with the path of its endpoint. It is the
+// automation's path in the flow that segue has written, and another path in any
+// copy: if two endpoints have the same path, Node-RED forgets both when one
+// stops.
 const pathVariable = "SEGUE_PATH"
 
-// pathReference is the path of an endpoint that refers to the variable.
+// pathReference is an endpoint's path that refers to the variable.
 const pathReference = "${" + pathVariable + "}"
 
-// copyPath is what the endpoint of a copy is called.
+// copyPath returns the path of a copy's endpoint.
 func copyPath(id string) string { return "/segue-copies/" + id }
 
-// pathIn is the variable for the flow with an ID. Its value is in JSONata.
+// pathIn returns the variable for the flow with an ID. Its value is in JSONata.
 func pathIn(id, path string) node {
 	return node{"name": pathVariable, "type": "jsonata",
 		"value": fmt.Sprintf(`$env("NR_FLOW_ID") = %q ? %q : %q & $env("NR_FLOW_ID")`, id, path, copyPath(""))}
@@ -90,8 +90,8 @@ func pathIn(id, path string) node {
 
 var pathPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
 
-// sourceFolder says where an automation's source is in its project: a key is the
-// folder of the package, and the automation's name there.
+// sourceFolder describes the folder of an automation's source in its project. A
+// key is the folder of the package, and the automation's name there.
 func sourceFolder(key string) string {
 	if folder := path.Dir(key); folder != "." {
 		return "the folder `" + folder + "`, which is beside the project's `segue.cue`"
@@ -107,19 +107,19 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 	}
 	url := endpointPath(m.Project, m.Key)
 	endpoint, env := node{"url": url, "method": "post", "upload": false, "skipBodyParsing": false, "swaggerDoc": ""}, []any{}
-	if m.ID != "" { // older versions of segue leave the path and the body to Node-RED
+	if m.ID != "" { // in older versions, Node-RED handled the path and the body
 		endpoint["url"], env = pathReference, []any{pathIn(id, url)}
-		// The body is read in the subflow, where numbers keep their digits.
+		// The subflow parses the body, so numbers keep their digits.
 		endpoint["skipBodyParsing"] = true
-		// Each write changes it, so that Node-RED restarts the node, whatever has
-		// become of its route.
+		// Each write changes it, so Node-RED always restarts the node and its
+		// route.
 		endpoint["info"] = fmt.Sprintf("Written by segue, for the %s time.", ordinal(m.Writes))
 	}
 	info, err := infoOf(fmt.Sprintf("This flow is managed in Git, by [segue](https://github.com/seguehq/segue). "+
-		"Do not edit it here: the next `segue apply` puts back what the code says.\n\n"+
+		"Do not edit it here: the next `segue apply` restores the state of the code.\n\n"+
 		"- project: `%s`\n- source: `automations: \"%s\"` in %s\n- key: `%s`\n\n"+
 		"It starts at `POST %s`, below Node-RED's httpNodeRoot, with a JSON object of placeholder values. "+
-		"Its request and payload are in the nodes of these names. A copy of this flow starts at a path of its own, `%s`.", m.Project, path.Base(m.Key), sourceFolder(m.Key), m.Key, url, copyPath("<ID of the flow>")), m)
+		"The nodes `request` and `payload` hold its request and payload. A copy of this flow starts at its own path, `%s`.", m.Project, path.Base(m.Key), sourceFolder(m.Key), m.Key, url, copyPath("<ID of the flow>")), m)
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +159,8 @@ func tabNodes(id string, m tabMarker, a automation.Automation) ([]node, error) {
 
 var pathValue = regexp.MustCompile(`^\$env\("NR_FLOW_ID"\) = "([^"]*)" \? "([^"]*)" : `)
 
-// pathFor is the path that the variable has in the flow with an ID, "" if that
-// can't be told.
+// pathFor returns the value of the variable in the flow with an ID, "" if it is
+// unknown.
 func pathFor(id, kind, value string) string {
 	switch m := pathValue.FindStringSubmatch(value); {
 	case kind == "str":
@@ -173,7 +173,7 @@ func pathFor(id, kind, value string) string {
 	return copyPath(id)
 }
 
-// ordinal writes a number as people count: 1st, 2nd, 3rd, 4th.
+// ordinal formats an ordinal number: 1st, 2nd, 3rd, 4th.
 func ordinal(n int) string {
 	suffix := "th"
 	if tens := n / 10 % 10; tens != 1 {
@@ -195,7 +195,7 @@ type tab struct {
 	marker tabMarker
 }
 
-// tabs returns the flows that are a project's own.
+// tabs returns a project's own flows.
 func (c *config) tabs(project string) []tab {
 	var found []tab
 	for _, e := range c.entries {
@@ -204,16 +204,6 @@ func (c *config) tabs(project string) []tab {
 		}
 	}
 	return found
-}
-
-// tab returns the flow with an ID, if it is the project's own.
-func (c *config) tab(project, id string) (tab, bool) {
-	tabs := c.tabs(project)
-	i := slices.IndexFunc(tabs, func(t tab) bool { return t.id == id })
-	if i < 0 {
-		return tab{}, false
-	}
-	return tabs[i], true
 }
 
 // nodesOf returns the nodes on each of the tabs and subflows.
@@ -227,12 +217,12 @@ func (c *config) nodesOf() map[string][]entry {
 	return byContainer
 }
 
-// isDecoration reports whether a node on a tab means nothing to the flow.
+// isDecoration reports whether a node on a tab has no function.
 func isDecoration(kind string) bool { return kind == "comment" || kind == "group" }
 
-// stored reads an automation back in canonical terms. A flow whose nodes are
-// not those that segue makes of what is read, because somebody has changed what
-// canonical terms can't express, gets a kind of action that says so.
+// stored reads an automation back in canonical form. If the nodes of a flow
+// differ from those that segue would make, because of an edit that the
+// canonical form can't express, the action's kind says so.
 func stored(t tab, on []entry, shared subflow) sync.Stored {
 	was := t.node()
 	disabled, _ := was["disabled"].(bool)
@@ -258,8 +248,8 @@ func stored(t tab, on []entry, shared subflow) sync.Stored {
 		Outdated: t.marker.ID == "" || !shared.latest}
 }
 
-// readParts reads the template nodes of the request and the payload, as far as
-// they are there.
+// readParts reads the template nodes of the request and the payload, if they
+// exist.
 func readParts(request, payload node, a *automation.Automation) {
 	if request != nil {
 		readRequest(request.text("template"), a)
@@ -269,7 +259,7 @@ func readParts(request, payload node, a *automation.Automation) {
 	}
 }
 
-// editedParts names the nodes that are not as segue makes them of a.
+// editedParts names the nodes that differ from those that segue makes for a.
 func editedParts(t tab, a automation.Automation, byID map[string]node) []string {
 	want, err := tabNodes(t.id, t.marker, a)
 	if err != nil {
@@ -282,7 +272,7 @@ func editedParts(t tab, a automation.Automation, byID map[string]node) []string 
 	for _, w := range want[1:] {
 		got, ok := byID[w.id()]
 		if text := got.text("template"); w.text("type") == "template" && text != "" {
-			w["template"] = text // what it holds was read, however it is laid out
+			w["template"] = text // its content was read, regardless of its format
 		}
 		switch {
 		case !ok:
@@ -308,7 +298,7 @@ func hasAll(got []node, want []any) bool {
 	return true
 }
 
-// readRequest reads the request's template node as far as it can be read.
+// readRequest reads the request's template node as far as possible.
 func readRequest(text string, a *automation.Automation) {
 	var fields struct {
 		Headers      map[string]json.RawMessage
@@ -331,8 +321,8 @@ func readRequest(text string, a *automation.Automation) {
 	}
 }
 
-// readPayload reads the payload's template node: what is no JSON counts as a
-// text.
+// readPayload reads the payload's template node. Content that is not JSON
+// counts as a string.
 func readPayload(text string) json.RawMessage {
 	if p, err := automation.CanonicalPayload([]byte(text)); err == nil {
 		return p
@@ -344,7 +334,7 @@ func readPayload(text string) json.RawMessage {
 	return b
 }
 
-// revision identifies what a tab and its nodes are, wherever they stand.
+// revision identifies the content of a tab and its nodes, without their layout.
 func revision(tab entry, on []entry) string {
 	lines := [][]byte{}
 	for _, e := range append([]entry{tab}, on...) {
@@ -366,7 +356,7 @@ func revision(tab entry, on []entry) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// writeTab stores an automation on a tab, and removes what else is there.
+// writeTab stores an automation on a tab, and removes all other nodes.
 func (c *config) writeTab(id string, m tabMarker, a automation.Automation) error {
 	nodes, err := tabNodes(id, m, a)
 	if err != nil {
@@ -377,7 +367,7 @@ func (c *config) writeTab(id string, m tabMarker, a automation.Automation) error
 		wanted[n.id()] = true
 	}
 	c.remove(func(e entry) bool {
-		// A node that was moved to another tab comes back.
+		// A node that was moved to another tab is moved back.
 		return e.z == id && !wanted[e.id] && !isDecoration(e.kind) || e.z != id && e.id != id && wanted[e.id]
 	})
 	for _, n := range nodes {
@@ -388,7 +378,7 @@ func (c *config) writeTab(id string, m tabMarker, a automation.Automation) error
 	return nil
 }
 
-// removeTab takes out a tab with all that is on it.
+// removeTab removes a tab with all its nodes.
 func (c *config) removeTab(id string) {
 	c.remove(func(e entry) bool { return e.id == id || e.z == id })
 }

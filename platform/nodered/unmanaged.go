@@ -13,9 +13,8 @@ import (
 )
 
 // Unmanaged implements [sync.Importer]: the flows without a marker that have an endpoint.
-// One that segue has made, and whose marker is gone, is read as any other of segue's. One
-// that a person has clicked together is read if it is an endpoint, a template at most,
-// and one HTTP request.
+// A flow of segue's whose marker is gone is read like any other of segue's. A flow built
+// by a person is read if it is an endpoint, optionally a template, and one HTTP request.
 func (p *Platform) Unmanaged(ctx context.Context, project string) ([]sync.Unmanaged, error) {
 	c, err := p.client.readConfig(ctx)
 	if err != nil {
@@ -43,7 +42,7 @@ func (c *config) lostMarker(e entry, on []entry, project string, u *sync.Unmanag
 	key, found := strings.CutPrefix(e.path, endpointPath(project, ""))
 	a := u.Automation
 	a.Key = key
-	// The name of the trigger was in the marker alone.
+	// Only the marker had the name of the trigger.
 	a.Trigger = automation.Trigger{Kind: automation.Pattern, Name: a.Name}
 	u.Remarks = []string{"The trigger's name is lost with the marker: the pattern is named after the flow"}
 	byID := map[string]node{}
@@ -64,7 +63,7 @@ func (c *config) lostMarker(e entry, on []entry, project string, u *sync.Unmanag
 	}
 }
 
-// byHand reads a flow that a person has clicked together.
+// byHand reads a flow built by a person.
 func byHand(e entry, on []entry) (a automation.Automation, remarks []string, against string) {
 	name := e.node().text("label")
 	a = automation.Automation{Name: name, Enabled: !e.off, Trigger: automation.Trigger{Kind: automation.Pattern, Name: name}}
@@ -79,7 +78,7 @@ func byHand(e entry, on []entry) (a automation.Automation, remarks []string, aga
 		case n.kind == "http request" && send == nil:
 			send = n.node()
 		default:
-			return a, nil, fmt.Sprintf("a node of the type %s has no counterpart: only an endpoint, a template and one HTTP request do", quoted([]byte(n.kind)))
+			return a, nil, fmt.Sprintf("a node of the type %s has no counterpart: only an endpoint, a template and one HTTP request have", quoted([]byte(n.kind)))
 		}
 	}
 	chain := []node{endpoint, template, send}
@@ -92,17 +91,18 @@ func byHand(e entry, on []entry) (a automation.Automation, remarks []string, aga
 	case !wired(chain):
 		return a, nil, "its endpoint does not lead straight to its HTTP request"
 	case send.text("authType") != "" && send.text("authType") != "none":
-		return a, nil, "its HTTP request has credentials, which Node-RED does not give out"
+		return a, nil, "its HTTP request has credentials, which Node-RED does not return"
 	}
 	r := clicked{}
 	a.Action = r.request(send, template)
-	remarks = append(r.remarks, fmt.Sprintf("In Node-RED it is set off at %s, and segue makes a flow of its own with an endpoint of its own: "+
+	remarks = append(r.remarks, fmt.Sprintf("In Node-RED it is triggered at %s, but segue makes its own flow with its own endpoint: "+
 		"once that is applied, call it instead, and delete this one", printable(endpoint.text("url"))),
 		"Node-RED has no name for the trigger: the pattern is named after the flow")
 	return a, remarks, r.against
 }
 
-// wired reports whether the first output of each node leads to the next one.
+// wired reports whether the first output of each node is connected to the next
+// one.
 func wired(chain []node) bool {
 	for i, n := range chain[:len(chain)-1] {
 		wires, _ := n["wires"].([]any)
@@ -117,13 +117,14 @@ func wired(chain []node) bool {
 	return true
 }
 
-// A clicked request is that of a node "http request" which a person has filled in.
+// A clicked request is the request of a node "http request" that a person has
+// filled in.
 type clicked struct {
 	remarks []string
 	against string // the first thing that can't be expressed
 }
 
-// refuse notes what can't be expressed.
+// refuse records a part that can't be expressed.
 func (c *clicked) refuse(format string, args ...any) {
 	if c.against == "" {
 		c.against = fmt.Sprintf(format, args...)
@@ -154,12 +155,12 @@ func (c *clicked) request(send, template node) automation.Request {
 	case template != nil:
 		c.body(&r, template)
 	case r.Method != "GET" && r.Method != "HEAD":
-		c.refuse("its body is whatever the endpoint gets: put a template in between")
+		c.refuse("its body is the endpoint's body: put a template in between")
 	}
 	return r
 }
 
-// body reads the template that makes the body.
+// body reads the template of the body.
 func (c *clicked) body(r *automation.Request, template node) {
 	if template.text("field") != "payload" || template.text("fieldType") != "msg" || template.text("syntax") != "mustache" {
 		c.refuse("its template does not make the body, or is not in Mustache")
@@ -181,7 +182,7 @@ var (
 	payloadValue = regexp.MustCompile(`^\s*payload\.([A-Za-z_]\w*)\s*$`)
 )
 
-// template makes placeholders of Mustache's fields of the endpoint's body.
+// template converts Mustache's fields of the endpoint's body to placeholders.
 func (c *clicked) template(what, text string) string {
 	return mustache.ReplaceAllStringFunc(text, func(s string) string {
 		m := payloadValue.FindStringSubmatch(strings.Trim(s, "{}"))

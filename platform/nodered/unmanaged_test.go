@@ -20,13 +20,13 @@ const clickedFlow = `[
 
 func TestAFlowThatWasClickedTogether(t *testing.T) {
 	for name, tt := range map[string]struct {
-		old, new string // what is replaced in the flow
+		old, new string // a replacement in the flow
 		against  string
 	}{
 		"as it is":             {"", "", ""},
 		"another node":         {`"comment"`, `"function"`, `a node of the type "function" has no counterpart`},
 		"a method per message": {`"method": "POST"`, `"method": "use"`, "its method or its URL comes with each message"},
-		"credentials":          {`"authType": ""`, `"authType": "basic"`, "its HTTP request has credentials, which Node-RED does not give out"},
+		"credentials":          {`"authType": ""`, `"authType": "basic"`, "its HTTP request has credentials, which Node-RED does not return"},
 		"a header per message": {`"valueType": "other"`, `"valueType": "msg"`, "a header comes with each message"},
 		"other data":           {`{{payload.userId}}\"`, `{{flow.userId}}\"`, "the template has "},
 		"not JSON":             {`\"{{payload.userId}}\"`, `{{payload.userId}}`, "its template is not JSON once its fields are placeholders"},

@@ -12,7 +12,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// applyChecks are about what plan and apply make of a platform.
+// applyChecks check plan and apply with a platform.
 var applyChecks = []check{
 	{name: "100 automations applied 8 at a time are there, each once", run: func(t *testing.T, c *scene) {
 		in := c.hundred("https://example.com")
@@ -31,7 +31,7 @@ var applyChecks = []check{
 				plan.Count(sync.Update), plan.Count(sync.Delete), len(plan.Changes), len(plan.Secrets))
 		}
 	}},
-	{name: "an edit by hand is an update, field by field, and apply puts it right", run: func(t *testing.T, c *scene) {
+	{name: "an edit by hand is an update, field by field, and apply reverts it", run: func(t *testing.T, c *scene) {
 		in := c.desired(c.automation("growth/a", "https://example.com/a"), c.automation("growth/b", "https://example.com/b"))
 		c.apply(t, in)
 		c.EditPayload(t, c.find(t, "growth/a"), "event", `By "hand" \ ${x} 日本 🚀`)
@@ -54,7 +54,7 @@ var applyChecks = []check{
 		}
 		c.apply(t, in)
 	}},
-	{name: "moving a node on the canvas is no difference", needs: Canvas, run: layout, without: layout},
+	{name: "moving a node on the canvas is not a difference", needs: Canvas, run: layout, without: layout},
 	{name: "a protected automation stops a plan that would delete it", run: func(t *testing.T, c *scene) {
 		in := c.desired(c.plain("growth/a"), c.plain("growth/b"))
 		in.Automations[0].Protect = true
@@ -65,9 +65,9 @@ var applyChecks = []check{
 			t.Errorf("blocks = %+v, want one that protects growth/a", plan.Blocks)
 		}
 	}},
-	{name: "an apply is one write, and goes without what somebody has changed", needs: OneWrite, run: func(t *testing.T, c *scene) {
+	{name: "an apply is one write, and leaves out automations that somebody has changed", needs: OneWrite, run: func(t *testing.T, c *scene) {
 		if _, ok := c.Platform.(sync.Batcher); !ok {
-			t.Fatal("the platform is no sync.Batcher")
+			t.Fatal("the platform is not a sync.Batcher")
 		}
 		in := c.desired(c.plain("growth/a"), c.plain("growth/b"))
 		c.apply(t, in)
@@ -82,7 +82,7 @@ var applyChecks = []check{
 			t.Errorf("%d changes done, %d failed; want 2 and the one that was overtaken", result.CountOutcome(sync.Done), result.CountOutcome(sync.Failed))
 		}
 		if diff := cmp.Diff(before, c.find(t, "growth/b")); diff != "" {
-			t.Errorf("what somebody has changed is not as he has left it:\n%s", diff)
+			t.Errorf("the edit by hand was changed:\n%s", diff)
 		}
 		c.apply(t, in)
 	}, without: func(t *testing.T, c *scene) {
@@ -102,7 +102,7 @@ var applyChecks = []check{
 	}},
 }
 
-// layout moves what can be moved, and expects nothing to be due.
+// layout moves everything that can be moved, and expects an empty plan.
 func layout(t *testing.T, c *scene) {
 	in := c.desired(c.automation("growth/a", "https://example.com/a"))
 	c.apply(t, in)
@@ -113,7 +113,7 @@ func layout(t *testing.T, c *scene) {
 	c.apply(t, in)
 }
 
-// hundred are a hundred automations that post to the URL with a secret.
+// hundred returns a hundred automations that post to the URL with a secret.
 func (c *scene) hundred(url string) sync.Desired {
 	in := c.desired()
 	for i := range 100 {
@@ -123,7 +123,7 @@ func (c *scene) hundred(url string) sync.Desired {
 }
 
 // Hundred returns a hundred automations of a project that post to the URL with
-// a secret, WRITE_KEY, whose value is abc123.
+// the secret WRITE_KEY, whose value is abc123.
 func Hundred(project, url string) sync.Desired {
 	return (&scene{project: project}).hundred(url)
 }

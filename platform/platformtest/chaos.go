@@ -16,17 +16,17 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// errKilled is what becomes of every request of a segue that was killed.
+// errKilled is the error of every request after segue was killed.
 var errKilled = errors.New("segue was killed")
 
-// A Mortal sends requests until its process is killed: of the last one, the answer
-// is lost, and nothing is sent afterwards.
+// A Mortal sends requests until its process is killed: the last answer is lost,
+// and nothing is sent afterwards.
 type Mortal struct {
 	mu   gosync.Mutex
 	left int
 }
 
-// NewMortal returns a process that lives for so many requests.
+// NewMortal returns a process that is killed after this number of requests.
 func NewMortal(requests int) *Mortal { return &Mortal{left: requests} }
 
 // RoundTrip implements [http.RoundTripper].
@@ -50,10 +50,10 @@ func (m *Mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 type People struct {
 	// Open returns the platform, which sends its requests by the transport.
 	Open func(t testing.TB, transport http.RoundTripper) sync.Platform
-	// Acts are what they do.
+	// Acts are their possible actions.
 	Acts []Act
-	// Everything returns all objects on the platform by their IDs, without what the
-	// platform changes by itself.
+	// Everything returns all objects on the platform by their IDs, without fields
+	// that the platform changes by itself.
 	Everything func(t testing.TB) map[string][]byte
 	// Release makes objects of theirs give up every endpoint.
 	Release func(t testing.TB, ids []string)
@@ -61,16 +61,16 @@ type People struct {
 	Fire func(t testing.TB, project string, a automation.Automation, values map[string]any) error
 }
 
-// An Act is something that people do to an automation of the project.
+// An Act is an action of people on an automation of the project.
 type Act struct {
 	Name string
-	// Do does it. It returns the IDs of what is theirs from now on, or was changed of
-	// that.
+	// Do performs the action. It returns the IDs of people's objects that it has
+	// created or changed.
 	Do func(t testing.TB, rng *rand.Rand, own sync.Stored) (theirs []string)
 }
 
-// Chaos has people act at random between applies that are killed at random, for so
-// many rounds, while the code changes too. Nothing of theirs may ever change. In the
+// Chaos runs random actions of people and randomly killed applies, while the code
+// changes too, for this number of rounds. People's objects must never change. At the
 // end every automation of the project is there once and fires, and the plan is
 // empty.
 func Chaos(t *testing.T, people People, seed uint64, rounds int) {
@@ -140,7 +140,7 @@ type chaos struct {
 	url         string
 	automations []automation.Automation
 	serial      int
-	// theirs are the objects of people, as they have left them.
+	// theirs are people's objects in their last state.
 	theirs map[string][]byte
 	counts map[string]int
 	log    []string
@@ -159,7 +159,7 @@ func (c *chaos) desired() sync.Desired {
 	return sync.Desired{Project: chaosProject, Target: "test", Automations: slices.Clone(c.automations), Secrets: Secret("abc123")}
 }
 
-// act has people do one to three things to what is there.
+// act makes people do one to three actions.
 func (c *chaos) act() {
 	p := c.Open(c.t, http.DefaultTransport)
 	for range 1 + c.rng.IntN(3) {
@@ -178,7 +178,7 @@ func (c *chaos) act() {
 	}
 }
 
-// remember takes note of what is theirs, as they have left it.
+// remember records the state of people's objects.
 func (c *chaos) remember(ids []string) {
 	if len(ids) == 0 {
 		return
@@ -213,7 +213,7 @@ func (c *chaos) code() {
 	}
 }
 
-// apply applies, and is mostly killed.
+// apply runs an apply, which is killed in most cases.
 func (c *chaos) apply() {
 	lives := 1 + c.rng.IntN(60)
 	var transport http.RoundTripper = NewMortal(lives)
@@ -229,10 +229,10 @@ func (c *chaos) apply() {
 	c.log = append(c.log, fmt.Sprintf("apply, %d requests: %v", lives, err))
 }
 
-// hasty are calls of a process that is killed: no try helps it any more.
+// hasty configures calls of a killed process, which retries can't help.
 var hasty = sync.Calls{Tries: 2, BackOff: quick.BackOff}
 
-// requireTheirs checks that what is theirs is as they have left it.
+// requireTheirs checks that people's objects have not changed.
 func (c *chaos) requireTheirs() {
 	all := c.Everything(c.t)
 	for id, content := range c.theirs {

@@ -14,29 +14,29 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A Capability is something that not every platform can do. What a platform
-// lacks is declared in [Harness.Missing]; it is then checked that it does
-// something sensible instead, and the table in docs/platforms.md says so.
+// A Capability is a feature that not every platform supports. [Harness.Missing]
+// declares missing ones. The suite then checks for a sensible alternative, and
+// the table in docs/platforms.md shows the reason.
 type Capability string
 
 // The capabilities.
 const (
-	// AtomicRevisions: of several updates at the same time that are based on one
-	// revision, one is done and the others are refused. Without it, a platform
-	// finds out only about changes that were there before the update began.
+	// AtomicRevisions: of several simultaneous updates of one revision, one is
+	// done and the others are refused. Without it, a platform only detects
+	// changes made before the update began.
 	AtomicRevisions Capability = "AtomicRevisions"
 	// ManualRevisions: an edit by hand gives an automation a new revision.
 	ManualRevisions Capability = "ManualRevisions"
 	// UniqueKeys: a second automation of the same project and key is refused.
-	// Without it, both are there and can be found.
+	// Without it, both exist and can be found.
 	UniqueKeys Capability = "UniqueKeys"
 	// OneWrite: all changes of an apply are made in one write, or none is; the
 	// platform is a [sync.Batcher].
 	OneWrite Capability = "OneWrite"
 	// Canvas: an automation is laid out on a canvas, where its parts can be moved.
 	Canvas Capability = "Canvas"
-	// NamedTriggers: a pattern or journey sets off every automation that names
-	// it. Without it, each automation has an endpoint of its own.
+	// NamedTriggers: a pattern or journey fires every automation that names it.
+	// Without it, each automation has its own endpoint.
 	NamedTriggers Capability = "NamedTriggers"
 	// ListsTriggers: the platform can list its patterns and journeys.
 	ListsTriggers Capability = "ListsTriggers"
@@ -49,87 +49,86 @@ const (
 	// ChecksMessages: a message that Segment would drop is not sent, and the reason
 	// is given. Without it, it is sent.
 	ChecksMessages Capability = "ChecksMessages"
-	// Retries: what an endpoint does not take is sent again. Without it, it is sent
-	// once.
+	// Retries: a message that an endpoint does not accept is sent again. Without
+	// it, it is sent once.
 	Retries Capability = "Retries"
 )
 
-// A Harness is how the conformance suite gets at one kind of platform.
+// A Harness gives the conformance suite access to one kind of platform.
 type Harness struct {
 	// Platform is the package's name, "embedded". The results are kept under it.
 	Platform string
-	// Release tells the results from those of another version of the same platform,
-	// "" for the first one.
+	// Release distinguishes the results from those of another version of the same
+	// platform; "" for the first one.
 	Release string
-	// Product is what it was tested with, for the table: "n8n 1.123.81".
+	// Product is the tested product, for the table: "n8n 1.123.81".
 	Product string
-	// Missing says of each capability that the platform lacks why. The reason
-	// is a clause for people: "its API has no conditional update".
+	// Missing has the reason for each missing capability, as a clause for
+	// people: "its API has no conditional update".
 	Missing map[Capability]string
 	// New returns a platform to test with. It may give the same program every
 	// time: each check uses projects of its own, and clears them away.
 	New func(t *testing.T) *Bench
 }
 
-// A Bench is a platform under test, with what is needed to act on it in other
-// ways than through segue. Stored is what the platform itself has returned.
+// A Bench is a platform under test, with functions that change it without
+// segue. They get the automation as the platform returned it.
 type Bench struct {
 	Platform sync.Platform
 
-	// EditPayload sets a string at the top level of the payload to a text
+	// EditPayload sets a string at the top level of the payload to a string
 	// without placeholders, as a person would in the platform's own editor.
 	EditPayload func(t testing.TB, stored sync.Stored, field, text string)
 	// SwitchOff disables an automation, as a person would.
 	SwitchOff func(t testing.TB, stored sync.Stored)
-	// Move changes the layout on the canvas, and nothing else. Where there is
-	// no canvas it saves the automation as it is.
+	// Move changes the layout on the canvas, and nothing else. Without a canvas
+	// it saves the automation unchanged.
 	Move func(t testing.TB, stored sync.Stored)
-	// AddForeign stores something that has nothing to do with segue, of every
-	// sort that the platform knows. The function that it returns reads all of
-	// it, as raw as the platform gives it.
+	// AddForeign stores unrelated objects of every kind on the platform. The
+	// returned function reads all of them, as raw as possible.
 	AddForeign func(t testing.TB) (read func(t testing.TB) []byte)
-	// Dump returns all that the platform gives out about what it stores.
+	// Dump returns everything that the platform's API returns about its
+	// objects.
 	Dump func(t testing.TB) []byte
 	// Fire makes the automation's trigger happen with these values, and waits
-	// until the platform has sent the message. An error says that it sent none:
-	// also if there is nothing to fire.
+	// until the platform has sent the message. It returns an error if no
+	// message was sent, also if there is nothing to fire.
 	Fire func(t testing.TB, project string, a automation.Automation, values map[string]any) error
 	// FireJSON does the same with the values as an object in JSON, which is sent to
-	// the platform as it is: a number has all its digits. The error holds the reason
-	// that the platform gives. Nil leaves the checks out that need it.
+	// the platform unchanged: numbers keep all digits. The error has the platform's
+	// reason. Nil skips the checks that need it.
 	FireJSON func(t testing.TB, project string, a automation.Automation, object string) error
-	// Copy makes a copy of an automation as a person would in the platform's own
-	// editor, marker and all where the editor copies that, gives it another name and,
-	// where it needs one, an endpoint of its own. The function that it returns reads
-	// the copy, as raw as the platform gives it. Nil leaves the checks out that need
-	// it.
+	// Copy copies an automation as a person would in the platform's own editor,
+	// including the marker if the editor copies it. It gives the copy another name
+	// and, if necessary, its own endpoint. The returned function reads the copy, as
+	// raw as possible. Nil skips the checks that need it.
 	Copy func(t testing.TB, stored sync.Stored) (read func(t testing.TB) []byte)
 }
 
 // A check is a row of the table.
 type check struct {
-	// name is a sentence that is true of a platform that passes.
+	// name is a sentence that is true for a platform that passes.
 	name string
-	// needs is a capability that the check is about, "" for none.
+	// needs is the capability that the check needs, "" for none.
 	needs Capability
 	run   func(t *testing.T, c *scene)
-	// given reports whether a bench has what the check needs; nil for any.
+	// given reports whether a bench supports the check; nil for any bench.
 	given func(*Bench) bool
-	// without runs in place of run if the capability is missing.
+	// without runs instead of run if the capability is missing.
 	without func(t *testing.T, c *scene)
 }
 
-// A scene is where one check takes place.
+// A scene is the environment of one check.
 type scene struct {
 	*Bench
 	project string
-	// direct is for single calls, which the engine is not there to repeat.
+	// direct is for single calls without the engine's retries.
 	direct sync.Platform
 }
 
 // Run checks that a platform keeps the contract of [sync.Platform] and sends
-// the right messages. Each check is a subtest. Where the platform lacks a
-// capability, what it does instead is checked.
+// the right messages. Each check is a subtest. If the platform lacks a
+// capability, the suite checks the alternative.
 //
 // The results are compared with testdata/PLATFORM-RELEASE.json beside this file, and
 // renewed with SEGUE_UPDATE=1, along with the table in docs/platforms.md.
@@ -147,7 +146,7 @@ func Run(t *testing.T, h Harness) {
 			bench := h.New(t)
 			if c.given != nil && !c.given(bench) {
 				left++
-				t.Skip("the bench has nothing to do it with")
+				t.Skip("the bench does not support the check")
 			}
 			s := &scene{Bench: bench, project: fmt.Sprintf("conformance-%02d", i), direct: patientPlatform{t, bench.Platform}}
 			t.Cleanup(func() { s.clear(t) })
@@ -175,7 +174,7 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-// clear removes what the check has stored, as far as it can.
+// clear removes the objects of the check, as far as possible.
 func (c *scene) clear(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -202,7 +201,7 @@ const secretName = "WRITE_KEY"
 func (c *scene) automation(key, url string) automation.Automation {
 	return automation.Automation{
 		Key: key, Name: "Automation " + key, Enabled: true,
-		// A trigger of its own, so that it is fired alone.
+		// Its own trigger, so that it is fired alone.
 		Trigger: automation.Trigger{Kind: automation.Pattern, Name: "Pattern of " + c.project + " " + key},
 		Action: automation.Request{
 			Kind: automation.KindHTTPRequest, Method: "POST", URL: url,
@@ -234,7 +233,8 @@ func payload(v any) json.RawMessage {
 	return b
 }
 
-// desired is what project wants, with abc123 as the value of its secret.
+// desired returns the desired state of the project, with abc123 as the value of
+// its secret.
 func (c *scene) desired(automations ...automation.Automation) sync.Desired {
 	return sync.Desired{
 		Project: c.project, Target: "test", Automations: automations,
@@ -251,8 +251,8 @@ func (c *scene) plan(t *testing.T, in sync.Desired) *sync.Plan {
 	return plan
 }
 
-// apply plans and applies, and checks that the platform is then exactly as
-// wanted and there is nothing left to do. It returns the plan.
+// apply plans and applies, and checks that the platform is then up to date and
+// the next plan is empty. It returns the plan.
 func (c *scene) apply(t *testing.T, in sync.Desired) *sync.Plan {
 	t.Helper()
 	plan := c.plan(t, in)
@@ -263,8 +263,8 @@ func (c *scene) apply(t *testing.T, in sync.Desired) *sync.Plan {
 	return plan
 }
 
-// RequireExactly checks that a platform holds what is wanted, each automation
-// once and nothing else of the project, and that the next plan is empty.
+// RequireExactly checks that a platform holds each wanted automation once and
+// nothing else of the project, and that the next plan is empty.
 func RequireExactly(t testing.TB, p sync.Platform, in sync.Desired) {
 	t.Helper()
 	stored, err := patientPlatform{t, p}.List(t.Context(), in.Project)
@@ -293,7 +293,7 @@ func RequireExactly(t testing.TB, p sync.Platform, in sync.Desired) {
 	}
 }
 
-// find returns the one automation with the key.
+// find returns the only automation with the key.
 func (c *scene) find(t *testing.T, key string) sync.Stored {
 	t.Helper()
 	found, err := c.direct.Find(t.Context(), c.project, key)
@@ -319,7 +319,7 @@ func (c *scene) putSecret(t *testing.T, project, name, value string) {
 	}
 }
 
-// wantKind checks what kind of error a call has failed with.
+// wantKind checks the kind of a call's error.
 func wantKind(t *testing.T, what string, err error, want sync.ErrorKind) {
 	t.Helper()
 	if err == nil || sync.KindOf(err) != want {

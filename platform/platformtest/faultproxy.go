@@ -9,6 +9,10 @@
 //	... // work through the client, and see that it copes
 //	proxy.RequireAll(t)
 //
+// It answers, which no proxy of bytes can do: [StartNetwork] has Shopify's toxiproxy for
+// what happens to those, such as a reset in the middle of an answer. [KilledApplies] uses
+// both, on processes that it kills.
+//
 // [Run] is the conformance suite: what every [sync.Platform] has to do, by what
 // it stores, by what plan and apply make of it, and by the messages that are
 // sent when an automation fires, which a [Recorder] receives. What a platform
@@ -26,6 +30,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"log"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -137,6 +142,7 @@ func Backend(t testing.TB, base string) http.Handler {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(transport.CloseIdleConnections)
 	proxy.Transport = transport
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // clients that go away are meant to
 	return proxy
 }
 

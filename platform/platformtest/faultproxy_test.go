@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// A recorder is a backend that counts what it is asked to do.
+// A recorder is a backend that counts its requests.
 type recorder struct {
 	work atomic.Int64
 	done chan string // gets the body of each request
@@ -125,8 +125,8 @@ func TestAHangLastsUntilTheClientGivesUp(t *testing.T) {
 	}
 }
 
-// faultsOf returns the faults that requests with these bodies meet, each sent
-// so many times.
+// faultsOf returns the faults of requests with these bodies, each sent this
+// number of times.
 func faultsOf(t *testing.T, seed uint64, faults Faults, times int, bodies ...string) map[string][]Fault {
 	t.Helper()
 	p := StartFaultProxy(t, newRecorder(), seed, faults)
@@ -264,7 +264,7 @@ func TestBackendPassesOnToAnotherServer(t *testing.T) {
 	}
 }
 
-// silent takes errors instead of failing.
+// silent records errors instead of failing.
 type silent struct {
 	testing.TB
 	errors int

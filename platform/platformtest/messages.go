@@ -15,8 +15,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// messageChecks are about what is sent when an automation fires. What has to
-// arrive is what [automation.Request.Render] makes of it.
+// messageChecks check the messages of fired automations. The expected message
+// is the result of [automation.Request.Render].
 var messageChecks = []check{
 	{name: "the write key arrives as Basic credentials, and a rotated one at once", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
@@ -49,14 +49,14 @@ var messageChecks = []check{
 		c.apply(t, in)
 		c.fires(t, r, a, map[string]any{"userId": `u-1 {{userName}} "q" \ $& ${x}`, "userName": "Zoe"}, in.Secrets)
 	}},
-	{name: "a text header can hold any printable text", needs: UnicodeHeaders, run: func(t *testing.T, c *scene) {
+	{name: "a text header can hold any printable string", needs: UnicodeHeaders, run: func(t *testing.T, c *scene) {
 		r, in := c.unicodeHeader(t)
 		c.fires(t, r, in.Automations[0], map[string]any{"userName": "Zoë 日本 🚀"}, in.Secrets)
 	}, without: func(t *testing.T, c *scene) {
 		r, in := c.unicodeHeader(t)
 		c.refusesToFire(t, r, in.Automations[0], map[string]any{"userName": "Zoë 日本 🚀"}, map[string]any{"userName": "Zoe"}, in.Secrets)
 	}},
-	{name: "casts give numbers and booleans, and no cast gives text", run: func(t *testing.T, c *scene) {
+	{name: "casts give numbers and booleans, and without a cast a string is sent", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
 		a := c.automation("growth/a", r.URL+"/v1/events")
 		a.Action.Payload = payload(map[string]any{
@@ -105,7 +105,7 @@ var messageChecks = []check{
 			}
 		}
 	}},
-	{name: "any text in a payload arrives as it stands", run: func(t *testing.T, c *scene) {
+	{name: "any string in a payload arrives unchanged", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
 		in := c.desired()
 		for name, p := range payloads {
@@ -201,7 +201,7 @@ var messageChecks = []check{
 			t.Errorf("%d messages, want the one of growth/a", len(got))
 		}
 	}},
-	{name: "what was edited by hand is sent again as it should be", run: func(t *testing.T, c *scene) {
+	{name: "an automation edited by hand sends the right message again after an apply", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
 		in := c.desired(c.automation("growth/a", r.URL+"/v1/track"))
 		values := map[string]any{"userId": `u"1`}
@@ -213,7 +213,7 @@ var messageChecks = []check{
 		c.apply(t, in)
 		c.fires(t, r, in.Automations[0], values, in.Secrets)
 	}},
-	{name: "what is deleted is not fired any more", run: func(t *testing.T, c *scene) {
+	{name: "a deleted automation no longer fires", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
 		a, b := c.automation("growth/a", r.URL+"/a"), c.automation("growth/b", r.URL+"/b")
 		c.apply(t, c.desired(a, b))
@@ -225,7 +225,7 @@ var messageChecks = []check{
 	}},
 }
 
-// hostile are values that would break a message put together as text.
+// hostile are values that would break a message built by joining strings.
 var hostile = []string{
 	"", " ", "plain", `"`, `\`, `\\"`, `\u0022`, "'", "`", "a\nb", "a\r\nb", "\t\u0001\u007f", "\u2028\u2029", "{{userId}}", "{{userName}}", "{{{userId}}}",
 	"{{{", "}}}", "{{", "}}", "${}", "${userId}", "${process.exit(1)}", "$json", "$json.userId", "={{ }}", "={{ $json.userId }}", "=1+1", "$& $1 $` $'",
@@ -233,8 +233,7 @@ var hostile = []string{
 	"msg.payload", "{{duration | number}}", strings.Repeat("long \"x\" ", 500),
 }
 
-// fires makes an automation fire, and checks that its message arrives, and no
-// other.
+// fires fires an automation, and checks that its message arrives, and no other.
 func (c *scene) fires(t *testing.T, r *Recorder, a automation.Automation, values map[string]any, known map[string]automation.Secret) Received {
 	t.Helper()
 	want, err := a.Action.Render(values, func(name string) (automation.Secret, bool) { s, ok := known[name]; return s, ok })
@@ -252,18 +251,18 @@ func (c *scene) fires(t *testing.T, r *Recorder, a automation.Automation, values
 	return got
 }
 
-// refusesToFire checks that values which don't fit give no message, and an
-// error; and that good ones still do.
+// refusesToFire checks that bad values give an error and no message, and that
+// good values still give a message.
 func (c *scene) refusesToFire(t *testing.T, r *Recorder, a automation.Automation, bad, good map[string]any, known map[string]automation.Secret) {
 	t.Helper()
 	if err := c.Fire(t, c.project, a, bad); err == nil {
-		t.Errorf("with %q it says that it was sent", bad)
+		t.Errorf("with %q it reports success", bad)
 	}
 	c.fires(t, r, a, good, known)
 }
 
-// sameMessage compares what came with what had to come. Escapes that mean the
-// same, and headers that a client adds, are no differences.
+// sameMessage compares the received message with the expected one. It ignores
+// equivalent escapes and headers that a client adds.
 func sameMessage(t *testing.T, what string, got Received, want automation.Rendered) {
 	t.Helper()
 	if got.Method != want.Method {
@@ -290,15 +289,15 @@ func sameMessage(t *testing.T, what string, got Received, want automation.Render
 	wantBody, wantErr := decode(want.Body)
 	gotBody, gotErr := decode(got.Body)
 	if wantErr != nil || gotErr != nil {
-		t.Fatalf("%s: body %q is no JSON: %v, %v", what, got.Body, gotErr, wantErr)
+		t.Fatalf("%s: body %q is not JSON: %v, %v", what, got.Body, gotErr, wantErr)
 	}
 	if diff := cmp.Diff(wantBody, gotBody); diff != "" {
 		t.Errorf("%s: body (-want +got):\n%s", what, diff)
 	}
 }
 
-// urlParts splits a path and a query before it decodes them, so that a value
-// that has leaked into the structure is seen.
+// urlParts splits a path and a query before it decodes them, to detect a value
+// that has changed the structure.
 func urlParts(uri string) []string {
 	decoded := func(s string, f func(string) (string, error)) string {
 		if d, err := f(s); err == nil {
@@ -340,7 +339,7 @@ func (c *scene) unicodeHeader(t *testing.T) (*Recorder, sync.Desired) {
 	return r, in
 }
 
-// longNumber sends numbers that no double can hold, given as text.
+// longNumber sends numbers that no double can represent, given as strings.
 func (c *scene) longNumber(t *testing.T) map[string]json.RawMessage {
 	r := StartRecorder(t)
 	a := c.automation("growth/a", r.URL+"/v1/events")
@@ -358,8 +357,8 @@ func (c *scene) longNumber(t *testing.T) map[string]json.RawMessage {
 	return body
 }
 
-// sharedTrigger fires one of two automations that name the same trigger, and
-// returns what came before a third one fired.
+// sharedTrigger fires one of two automations with the same trigger, and returns
+// the messages that arrived before a third one fired.
 func (c *scene) sharedTrigger(t *testing.T) []Received {
 	r := StartRecorder(t)
 	a, b, last := c.automation("growth/a", r.URL+"/a"), c.automation("growth/b", r.URL+"/b"), c.automation("growth/last", r.URL+"/last")

@@ -6,9 +6,9 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Moves checks on a platform that an automation which gets another key keeps its
-// identifier, is there once, and is set off under the new key: by a key, by a folder,
-// and together with another name of the project.
+// Moves checks that an automation with a new key keeps its identifier, exists once,
+// and fires under the new key: after a move of a key, of a folder, and together with
+// a new name of the project.
 func Moves(t *testing.T, b *Bench) {
 	c := &scene{Bench: b, project: "moves", direct: patientPlatform{t, b.Platform}}
 	t.Cleanup(func() { c.clear(t) })
@@ -25,12 +25,12 @@ func Moves(t *testing.T, b *Bench) {
 			}
 			plan := c.plan(t, in)
 			if plan.Count(sync.Create)+plan.Count(sync.Delete) > 0 {
-				t.Fatalf("the plan does not move it alone: %+v", plan.Changes)
+				t.Fatalf("the plan does not only move it: %+v", plan.Changes)
 			}
 			for _, change := range plan.Changes {
 				a, addresses := b.Platform.(sync.Addresser)
 				if moved := change.Address != nil && change.Address.After == a.Address(project, change.Key); addresses && !moved {
-					t.Errorf("%s: the plan does not say where the endpoint moves: %+v", change.Key, change.Address)
+					t.Errorf("%s: the plan does not show the new endpoint: %+v", change.Key, change.Address)
 				}
 			}
 			if _, err := sync.Apply(t.Context(), b.Platform, plan, in, sync.ApplyOptions{Calls: quick}); err != nil {

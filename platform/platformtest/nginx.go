@@ -10,20 +10,20 @@ import (
 )
 
 // StartNginx starts Debian's nginx until the test ends, with its files in dir. site is
-// what the http block of its configuration holds besides; DIR in it is the folder.
+// added to the http block of its configuration; DIR in it is replaced by the folder.
 func StartNginx(t testing.TB, dir, site string) {
 	t.Helper()
 	Require(t, "nginx")
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
-		// Debian has it in a folder that is on root's PATH only.
+		// Debian installs it in a folder that is only on root's PATH.
 		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
 			t.Fatal("nginx is not on the PATH; install it, with apt-get install nginx-light.\n" +
-				"The test needs the real one. To leave it out, list what to test in SEGUE_TEST_PLATFORMS.")
+				"The test needs the real one. To skip it, list the platforms to test in SEGUE_TEST_PLATFORMS.")
 		}
 	}
 	user := ""
-	if os.Geteuid() == 0 { // nobody else can say whose rights it has
+	if os.Geteuid() == 0 { // only root can choose its user
 		user = "user root;\n"
 	}
 	port := FreePort(t)

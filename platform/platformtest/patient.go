@@ -11,15 +11,15 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// quick are calls that give a platform its time, without long pauses.
+// quick configures calls with many attempts and short pauses.
 var quick = sync.Calls{Tries: 60, BackOff: func() backoff.BackOff {
 	return &backoff.ExponentialBackOff{InitialInterval: 10 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Second}
 }}
 
-// A patientPlatform calls a platform again that has answered [sync.Temporary],
-// as it may at any time: no check is about that, and none may fail of it.
-// Unlike the engine it does not look whether the work was done all the same; if
-// a check fails of that, its log has the answer.
+// A patientPlatform repeats calls that fail with [sync.Temporary], which is
+// always allowed: no check may fail because of it. Unlike the engine it does
+// not check whether the work was done nevertheless; if a check fails because of
+// that, its log shows the error.
 type patientPlatform struct {
 	t        testing.TB
 	platform sync.Platform
@@ -27,8 +27,8 @@ type patientPlatform struct {
 
 var _ sync.Platform = patientPlatform{}
 
-// patiently makes a call until it succeeds, fails for good, or was made as
-// often as quick allows.
+// patiently repeats a call until it succeeds, fails permanently, or reaches the
+// limit of quick.
 func patiently[T any](ctx context.Context, t testing.TB, call func() (T, error)) (T, error) {
 	t.Helper()
 	return backoff.Retry(ctx, func() (T, error) {
@@ -44,7 +44,7 @@ func patiently[T any](ctx context.Context, t testing.TB, call func() (T, error))
 	)
 }
 
-// done is for calls that return nothing but an error.
+// done adapts calls that only return an error.
 func done(err error) (struct{}, error) { return struct{}{}, err }
 
 func (p patientPlatform) List(ctx context.Context, project string) ([]sync.Stored, error) {

@@ -8,7 +8,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// answers is a platform that has these errors for one Find after another.
+// answers is a platform that returns these errors from successive calls of
+// Find.
 type answers struct {
 	sync.Platform
 	errs []error

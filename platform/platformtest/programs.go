@@ -26,12 +26,11 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// platformsVariable narrows the platforms that are tested: a list such as
-// "embedded,nodered".
+// platformsVariable names the variable with the platforms to test: a list such
+// as "embedded,nodered".
 const platformsVariable = "SEGUE_TEST_PLATFORMS"
 
-// Require goes on if the platform is to be tested. It skips the test if
-// SEGUE_TEST_PLATFORMS is set and does not list it.
+// Require skips the test if SEGUE_TEST_PLATFORMS is set and does not list it.
 func Require(t testing.TB, platform string) {
 	t.Helper()
 	list, set := os.LookupEnv(platformsVariable)
@@ -43,7 +42,7 @@ func Require(t testing.TB, platform string) {
 			return
 		}
 	}
-	t.Skipf("NOT TESTED: %s=%s leaves %s out", platformsVariable, list, platform)
+	t.Skipf("NOT TESTED: %s=%s skips %s", platformsVariable, list, platform)
 }
 
 // A Program is a real platform from the npm registry.
@@ -56,24 +55,24 @@ type Program struct {
 	// NpmArgs are added to npm ci, such as "--omit=optional".
 	NpmArgs []string
 	// Node is the exact version of Node.js that it is installed and run with, such
-	// as "24.21.0", where the one on the PATH will not do. It is fetched too. "" for
-	// the one on the PATH.
+	// as "24.21.0". It is fetched too. "" means the Node.js on the PATH.
 	Node string
-	// Rebuild are packages whose scripts are run after an installation with
-	// --ignore-scripts: those that build what they need.
+	// Rebuild are packages whose build scripts are run after an installation
+	// with --ignore-scripts.
 	Rebuild []string
-	// Useless are the endings of files that it does not read when it runs, such as
-	// ".map". They are removed, so that less is kept.
+	// Useless are the suffixes of files that it does not read when it runs, such
+	// as ".map". They are removed to save space.
 	Useless []string
-	// Timeout is for the installation, 15 minutes if it is zero.
+	// Timeout bounds the installation; 0 means 15 minutes.
 	Timeout time.Duration
 }
 
-// Install returns a directory whose node_modules holds the program, in exactly
-// the locked versions. The first test that needs it installs it below
-// os.UserCacheDir()/segue-test; others, in whatever process, wait for that. A
-// program that can't be had fails the test: see [Require] for leaving it out. That is
-// tried once a run, and fails every other test that needs the program at once.
+// Install returns a directory whose node_modules holds the program, in exactly the
+// locked versions. The first test that needs it installs it below
+// os.UserCacheDir()/segue-test; other tests, in any process, wait for that. A program
+// that can't be installed fails the test; see [Require] to skip it. The installation
+// is tried once per run; after a failure, every other test that needs the program
+// fails at once.
 func (p Program) Install(t testing.TB) string {
 	t.Helper()
 	one, _ := installations.LoadOrStore(fmt.Sprintf("%+v", p), &installation{})
@@ -86,26 +85,26 @@ func (p Program) Install(t testing.TB) string {
 	})
 	switch {
 	case i.err != nil && first:
-		t.Fatalf("%s can't be installed: %v\nThe tests need the real program. To leave it out, list the platforms to test in %s.", p.Package, i.err, platformsVariable)
+		t.Fatalf("%s can't be installed: %v\nThe tests need the real program. To skip it, list the platforms to test in %s.", p.Package, i.err, platformsVariable)
 	case i.err != nil:
 		t.Fatalf("%s can't be installed: %s says why", p.Package, i.test)
 	}
 	return i.dir
 }
 
-// installations are those of this run, by their [Program].
+// installations are the installations of this run, by [Program].
 var installations sync.Map
 
-// An installation is what came of one.
+// An installation is the result of an installation.
 type installation struct {
 	once sync.Once
-	test string // the one that has tried it
+	test string // the test that tried it
 	dir  string
 	err  error
 }
 
-// NodeJS returns the Node.js that runs the program, and what it adds to the
-// environment, where it has one of its own. Install comes first.
+// NodeJS returns the Node.js of the program, and additions to the environment
+// if the program has its own Node.js. Call Install first.
 func (p Program) NodeJS(t testing.TB) (node string, env []string) {
 	t.Helper()
 	if p.Node == "" {
@@ -149,13 +148,13 @@ func nodePackage() string {
 
 func nodeDir(cache, version string) string { return filepath.Join(cache, "node-"+version) }
 
-// nodeIn is the program in a directory that installNode has made.
+// nodeIn returns the path of the program in a directory from installNode.
 func nodeIn(dir string) string {
 	return filepath.Join(dir, "node_modules", nodePackage(), "bin", "node")
 }
 
-// installNode installs a version of Node.js, unless it is there. It comes without
-// npm: the one on the PATH runs with it.
+// installNode installs a version of Node.js, unless it exists. It has no npm: the
+// npm on the PATH runs with it.
 func installNode(ctx context.Context, cache, version string) error {
 	dir := nodeDir(cache, version)
 	unlock, err := lockedfile.MutexAt(dir + ".lock").Lock()
@@ -172,7 +171,7 @@ func installNode(ctx context.Context, cache, version string) error {
 	})
 }
 
-// fill makes a directory that is there as a whole or not at all.
+// fill makes a directory atomically.
 func fill(cache, dir string, make func(fresh string) error) error {
 	fresh, err := os.MkdirTemp(cache, "installing-")
 	if err != nil {
@@ -258,7 +257,7 @@ func (p Program) install(t testing.TB) (string, error) {
 		if err := installNode(ctx, cache, p.Node); err != nil {
 			return "", fmt.Errorf("install Node.js %s: %w", p.Node, err)
 		}
-		// What is compiled needs the headers of the same version.
+		// Compiled code needs the headers of the same version.
 		node := nodeIn(nodeDir(cache, p.Node))
 		env = append(env, pathWith(node), "npm_config_nodedir="+filepath.Dir(filepath.Dir(node)))
 	}
@@ -284,7 +283,7 @@ func (p Program) install(t testing.TB) (string, error) {
 	})
 }
 
-// prune removes what is not needed when the program runs.
+// prune removes files that are not needed when the program runs.
 func (p Program) prune(dir string) error {
 	if len(p.Useless) == 0 {
 		return nil
@@ -314,7 +313,7 @@ func (p Program) verify(dir, version string) error {
 	return nil
 }
 
-// FreePort returns a TCP port of the loopback interface that nobody listens on.
+// FreePort returns an unused TCP port of the loopback interface.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -325,23 +324,23 @@ func FreePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// A Command is how a program is started.
+// A Command starts a program.
 type Command struct {
 	// Args are the program and its arguments.
 	Args []string
-	// Dir is where it runs, and Env what is added to the environment.
+	// Dir is the working directory, and Env is added to the environment.
 	Dir string
 	Env []string
 	// Ready is a URL that answers below 500 once the program can be used.
 	Ready string
-	// Transport asks there, nil for [http.DefaultTransport]: for a program that
-	// speaks https with a certificate of its own.
+	// Transport sends that request; nil means [http.DefaultTransport]. Set it
+	// for a program that speaks HTTPS with its own certificate.
 	Transport http.RoundTripper
-	// Timeout is how long that may take, 2 minutes if it is zero.
+	// Timeout bounds the start; 0 means 2 minutes.
 	Timeout time.Duration
 }
 
-// A Process is a program that runs for the sake of a test.
+// A Process is a program that runs for a test.
 type Process struct {
 	t       testing.TB // that uses it
 	command Command
@@ -352,7 +351,7 @@ type Process struct {
 
 // StartProcess starts a program in a process group of its own and waits until
 // it is ready. The group is killed when the test ends; if the test has failed,
-// the end of what the program has printed is shown.
+// the end of the program's output is shown.
 func StartProcess(t testing.TB, c Command) *Process {
 	t.Helper()
 	p := newProcess(t, c)
@@ -362,8 +361,8 @@ func StartProcess(t testing.TB, c Command) *Process {
 	return p
 }
 
-// StartShared starts a program as StartProcess does, for this test and others after
-// it. It goes on until somebody kills it.
+// StartShared starts a program like StartProcess, for this test and later ones. It
+// runs until it is killed.
 func StartShared(t testing.TB, c Command) *Process {
 	t.Helper()
 	p := newProcess(t, c)
@@ -381,18 +380,18 @@ func newProcess(t testing.TB, c Command) *Process {
 }
 
 // Use gives the program to a test, until another one uses it. If that test fails, the
-// end of what the program has printed is shown.
+// end of the program's output is shown.
 func (p *Process) Use(t testing.TB) {
 	p.t = t
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of what %s has printed:\n%s", p.command.Args[0], lastLines(p.Log(), 80))
+			t.Logf("the end of the output of %s:\n%s", p.command.Args[0], lastLines(p.Log(), 80))
 		}
 	})
 }
 
 // Start starts the program again after [Process.Kill], and waits until it is
-// ready. One that does not get ready is killed.
+// ready. It kills a program that does not get ready.
 func (p *Process) Start() {
 	p.t.Helper()
 	p.cmd = exec.Command(p.command.Args[0], p.command.Args[1:]...)
@@ -405,7 +404,7 @@ func (p *Process) Start() {
 	ended := make(chan struct{})
 	p.ended = ended
 	go func(cmd *exec.Cmd) {
-		_ = cmd.Wait() // it is killed in the end
+		_ = cmd.Wait() // it is killed at the end
 		close(ended)
 	}(p.cmd)
 	if err := p.ready(); err != nil {
@@ -445,8 +444,8 @@ func (p *Process) ready() error {
 	}
 }
 
-// Kill ends the program and all that it has started, at once and without
-// warning. It waits until the program is gone.
+// Kill ends the program and its child processes at once and without warning. It
+// waits until the program is gone.
 func (p *Process) Kill() {
 	if p.cmd == nil || p.cmd.Process == nil || p.ended == nil {
 		return
@@ -455,7 +454,7 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
-// Log returns what the program has printed up to now.
+// Log returns the output of the program up to now.
 func (p *Process) Log() string {
 	b, err := io.ReadAll(io.NewSectionReader(p.log, 0, math.MaxInt64))
 	if err != nil {
@@ -464,19 +463,19 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
-// openLog makes the file that a program prints to. The program writes it itself: what it
-// has printed before it gives an answer is there once the answer is.
+// openLog makes the file for a program's output. The program writes it directly, so
+// output before an answer is in the file when the answer arrives.
 func openLog(t testing.TB) *os.File {
 	t.Helper()
 	f, err := os.CreateTemp("", "segue-test-log-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = os.Remove(f.Name()) // it lives as long as it is open, but on Windows, which keeps it
+	_ = os.Remove(f.Name()) // it exists as long as it is open, except on Windows, which keeps it
 	return f
 }
 
-// lastLines returns the end of a text.
+// lastLines returns the last lines of a string.
 func lastLines(s string, n int) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")

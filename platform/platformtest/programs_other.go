@@ -7,5 +7,5 @@ import "os/exec"
 // ownGroup does nothing: only Unix has process groups.
 func ownGroup(*exec.Cmd) {}
 
-// killGroup ends the command. That it has ended already is no matter.
+// killGroup ends the command. It may have ended already.
 func killGroup(cmd *exec.Cmd) { _ = cmd.Process.Kill() }

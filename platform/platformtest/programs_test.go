@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// helperVariable makes the test binary the program that a test starts: an HTTP
-// server at the address that it holds.
+// helperVariable makes the test binary act as the program that a test starts:
+// an HTTP server at the address in the variable.
 const helperVariable = "SEGUE_TEST_SERVER"
 
 func TestMain(m *testing.M) {
@@ -39,7 +39,7 @@ func TestAProcessIsReadyAndIsKilled(t *testing.T) {
 			pids[i] = pid
 			if i == 0 {
 				p.Kill()
-				p.Kill() // twice is once
+				p.Kill() // killing twice is allowed
 				p.Start()
 			}
 		}
@@ -53,7 +53,7 @@ func TestAProcessIsReadyAndIsKilled(t *testing.T) {
 	}
 }
 
-// failing takes a fatal error instead of failing.
+// failing records a fatal error instead of failing.
 type failing struct {
 	testing.TB
 	message string
@@ -99,7 +99,7 @@ func TestRequireNarrows(t *testing.T) {
 	for list, skipped := range map[string]bool{"": false, "nodered": false, "embedded, nodered": false, "embedded": true, "node": true} {
 		t.Setenv(platformsVariable, list)
 		got := fails(t, func(tb testing.TB) { Require(tb, "nodered") })
-		if (got != "") != skipped || skipped && !strings.Contains(got, "NOT TESTED: SEGUE_TEST_PLATFORMS="+list+" leaves nodered out") {
+		if (got != "") != skipped || skipped && !strings.Contains(got, "NOT TESTED: SEGUE_TEST_PLATFORMS="+list+" skips nodered") {
 			t.Errorf("%q: %q", list, got)
 		}
 	}

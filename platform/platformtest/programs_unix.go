@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// ownGroup has the command run in a process group of its own.
+// ownGroup makes the command run in its own process group.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
-// killGroup ends the command's group. That it has ended already is no matter.
+// killGroup ends the command's group. It may have ended already.
 func killGroup(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -18,10 +18,10 @@ import (
 func canCopy(b *Bench) bool     { return b.Copy != nil }
 func canFireJSON(b *Bench) bool { return b.FireJSON != nil }
 
-// promiseChecks are about what is never to happen: to what people have made, to an
-// automation between two writes, and to a message on its way.
+// promiseChecks check that people's objects, automations between two writes, and
+// messages in transit are never harmed.
 var promiseChecks = []check{
-	{name: "a copy that a person makes stays as it is, whatever is applied", given: canCopy, run: func(t *testing.T, c *scene) {
+	{name: "an apply never changes a copy that a person has made", given: canCopy, run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
 		in := c.desired(c.automation("growth/a", r.URL+"/v1/track"), c.automation("growth/b", r.URL+"/v1/track"))
 		c.apply(t, in)
@@ -48,7 +48,7 @@ var promiseChecks = []check{
 		same("after the original is deleted")
 		c.fires(t, r, in.Automations[0], map[string]any{"userId": "u1"}, in.Secrets)
 	}},
-	{name: "nothing is told as changed that nobody has changed", run: func(t *testing.T, c *scene) {
+	{name: "no automation is reported as changed that nobody has changed", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
 		in := c.desired(c.unusual(r.URL)...)
 		plan := c.plan(t, in)
@@ -70,7 +70,7 @@ var promiseChecks = []check{
 			}
 		}
 	}},
-	{name: "a killed apply leaves one that fires where a key is renamed", run: func(t *testing.T, c *scene) {
+	{name: "when a key is renamed, a killed apply leaves one automation that fires", run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
 		values := map[string]any{"userId": "u1"}
 		in := c.desired(c.plain("growth/old"), c.plain("growth/stays"))
@@ -114,7 +114,7 @@ var promiseChecks = []check{
 			}
 		}
 	}},
-	{name: "values of which Segment would drop the message are refused with the reason", needs: ChecksMessages, given: canFireJSON, run: func(t *testing.T, c *scene) {
+	{name: "values with which Segment would drop the message are refused with the reason", needs: ChecksMessages, given: canFireJSON, run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
 		a := c.strict(r.URL)
 		in := c.desired(a)
@@ -155,7 +155,7 @@ var promiseChecks = []check{
 			t.Errorf("got %s", got.URI)
 		}
 	}},
-	{name: "what an endpoint does not take is sent again", needs: Retries, run: func(t *testing.T, c *scene) {
+	{name: "a message that an endpoint does not accept is sent again", needs: Retries, run: func(t *testing.T, c *scene) {
 		r := StartRecorder(t)
 		in := c.desired(c.automation("growth/a", r.URL+"/v1/track"))
 		c.apply(t, in)
@@ -174,7 +174,7 @@ var promiseChecks = []check{
 		c.apply(t, in)
 		r.Fail(1, http.StatusServiceUnavailable)
 		if err := c.Fire(t, c.project, in.Automations[0], map[string]any{"userId": "u1"}); err == nil {
-			t.Error("it says that the message was sent")
+			t.Error("it reports success")
 		}
 		if n := len(r.Take()); n != 1 {
 			t.Errorf("it was sent %d times, want once", n)
@@ -182,19 +182,21 @@ var promiseChecks = []check{
 	}},
 }
 
-// droppedValues are values for [scene.strict], and why they are refused.
+// droppedValues are values for [scene.strict], with the reason why they are
+// refused.
 var droppedValues = map[string]string{
 	`{"userId": "", "at": "2026-03-14", "id": "m", "plan": "pro"}`:                                   "userId is empty",
 	`{"userId": " \t", "at": "2026-03-14", "id": "m", "plan": "pro"}`:                                "userId is empty",
-	`{"userId": "u1", "at": "tomorrow", "id": "m", "plan": "pro"}`:                                   "timestamp is not a time as ISO 8601 writes it",
-	`{"userId": "u1", "at": "2026-02-30T00:00:00Z", "id": "m", "plan": "pro"}`:                       "timestamp is not a time as ISO 8601 writes it",
+	`{"userId": "u1", "at": "tomorrow", "id": "m", "plan": "pro"}`:                                   "timestamp is not an ISO 8601 time",
+	`{"userId": "u1", "at": "2026-02-30T00:00:00Z", "id": "m", "plan": "pro"}`:                       "timestamp is not an ISO 8601 time",
 	`{"userId": "u1", "at": "2026-03-14", "id": "` + strings.Repeat("x", 100) + `", "plan": "pro"}`:  "messageId has 100 characters",
 	`{"userId": "u1", "at": "2026-03-14", "id": "m", "plan": "123456789"}`:                           "the value of {{plan}} has 9 bytes, and its maxLength is 8",
 	`{"userId": "u1", "at": "2026-03-14", "id": "m", "plan": "日本語"}`:                                 "the value of {{plan}} has 9 bytes",
-	`{"userId": "` + strings.Repeat("u", 33000) + `", "at": "2026-03-14", "id": "m", "plan": "pro"}`: "of at most 32768",
+	`{"userId": "` + strings.Repeat("u", 33000) + `", "at": "2026-03-14", "id": "m", "plan": "pro"}`: "the maximum is 32768",
 }
 
-// strict makes an automation whose values may make a message that Segment drops.
+// strict makes an automation for which some values make a message that Segment
+// drops.
 func (c *scene) strict(url string) automation.Automation {
 	a := c.automation("growth/a", url+"/v1/track")
 	a.Action.Payload = payload(map[string]any{"event": "E", "userId": "{{userId}}", "timestamp": "{{at}}", "messageId": "{{id}}",
@@ -203,7 +205,8 @@ func (c *scene) strict(url string) automation.Automation {
 	return a
 }
 
-// unusual makes automations of all that a platform might bring into another form.
+// unusual makes automations with values that a platform might store in another
+// form.
 func (c *scene) unusual(url string) []automation.Automation {
 	empty := c.automation("growth/empty", url+"/v1/events")
 	empty.Action.Payload = payload(map[string]any{"userId": "{{userId}}", "null": nil, "object": map[string]any{}, "list": []any{}, "string": "",

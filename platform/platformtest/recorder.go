@@ -9,30 +9,30 @@ import (
 	"time"
 )
 
-// recorderPatience is how long a [Recorder] waits for a request that has to
-// come. It ends a test that would fail anyway; no test takes so long.
+// recorderPatience is the time that a [Recorder] waits for an expected request.
+// It only ends a test that would fail anyway.
 const recorderPatience = 30 * time.Second
 
 // A Received is one request that reached a [Recorder].
 type Received struct {
 	Method string
-	// URI is the path and the query as they were sent, escapes and all.
+	// URI is the path and the query as sent, including escapes.
 	URI    string
 	Header http.Header
 	Body   []byte
 }
 
-// A Recorder is an HTTP server on the loopback interface that keeps what it is
-// sent, as the endpoint of automations under test. It answers 200, unless
-// [Recorder.Fail] says otherwise.
+// A Recorder is an HTTP server on the loopback interface that records requests,
+// as the endpoint of automations under test. It answers 200, except after
+// [Recorder.Fail].
 type Recorder struct {
-	// URL is the server's, without a slash at the end.
+	// URL is the server's URL, without a slash at the end.
 	URL string
 
 	mu      sync.Mutex
 	queue   []Received
 	arrived chan struct{} // closed and replaced with each request
-	// failures are how many of the next requests get the status failure.
+	// failures is the number of next requests that get the status failure.
 	failures, failure int
 }
 
@@ -45,11 +45,11 @@ func StartRecorder(t testing.TB) *Recorder {
 	return r
 }
 
-// ServeHTTP keeps the request.
+// ServeHTTP records the request.
 func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
-		return // half a request is none
+		return // ignore half a request
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,15 +62,16 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// Fail makes the next n requests fail with a status. They are kept like all others.
+// Fail makes the next n requests fail with a status. They are recorded like all
+// others.
 func (r *Recorder) Fail(n, status int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failures, r.failure = n, status
 }
 
-// Next takes the oldest request that was not yet taken, and waits for one if
-// there is none. The test fails if none comes.
+// Next takes the oldest request that was not yet taken, and waits if there is
+// none. The test fails if none arrives.
 func (r *Recorder) Next(t testing.TB) Received {
 	t.Helper()
 	timeout := time.After(recorderPatience)
@@ -94,8 +95,7 @@ func (r *Recorder) Next(t testing.TB) Received {
 	}
 }
 
-// Take takes all requests that have come and were not yet taken. It does not
-// wait.
+// Take takes all received requests that were not yet taken. It does not wait.
 func (r *Recorder) Take() []Received {
 	r.mu.Lock()
 	defer r.mu.Unlock()

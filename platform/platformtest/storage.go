@@ -15,7 +15,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// storageChecks are about what a platform stores and gives back.
+// storageChecks check that a platform stores and returns automations correctly.
 var storageChecks = []check{
 	{name: "an automation is read back as it was created", run: func(t *testing.T, c *scene) {
 		c.putSecret(t, c.project, secretName, "abc123")
@@ -117,7 +117,7 @@ var storageChecks = []check{
 		found := c.find(t, "growth/a").Automation.Hash()
 		for _, i := range won {
 			if found != wanted[i].Hash() {
-				t.Errorf("update %d won, and is not what is there", i)
+				t.Errorf("update %d won, but is not stored", i)
 			}
 		}
 	}, without: func(t *testing.T, c *scene) {
@@ -127,7 +127,7 @@ var storageChecks = []check{
 			t.Errorf("a mix of several updates is there")
 		}
 	}},
-	{name: "what is deleted is gone", run: func(t *testing.T, c *scene) {
+	{name: "a deleted automation is gone", run: func(t *testing.T, c *scene) {
 		made, kept := c.create(t, c.project, c.plain("growth/a")), c.create(t, c.project, c.plain("growth/b"))
 		if err := c.direct.Delete(t.Context(), made); err != nil {
 			t.Fatalf("delete: %v", err)
@@ -138,7 +138,7 @@ var storageChecks = []check{
 		}
 		wantKind(t, "delete again", c.direct.Delete(t.Context(), made), sync.NotFound)
 		_, err = c.direct.Update(t.Context(), made, sync.MarkerOf(made.Marker.Project, c.plain("growth/a")), c.plain("growth/a"))
-		wantKind(t, "update of what is gone", err, sync.NotFound)
+		wantKind(t, "update of a deleted automation", err, sync.NotFound)
 		stored, err := c.direct.List(t.Context(), c.project)
 		if err != nil || len(stored) != 1 || stored[0].ID != kept.ID {
 			t.Errorf("listed: %+v, %v", stored, err)
@@ -203,7 +203,7 @@ var storageChecks = []check{
 			t.Errorf("secrets of the second project: %v, %v", states, err)
 		}
 	}},
-	{name: "what belongs to others stays as it is, byte for byte", run: func(t *testing.T, c *scene) {
+	{name: "objects of others are not changed, byte for byte", run: func(t *testing.T, c *scene) {
 		read := c.AddForeign(t)
 		before := read(t)
 		unchanged := func(after string) {
@@ -213,7 +213,7 @@ var storageChecks = []check{
 			}
 		}
 		if len(before) == 0 {
-			t.Fatal("there is nothing foreign")
+			t.Fatal("there are no foreign objects")
 		}
 		in := c.desired(c.automation("growth/a", "https://example.com/a"), c.automation("growth/b", "https://example.com/b"))
 		c.apply(t, in)
@@ -266,11 +266,11 @@ var storageChecks = []check{
 		expect("after a delete", states(secrets("rotated")), map[string]sync.SecretState{secretName: sync.Same})
 		for range 2 {
 			if err := c.direct.DeleteSecret(t.Context(), c.project, "SECOND"); err != nil {
-				t.Errorf("delete what is not there: %v", err)
+				t.Errorf("delete a missing secret: %v", err)
 			}
 		}
 	}},
-	{name: "a secret's value is never given out", run: func(t *testing.T, c *scene) {
+	{name: "a secret's value is never returned", run: func(t *testing.T, c *scene) {
 		const value = "s3cr3t-9f2c71d8e4b05a6c"
 		in := c.desired(c.automation("growth/a", "https://example.com/a"))
 		in.Automations[0].Action.Headers["X-Api-Key"] = automation.Header{Value: automation.Credential{Secret: "API_KEY"}}
@@ -283,14 +283,14 @@ var storageChecks = []check{
 		}
 		for _, form := range []string{value, base64.StdEncoding.EncodeToString([]byte(value + ":")), base64.StdEncoding.EncodeToString([]byte(value))} {
 			if bytes.Contains(dump, []byte(form)) {
-				t.Errorf("the platform gives out %s", form)
+				t.Errorf("the platform returns %s", form)
 			}
 		}
 	}},
 	{name: "the platform lists its patterns and journeys", needs: ListsTriggers, run: func(t *testing.T, c *scene) {
 		lister, ok := c.Platform.(sync.TriggerLister)
 		if !ok {
-			t.Fatal("the platform is no sync.TriggerLister")
+			t.Fatal("the platform is not a sync.TriggerLister")
 		}
 		triggers, err := lister.Triggers(t.Context())
 		if err != nil || len(triggers) == 0 {
@@ -303,13 +303,13 @@ var storageChecks = []check{
 	}},
 }
 
-// secrets are one secret's value, ready for Secrets.
+// secrets returns the value of one secret, for Secrets.
 func secrets(value string) map[string]automation.Secret {
 	return map[string]automation.Secret{secretName: automation.NewSecret(value)}
 }
 
-// race updates one revision several times at once. It returns which updates
-// were done, the errors of the others, and what was wanted.
+// race updates one revision several times at once. It returns the successful
+// updates, the errors of the others, and the wanted automations.
 func (c *scene) race(t *testing.T) (won []int, refused []error, wanted []automation.Automation) {
 	t.Helper()
 	base := c.create(t, c.project, c.plain("growth/a"))
@@ -339,7 +339,7 @@ func (c *scene) race(t *testing.T) (won []int, refused []error, wanted []automat
 	return won, refused, wanted
 }
 
-// gallery is one automation of each sort, by what is special about it.
+// gallery returns one automation of each kind, by its special feature.
 func (c *scene) gallery() map[string]automation.Automation {
 	text := func(s string) automation.Header { return automation.Header{Value: automation.Credential{Text: s}} }
 	secret := automation.Credential{Secret: secretName}
@@ -385,7 +385,7 @@ func (c *scene) gallery() map[string]automation.Automation {
 	return all
 }
 
-// payloads are payloads of every shape, by what is special about them.
+// payloads are payloads of every shape, by their special features.
 var payloads = map[string]any{
 	"an empty object": map[string]any{},
 	"a list":          []any{"{{userId}}", 1, nil, true, []any{}, map[string]any{"a": []any{"b"}}},
@@ -399,12 +399,13 @@ var payloads = map[string]any{
 	"deep structure": deep(40),
 }
 
-// oddTexts are literals that mean something somewhere, and nothing in a payload.
+// oddTexts are literals that have a special meaning elsewhere, but none in a
+// payload.
 var oddTexts = map[string]any{
 	"quotes": `a "b" 'c' ` + "`d`", "backslashes": `\ \\ \n \u0041 \"`, "control": "a\nb\r\n\tc\u0001\u007f", "separators": "\u2028\u2029\ufeff",
 	"emoji": "👩‍🚀 é e\u0301 日本語", "javascript": "${process.env.HOME} ${1+1} `${x}`", "n8n": "=1+1", "n8n expression": "=$json.userId $json[\"a\"] $('x').item",
 	"env": "${HOME}", "env 2": "$(HOME)", "message": "msg.payload", "html": "<b>&amp;&lt;</b><script>alert(1)</script>", "brace": "{ a } { { b } }",
-	"template": "<%= x %> #{x} %{x} [[x]] @x@", "blank": " ", "blanks around": "  x  ", "number": "12", "boolean": "true", "null": "null", "comment": "*/ // --> ]]>",
+	"template": "<%= x %> #{x} %{x} [[x]] @x@", "space": " ", "spaces around": "  x  ", "number": "12", "boolean": "true", "null": "null", "comment": "*/ // --> ]]>",
 }
 
 func deep(n int) any {

@@ -8,10 +8,9 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// RoundTrip checks on a platform that automations which lose their markers are found as
-// unmanaged, can be read, and are taken over again: each keeps its identifier and its
-// content, nothing else changes, and the next plan is empty. Unmark removes a marker, as
-// a person would.
+// RoundTrip checks that automations that lose their markers are found as unmanaged, can
+// be read, and are taken over again: each keeps its identifier and its content, nothing
+// else changes, and the next plan is empty. unmark removes a marker, as a person would.
 func RoundTrip(t *testing.T, b *Bench, unmark func(t testing.TB, stored sync.Stored)) {
 	c := &scene{Bench: b, project: "roundtrip", direct: patientPlatform{t, b.Platform}}
 	t.Cleanup(func() { c.clear(t) })
@@ -47,7 +46,7 @@ func RoundTrip(t *testing.T, b *Bench, unmark func(t testing.TB, stored sync.Sto
 		if got.Key == "" {
 			got.Key = key
 		}
-		if got.Trigger != was.Automation.Trigger { // some keep its name in the marker
+		if got.Trigger != was.Automation.Trigger { // some platforms keep its name in the marker
 			got.Trigger = was.Automation.Trigger
 		}
 		wantSame(t, u.Title, sync.Stored{ID: was.ID, Revision: was.Revision, Marker: sync.MarkerOf(c.project, got), Automation: got}, c.project, in.Automations[slices.IndexFunc(in.Automations, func(a automation.Automation) bool { return a.Key == key })])

@@ -11,17 +11,17 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// maskedBytes is how much of an answer that is only for a message is masked: no
-// message shows more.
+// maskedBytes is the part of an answer that is masked for messages, in bytes:
+// no message shows more.
 const maskedBytes = 1 << 20
 
-// NewClient returns a client for a platform: it follows no redirect, which could
-// lead credentials elsewhere, and hides the mask's secrets in all that is only
-// for messages: answers that are no success or no JSON, and errors. A nil
-// transport is one like [http.DefaultTransport].
+// NewClient returns a client for a platform. It does not follow redirects, which
+// could leak credentials. It hides the mask's secrets in everything that is only
+// used for messages: error answers, answers that are not JSON, and errors. A nil
+// transport means that of [NewTransport] with the zero [TLS].
 func NewClient(transport http.RoundTripper, mask *automation.Mask) *http.Client {
 	if transport == nil {
-		transport = http.DefaultTransport.(*http.Transport).Clone()
+		transport = newTransport()
 	}
 	return &http.Client{
 		Transport:     masking{transport, mask},
@@ -29,7 +29,7 @@ func NewClient(transport http.RoundTripper, mask *automation.Mask) *http.Client 
 	}
 }
 
-// A masking transport hides secrets in what is shown to people.
+// A masking transport hides secrets in everything that is shown to people.
 type masking struct {
 	http.RoundTripper
 	mask *automation.Mask
@@ -54,7 +54,7 @@ func (t masking) RoundTrip(req *http.Request) (*http.Response, error) {
 	if to := res.Header.Get("Location"); to != "" {
 		res.Header.Set("Location", t.mask.Hide(to))
 	}
-	res.ContentLength = -1 // it may be another one now
+	res.ContentLength = -1 // masking may change the length
 	res.Header.Del("Content-Length")
 	res.Body = struct {
 		io.Reader
@@ -63,9 +63,11 @@ func (t masking) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// CloseIdleConnections closes those of the transport.
-func (t masking) CloseIdleConnections() {
-	if c, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+// CloseIdleConnections closes the idle connections of the transport.
+func (t masking) CloseIdleConnections() { closeIdle(t.RoundTripper) }
+
+func closeIdle(transport http.RoundTripper) {
+	if c, ok := transport.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
@@ -75,15 +77,15 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// isJSON reports whether an answer says that it is JSON.
+// isJSON reports whether an answer has a JSON content type.
 func isJSON(h http.Header) bool {
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return err == nil && media == "application/json"
 }
 
-// Masked returns an error with the mask's secrets hidden in its text. It is the
-// error itself where there is none in it; else its cause can still be found by
-// errors.Is, and by errors.As, and shows the secret to who prints it.
+// Masked returns an error with the mask's secrets hidden in its message. It
+// returns the same error if it contains no secret. errors.Is and errors.As
+// still find the cause, whose own message shows the secret.
 func Masked(err error, mask *automation.Mask) error {
 	if err == nil || !mask.Finds(err.Error()) {
 		return err
@@ -91,7 +93,7 @@ func Masked(err error, mask *automation.Mask) error {
 	return maskedError{mask.Hide(err.Error()), err}
 }
 
-// A maskedError has the text of another one, without secrets.
+// A maskedError has the message of another error, without secrets.
 type maskedError struct {
 	text string
 	err  error

@@ -48,7 +48,8 @@ func TestClientHidesSecretsInWhatIsForMessages(t *testing.T) {
 		"?status=500&media=application/problem%2Bjson": `{"echo": "Bearer (secret)"}`,
 		"?status=302&media=text/plain":                 `{"echo": "Bearer (secret)"}`,
 		"?status=200&media=text/html":                  `{"echo": "Bearer (secret)"}`,
-		// What is stored is not changed: it is compared with the code.
+		// Stored objects are not masked, because they are compared with the
+		// code.
 		"?status=200&media=application/json": `{"echo": "Bearer ` + token + `"}`,
 	} {
 		res, body, err := get(t, nil, server.URL+query)

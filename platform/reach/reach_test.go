@@ -58,7 +58,7 @@ func TestFailures(t *testing.T) {
 		{"https where http is spoken", strings.Replace(plain.URL, "http:", "https:", 1), sync.Refused, "can't reach URL: it speaks plain HTTP; write http:// in the url, or the port of its HTTPS"},
 		{"http where https is spoken", strings.Replace(secure.URL, "https:", "http:", 1), sync.Refused, "can't reach URL: it speaks HTTPS; write https:// in the url"},
 		{"http where TLS answers", alerts, sync.Refused, "can't reach URL: it speaks HTTPS; write https:// in the url"},
-		{"an unknown certificate", secure.URL, sync.Refused, "can't reach URL: its certificate is not accepted (x509: certificate signed by unknown authority); put the name"},
+		{"an unknown certificate", secure.URL, sync.Refused, "can't reach URL: its certificate is not accepted (x509: certificate signed by unknown authority). If it is signed by an authority of your own, set ca on the target"},
 		{"a closed connection", closes, sync.Temporary, "URL closed the connection without an answer; if that happens again, check that it does not want https"},
 		{"nobody there", gone.URL, sync.Temporary, "can't reach URL: connection refused; is it running?"},
 		{"no answer", silent, sync.Temporary, "no answer from URL in time"},
@@ -82,11 +82,11 @@ func TestFailures(t *testing.T) {
 		})
 	}
 	if e := ask(t, secure.URL, &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, time.Minute); e != nil {
-		t.Errorf("a failure where there is none: %v", e)
+		t.Errorf("an unexpected failure: %v", e)
 	}
 }
 
-// What other servers say of plain HTTP at the port of their HTTPS.
+// Answers of other servers to plain HTTP at their HTTPS port.
 func TestMismatch(t *testing.T) {
 	for body, want := range map[string]bool{
 		"<center>The plain HTTP request was sent to HTTPS port</center>":          true,
@@ -99,7 +99,7 @@ func TestMismatch(t *testing.T) {
 		}
 	}
 	if reach.Mismatch(http.StatusOK, []byte("HTTP request to an HTTPS server"), "x") != nil {
-		t.Error("a success is no mismatch")
+		t.Error("a successful answer is reported as a mismatch")
 	}
 }
 

@@ -19,13 +19,14 @@ import (
 	"github.com/seguehq/segue/automation"
 )
 
-// acmeKey is the API key that Acme wants.
+// acmeKey is the API key of Acme.
 const acmeKey = "acme-key-4711"
 
-// pageCap is the most rules that Acme gives in a page, whatever it is asked for.
+// pageCap is the maximum number of rules in a page of Acme, regardless of the
+// request.
 const pageCap = 40
 
-// An acme is the platform of docs/platforms.md: an HTTP API of its own shape, with
+// An acme is the platform of docs/platforms.md: its own kind of HTTP API, with
 // everything in memory. It fires rules too.
 type acme struct {
 	URL string
@@ -33,16 +34,17 @@ type acme struct {
 	mu    sync.Mutex
 	last  int
 	rules map[int]*rule
-	// triggers are those that it lists besides those of its rules.
-	behaviours, paths []string
+	// triggers are listed in addition to those of the rules.
+	behaviors, paths []string
 	// requests counts requests by method and path.
 	requests map[string]int
-	// limit refuses more rules than that, with the platform's own words.
+	// limit is the maximum number of rules; the error has the platform's own
+	// words.
 	limit int
 }
 
-// A rule is what Acme keeps. Its fields are as they were sent, the values of
-// masked headers too; nobody gets those.
+// A rule is an object of Acme. Its fields are as sent, including the values of
+// masked headers, which no answer contains.
 type rule struct {
 	id, version int
 	fields      map[string]any
@@ -59,7 +61,7 @@ func startAcme(t testing.TB) *acme {
 		delete(a.rules, r.id)
 		w.WriteHeader(http.StatusNoContent)
 	}))
-	mux.HandleFunc("GET /api/2/behaviours", a.labels(&a.behaviours))
+	mux.HandleFunc("GET /api/2/behaviors", a.labels(&a.behaviors))
 	mux.HandleFunc("GET /api/2/paths", a.labels(&a.paths))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
@@ -120,7 +122,7 @@ func (a *acme) list(w http.ResponseWriter, req *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"data": map[string]any{"rules": rules}, "meta": map[string]any{"page": page, "total": total}})
 }
 
-// shown is a rule as Acme gives it out.
+// shown is a rule as Acme returns it.
 func (r *rule) shown() map[string]any {
 	out := maps.Clone(r.fields)
 	out["rule_id"], out["lock_version"] = r.id, r.version
@@ -155,7 +157,7 @@ func sent(w http.ResponseWriter, req *http.Request) (map[string]any, bool) {
 		err = json.Unmarshal(b, &in)
 	}
 	if title, _ := in.Rule["title"].(string); err != nil || title == "" {
-		// Echoing what it got is what real servers do.
+		// Real servers echo the request like this.
 		refuse(w, http.StatusUnprocessableEntity, "invalid", "a rule needs a title: "+string(b))
 		return nil, false
 	}
@@ -205,8 +207,8 @@ func (a *acme) labels(list *[]string) http.HandlerFunc {
 	}
 }
 
-// duplicate makes a copy of a rule, as people would, and changes it. The function that
-// it returns reads the copy.
+// duplicate copies a rule, as a user would, and changes the copy. The returned
+// function reads the copy.
 func (a *acme) duplicate(t testing.TB, id string, change func(fields map[string]any)) func(testing.TB) []byte {
 	t.Helper()
 	n, err := strconv.Atoi(id)
@@ -260,7 +262,7 @@ func (a *acme) edit(t testing.TB, id string, change func(fields map[string]any))
 	r.version++
 }
 
-// dump is all that Acme gives out.
+// dump returns everything that Acme's API returns.
 func (a *acme) dump() []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -272,11 +274,11 @@ func (a *acme) dump() []byte {
 	return out.Bytes()
 }
 
-// fire sends the message of every live rule that waits for a trigger.
+// fire sends the message of every live rule with a trigger.
 func (a *acme) fire(kind automation.TriggerKind, name string, values map[string]any) error {
 	a.mu.Lock()
 	var live []*rule
-	word := map[automation.TriggerKind]string{automation.Pattern: "behaviour", automation.Journey: "path"}[kind]
+	word := map[automation.TriggerKind]string{automation.Pattern: "behavior", automation.Journey: "path"}[kind]
 	for _, id := range slices.Sorted(maps.Keys(a.rules)) {
 		r := a.rules[id]
 		if when, ok := r.fields["when"].(map[string]any); ok && r.fields["state"] == "live" && when[word] == name {

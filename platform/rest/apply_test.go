@@ -3,6 +3,7 @@ package rest_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// quick are calls without long pauses.
+// quick configures calls without long pauses.
 var quick = sync.Calls{Timeout: 10 * time.Second, Tries: 12, BackOff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Millisecond) }}
 
 // wanted returns n automations that use one secret.
@@ -34,9 +35,9 @@ func wanted(n int) sync.Desired {
 	return d
 }
 
-// Behind a network that loses requests and answers, and that answers with errors
-// to work that was done: each automation is there once, and there is nothing left
-// to do.
+// The network loses requests and answers, and the platform reports errors for
+// work that it has done. Still each automation is there once, and the next plan
+// is empty.
 func TestApplyThroughFaults(t *testing.T) {
 	in := wanted(300)
 	server := startAcme(t)
@@ -63,7 +64,7 @@ func TestApplyThroughFaults(t *testing.T) {
 	if got := len(server.rules); got != 300 {
 		t.Errorf("the server has %d rules, want 300", got)
 	}
-	// Then a bit of everything at once.
+	// Then creates, updates and deletes at once.
 	in.Automations = in.Automations[30:]
 	for i := range 30 {
 		in.Automations[i].Name += ", edited"
@@ -73,5 +74,24 @@ func TestApplyThroughFaults(t *testing.T) {
 	platformtest.RequireExactly(t, client(t, d, server.URL, rest.Options{}), in)
 	if got := len(server.rules); got != 270 {
 		t.Errorf("the server has %d rules, want 270", got)
+	}
+}
+
+// TestApplyingProcess is not a test: TestKilledApplies runs and kills it.
+func TestApplyingProcess(t *testing.T) { platformtest.ApplyingProcess(t, openAt) }
+
+func openAt(t testing.TB, base string, transport http.RoundTripper, timeout time.Duration, secrets map[string]automation.Secret) sync.Platform {
+	t.Helper()
+	return client(t, described(t, worked(t)), base, rest.Options{Transport: transport, Timeout: timeout, Secrets: secrets})
+}
+
+// Fewer than a thousand automations, since each look-up reads the whole list, while requests fail in all ways and segue is killed again and
+// again.
+func TestKilledApplies(t *testing.T) {
+	platformtest.Require(t, "rest")
+	server := startAcme(t)
+	in := platformtest.KilledApplies(t, platformtest.Kills{Process: "TestApplyingProcess", Open: openAt, Server: server.URL, Most: 250})
+	if got := len(server.rules); got != len(in.Automations) {
+		t.Errorf("the server has %d rules, want %d", got, len(in.Automations))
 	}
 }

@@ -20,13 +20,13 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// answerLimit is the longest answer that is read, in bytes.
+// answerLimit is the size of the largest answer that is read, in bytes.
 const answerLimit = 32 << 20
 
-// shownBytes is how much of an answer a message quotes.
+// shownBytes is the number of bytes of an answer that a message quotes.
 const shownBytes = 300
 
-// What a call does: statuses mean different things.
+// The purpose of a call, which decides the meaning of statuses.
 type deed int
 
 const (
@@ -42,18 +42,18 @@ type call struct {
 	description.Endpoint
 	does        deed
 	project, id string
-	extra       url.Values // of the query, besides the description's
+	extra       url.Values // query parameters besides those of the description
 	ifMatch     string
 	in          any // the body, nil for none
 }
 
-// An answer is a success.
+// An answer is a successful answer.
 type answer struct {
 	body   any // decoded JSON, nil if there is none
 	header http.Header
 }
 
-// call does a request. Every error is a [*sync.Error].
+// call makes a request. Every error is a [*sync.Error].
 func (p *platform) call(ctx context.Context, c call) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
@@ -88,19 +88,19 @@ func (p *platform) call(ctx context.Context, c call) (answer, error) {
 	return out, nil
 }
 
-// readAll reads an answer, up to a byte more than the limit. One that is compressed
-// although nobody has asked for that is read all the same.
+// readAll reads an answer, up to one byte more than the limit. It also reads an
+// answer that is compressed although the request did not ask for that.
 func readAll(res *http.Response) ([]byte, error) {
 	var from io.Reader = res.Body
 	if strings.EqualFold(res.Header.Get("Content-Encoding"), "gzip") {
-		// Go's own transport takes the header away with what it unpacks.
+		// Go's own transport removes the header when it decompresses.
 		unpacked, err := gzip.NewReader(res.Body)
 		if err != nil {
 			return nil, err
 		}
 		from = unpacked
 	}
-	return io.ReadAll(io.LimitReader(from, answerLimit+1))
+	return reach.ReadAnswer(from, answerLimit)
 }
 
 // request makes the HTTP request of a call.
@@ -119,7 +119,7 @@ func (p *platform) request(ctx context.Context, c call) (*http.Request, error) {
 	if auth.Query != "" && credential != "" {
 		query.Set(auth.Query, credential)
 	}
-	// The path of a description may have a query of its own, which stays.
+	// The path in a description may have its own query, which is kept.
 	path, own, _ := strings.Cut(expand(c.Path, url.PathEscape), "?")
 	target := p.base.String() + path
 	if all := strings.Trim(own+"&"+query.Encode(), "&"); all != "" {
@@ -164,17 +164,17 @@ func (p *platform) request(ctx context.Context, c call) (*http.Request, error) {
 	return req, nil
 }
 
-// unreachable is the error of a request without an answer.
+// unreachable returns the error of a request without an answer.
 func (p *platform) unreachable(err error) error {
 	return reach.Failure(err, p.place, "is the platform running?")
 }
 
-// strange is the error of an answer that does not fit the description.
+// strange returns the error of an answer that contradicts the description.
 func (p *platform) strange(what string) error {
-	return &sync.Error{Kind: sync.Refused, Message: p.place + " does not answer as its description says: " + what}
+	return &sync.Error{Kind: sync.Refused, Message: p.place + " does not answer as described: " + what}
 }
 
-// refusal is the error of an answer that is not a success.
+// refusal returns the error of an unsuccessful answer.
 func (p *platform) refusal(c call, res *http.Response, body []byte) error {
 	e := &sync.Error{Status: res.StatusCode, RetryAfter: retryAfter(res.Header, time.Now())}
 	parsed, err := description.Parse(body)
@@ -190,7 +190,7 @@ func (p *platform) refusal(c call, res *http.Response, body []byte) error {
 	case e.Kind == sync.Unauthorized:
 		does := " does not accept the token; check the secret that the target's token or apiKey names ("
 		if res.StatusCode == http.StatusForbidden {
-			does = " does not accept the token, or does not let it do this; check the secret that the target's token or apiKey names, and its rights ("
+			does = " does not accept the token, or does not permit this request; check the secret that the target's token or apiKey names, and its permissions ("
 		}
 		e.Message = p.place + does + e.Message + ")"
 		if p.credential.Reveal() == "" {
@@ -211,8 +211,8 @@ func (p *platform) refusal(c call, res *http.Response, body []byte) error {
 	return e
 }
 
-// kind says what an error answer means: by its code if the description knows
-// that, else by its status.
+// kind returns the meaning of an error answer: by its code if the description
+// knows the code, otherwise by its status.
 func (p *platform) kind(c call, status int, body any) sync.ErrorKind {
 	errs := p.d.Errors
 	if errs.Code != "" {
@@ -249,7 +249,7 @@ func (p *platform) kind(c call, status int, body any) sync.ErrorKind {
 	return sync.Refused
 }
 
-// clean makes a text of the platform's fit for a message.
+// clean prepares a string from the platform for a message.
 func (p *platform) clean(text string) string {
 	text = p.mask.Hide(text)
 	if len(text) > shownBytes {
@@ -258,15 +258,15 @@ func (p *platform) clean(text string) string {
 	return printable(text)
 }
 
-// notJSON says what an answer is that is no JSON, and what to do.
+// notJSON describes an answer that is not JSON, and suggests a remedy.
 func (p *platform) notJSON(c call, body []byte) string {
 	switch text := bytes.TrimSpace(body); {
 	case len(text) == 0:
 		return ""
 	case text[0] == '<':
-		return ", a page for people; check the url, and the path " + c.Path + " in the description"
+		return ", a web page; check the url, and the path " + c.Path + " in the description"
 	}
-	return ", which is no JSON"
+	return ", which is not JSON"
 }
 
 // start quotes the beginning of an answer.
@@ -278,7 +278,7 @@ func (p *platform) start(body []byte) string {
 }
 
 // retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.
-// It is 0 if the header is missing or says nothing.
+// It returns 0 if the header is missing or invalid.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
@@ -290,7 +290,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// printable replaces what could disturb a terminal.
+// printable replaces characters that could disturb a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -17,24 +17,25 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A description may lead to a list that does not show all there is: a wrong name
-// of the parameter for pages, a filter, a list of something else. What it lacks
-// would be created again by every apply. A list can't prove that it is whole, but
-// a write can: a list that has reached its bounds can't show a new automation and
-// all others too. So the first create of an apply looks at the list before and
-// after, and takes the automation back if it is not there; in the end the rest is
-// looked for in the same way.
+// A description may lead to an incomplete list: the name of the page parameter
+// may be wrong, or it may be a filtered list, or a list of something else. Every
+// apply would create the missing automations again. A list can't prove that it is
+// complete, but a write can: a truncated list can't show a new automation in
+// addition to all others. So the first create of an apply reads the list before
+// and after, and removes the automation again if the list does not show it. At
+// the end, apply looks for the other automations in the same way.
 
-// made knows what this client has created and removed.
+// made records the automations that this client has created and removed.
 type made struct {
 	mu gosync.Mutex
-	// created are those that may have to be removed again, by identifier.
+	// created holds the automations that may have to be removed again, by
+	// identifier.
 	created map[string]creation
 	gone    map[string]bool
 }
 
-// A creation is an automation as it was created. What was read back of it is nil
-// if that went wrong.
+// A creation is an automation as it was created. The item that was read back is
+// nil if reading failed.
 type creation struct {
 	project, key string
 	item         *item
@@ -48,7 +49,7 @@ func (m *made) add(id string, c creation) {
 	m.created[id] = c
 }
 
-// update notes that what was created has another revision by now.
+// update records that a created automation has a new revision.
 func (m *made) update(it item) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,7 +72,7 @@ func (m *made) removed(id string) {
 	m.gone[id] = true
 }
 
-// of returns the identifiers of what was created in a project.
+// of returns the automations created in a project, by identifier.
 func (m *made) of(project string) map[string]creation {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -99,8 +100,8 @@ type afterCreate struct {
 func (e *afterCreate) Error() string { return e.cause.Error() }
 func (e *afterCreate) Unwrap() error { return e.cause }
 
-// create returns the identifier too, which is known even where something went
-// wrong later, "" if nothing is known to have been created.
+// create also returns the identifier. It is set even if a later step failed,
+// and "" if nothing is known to have been created.
 func (p *platform) create(ctx context.Context, project string, a automation.Automation) (item, string, error) {
 	c := call{Endpoint: p.d.Endpoints.Create, does: creates, project: project}
 	m := marking{Marker: sync.MarkerOf(project, a), nonce: rand.Text()[:nonceLength]}
@@ -115,13 +116,12 @@ func (p *platform) create(ctx context.Context, project string, a automation.Auto
 	return p.identify(ctx, it, m, a), it.ID, nil
 }
 
-// nonceLength is that of a nonce, of 32 letters and digits each.
+// nonceLength is the length of a nonce, in characters of an alphabet of 32.
 const nonceLength = 12
 
-// identify writes the identifier of a new automation, which is known by now, into its
-// marker. Until then a copy that somebody makes can't be told from it for certain. If
-// the write fails, the automation is there all the same: whatever writes it next makes
-// up for that.
+// identify writes the identifier of a new automation into its marker. Until then, a
+// copy can't be distinguished from it for certain. If this write fails, the automation
+// still exists, and the next write adds the identifier.
 func (p *platform) identify(ctx context.Context, it item, m marking, a automation.Automation) item {
 	ctx = context.WithoutCancel(ctx)
 	was := existing{project: m.Project, id: it.ID, revision: it.revision}
@@ -137,7 +137,7 @@ func (p *platform) identify(ctx context.Context, it item, m marking, a automatio
 }
 
 // created reads an automation that the platform has just created. No error may
-// lead to another create: there is one already.
+// lead to another create, because the automation exists.
 func (p *platform) created(ctx context.Context, c call, m marking, answer answer) (item, error) {
 	id := p.saysID(c, answer)
 	if id != "" {
@@ -162,12 +162,12 @@ func (p *platform) created(ctx context.Context, c call, m marking, answer answer
 		failed.Kind = sync.Unlisted
 		failed.Message = fmt.Sprintf("it was created, but the list of %s does not show it (%s); %s. Remove it by hand: the answer to create has no identifier to remove it by", p.d.Endpoints.List.Path, err, p.remedy())
 	default:
-		failed.Message = fmt.Sprintf("it was created, but the answer holds no identifier%s, and it can't be read back: %s", at(p.idPath(c)), err)
+		failed.Message = fmt.Sprintf("it was created, but the answer has no identifier%s, and it can't be read back: %s", at(p.idPath(c)), err)
 	}
 	return item{}, &afterCreate{id: id, cause: failed}
 }
 
-// idPath is where the answer to a create has the identifier.
+// idPath returns the path of the identifier in the answer to a create.
 func (p *platform) idPath(c call) description.Path {
 	switch {
 	case c.Answer == "id" && c.Item != "":
@@ -178,7 +178,7 @@ func (p *platform) idPath(c call) description.Path {
 	return p.d.ID
 }
 
-// remedy says what to look at where the list lacks something.
+// remedy suggests the fields to check if the list is incomplete.
 func (p *platform) remedy() string {
 	if p.d.Paging.Kind == "" {
 		return "check endpoints.list in the description, and describe its pages in paging if it has some"
@@ -186,12 +186,12 @@ func (p *platform) remedy() string {
 	return "check endpoints.list and paging in the description"
 }
 
-// pauses are those between looks at a list that may lag behind.
+// pauses returns the pauses between reads of a list that may lag behind.
 func (p *platform) pauses() []time.Duration {
 	return []time.Duration{p.lag / 40, p.lag / 10, p.lag / 4, p.lag * 5 / 8}
 }
 
-// wait reports whether a pause came to its end before the context did.
+// wait reports whether a pause ended before the context did.
 func wait(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -203,14 +203,14 @@ func wait(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// A view is what the list shows: identifiers, and the keys of a project's
-// automations by their identifiers.
+// A view is the content of the list: identifiers, and the keys of a project's
+// automations by identifier.
 type view struct {
 	ids  map[string]bool
 	keys map[string]string
 }
 
-// look reads the list. It does not mind a marker that is damaged.
+// look reads the list. It ignores damaged markers.
 func (p *platform) look(ctx context.Context, project string) (view, error) {
 	type entry struct{ id, key string }
 	all, ids, err := collect(ctx, p, p.listCall(project), p.d.Paging, p.d.ID.Text, func(object any) (entry, bool, error) {
@@ -239,34 +239,35 @@ func (p *platform) CreateConfirmed(ctx context.Context, project string, a automa
 	case lookErr != nil && sync.KindOf(lookErr) == sync.Refused:
 		problem = lookErr.Error()
 	case lookErr != nil:
-		return it.Stored, errors.Join(err, lookErr) // the engine looks again
+		return it.Stored, errors.Join(err, lookErr) // the engine reads again
 	case problem == "" && len(lost) == 0:
 		return it.Stored, err
 	}
 	removed := p.takeBack(ctx, id)
 	if problem == "" {
-		// Somebody may have removed them in this very moment. Where a list has no
-		// room for them, they are back by now.
-		problem = fmt.Sprintf("with a new automation on it, it does not show %q any more", printable(lost[0]))
+		// Somebody may have removed them just now. If they were only pushed off a
+		// truncated list, the list shows them again.
+		problem = fmt.Sprintf("with the new automation on it, it no longer shows %q", printable(lost[0]))
 		again, err := p.look(ctx, project)
 		if removed == nil && err == nil && !slices.ContainsFunc(lost, func(id string) bool { return again.ids[id] }) {
-			return sync.Stored{}, &sync.Error{Kind: sync.Temporary, Message: fmt.Sprintf("somebody seems to have removed %q at this moment; it was not created, to be sure", printable(lost[0]))}
+			return sync.Stored{}, &sync.Error{Kind: sync.Temporary, Message: fmt.Sprintf("somebody seems to have removed %q just now; not created, as a precaution", printable(lost[0]))}
 		}
 	}
 	return sync.Stored{}, p.unlisted(problem, id, removed)
 }
 
-// unlisted is the error of an automation that the list does not show.
+// unlisted returns the error of an automation that the list does not show.
 func (p *platform) unlisted(problem, id string, removed error) error {
-	e := &sync.Error{Kind: sync.Unlisted, Message: fmt.Sprintf("the list of %s is not all there is: %s; %s. What was created was removed again", p.d.Endpoints.List.Path, problem, p.remedy())}
+	e := &sync.Error{Kind: sync.Unlisted, Message: fmt.Sprintf("the list of %s is incomplete: %s; %s. The new automation was removed again", p.d.Endpoints.List.Path, problem, p.remedy())}
 	if removed != nil {
-		e.Message = fmt.Sprintf("the list of %s is not all there is: %s; %s. Remove %q by hand: that failed with %s", p.d.Endpoints.List.Path, problem, p.remedy(), printable(id), removed)
+		e.Message = fmt.Sprintf("the list of %s is incomplete: %s; %s. Remove %q by hand: removing it failed with %s", p.d.Endpoints.List.Path, problem, p.remedy(), printable(id), removed)
 	}
 	return e
 }
 
-// compare looks whether the list shows a new automation and what it has shown
-// before. It returns what is wrong, or what it does not show any more.
+// compare checks that the list shows a new automation and everything that it
+// showed before. It returns the problem, or the identifiers that are missing
+// now.
 func (p *platform) compare(ctx context.Context, project, key, id string, before view) (problem string, lost []string, err error) {
 	now, err := p.look(ctx, project)
 	for _, pause := range p.pauses() {
@@ -297,16 +298,15 @@ func (p *platform) compare(ctx context.Context, project, key, id string, before 
 	return problem, lost, err
 }
 
-// earlierPage looks whether there is a page before the one that is taken for the
-// first.
+// earlierPage checks whether there is a page before the supposed first one.
 func (p *platform) earlierPage(ctx context.Context, project string, now view) (problem string, err error) {
 	r := &pageReader{platform: p, call: p.listCall(project), paging: p.d.Paging, position: p.d.Paging.First - 1}
 	if p.d.Paging.Kind != "page" || p.d.Paging.Total != "" || r.position < 0 {
-		return "", nil // a total that is right leaves no room for it
+		return "", nil // a correct total rules it out
 	}
 	answer, err := p.call(ctx, r.request())
 	if err != nil {
-		return "", nil // as it should be
+		return "", nil // as expected
 	}
 	objects, err := p.objects(r.call, answer.body)
 	if err != nil {
@@ -320,9 +320,9 @@ func (p *platform) earlierPage(ctx context.Context, project string, now view) (p
 	return "", nil
 }
 
-// takeBack removes what this client has just created.
+// takeBack removes an automation that this client has just created.
 func (p *platform) takeBack(ctx context.Context, id string) error {
-	// An automation that nobody knows of is worse than a moment more.
+	// Leaving an unknown automation behind is worse than a short delay.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*p.limit)
 	defer cancel()
 	p.made.mu.Lock()
@@ -381,7 +381,7 @@ func (p *platform) Confirm(ctx context.Context, project string, keys []string) (
 	}
 	errs := map[string]error{}
 	for _, key := range missing {
-		errs[key] = &sync.Error{Kind: sync.Unlisted, Message: fmt.Sprintf("the list of %s does not show it any more; %s", p.d.Endpoints.List.Path, p.remedy())}
+		errs[key] = &sync.Error{Kind: sync.Unlisted, Message: fmt.Sprintf("the list of %s no longer shows it; %s", p.d.Endpoints.List.Path, p.remedy())}
 	}
 	var group errgroup.Group
 	var mu gosync.Mutex

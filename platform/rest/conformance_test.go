@@ -17,15 +17,15 @@ func TestConformance(t *testing.T) {
 	platformtest.Run(t, platformtest.Harness{
 		Platform: "rest", Product: "the API described below",
 		Missing: map[platformtest.Capability]string{
-			platformtest.UniqueKeys:     "it does not know segue's keys; a second automation of a key is found and removed by the next apply",
-			platformtest.OneWrite:       "each automation is a write of its own",
-			platformtest.ChecksMessages: "what it sends is its own business",
-			platformtest.Retries:        "whether it tries again is its own business",
-			platformtest.Canvas:         "there is no canvas; saving an automation as it is counts as nothing",
+			platformtest.UniqueKeys:     "it does not know segue's keys; the next apply finds and removes a second automation of a key",
+			platformtest.OneWrite:       "each automation is a separate write",
+			platformtest.ChecksMessages: "the platform itself decides what it sends",
+			platformtest.Retries:        "the platform itself decides whether to retry",
+			platformtest.Canvas:         "there is no canvas; saving an automation unchanged is not an edit",
 		},
 		New: func(t *testing.T) *platformtest.Bench {
 			server := startAcme(t)
-			server.behaviours, server.paths = []string{"Account activated", "Report exported"}, []string{"Onboarding"}
+			server.behaviors, server.paths = []string{"Account activated", "Report exported"}, []string{"Onboarding"}
 			return bench(server, client(t, d, server.URL, rest.Options{}))
 		},
 	})
@@ -75,10 +75,10 @@ func bench(server *acme, p sync.Platform) *platformtest.Bench {
 		AddForeign: func(t testing.TB) func(testing.TB) []byte {
 			server.mu.Lock()
 			defer server.mu.Unlock()
-			// One that has nothing to do with segue, one that looks a little like it,
-			// and one that decode can make nothing of.
+			// One object unrelated to segue, one that resembles an automation, and
+			// one that decode can't read.
 			for _, fields := range []map[string]any{
-				{"title": "By hand", "state": "live", "when": map[string]any{"behaviour": "x"}, "notes": "do not touch",
+				{"title": "By hand", "state": "live", "when": map[string]any{"behavior": "x"}, "notes": "do not touch",
 					"webhook": map[string]any{"verb": "post", "address": "https://example.com", "fields": []any{}, "template": nil}},
 				{"title": "Talks about segue", "state": "live", "notes": `segue:{"project": "", "key": ""} segue: {`},
 				{"title": "Odd", "notes": nil, "webhook": 12},
@@ -112,7 +112,7 @@ func bench(server *acme, p sync.Platform) *platformtest.Bench {
 			t.Helper()
 			return server.duplicate(t, s.ID, func(fields map[string]any) {
 				fields["title"] = "Copy of " + fields["title"].(string)
-				fields["when"] = map[string]any{"behaviour": "Trigger of a copy"}
+				fields["when"] = map[string]any{"behavior": "Trigger of a copy"}
 			})
 		},
 		Fire: func(t testing.TB, _ string, a automation.Automation, values map[string]any) error {

@@ -10,22 +10,22 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// An entity tag that comes with an answer need not be one that If-Match takes. A proxy
-// that compresses gives the compressed form a tag of its own ("7-gzip"), and marks the
-// tag of what it changes on the way as weak (W/"7"), which If-Match never matches by RFC
-// 9110, section 13.1.1; some servers give weak tags alone, and compare them all the same.
+// If-Match may not accept an entity tag as it was received. A compressing proxy gives the
+// compressed form its own tag ("7-gzip"), and marks the tag of an answer that it changes
+// as weak (W/"7"). By RFC 9110, section 13.1.1, If-Match never matches weak tags, yet
+// some servers only have weak tags and compare them nevertheless.
 
-// encoded is what servers and proxies put behind the tag of a compressed form: Apache
-// "-gzip", others ";gzip", "--gzip" or ":br".
+// encoded matches the suffix that servers and proxies append to the tag of a
+// compressed form: Apache "-gzip", others ";gzip", "--gzip" or ":br".
 var encoded = regexp.MustCompile(`[-;:+_.]+(?:gzip|gz|br|brotli|deflate|df|zstd)"$`)
 
-// tagForms returns the forms in which a tag may be taken, the likeliest first. The last
-// one is no tag at all: what was read right before has to do.
+// tagForms returns the forms of a tag that the platform may accept, likeliest first.
+// The last form is no tag: the check right before the change must suffice.
 func tagForms(tag string) []string {
 	opaque, weak := strings.CutPrefix(strings.TrimSpace(tag), "W/")
 	bare := encoded.ReplaceAllString(opaque, `"`)
 	if !weak && bare == opaque {
-		return []string{tag} // a strong one, as it was given
+		return []string{tag} // a strong tag, as received
 	}
 	forms := []string{tag, opaque, bare}
 	if weak && bare != opaque {
@@ -40,12 +40,12 @@ func tagForms(tag string) []string {
 	return out
 }
 
-// matching makes a change with the tag that was read in If-Match. Where the tag is one
-// that the platform may not take back, and it says that the automation has changed, what
-// is there decides: if nothing has changed, the next form of the tag is tried.
+// matching makes a change with the received tag in If-Match. If the platform may not
+// accept the tag and says that the automation has changed, matching reads the
+// automation. If it is unchanged, matching tries the next form of the tag.
 func (p *platform) matching(ctx context.Context, c call, now item, change func(c call, into func(any) any) error) error {
 	revision := now.revision
-	last := int(p.tagForm.Load()) // that of the automation before is the likeliest
+	last := int(p.tagForm.Load()) // the form that the last change used is the likeliest
 	tried := map[int]bool{}
 	for {
 		forms := tagForms(now.tag)

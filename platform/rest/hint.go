@@ -10,24 +10,23 @@ import (
 	"github.com/seguehq/segue/description"
 )
 
-// Names, in lower case and without signs, of what APIs say about a list that is
-// not all there is.
+// Names of fields, in lower case and without punctuation, with which APIs say
+// that a list is incomplete.
 var (
-	// nextNames lead to another page.
+	// nextNames refer to another page.
 	nextNames = []string{"next", "nextcursor", "nextpage", "nextpagetoken", "nexttoken", "nextlink", "nexturl", "nextoffset", "odatanextlink"}
 	// moreNames say that there is another page.
 	moreNames = []string{"hasmore", "hasnext", "hasnextpage", "more"}
 	// totalNames count all objects.
 	totalNames = []string{"total", "totalcount", "totalitems", "totalresults", "totalrecords", "totalelements", "totalsize"}
-	// aboutNames hold such fields.
+	// aboutNames are objects with such fields.
 	aboutNames = []string{"meta", "metadata", "responsemetadata", "paging", "pagination", "page", "pageinfo", "links", "cursor", "cursors"}
 )
 
-// hint returns an error if the answer that was taken for the last page says that
-// there is more.
+// hint returns an error if the supposed last page says that there is more.
 func (r *pageReader) hint(a answer) error {
 	kind := r.paging.Kind
-	byPosition := kind == "page" || kind == "offset" // these were read until nothing came
+	byPosition := kind == "page" || kind == "offset" // these were read until a page was empty
 	if kind == "" && linksToNext(a.header.Values("Link")) {
 		return r.partial("its header Link leads to another page")
 	}
@@ -49,17 +48,17 @@ func (r *pageReader) hint(a answer) error {
 	return nil
 }
 
-// partial is the error of a list that is not all there is.
+// partial returns the error of an incomplete list.
 func (r *pageReader) partial(why string) error {
-	what, remedy := "the list of "+r.call.Path+" is not all there is: ", "check paging"
+	what, remedy := "the list of "+r.call.Path+" is incomplete: ", "check paging"
 	if r.paging.Kind == "" {
 		remedy = "describe its pages in paging"
 	}
-	return unevenError{r.strange(what + why + "; " + remedy + ", or write whole: true where the path of the list is if that is something else"), r.moving}
+	return unevenError{r.strange(what + why + "; " + remedy + ", or write whole: true beside the path of the list if that field means something else"), r.moving}
 }
 
-// aboutList returns the objects of an answer that may say something about its
-// list, by path.
+// aboutList returns the objects of an answer that may describe its list, by
+// path.
 func aboutList(body any, items description.Path) map[string]map[string]any {
 	about := map[string]map[string]any{}
 	add := func(path string, v any) {
@@ -86,7 +85,7 @@ func aboutList(body any, items description.Path) map[string]map[string]any {
 	return about
 }
 
-// letters is a name in lower case, without signs between its words.
+// letters returns a name in lower case, without punctuation between its words.
 func letters(name string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune("_-.@ ", r) {
@@ -96,7 +95,7 @@ func letters(name string) string {
 	}, strings.ToLower(name))
 }
 
-// leads reports whether a value can lead to another page.
+// leads reports whether a value can refer to another page.
 func leads(v any) bool {
 	switch v := v.(type) {
 	case string:
@@ -110,7 +109,7 @@ func leads(v any) bool {
 	return false
 }
 
-// linksToNext reports whether a header Link, of RFC 8288, has a next page.
+// linksToNext reports whether a Link header of RFC 8288 has a next page.
 func linksToNext(values []string) bool {
 	for _, link := range strings.Split(strings.Join(values, ","), ",") {
 		_, parameters, _ := strings.Cut(link, ">")

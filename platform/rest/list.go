@@ -20,22 +20,23 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Bounds of a list that does not end: of its pages, and of those in a row that
-// hold nothing and yet lead to another one.
+// Bounds against endless lists: the number of pages, and the number of
+// consecutive empty pages that refer to another page.
 const (
 	maxPages      = 10_000
 	maxEmptyPages = 100
 )
 
-// How often a list is read whose pages contradict each other: that passes where
-// somebody has changed something meanwhile. One that grows or shrinks while it is
-// read, as it does while automations are created, has more patience.
+// The number of attempts to read a list whose pages contradict each other. A
+// change by somebody else during the reading causes that, and it passes. A list
+// that grows or shrinks while it is read, for example during creates, gets more
+// attempts.
 const (
 	listTries   = 3
 	movingTries = 20
 )
 
-// items reads all automations of a project that keep wants.
+// items reads all automations of a project for which keep returns true.
 func (p *platform) items(ctx context.Context, project string, keep func(description.Record) bool) ([]item, error) {
 	all, _, err := collect(ctx, p, p.listCall(project), p.d.Paging, p.d.ID.Text, func(object any) (item, bool, error) {
 		if err := p.intact(object, project); err != nil {
@@ -50,21 +51,21 @@ func (p *platform) listCall(project string) call {
 	return call{Endpoint: p.d.Endpoints.List, does: lists, project: project}
 }
 
-// intact returns an error for what can't be one of a list's objects, and for one
-// whose marker is that of the project and can't be read: taken for somebody
-// else's, it would be created again.
+// intact returns an error for an element that can't be an object of the list,
+// and for an object with an unreadable marker of the project: ignoring it would
+// create it again.
 func (p *platform) intact(object any, project string) error {
 	if _, ok := object.(map[string]any); !ok {
-		return p.strange(fmt.Sprintf("the list of %s%s holds what is no object; check endpoints.list.items", p.d.Endpoints.List.Path, at(p.d.Endpoints.List.Items)))
+		return p.strange(fmt.Sprintf("the list of %s%s has an element that is not an object; check endpoints.list.items", p.d.Endpoints.List.Path, at(p.d.Endpoints.List.Items)))
 	}
 	if !p.d.Damaged(object, project) {
 		return nil
 	}
-	return p.strange(fmt.Sprintf("the list of %s shows %s with a marker at %s that is cut off or changed; check marker.field and endpoints.list, or put right what somebody has edited",
+	return p.strange(fmt.Sprintf("the list of %s shows %s with a truncated or changed marker at %s; check marker.field and endpoints.list, or undo the edit of the marker",
 		p.d.Endpoints.List.Path, named(p.d.ID.Text(object)), p.d.Marker.Field))
 }
 
-// named is an identifier in a message.
+// named returns an identifier for a message.
 func named(id string) string {
 	if id == "" {
 		return "an object without an identifier"
@@ -72,16 +73,16 @@ func named(id string) string {
 	return strconv.Quote(id)
 }
 
-// An unevenError is of pages that contradict each other.
+// An unevenError is the error of pages that contradict each other.
 type unevenError struct {
 	error
-	moving bool // the total was not the same on all of them
+	moving bool // the total was not the same on all pages
 }
 
 func (e unevenError) Unwrap() error { return e.error }
 
-// collect reads a whole list. It returns what read makes of the objects, each
-// once, and their identifiers.
+// collect reads a whole list. It returns the results of read for the objects,
+// each once, and their identifiers.
 func collect[T any](ctx context.Context, p *platform, c call, paging description.Paging, identify func(any) string, read func(object any) (T, bool, error)) ([]T, map[string]bool, error) {
 	for try := 1; ; try++ {
 		var all []T
@@ -112,9 +113,9 @@ func collect[T any](ctx context.Context, p *platform, c call, paging description
 	}
 }
 
-// pages reads a list page by page and calls each for every object. What shows
-// that the list is not all there is is an error: its beginning would pass for the
-// whole.
+// pages reads a list page by page and calls each for every object. Any sign of an
+// incomplete list is an error: otherwise its beginning would be taken for the
+// whole list.
 func (p *platform) pages(ctx context.Context, c call, paging description.Paging, identify func(any) string, each func(object any, id string) error) error {
 	if paging.Kind == "page" || paging.Kind == "offset" {
 		defer p.turns.list()()
@@ -164,7 +165,7 @@ func (p *platform) objects(c call, body any) ([]any, error) {
 	return nil, p.strange(what)
 }
 
-// listsIn returns the paths of the lists in a value, so many fields deep.
+// listsIn returns the paths of the lists in a value, down to this depth.
 func listsIn(path string, v any, depth int) []string {
 	switch v := v.(type) {
 	case []any:
@@ -184,23 +185,24 @@ func listsIn(path string, v any, depth int) []string {
 	return nil
 }
 
-// A pageReader knows how far a list was read.
+// A pageReader keeps the state of reading a list.
 type pageReader struct {
 	*platform
 	call   call
 	paging description.Paging
-	// page counts from 1; position and cursor are what the page is asked for by.
+	// page counts from 1. position and cursor select the page in the request.
 	page, position int
 	cursor         string
-	// seen are the objects so far, and cursors the cursors.
+	// seen are the objects read so far, and cursors the cursors used so far.
 	seen, cursors map[string]bool
-	// count is how many objects there are so far, received how many answers held,
-	// largest how many the largest page held, and empty how many of the last pages
-	// held nothing.
+	// count is the number of distinct objects so far, received the number in all
+	// answers, largest the number on the largest page, and empty the number of
+	// consecutive empty pages.
 	count, received, largest, empty int
 	// beyond is set for a page that should be empty.
 	beyond bool
-	// total is what the last page said, and moving that another said otherwise.
+	// total is the total on the last page, and moving is true if another page
+	// had another total.
 	total  int
 	moving bool
 }
@@ -221,7 +223,7 @@ func (r *pageReader) request() call {
 	return c
 }
 
-// note takes note of an object, and reports whether it is new.
+// note records an object, and reports whether it is new.
 func (r *pageReader) note(object any, id string) (fresh bool) {
 	r.received++
 	name := "id " + id
@@ -234,16 +236,16 @@ func (r *pageReader) note(object any, id string) (fresh bool) {
 	}
 	fresh = !r.seen[name]
 	r.seen[name] = true
-	// Without an identifier, two that look the same are two.
+	// Without identifiers, two equal objects count as two.
 	if fresh || id == "" {
 		r.count++
 	}
 	return fresh
 }
 
-// next decides whether a page of so many objects is the last one, and if it is
-// not, moves on to the next. That a page is not full says nothing: a server may
-// give fewer objects than it is asked for.
+// next decides whether a page with this number of objects is the last one. If
+// it is not, next moves on to the next page. A partly filled page need not be
+// the last: a server may return fewer objects than requested.
 func (r *pageReader) next(answer answer, objects int, fresh bool) (done bool, err error) {
 	switch r.paging.Kind {
 	case "cursor":
@@ -288,25 +290,26 @@ func (r *pageReader) nextPosition(answer answer, objects int, fresh bool) (done 
 	case err != nil:
 		return false, err
 	case !fresh && r.beyond:
-		return true, nil // some servers give their last page for any that comes after it
+		return true, nil // some servers repeat their last page for any later page
 	case !fresh:
 		return false, r.endless("paging.parameter and paging.first")
 	case hasTotal && r.count > total:
-		return false, r.uneven("it says at %s that there are %d, and lists more; check paging.total", r.paging.Total, total)
+		return false, r.uneven("%s says that there are %d, and it lists more; check paging.total", r.paging.Total, total)
 	case hasPages && objects > 0 && r.page > pages:
-		return false, r.uneven("it says at %s that it has %d, and has more; check paging.pages", r.paging.Pages, pages)
+		return false, r.uneven("%s says that there are %d pages, and there are more; check paging.pages", r.paging.Pages, pages)
 	case objects == 0 && r.beyond:
-		return true, nil // it was whole when the page before was read
+		return true, nil // the list was complete with the page before
 	case objects == 0 && hasTotal && r.count < total:
-		return false, r.uneven("it says at %s that there are %d, and lists %d; check paging", r.paging.Total, total, r.count)
+		return false, r.uneven("%s says that there are %d, and it lists %d; check paging", r.paging.Total, total, r.count)
 	case objects == 0 && hasPages && r.page < pages:
-		return false, r.uneven("it says at %s that it has %d, and page %d is empty; check paging", r.paging.Pages, pages, r.page)
+		return false, r.uneven("%s says that there are %d pages, and page %d is empty; check paging", r.paging.Pages, pages, r.page)
 	case objects == 0:
 		return true, nil
 	}
 	r.beyond = hasTotal && r.count == total || hasPages && r.page == pages
-	// What passes for the number of all may be that of this page. A page that is
-	// shorter than another is the last one; else it is worth a look at the next.
+	// The supposed total may be the number of objects on this page. A page that
+	// is shorter than another one is the last; otherwise read the next page to
+	// be certain.
 	if r.beyond && objects < r.largest {
 		return true, nil
 	}
@@ -318,15 +321,15 @@ func (r *pageReader) nextPosition(answer answer, objects int, fresh bool) (done 
 }
 
 func (r *pageReader) endless(check string) error {
-	return r.uneven("it does not end: page %d holds nothing but what came before; check %s", r.page, check)
+	return r.uneven("it does not end: page %d only repeats objects of earlier pages; check %s", r.page, check)
 }
 
-// uneven is the error of pages that contradict each other.
+// uneven returns the error of pages that contradict each other.
 func (r *pageReader) uneven(format string, args ...any) error {
-	return unevenError{r.strange("of the list of " + r.call.Path + ": " + fmt.Sprintf(format, args...)), r.moving}
+	return unevenError{r.strange("list of " + r.call.Path + ": " + fmt.Sprintf(format, args...)), r.moving}
 }
 
-// number reads a number of an answer.
+// number reads a number in an answer.
 func (r *pageReader) number(path description.Path, body any) (n int, there bool, err error) {
 	if path == "" {
 		return 0, false, nil
@@ -337,18 +340,18 @@ func (r *pageReader) number(path description.Path, body any) (n int, there bool,
 	return n, true, nil
 }
 
-// pastEnd reports whether an error is how some servers answer when they are asked
-// for a page after the last one.
+// pastEnd reports whether an error is one with which some servers answer a
+// request for a page after the last one.
 func pastEnd(err error) bool {
 	var failed *sync.Error
 	return errors.As(err, &failed) && failed.Status >= 400 && failed.Kind != sync.Unauthorized && failed.Status != http.StatusTooManyRequests
 }
 
-// readTries is how often something is asked for: of many pages, one is likely to
-// fail, and starting over with the first helps little.
+// readTries is the number of attempts for each read: with many pages, one is
+// likely to fail, and starting over with the first page does not help.
 const readTries = 4
 
-// patient does a call that can be repeated, several times if need be.
+// patient makes a repeatable call, several times if necessary.
 func (p *platform) patient(ctx context.Context, c call) (answer, error) {
 	pauses := &backoff.ExponentialBackOff{InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 3, MaxInterval: time.Second}
 	late := 0
@@ -357,12 +360,12 @@ func (p *platform) patient(ctx context.Context, c call) (answer, error) {
 		var failed *sync.Error
 		var timeout interface{ Timeout() bool }
 		if errors.As(err, &timeout) && timeout.Timeout() {
-			// Whoever takes too long twice will do so again.
+			// After two timeouts, another is likely.
 			if late++; late > 1 {
 				return got, backoff.Permanent(err)
 			}
 		}
-		// A platform that says how long to wait is heard by the engine.
+		// The engine handles the Retry-After of a platform.
 		if errors.As(err, &failed) && (failed.Kind != sync.Temporary || failed.RetryAfter > 0) {
 			err = backoff.Permanent(err)
 		}
@@ -382,31 +385,31 @@ func at(path description.Path) string {
 	return " at " + string(path)
 }
 
-// rewritten knows the automations that were written again because a secret has
-// another value. They have another revision since, and a plan that was made
-// before knows the old one; to it they are as they were.
+// rewritten records the automations that were written again because a secret's
+// value changed. They have a new revision, but an earlier plan knows the old
+// one. For that plan they are unchanged.
 type rewritten struct {
 	byID *locked[map[string]*rewriting]
 }
 
-// A rewriting is the last one of an automation.
+// A rewriting is the last rewrite of an automation.
 type rewriting struct {
 	shown  string // the revision before
-	actual string // the one since, "" as long as that is not known
-	// secret and fingerprint are what was written: nobody else has that.
+	actual string // the revision after, "" while it is unknown
+	// secret and fingerprint were written, and identify this write.
 	secret, fingerprint string
 }
 
 func (r *rewritten) init() { r.byID = newLocked(map[string]*rewriting{}) }
 
-// begin notes that an automation is about to be written again.
+// begin records that an automation is about to be written again.
 func (r *rewritten) begin(it item, secret, fingerprint string) {
 	r.byID.with(func(m map[string]*rewriting) {
 		m[it.ID] = &rewriting{shown: it.Revision, secret: secret, fingerprint: fingerprint}
 	})
 }
 
-// shown returns the revision that plans know an automation by.
+// shown returns the revision of an automation in plans.
 func (r *rewritten) shown(it item) string {
 	shown := it.revision
 	r.byID.with(func(m map[string]*rewriting) {
@@ -424,7 +427,7 @@ func (r *rewritten) shown(it item) string {
 	return shown
 }
 
-// actual returns the platform's revision for one that a plan knows.
+// actual returns the platform's revision for a revision in a plan.
 func (r *rewritten) actual(id, shown string) string {
 	actual := shown
 	r.byID.with(func(m map[string]*rewriting) {

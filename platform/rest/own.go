@@ -12,20 +12,22 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A platform lets people copy an automation, marker and all. What is segue's own is
-// told by the identifier that the marker was written for. A marker that has none yet,
-// because segue was killed right after the create, or because an older segue has
-// written it, is compared with the others of its key.
+// People can copy an automation on the platform, including its marker. The identifier
+// in the marker distinguishes segue's own automation from its copies. A marker may
+// not have an identifier yet, because segue was killed right after the create or
+// because an older segue wrote it. Such a marker is compared with the others of the
+// same key.
 
-// owned returns the automations of a project that are its own and that keep wants. All
-// of a key must be wanted, or none.
+// owned returns the project's own automations for which keep returns true. keep must
+// decide by key alone.
 func (p *platform) owned(ctx context.Context, project string, keep func(description.Record) bool) ([]item, error) {
 	items, err := p.items(ctx, project, keep)
 	own, _ := apart(items)
 	return own, err
 }
 
-// apart tells what is segue's own from copies, in the order of the list.
+// apart separates segue's own automations from copies. It keeps the order of
+// the list.
 func apart(items []item) (own, copies []item) {
 	type name struct{ project, key string }
 	byKey := map[name][]item{}
@@ -49,11 +51,11 @@ func apart(items []item) (own, copies []item) {
 	return own, copies
 }
 
-// ownOf returns those of one key that are segue's own.
+// ownOf returns segue's own automations among those of one key.
 func ownOf(group []item) []item {
 	var own []item
 	byNonce := map[string][]item{}
-	taken := map[string]bool{} // the nonces of those that are known
+	taken := map[string]bool{} // the nonces of the known ones
 	for _, it := range group {
 		switch {
 		case it.record.ID == it.ID:
@@ -74,9 +76,9 @@ func ownOf(group []item) []item {
 	return own
 }
 
-// oldest returns the one of several with the same marker that the others are copies
-// of, none if that can't be told: the one with the lowest number if the platform
-// counts, else the only one that is as it was written.
+// oldest returns the original of several automations with the same marker. That is
+// the one with the lowest number if the platform numbers them, otherwise the only
+// unchanged one. If neither decides, it returns none.
 func oldest(same []item) []item {
 	if len(same) < 2 {
 		return same
@@ -103,7 +105,7 @@ func oldest(same []item) []item {
 	return nil
 }
 
-// A listing is a whole list as it was read: the automations of a project, and all else.
+// A listing is a whole list: the automations of a project, and everything else.
 type listing struct {
 	project string
 	items   []item
@@ -140,7 +142,8 @@ func (p *platform) listing(ctx context.Context, project string) (*listing, error
 	return l, nil
 }
 
-// Survey implements [sync.Surveyor]. What the List before it has read is used once.
+// Survey implements [sync.Surveyor]. It reuses the result of the List right before
+// it, once.
 func (p *platform) Survey(ctx context.Context, project string, keys []string) (sync.Survey, error) {
 	l := p.listed.Swap(nil)
 	if l == nil || l.project != project {
@@ -166,8 +169,8 @@ func (p *platform) Survey(ctx context.Context, project string, keys []string) (s
 		survey.Others = append(survey.Others, o)
 	}
 	for _, it := range copies {
-		// Without an identifier in the marker, one of them may be segue's own:
-		// whichever it is, another one would be one too many.
+		// Without an identifier in the marker, any of them may be segue's own,
+		// so creating another one would be wrong.
 		add(sync.Copy, it, it.Marker.Key, it.record.ID == "")
 	}
 	var foreign []item
@@ -183,12 +186,13 @@ func (p *platform) Survey(ctx context.Context, project string, keys []string) (s
 		case marked:
 			foreign = append(foreign, it)
 		case err == nil && wanted[it.Automation.Key]:
-			// The object has the key apart from the marker, which somebody has removed.
+			// The object still has the key outside the marker, which somebody has
+			// removed.
 			add(sync.Unmarked, it, it.Automation.Key, true)
 		}
 	}
-	// What people have copied of other projects does not concern this one, unless which
-	// one is the copy can't be told.
+	// Copies of other projects' automations do not concern this project, unless the
+	// original is unknown.
 	theirs, unsure := apart(foreign)
 	known := map[sync.Marker]bool{}
 	for _, it := range theirs {
@@ -220,14 +224,14 @@ func (p *platform) Unmanaged(ctx context.Context, project string) ([]sync.Unmana
 		}
 		u := sync.Unmanaged{Stored: it.Stored, Title: titled(it), Adoptable: it.readable}
 		if !it.readable {
-			u.Against = "decode, in the description of the platform, can make nothing of it"
+			u.Against = "decode, in the description of the platform, can't read it"
 		}
 		all = append(all, u)
 	}
 	return all, nil
 }
 
-// holds reports whether any of the texts is a string of the value's, at any place.
+// holds reports whether the value contains any of the strings, at any depth.
 func holds(v any, texts map[string]bool) bool {
 	switch v := v.(type) {
 	case string:
@@ -244,7 +248,7 @@ func holds(v any, texts map[string]bool) bool {
 	return false
 }
 
-// titled is what people know an automation by.
+// titled returns the name of an automation for people.
 func titled(it item) string {
 	return fmt.Sprintf("%s (%s)", strconv.Quote(printable(it.Automation.Name)), printable(it.ID))
 }

@@ -12,15 +12,18 @@ import (
 	"strings"
 	gosync "sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seguehq/segue/automation"
+	"github.com/seguehq/segue/description"
+	"github.com/seguehq/segue/platform/platformtest"
 	"github.com/seguehq/segue/platform/rest"
 	"github.com/seguehq/segue/sync"
 )
 
-// A desk is a platform that keeps notes, each as a JSON object.
+// A desk is a platform that stores notes, each a JSON object.
 type desk struct {
 	*httptest.Server
 	mu    gosync.Mutex
@@ -28,17 +31,17 @@ type desk struct {
 	notes map[string]map[string]any
 	order []string
 	rev   map[string]int
-	// name makes an identifier of a number.
+	// name makes an identifier from a number.
 	name func(n int) string
-	// stored makes something else of what is sent.
+	// stored changes a note before it is stored.
 	stored func(note map[string]any)
-	// tag is what a note's ETag looks like, by its revision and by whether the client
-	// takes gzip; takes says which If-Match the desk takes. Nil for no tags.
+	// tag returns a note's ETag, given its revision and whether the client accepts
+	// gzip. takes reports which If-Match the desk accepts. Nil means no tags.
 	tag   func(rev int, zipped bool) string
 	takes func(rev int, ifMatch string) bool
-	// zips says that reads are compressed for whoever takes it, or always.
+	// zips compresses reads for clients that accept it, or always.
 	zips, alwaysZips bool
-	// updates counts the writes of a note that was there, refused ones too.
+	// updates counts the writes to existing notes, including refused ones.
 	updates int
 }
 
@@ -136,7 +139,7 @@ func (d *desk) copyOf(id string, change func(note map[string]any)) (copied strin
 	return copied
 }
 
-// text is a note as it is.
+// text returns a note unchanged.
 func (d *desk) text(id string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -197,7 +200,12 @@ platforms: acme: {
 
 func deskClient(t *testing.T, d *desk, revision string) rest.Client {
 	t.Helper()
-	return client(t, described(t, strings.Replace(deskFile, "REVISION", revision, 1)), d.URL, rest.Options{})
+	return client(t, deskDescription(t, revision), d.URL, rest.Options{})
+}
+
+func deskDescription(t *testing.T, revision string) *description.Platform {
+	t.Helper()
+	return described(t, strings.Replace(deskFile, "REVISION", revision, 1))
 }
 
 // marker reads and changes what a note's marker says.
@@ -229,7 +237,7 @@ func ids(t *testing.T, p sync.Platform, project string) []string {
 	return out
 }
 
-// others are what a survey has found: "copy 3", or "copy 3 takes team/a000".
+// others lists the findings of a survey: "copy 3", or "copy 3 takes team/a000".
 func others(t *testing.T, p sync.Surveyor, project string, keys ...string) []string {
 	t.Helper()
 	survey, err := p.Survey(t.Context(), project, keys)
@@ -248,7 +256,7 @@ func others(t *testing.T, p sync.Surveyor, project string, keys ...string) []str
 	return out
 }
 
-// What a person has copied stays as it is, whatever is applied.
+// An apply never changes copies that a person has made.
 func TestCopiesStay(t *testing.T) {
 	server := startDesk(t)
 	in := wanted(2)
@@ -278,7 +286,8 @@ func TestCopiesStay(t *testing.T) {
 	}
 }
 
-// What segue has not got to is told from copies as far as that goes.
+// Automations without an identifier are distinguished from copies as far as
+// possible.
 func TestMarkersWithoutIdentifier(t *testing.T) {
 	letters := func(n int) string { return string(rune('z' - n)) }
 	drop := func(fields ...string) func(map[string]any) {
@@ -356,7 +365,7 @@ func TestMarkersWithoutIdentifier(t *testing.T) {
 			if got := ids(t, p, "load"); !slices.Equal(got, test.own) {
 				t.Errorf("own %q, want %q", got, test.own)
 			}
-			// From what List has read, and once more from the platform.
+			// From the result of List, and once more from the platform.
 			for range 2 {
 				if got := others(t, p, "load", in.Automations[0].Key); !slices.Equal(got, test.others) {
 					t.Errorf("others %q, want %q", got, test.others)
@@ -372,8 +381,8 @@ func TestMarkersWithoutIdentifier(t *testing.T) {
 	}
 }
 
-// A project that is renamed takes over what was its own. What people have copied of that
-// stays theirs.
+// A renamed project takes over its own automations. Copies that people have made of them
+// remain theirs.
 func TestCopiesStayWhereAProjectIsRenamed(t *testing.T) {
 	server := startDesk(t)
 	in := wanted(2)
@@ -437,8 +446,8 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// An entity tag that the platform does not take back does not stop an update, and does
-// not let a change of somebody else's be overwritten.
+// An entity tag that the platform does not accept back does not prevent an update, and
+// does not allow overwriting a change of somebody else.
 func TestEntityTags(t *testing.T) {
 	plain := func(rev int, _ bool) string { return fmt.Sprintf(`"%d"`, rev) }
 	exactly := func(tag func(int, bool) string) func(int, string) bool {
@@ -457,7 +466,7 @@ func TestEntityTags(t *testing.T) {
 		tag         func(int, bool) string
 		takes       func(int, string) bool
 		zips, force bool
-		most        int // updates that are sent for one
+		most        int // updates sent per automation
 	}{
 		"strong":                        {plain, exactly(plain), false, false, 1},
 		"compressed for whoever asks":   {suffixed("-gzip"), exactly(plain), true, false, 1},
@@ -484,7 +493,7 @@ func TestEntityTags(t *testing.T) {
 				in.Automations[i].Name += ", changed"
 			}
 			apply(t, deskClient(t, server, `revision: header: "ETag"`), in)
-			// The form that was taken is the first for the next one.
+			// The accepted form is tried first for the next automation.
 			if most := 3 * test.most; server.updates > most {
 				t.Errorf("%d updates, want at most %d", server.updates, most)
 			}
@@ -504,8 +513,8 @@ func TestEntityTags(t *testing.T) {
 	}
 }
 
-// What a platform has made of an automation can be read, whatever it has made, and is
-// told as the platform's doing.
+// Any change that a platform makes to a stored automation can be read, and is
+// reported as the platform's change.
 func TestAltered(t *testing.T) {
 	payload := func(note map[string]any) map[string]any {
 		return note["data"].(map[string]any)["action"].(map[string]any)["payload"].(map[string]any)
@@ -548,7 +557,7 @@ func TestAltered(t *testing.T) {
 					if !plan.Empty() || len(plan.Altered) != 1 || !slices.ContainsFunc(plan.Altered[0].Differences, func(d sync.Difference) bool {
 						return strings.HasPrefix(d.Path, test.field)
 					}) {
-						t.Errorf("the second plan: %+v, %+v; want that %s is told", plan.Changes, plan.Altered, test.field)
+						t.Errorf("the second plan: %+v, %+v; want that %s is reported", plan.Changes, plan.Altered, test.field)
 					}
 					return
 				}
@@ -562,7 +571,7 @@ func TestAltered(t *testing.T) {
 	}
 }
 
-// Two applies at once leave one of each.
+// Two applies at once leave one of each automation.
 func TestTwoApplies(t *testing.T) {
 	server := startDesk(t)
 	in := wanted(20)
@@ -574,7 +583,7 @@ func TestTwoApplies(t *testing.T) {
 			t.Fatal(err)
 		}
 		both.Go(func() {
-			// Whatever it says, it must not leave two, or none.
+			// Whether it succeeds or fails, it must leave exactly one.
 			_, _ = sync.Apply(t.Context(), p, plan, in, sync.ApplyOptions{Parallelism: 4, Calls: quick})
 		})
 	}
@@ -584,4 +593,15 @@ func TestTwoApplies(t *testing.T) {
 	if n := len(maps.Clone(server.notes)); n != len(in.Automations) {
 		t.Errorf("%d notes, want %d", n, len(in.Automations))
 	}
+}
+
+// One apply is held at each of its requests while another one runs, on Acme, which refuses
+// an update of another version.
+func TestTwoAppliesInterleaved(t *testing.T) {
+	secrets := platformtest.Secret("abc123")
+	deletes := func(r *http.Request) bool { return r.Method == "DELETE" } // which has no object, and so no version
+	server, d := startAcme(t), described(t, worked(t))
+	platformtest.TwoApplies(t, platformtest.Contest{Once: true, Overwrites: deletes, Open: func(t testing.TB, transport http.RoundTripper) sync.Platform {
+		return client(t, d, server.URL, rest.Options{Transport: transport, Timeout: time.Hour, Lag: time.Millisecond, Secrets: secrets})
+	}})
 }

@@ -18,13 +18,13 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// An altered transport changes what the server answers.
+// An altered transport changes the server's answers.
 type altered struct {
 	// list changes the answers to requests for the list.
 	list func(body map[string]any)
 	// link is their header Link.
 	link string
-	// create replaces the answers to requests that create, which are carried out.
+	// create replaces the answers to creates, after the server has done them.
 	create func(*http.Response) *http.Response
 }
 
@@ -89,22 +89,22 @@ func edited(change func(marker string) any) func(map[string]any) {
 	}
 }
 
-// silent takes what a list says of its pages out of it.
+// silent removes the fields about pages from a list.
 func silent(body map[string]any) {
 	for _, name := range []string{"after", "count", "pages"} {
 		delete(body, name)
 	}
 }
 
-// counted lets a list say how many things are on the page.
+// counted adds the number of things on the page to a list.
 func counted(body map[string]any) {
 	silent(body)
 	body["count"] = len(body["things"].([]any))
 }
 
-// Whatever is wrong with the way to a list, no apply makes a second automation of
-// a key, however often it is tried, and with the description put right everything
-// is there once.
+// If the description of a list is wrong, no apply creates a second automation for
+// a key, however often it is repeated. After the description is corrected, each
+// automation is there once.
 func TestWrongWayToTheList(t *testing.T) {
 	const plain = `revision: field: "rev"`
 	right := `paging: {kind: "offset", parameter: "skip"}` + "\n" + plain
@@ -112,9 +112,9 @@ func TestWrongWayToTheList(t *testing.T) {
 		name, fields, query string
 		set                 func(*shelf)
 		through             altered
-		// want is in the error of every apply, until the description is put right.
+		// want is in the error of every apply, until the description is corrected.
 		want string
-		// before is how many automations are there that were created before.
+		// before is the number of automations created before.
 		before int
 	}{
 		{name: "every page is the first", fields: `paging: {kind: "offset", parameter: "offset"}`, before: 10, want: "check paging.parameter"},
@@ -130,7 +130,7 @@ func TestWrongWayToTheList(t *testing.T) {
 		{name: "a number of pages that is something else", fields: `paging: {kind: "page", parameter: "page", first: 0, pages: "one"}`, before: 20,
 			through: altered{list: func(body map[string]any) { silent(body); body["one"] = 1 }}, want: "check paging.pages"},
 		{name: "a total that no page comes up to", fields: `paging: {kind: "offset", parameter: "skip", total: "count"}`, before: 3,
-			through: altered{list: func(body map[string]any) { body["count"] = 12 }}, want: `it says at count that there are 12, and lists 3; check paging`},
+			through: altered{list: func(body map[string]any) { body["count"] = 12 }}, want: `count says that there are 12, and it lists 3; check paging`},
 		{name: "an offset that is a page", fields: `paging: {kind: "offset", parameter: "page"}`, before: 20, through: altered{list: silent}, want: "paging"},
 		{name: "the first page is another", fields: `paging: {kind: "page", parameter: "page", first: 1}`, before: 20, through: altered{list: silent}, want: "check paging.first"},
 		{name: "the first page is another, and nothing is there", fields: `paging: {kind: "page", parameter: "page", first: 1}`, through: altered{list: silent}, want: "paging"},
@@ -200,7 +200,7 @@ func TestWrongWayToTheList(t *testing.T) {
 	}
 }
 
-// listOf is the endpoint of the list, unless the fields describe it otherwise.
+// listOf returns the endpoint of the list, unless the fields describe it.
 func listOf(fields, query string) string {
 	if strings.Contains(fields, "list: items") {
 		return fmt.Sprintf("list: path: %q", "/things"+query)
@@ -236,8 +236,8 @@ func (s *shelf) requireNoDoubles(t *testing.T) {
 	}
 }
 
-// An answer of no use leaves nothing to take back: what is there has to be
-// removed by hand, and nothing more is created.
+// With a useless answer, the new automation can't be removed again: the user
+// has to remove it by hand, and nothing else is created.
 func TestCreateThatCantBeTakenBack(t *testing.T) {
 	server := startShelf(t)
 	server.answers = "nothing"
@@ -253,7 +253,7 @@ func TestCreateThatCantBeTakenBack(t *testing.T) {
 	}
 }
 
-// What does not look whole and is, is not refused.
+// A complete list that looks incomplete is accepted.
 func TestWholeLists(t *testing.T) {
 	for _, test := range []struct {
 		name, fields, list string
@@ -282,7 +282,7 @@ func TestWholeLists(t *testing.T) {
 	}
 }
 
-// A list that shows what was written a little later is no reason to refuse.
+// A list that shows writes with a short delay is accepted.
 func TestListThatLags(t *testing.T) {
 	server := startShelf(t)
 	d := described(t, fmt.Sprintf(shelfProject, `revision: field: "rev"`, "?all=1"))
@@ -308,7 +308,7 @@ func TestListThatLags(t *testing.T) {
 	}
 }
 
-// A plan with nothing to do reads the pages of the list, and no more.
+// A plan with nothing to do only reads the pages of the list.
 func TestRequestsOfAPlan(t *testing.T) {
 	server := startAcme(t)
 	d := described(t, worked(t))
@@ -324,8 +324,43 @@ func TestRequestsOfAPlan(t *testing.T) {
 		t.Fatalf("the plan is not empty: %v", err)
 	}
 	// Once for the automations and once for their secrets; 25 full pages, and one
-	// more to see that they are all.
+	// more to see that there are no others.
 	if got := server.requests["GET /api/2/rules"]; len(server.requests) != 1 || got > 2*26 {
 		t.Errorf("requests: %v, want no more than 52 for pages of the list", server.requests)
+	}
+}
+
+// A total that changes while the pages are read has them read again. One that never
+// stays the same is an error, and nothing is taken for missing.
+func TestATotalThatChanges(t *testing.T) {
+	server, in := startShelf(t), bare(20)
+	d := described(t, fmt.Sprintf(shelfProject, `paging: {kind: "offset", parameter: "skip", total: "count"}`, ""))
+	apply(t, client(t, d, server.URL, rest.Options{}), in)
+	creates := server.creates
+	for name, test := range map[string]struct {
+		lists int32 // so many answers have another total each
+		want  string
+	}{
+		"for a while": {3, ""},
+		"for ever":    {1 << 30, "check paging"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lists atomic.Int32
+			p := client(t, d, server.URL, rest.Options{Transport: altered{list: func(body map[string]any) {
+				total, err := body["count"].(json.Number).Int64()
+				if n := lists.Add(1); err == nil && n <= test.lists {
+					body["count"] = total + int64(n)
+				}
+			}}})
+			switch err := applyOnce(t, p, in); {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("error %v, want %q in it", err, test.want)
+			}
+			if server.creates != creates {
+				t.Errorf("%d automations were created", server.creates-creates)
+			}
+		})
 	}
 }

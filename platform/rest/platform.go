@@ -1,14 +1,15 @@
-// Package rest keeps automations on any platform with a REST API, by a
-// description of it: [description.Platform], which authors write in CUE.
+// Package rest manages automations on any platform with a REST API. Authors
+// describe the platform in CUE, as a [description.Platform].
 //
 //	p, err := rest.New(described, "https://acme.example.com", token, rest.Options{Secrets: secrets})
 //	defer p.Close()
 //	plan, err := sync.MakePlan(ctx, p, desired, sync.PlanOptions{})
 //
-// Secrets are sent within the headers of each automation, which the platform
-// does not show. Whether a stored one is the one at hand is told by a fingerprint
-// in the automation's marker: a salted and slow hash, of which nothing can be
-// guessed. Storing another value of a secret writes every automation that has it.
+// Secrets are sent in the headers of each automation, which the platform does not
+// show. A fingerprint in the automation's marker shows whether the stored value
+// is the current one. It is a salted, slow hash, which makes guessing the value
+// impractical. Storing a new value of a secret writes every automation that has
+// it.
 package rest
 
 import (
@@ -34,25 +35,25 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// Options say how the platform is reached.
+// Options configure the client.
 type Options struct {
-	// Timeout is for one request with its answer, 30 seconds if it is 0.
+	// Timeout bounds one request with its answer; 0 means 30 seconds.
 	Timeout time.Duration
-	// Transport sends the requests; nil for one like [http.DefaultTransport].
+	// Transport sends the requests; nil means one like [http.DefaultTransport].
 	Transport http.RoundTripper
-	// Mask hides secrets in the platform's answers. The platform adds those that it
-	// gets to know; nil for a mask of its own.
+	// Mask hides secrets in the platform's answers. The platform adds the secrets
+	// that it learns. Nil means a new mask.
 	Mask *automation.Mask
 	// Secrets are the values of the secrets that automations refer to, by name:
 	// every write of an automation needs them.
 	Secrets map[string]automation.Secret
-	// Lag is how long the platform's list may take to show what was written, 5
-	// seconds if it is 0.
+	// Lag is the time that the platform's list may take to show a write; 0
+	// means 5 seconds.
 	Lag time.Duration
 }
 
-// A Client is a platform that is reached over HTTP. It is a [sync.TriggerLister]
-// as well if the description has lists of triggers.
+// A Client is a platform over HTTP. It is also a [sync.TriggerLister] if the
+// description has lists of triggers.
 type Client interface {
 	sync.Confirmer
 	sync.SecretCarrier
@@ -73,12 +74,12 @@ type platform struct {
 	made       made
 	vault      vault
 	rewritten  rewritten
-	// nonces are those of the markers that were read, by identifier: a marker that
-	// is written again keeps its own.
+	// nonces are the nonces of the markers that were read, by identifier: a
+	// rewritten marker keeps its nonce.
 	nonces *locked[map[string]string]
-	// tagForm is the form of an entity tag that the platform has last taken.
+	// tagForm is the form of an entity tag that the platform accepted last.
 	tagForm atomic.Int32
-	// listed is the list that was read last, for the survey right after it.
+	// listed is the last list that was read, for the survey right after it.
 	listed atomic.Pointer[listing]
 }
 
@@ -87,8 +88,8 @@ type lister struct{ *platform }
 
 var _ sync.TriggerLister = lister{}
 
-// New returns the platform at an http or https URL. An empty credential is for a
-// platform that asks for none. Nothing is sent yet.
+// New returns the platform at an http or https URL. The credential is empty for
+// a platform without one. New sends nothing.
 func New(d *description.Platform, baseURL string, credential automation.Secret, options Options) (Client, error) {
 	u := automation.AbsoluteURL(baseURL)
 	if u == nil {
@@ -131,20 +132,21 @@ func (p *platform) Close() error {
 	return nil
 }
 
-// An item is an automation as the platform holds it.
+// An item is an automation on the platform.
 type item struct {
 	sync.Stored
 	record description.Record
-	// revision is the platform's own: Stored has the one that a plan knows.
+	// revision is the platform's revision. Stored has the revision that plans
+	// know.
 	revision string
-	// readable says that decode has made an automation of it.
+	// readable is true if decode could read it.
 	readable bool
-	// tag is the header of the answer that revisions are in, if there is one.
+	// tag is the value of the answer's revision header, if there is one.
 	tag string
 }
 
-// item reads an object that has a marker. The second result is false for one
-// that has none, or one that keep does not want.
+// item reads an object with a marker. The second result is false if it has no
+// marker, or keep returns false.
 func (p *platform) item(object any, keep func(description.Record) bool) (item, bool, error) {
 	record, ours := p.d.Record(object)
 	if !ours || !keep(record) {
@@ -154,7 +156,7 @@ func (p *platform) item(object any, keep func(description.Record) bool) (item, b
 	return it, err == nil, err
 }
 
-// read reads any object; the record is the zero one for an object without a marker.
+// read reads any object. The record is zero for an object without a marker.
 func (p *platform) read(object any, record description.Record) (item, error) {
 	it := item{record: record}
 	it.ID = p.d.ID.Text(object)
@@ -164,7 +166,8 @@ func (p *platform) read(object any, record description.Record) (item, error) {
 	it.Marker = sync.Marker{Project: record.Project, Key: record.Key, Hash: record.Hash, Made: record.Made}
 	content, err := p.d.Decode(object)
 	if it.readable = err == nil; err != nil {
-		// What can't be read is left out: the plan then shows it as different.
+		// Leave out the unreadable parts: the plan then shows them as
+		// different.
 		content = p.d.DecodeParts(object)
 	}
 	if it.Automation = p.d.Restore(content, record); record.Key == "" {
@@ -180,9 +183,10 @@ func (p *platform) read(object any, record description.Record) (item, error) {
 	return it, nil
 }
 
-// revision returns what changes with every write. It is JSON, so that a number
-// can be sent as a number again. On a platform without revisions, or with one
-// that only single answers have, it is a digest of what segue knows.
+// revision returns a value that changes with every write. It is JSON, so that a
+// number can be sent back as a number. If the platform has no revisions, or
+// only returns them with single objects, it is a digest of the content that
+// segue knows.
 func (p *platform) revision(object any, it item) (string, error) {
 	if field := p.d.Revision.Field; field != "" {
 		value, _ := field.Look(object)
@@ -242,7 +246,7 @@ func (p *platform) Update(ctx context.Context, old sync.Stored, next sync.Marker
 	return made.Stored, err
 }
 
-// An existing automation is one that is about to be changed. Its revision is the
+// An existing is an automation that is about to be changed. Its revision is the
 // platform's own.
 type existing struct{ project, id, revision string }
 
@@ -269,9 +273,9 @@ func (p *platform) Delete(ctx context.Context, old sync.Stored) error {
 	})
 }
 
-// conditional makes a change depend on a revision: in the call itself where the
-// platform can be told, else by reading the automation first. The function into
-// puts into the object what has to be there, nil for nothing.
+// conditional makes a change depend on a revision: in the call itself if the
+// platform supports that, otherwise by reading the automation first. The
+// function into adds the revision to the object; nil adds nothing.
 func (p *platform) conditional(ctx context.Context, c call, revision string, change func(c call, into func(any) any) error) error {
 	r := p.d.Revision
 	plain := revision
@@ -304,7 +308,8 @@ func (p *platform) conditional(ctx context.Context, c call, revision string, cha
 	return p.matching(ctx, c, now, change)
 }
 
-// unchanged reads what is about to be changed, and fails if it is another revision.
+// unchanged reads an automation before a change, and fails if its revision is
+// another one.
 func (p *platform) unchanged(ctx context.Context, c call, revision string) (item, error) {
 	now, err := p.one(ctx, c.project, c.id)
 	if err == nil && now.revision != revision {
@@ -313,9 +318,9 @@ func (p *platform) unchanged(ctx context.Context, c call, revision string) (item
 	return now, err
 }
 
-// one reads the automation with an identifier, whomever it belongs to.
+// one reads the automation with an identifier, regardless of its owner.
 func (p *platform) one(ctx context.Context, project, id string) (item, error) {
-	gone := &sync.Error{Kind: sync.NotFound, Message: "it is not there any more"}
+	gone := &sync.Error{Kind: sync.NotFound, Message: "it no longer exists"}
 	if read := p.d.Endpoints.Read; read != nil {
 		answer, err := p.patient(ctx, call{Endpoint: *read, does: reads, project: project, id: id})
 		if err != nil {
@@ -350,19 +355,19 @@ func (p *platform) one(ctx context.Context, project, id string) (item, error) {
 	return items[0], nil
 }
 
-// A marking is what a marker says of an automation, and of the object that it is
-// written for.
+// A marking is the content of a marker, about the automation and the object that
+// it is written for.
 type marking struct {
 	sync.Marker
 	id, nonce string
 }
 
-// write sends an automation and returns what the platform then holds. The object
-// is changed by into, if that is not nil.
+// write sends an automation and returns the automation on the platform. If into
+// is not nil, it changes the object before.
 func (p *platform) write(ctx context.Context, c call, m marking, a automation.Automation, into func(any) any) (item, error) {
 	object, err := p.encode(m, a)
 	if err != nil {
-		// The error may be CUE's, and quote what it was given.
+		// The error may be from CUE, and quote the input.
 		return item{}, &sync.Error{Kind: sync.Refused, Message: printable(p.mask.Hide(err.Error()))}
 	}
 	if into != nil {
@@ -393,7 +398,7 @@ func (p *platform) saysID(c call, answer answer) string {
 	return ""
 }
 
-// readBack returns what the platform holds after a write.
+// readBack returns the automation on the platform after a write.
 func (p *platform) readBack(ctx context.Context, c call, m marking, answer answer, id string) (item, error) {
 	ours := func(r description.Record) bool { return r.Project == m.Project && r.Key == m.Key }
 	if c.Answer == "object" {
@@ -412,23 +417,24 @@ func (p *platform) readBack(ctx context.Context, c call, m marking, answer answe
 	case err != nil:
 		return item{}, err
 	case len(items) == 0:
-		return item{}, &sync.Error{Kind: sync.Temporary, Message: "what was sent is not listed yet"}
+		return item{}, &sync.Error{Kind: sync.Temporary, Message: "the automation is not listed yet"}
 	}
 	return items[len(items)-1], nil
 }
 
-// lacksMarker says what has become of the marker in an object, if that is it.
+// lacksMarker describes the problem if the marker in an object is missing or
+// damaged.
 func (p *platform) lacksMarker(object any, project string) string {
 	switch _, there := p.d.Marker.Field.Look(object); {
 	case p.d.Damaged(object, project):
-		return fmt.Sprintf(": the marker at %s is cut off or changed", p.d.Marker.Field)
+		return fmt.Sprintf(": the marker at %s is truncated or changed", p.d.Marker.Field)
 	case !there:
-		return fmt.Sprintf(": it has nothing at %s, where the marker is to be", p.d.Marker.Field)
+		return fmt.Sprintf(": it has nothing at %s, where the marker belongs", p.d.Marker.Field)
 	}
 	return ""
 }
 
-// encode makes the platform's object of an automation. No message shows the
+// encode makes the platform's object from an automation. No message shows the
 // secrets in it.
 func (p *platform) encode(m marking, a automation.Automation) (object any, err error) {
 	project := m.Project
@@ -437,7 +443,7 @@ func (p *platform) encode(m marking, a automation.Automation) (object any, err e
 	for _, name := range a.SecretNames() {
 		value, ok := p.vault.value(project, name)
 		if !ok {
-			return nil, fmt.Errorf("the value of the secret %s is not at hand", name)
+			return nil, fmt.Errorf("the value of the secret %s is not available", name)
 		}
 		fingerprint, err := p.vault.fingerprint(project, name, value)
 		if err != nil {
@@ -462,19 +468,19 @@ func (p *platform) encode(m marking, a automation.Automation) (object any, err e
 	}
 	object, err = p.d.Encode(description.Input{Automation: a, Marker: marker, Project: project, Secret: lookup})
 	if err != nil {
-		return nil, fmt.Errorf("the platform's description can't hold it: %w", err)
+		return nil, fmt.Errorf("the platform's description can't represent it: %w", err)
 	}
 	return object, p.comesBack(object, a, record)
 }
 
-// comesBack checks that the description loses nothing of an automation: the next
-// plan would find it changed, over and over.
+// comesBack checks that the description loses no part of an automation:
+// otherwise every later plan would show it as changed.
 func (p *platform) comesBack(object any, a automation.Automation, record description.Record) error {
 	lost, err := p.d.Loses(object, a, record)
 	if err != nil || len(lost) == 0 {
 		return err
 	}
-	return fmt.Errorf("the platform's description can't hold it: decode does not give back %s", strings.Join(lost, ", "))
+	return fmt.Errorf("the platform's description can't represent it: decode does not return %s", strings.Join(lost, ", "))
 }
 
 // Triggers implements [sync.TriggerLister].
@@ -486,7 +492,7 @@ func (p lister) Triggers(ctx context.Context) ([]automation.Trigger, error) {
 		if !list.Paged {
 			paging = description.Paging{}
 		}
-		unnamed := func(any) string { return "" } // they need not have identifiers
+		unnamed := func(any) string { return "" } // triggers need not have identifiers
 		triggers, _, err := collect(ctx, p.platform, call{Endpoint: list.Endpoint, does: lists}, paging, unnamed, func(object any) (automation.Trigger, bool, error) {
 			t, err := p.d.Trigger(list, object)
 			if err != nil {
@@ -507,14 +513,13 @@ func (p lister) Triggers(ctx context.Context) ([]automation.Trigger, error) {
 	return all, nil
 }
 
-// turns keeps two sorts of work apart that may each be done several times at
-// once: reading a list page by page, and deleting. What is deleted from a page
-// that was read moves what follows, and an automation on the next page would be
-// passed over.
+// turns separates two kinds of work: reading a list page by page, and deleting.
+// Each kind may run several times at once. Deleting from a page that was read
+// shifts the following objects, and the reader would skip one on the next page.
 type turns struct {
 	mu   gosync.Mutex
 	free *gosync.Cond
-	// lists and writes are how many of each are under way.
+	// lists and writes count the operations in progress.
 	lists, writes int
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/seguehq/segue/platform/rest"
 )
 
-// worked is the project file of docs/platforms.md.
+// worked returns the project file of docs/platforms.md.
 func worked(t testing.TB) string {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/platforms.md")
@@ -47,7 +47,7 @@ func described(t testing.TB, projectFile string) *description.Platform {
 	return project.Platforms["acme"]
 }
 
-// client returns a platform and closes it in the end.
+// client returns a platform and closes it at the end of the test.
 func client(t testing.TB, d *description.Platform, url string, options rest.Options) rest.Client {
 	t.Helper()
 	p, err := rest.New(d, url, automation.NewSecret(acmeKey), options)

@@ -19,8 +19,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// The cost of a fingerprint: 32 MiB and about a tenth of a second, for whoever
-// tries a guess too. Its form says which cost it has.
+// The cost of a fingerprint: 32 MiB and about a tenth of a second, also for
+// each guess of an attacker. The fingerprint's form names its cost.
 const (
 	scryptForm  = "scrypt-15-8-1"
 	scryptN     = 1 << 15
@@ -30,11 +30,11 @@ const (
 	digestBytes = 32
 )
 
-// rewriteParallelism is how many automations are written at once when a secret
-// has another value.
+// rewriteParallelism is the number of automations written at once when a secret
+// has a new value.
 const rewriteParallelism = 4
 
-// fingerprint returns what tells a value from others: the form, the salt and the
+// fingerprint returns the fingerprint of a value: the form, the salt and the
 // digest.
 func fingerprint(value automation.Secret, salt []byte) (string, error) {
 	digest, err := scrypt.Key([]byte(value.Reveal()), salt, scryptN, scryptR, scryptP, digestBytes)
@@ -45,8 +45,8 @@ func fingerprint(value automation.Secret, salt []byte) (string, error) {
 	return strings.Join([]string{scryptForm, encode(salt), encode(digest)}, ":"), nil
 }
 
-// fits reports whether a fingerprint is that of a value. One of another form
-// fits nothing.
+// fits reports whether a fingerprint matches a value. A fingerprint of an
+// unknown form matches nothing.
 func fits(print string, value automation.Secret) bool {
 	parts := strings.Split(print, ":")
 	if len(parts) != 3 || parts[0] != scryptForm {
@@ -60,8 +60,8 @@ func fits(print string, value automation.Secret) bool {
 	return err == nil && subtle.ConstantTimeCompare([]byte(again), []byte(print)) == 1
 }
 
-// vault holds the values of secrets as long as the process lives, and what was
-// learnt of their fingerprints.
+// vault holds the values of secrets during the process, and results about their
+// fingerprints.
 type vault struct {
 	mu gosync.Mutex
 	// given are values by name, for any project.
@@ -69,12 +69,13 @@ type vault struct {
 	// own are the values of a project's secrets, and prints their fingerprints.
 	own    map[secretID]automation.Secret
 	prints map[secretID]string
-	// put are the secrets that were stored; as long as no automation has one, it
-	// is nowhere but here.
+	// put are the secrets that were stored. A secret that no automation has yet
+	// exists only here.
 	put map[secretID]bool
-	// known remembers answers of fits.
+	// known caches results of fits.
 	known map[[sha256.Size]byte]bool
-	// one lets one secret at a time be stored: an automation may have several.
+	// one allows only one secret to be stored at a time, because an automation
+	// may have several.
 	one chan struct{}
 }
 
@@ -96,8 +97,8 @@ func (v *vault) value(project, name string) (automation.Secret, bool) {
 	return s, ok
 }
 
-// fingerprint returns the fingerprint of a secret's value: the one that is in use
-// if it fits, else a new one.
+// fingerprint returns the fingerprint of a secret's value: the one in use if it
+// matches, otherwise a new one.
 func (v *vault) fingerprint(project, name string, value automation.Secret) (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -117,12 +118,12 @@ func (v *vault) fingerprint(project, name string, value automation.Secret) (stri
 	return print, err
 }
 
-// question identifies whether a fingerprint fits a value.
+// question returns the cache key of a fingerprint and a value.
 func question(print string, value automation.Secret) [sha256.Size]byte {
 	return sha256.Sum256([]byte(print + "\x00" + value.Reveal()))
 }
 
-// fits asks the function of that name once.
+// fits caches the function of that name.
 func (v *vault) fits(print string, value automation.Secret) bool {
 	q := question(print, value)
 	same, ok := v.known[q]
@@ -133,8 +134,8 @@ func (v *vault) fits(print string, value automation.Secret) bool {
 	return same
 }
 
-// compare reports whether an automation's fingerprint is that of a value, and
-// takes it into use if it is.
+// compare reports whether an automation's fingerprint matches a value. If it
+// does, the vault uses it from then on.
 func (v *vault) compare(project, name, print string, value automation.Secret) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -185,7 +186,7 @@ func (p *platform) Secrets(ctx context.Context, project string, want map[string]
 	return states, nil
 }
 
-// secretsOf lists the secrets that an automation's marker knows of.
+// secretsOf lists the secrets in an automation's marker.
 func secretsOf(r description.Record) []string {
 	names := map[string]bool{}
 	for name := range r.Secrets {
@@ -203,8 +204,8 @@ func secretsOf(r description.Record) []string {
 	return out
 }
 
-// PutSecret implements [sync.Platform]: every automation that has the secret is
-// written again with the value.
+// PutSecret implements [sync.Platform]. It writes every automation with the
+// secret again, with the new value.
 func (p *platform) PutSecret(ctx context.Context, project, name string, value automation.Secret) error {
 	select {
 	case p.vault.one <- struct{}{}:
@@ -227,7 +228,7 @@ func (p *platform) PutSecret(ctx context.Context, project, name string, value au
 	old = slices.DeleteFunc(old, func(it item) bool {
 		return !slices.Contains(secretsOf(it.record), name) || p.vault.compare(project, name, it.record.Secrets[name], value)
 	})
-	// One failure does not stop the rest: another try has less to do.
+	// One failure does not stop the others, so the next attempt has less to do.
 	errs := make([]error, len(old))
 	var group errgroup.Group
 	group.SetLimit(rewriteParallelism)
@@ -250,7 +251,7 @@ func (p *platform) PutSecret(ctx context.Context, project, name string, value au
 	return nil
 }
 
-// worst returns the error that leaves the least hope, nil if there is none.
+// worst returns the most severe error, or nil if there is none.
 func worst(errs []error) error {
 	var worst error
 	for _, err := range errs {
@@ -261,8 +262,8 @@ func worst(errs []error) error {
 	return worst
 }
 
-// rewrite writes an automation as it is, with the values of its secrets as they
-// are now. As the engine does, it looks what is there after any error.
+// rewrite writes an automation unchanged, with the current values of its
+// secrets. After any error it reads the automation, as the engine does.
 func (p *platform) rewrite(ctx context.Context, it item, name, print string) error {
 	p.rewritten.begin(it, name, print)
 	_, err := p.update(ctx, existing{it.Marker.Project, it.ID, it.revision}, it.Marker, it.Automation)
@@ -272,11 +273,11 @@ func (p *platform) rewrite(ctx context.Context, it item, name, print string) err
 	now, lookErr := p.one(ctx, it.Marker.Project, it.ID)
 	switch {
 	case lookErr != nil && sync.KindOf(lookErr) == sync.NotFound:
-		return nil // nothing has the old value
+		return nil // no automation has the old value
 	case lookErr == nil && now.record.Secrets[name] == print:
 		return nil
 	case lookErr != nil && sync.KindOf(lookErr) == sync.Temporary:
-		// The answer may be a lie, which the next try finds out.
+		// The answer may be wrong; the next attempt shows that.
 		return &sync.Error{Kind: sync.Temporary, Message: "whether a write took effect is unknown: " + err.Error(), Err: err}
 	}
 	return err
@@ -285,8 +286,8 @@ func (p *platform) rewrite(ctx context.Context, it item, name, print string) err
 // CarriesSecrets implements [sync.SecretCarrier].
 func (p *platform) CarriesSecrets() {}
 
-// DeleteSecret implements [sync.Platform]. A secret goes with the automations
-// that have it.
+// DeleteSecret implements [sync.Platform]. A secret is removed with the
+// automations that have it.
 func (p *platform) DeleteSecret(_ context.Context, project, name string) error {
 	p.vault.mu.Lock()
 	defer p.vault.mu.Unlock()
@@ -297,7 +298,7 @@ func (p *platform) DeleteSecret(_ context.Context, project, name string) error {
 	return nil
 }
 
-// locked is a value that is used under a lock.
+// locked is a value behind a lock.
 type locked[T any] struct {
 	mu    gosync.Mutex
 	value T

@@ -17,8 +17,8 @@ import (
 	"github.com/seguehq/segue/sync"
 )
 
-// A shelf is a server for flat objects that does what several APIs do: pages of
-// each kind, revisions of each kind, answers of each kind.
+// A shelf is a server for flat objects. It supports every kind of page,
+// revision and answer.
 type shelf struct {
 	URL string
 
@@ -26,17 +26,17 @@ type shelf struct {
 	last    int
 	order   []string
 	objects map[string]map[string]any
-	// answers is what writes are answered with: object, id or nothing.
+	// answers is the kind of answer to writes: object, id or nothing.
 	answers string
-	// condition is how an update says what it is based on: if-match, query or "".
+	// condition is where an update sends its revision: if-match, query or "".
 	condition string
-	// loops makes every page the first.
+	// loops answers every request with the first page.
 	loops bool
-	// newest lists what was created last first.
+	// newest lists the newest first.
 	newest bool
 	// creates counts the requests to create.
 	creates int
-	// secret is what a request has to carry in its query, "" for nothing.
+	// secret must be in the query of each request; "" for none.
 	secret string
 }
 
@@ -109,7 +109,7 @@ func (s *shelf) put(w http.ResponseWriter, r *http.Request, id string) {
 	}
 }
 
-// list gives at most seven things at once, whatever it is asked for.
+// list returns at most seven things at once, regardless of the request.
 func (s *shelf) list(w http.ResponseWriter, r *http.Request) {
 	const size = 7
 	from := 0
@@ -144,7 +144,7 @@ func (s *shelf) list(w http.ResponseWriter, r *http.Request) {
 	answer(w, 200, body)
 }
 
-// shelfProject describes a shelf; %s is what the test is about.
+// shelfProject describes a shelf; the test fills in %s.
 const shelfProject = `project: "growth"
 targets: prod: {platform: "acme", url: "https://things.example.com", token: secret: "TOKEN"}
 platforms: acme: {
@@ -184,7 +184,7 @@ platforms: acme: {
 }
 `
 
-// shapes are descriptions of what a shelf can do.
+// shapes are descriptions of all kinds of shelf.
 var shapes = []struct {
 	name, fields, query string
 	set                 func(*shelf)
@@ -219,7 +219,8 @@ func TestShapes(t *testing.T) {
 			}
 			in := wanted(30)
 			apply(t, p, in)
-			// What the code, the platform's users and a rotation change at once.
+			// The code, the platform's users and a rotated secret change
+			// automations at once.
 			for i := range 5 {
 				in.Automations[i].Name += ", edited"
 			}
@@ -232,7 +233,7 @@ func TestShapes(t *testing.T) {
 					t.Errorf("%s has %v, want the rotated write key", id, h)
 				}
 			}
-			// Another process knows nothing of what this one remembers.
+			// Another process does not know this one's state.
 			platformtest.RequireExactly(t, client(t, d, server.URL, rest.Options{}), in)
 			requireRefusals(t, p, server)
 		})
@@ -261,7 +262,8 @@ func (s *shelf) touch(n int, name string) {
 	object["rev"] = object["rev"].(int) + 1
 }
 
-// requireRefusals checks that an old revision is refused, and what is gone.
+// requireRefusals checks that changes are refused for an old revision and for a
+// deleted object.
 func requireRefusals(t *testing.T, p sync.Platform, server *shelf) {
 	t.Helper()
 	all, err := p.List(t.Context(), "load")
@@ -286,7 +288,7 @@ func requireRefusals(t *testing.T, p sync.Platform, server *shelf) {
 	}
 }
 
-// A list that does not end is an error, and not a list of too little.
+// An endless list is an error, not a truncated list.
 func TestEndlessList(t *testing.T) {
 	for _, shape := range shapes[:3] {
 		t.Run(shape.name, func(t *testing.T) {
@@ -308,7 +310,7 @@ func TestEndlessList(t *testing.T) {
 	}
 }
 
-// No message holds a secret, whatever the platform answers.
+// No message contains a secret, whatever the platform answers.
 func TestMessages(t *testing.T) {
 	const secret = "wr1te-key-9f2c"
 	a := wanted(1).Automations[0]
@@ -322,21 +324,21 @@ func TestMessages(t *testing.T) {
 			refuse(w, 401, "key", "I don't know "+r.Header.Get("X-Acme-Key"))
 		}, sync.Unauthorized, "401: URL does not accept the token; check the secret that the target's token or apiKey names (I don't know (secret))"},
 		{"an echo", func(w http.ResponseWriter, _ *http.Request, body string) { refuse(w, 422, "bad", "can't take "+body) }, sync.Refused, "422: can't take "},
-		{"an echo that is no JSON", func(w http.ResponseWriter, _ *http.Request, body string) { w.WriteHeader(400); fmt.Fprint(w, body) }, sync.Refused, "400: it answered "},
+		{"an echo that is not JSON", func(w http.ResponseWriter, _ *http.Request, body string) { w.WriteHeader(400); fmt.Fprint(w, body) }, sync.Refused, "400: it answered "},
 		{"a limit, in its own words", func(w http.ResponseWriter, _ *http.Request, _ string) {
 			refuse(w, 402, "plan", "Your plan includes 5 rules.")
 		}, sync.Refused, "402: Your plan includes 5 rules."},
-		{"a page for people", func(w http.ResponseWriter, _ *http.Request, _ string) { fmt.Fprint(w, "<html>\x1b[31mHello") }, sync.Refused,
-			"URL does not answer as its description says: it answered \"<html>\uFFFD[31mHello\", a page for people; check the url, and the path /api/2/rules in the description"},
+		{"a web page", func(w http.ResponseWriter, _ *http.Request, _ string) { fmt.Fprint(w, "<html>\x1b[31mHello") }, sync.Refused,
+			"URL does not answer as described: it answered \"<html>\uFFFD[31mHello\", a web page; check the url, and the path /api/2/rules in the description"},
 		{"half of an answer", func(w http.ResponseWriter, _ *http.Request, _ string) { fmt.Fprint(w, `{"data": {`) }, sync.Refused,
-			`URL does not answer as its description says: it answered "{\"data\": {", which is no JSON`},
+			`URL does not answer as described: it answered "{\"data\": {", which is not JSON`},
 		{"a key without rights", func(w http.ResponseWriter, r *http.Request, _ string) {
 			refuse(w, 403, "rights", r.Header.Get("X-Acme-Key")+" may only read")
-		}, sync.Unauthorized, "403: URL does not accept the token, or does not let it do this; check the secret that the target's token or apiKey names, and its rights ((secret) may only read)"},
+		}, sync.Unauthorized, "403: URL does not accept the token, or does not permit this request; check the secret that the target's token or apiKey names, and its permissions ((secret) may only read)"},
 		{"a redirect on the same server", func(w http.ResponseWriter, r *http.Request, _ string) {
 			http.Redirect(w, r, r.URL.Path+"/?key="+acmeKey, http.StatusMovedPermanently)
 		}, sync.Refused, "301: URL redirects /api/2/rules to /api/2/rules/; correct the path in the description, or the url"},
-		{"nothing", func(http.ResponseWriter, *http.Request, string) {}, sync.Refused, "URL does not answer as its description says: it answered nothing"},
+		{"nothing", func(http.ResponseWriter, *http.Request, string) {}, sync.Refused, "URL does not answer as described: it answered nothing"},
 		{"a redirect", func(w http.ResponseWriter, r *http.Request, _ string) {
 			http.Redirect(w, r, "https://user:pw@elsewhere.example.com/x?y", http.StatusFound)
 		}, sync.Refused,
@@ -374,7 +376,8 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A secret's value can be told from others, and not from the marker.
+// A changed value of a secret is recognized, but the marker does not reveal the
+// value.
 func TestFingerprints(t *testing.T) {
 	server := startAcme(t)
 	d := described(t, worked(t))
@@ -392,7 +395,7 @@ func TestFingerprints(t *testing.T) {
 	if len(prints) != 1 {
 		t.Errorf("%d fingerprints of one secret: each costs time at every plan", len(prints))
 	}
-	// Two projects with the same value have nothing in common.
+	// Two projects with the same value have different fingerprints.
 	other := wanted(3)
 	other.Project = "other"
 	for i := range other.Automations {
@@ -407,7 +410,8 @@ func TestFingerprints(t *testing.T) {
 	}
 }
 
-// What a description can't hold is refused before anything is sent.
+// An automation that a description can't represent is refused before anything
+// is sent.
 func TestWhatIsLost(t *testing.T) {
 	server := startAcme(t)
 	file := strings.Replace(worked(t), "title: automation.name", "title: [if len(automation.name) > 20 {\"long\"}, automation.name][0]", 1)
@@ -419,7 +423,7 @@ func TestWhatIsLost(t *testing.T) {
 	}
 	a.Name = "A name that is longer than twenty"
 	_, err := p.Create(t.Context(), "load", a)
-	if err == nil || !strings.Contains(err.Error(), "decode does not give back name") {
+	if err == nil || !strings.Contains(err.Error(), "decode does not return name") {
 		t.Errorf("error %v", err)
 	}
 	if len(server.rules) != 1 {
@@ -427,14 +431,14 @@ func TestWhatIsLost(t *testing.T) {
 	}
 	_, err = p.Create(t.Context(), "load", automation.Automation{Key: "x", Action: automation.Request{
 		Headers: map[string]automation.Header{"A": {Value: automation.Credential{Secret: "UNKNOWN"}}}}})
-	if err == nil || !strings.Contains(err.Error(), "the value of the secret UNKNOWN is not at hand") {
+	if err == nil || !strings.Contains(err.Error(), "the value of the secret UNKNOWN is not available") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestTriggers(t *testing.T) {
 	server := startAcme(t)
-	server.behaviours, server.paths = []string{"B", "A", "A"}, []string{"A"}
+	server.behaviors, server.paths = []string{"B", "A", "A"}, []string{"A"}
 	p := client(t, described(t, worked(t)), server.URL, rest.Options{})
 	got, err := p.(sync.TriggerLister).Triggers(t.Context())
 	if err != nil {

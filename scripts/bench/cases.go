@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// A benchCase is one row of the table, or several.
+// A benchCase is one or more rows of the table.
 type benchCase struct {
 	name, work, goal string
 	run              func(r *rig, c benchCase) error
@@ -15,13 +15,13 @@ type benchCase struct {
 
 // cases are in the order of docs/performance.md.
 var cases = []benchCase{
-	{"cold-packages", "10,000 in 1,000 packages, nothing kept", "0.30 time, 0.25 memory", func(r *rig, c benchCase) error {
+	{"cold-packages", "10,000 in 1,000 packages, without cache", "0.30 time, 0.25 memory", func(r *rig, c benchCase) error {
 		return r.besideExport(c, r.n(10_000), 10, false)
 	}},
 	{"cold-packages-cue", "the same, evaluated by CUE alone", "", func(r *rig, c benchCase) error {
 		return r.besideExport(c, r.n(10_000), 10, true)
 	}},
-	{"cold-one-package", "10,000 in one package, nothing kept", "0.40 time, 0.40 memory", func(r *rig, c benchCase) error {
+	{"cold-one-package", "10,000 in one package, without cache", "0.40 time, 0.40 memory", func(r *rig, c benchCase) error {
 		return r.besideExport(c, r.n(10_000), r.n(10_000), false)
 	}},
 	{"large", "100,000 in packages of ten", "11 time, 1.5 memory", large},
@@ -32,7 +32,7 @@ var cases = []benchCase{
 	{"quickstart", "segue vet of examples/quickstart", "1.0 time", quickstart},
 }
 
-// uncached keeps segue from using what it kept.
+// uncached disables segue's cache.
 var uncached = []string{"SEGUE_CACHE_DIR=off"}
 
 func (r *rig) compile(dir string, args ...string) command {
@@ -73,7 +73,7 @@ func large(r *rig, c benchCase) error {
 	return nil
 }
 
-// busy compiles on a machine that does not come to it.
+// busy compiles on an overloaded machine.
 func busy(r *rig, c benchCase) error {
 	dir, err := r.make(r.n(20_000), r.n(20_000), 0)
 	if err != nil {
@@ -118,7 +118,7 @@ func busy(r *rig, c benchCase) error {
 	return nil
 }
 
-// again compiles with what an earlier run has kept.
+// again compiles with the cache of an earlier run.
 func (r *rig) again(c benchCase, change bool) error {
 	dir, err := r.make(r.n(10_000), 10, 0)
 	if err != nil {
@@ -139,7 +139,7 @@ func (r *rig) again(c benchCase, change bool) error {
 		return err
 	}
 	if change {
-		defer func() { _ = os.WriteFile(name, content, 0o666) }() // other cases take what is there
+		defer func() { _ = os.WriteFile(name, content, 0o666) }() // other cases use the same file
 		warm.before = func() error {
 			n++
 			return os.WriteFile(name, fmt.Appendf(content[:len(content):len(content)], "// edit %d\n", n), 0o666)
@@ -149,7 +149,7 @@ func (r *rig) again(c benchCase, change bool) error {
 	if err != nil {
 		return err
 	}
-	row(c.work, "nothing kept", c.goal, m[0], m[1])
+	row(c.work, "without cache", c.goal, m[0], m[1])
 	return nil
 }
 
@@ -188,7 +188,7 @@ func quickstart(r *rig, c benchCase) error {
 	if err != nil {
 		return err
 	}
-	row(c.work+", nothing kept", "cue vet -c", c.goal, m[0], m[2])
+	row(c.work+", without cache", "cue vet -c", c.goal, m[0], m[2])
 	row(c.work+", again", "cue vet -c", c.goal, m[1], m[2])
 	return nil
 }

@@ -1,6 +1,6 @@
-// Command bench measures segue beside cue, both built here, on projects that it makes
-// up, and prints the ratios. Machines are noisy: what is compared runs in turn, and
-// the medians count.
+// Command bench measures segue beside cue, both built here, on generated projects,
+// and prints the ratios. Machines are noisy, so the compared commands run in turn,
+// and the medians count.
 //
 //	go run ./scripts/bench              all cases
 //	go run ./scripts/bench -scale 0.1   at a tenth of the size, as CI does
@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// cueCommand is what segue is measured beside.
+// cueCommand is the version of cue to compare with.
 const cueCommand = "cuelang.org/go/cmd/cue@v0.17.1"
 
 func main() {
@@ -41,7 +41,7 @@ func main() {
 	}
 }
 
-// A rig is what the cases work with.
+// A rig holds the settings and the programs of the cases.
 type rig struct {
 	segue, cue string
 	dir        string
@@ -91,7 +91,7 @@ func (r *rig) build() error {
 	return nil
 }
 
-// n is a number of automations at this scale.
+// n scales a number of automations.
 func (r *rig) n(full int) int { return max(int(float64(full)*r.scale), 20) }
 
 // A command is run and measured.
@@ -99,16 +99,16 @@ type command struct {
 	dir  string
 	args []string
 	env  []string
-	// before is called ahead of each run, and is not measured.
+	// before runs before each run, and is not measured.
 	before func() error
-	// fails says that it ends with an exit status other than 0.
+	// fails is true if the command exits with a status other than 0.
 	fails bool
 }
 
-// A measure is what a run took.
+// A measure is the cost of a run.
 type measure struct {
 	wall, processor time.Duration
-	// memory is the most that the process and its children held at a time, in bytes.
+	// memory is the peak memory of the process and its children, in bytes.
 	memory int64
 }
 
@@ -143,7 +143,7 @@ func (c command) run() (measure, error) {
 	return m, nil
 }
 
-// inTurn measures commands in turn with each other.
+// inTurn measures commands in turn.
 func (r *rig) inTurn(commands ...command) ([]measure, error) {
 	all := make([][]measure, len(commands))
 	for range r.rounds {
@@ -175,7 +175,7 @@ func median[T cmp.Ordered](all []measure, of func(measure) T) T {
 	return values[len(values)/2]
 }
 
-// row prints what one thing took, as a part of what another one did.
+// row prints the cost of one measure relative to another.
 func row(work, beside, goal string, a, b measure) {
 	memory := "-"
 	if a.memory > 0 && b.memory > 0 {

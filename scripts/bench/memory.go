@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// watchMemory looks at what a process and its children hold, until ctx is done, and
-// returns the most; 0 where the system does not tell in /proc.
+// watchMemory samples the memory of a process and its children until ctx is done,
+// and returns the peak, or 0 on systems without /proc.
 func watchMemory(ctx context.Context, pid int) int64 {
 	const interval = 5 * time.Millisecond
 	tick := time.NewTicker(interval)
@@ -26,8 +26,7 @@ func watchMemory(ctx context.Context, pid int) int64 {
 	}
 }
 
-// held is the memory of a process and of its children that they share with nobody, in
-// bytes.
+// held returns the private memory of a process and its children, in bytes.
 func held(pid int) int64 {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	var bytes int64
@@ -42,7 +41,7 @@ func held(pid int) int64 {
 			}
 		}
 	}
-	lists, _ := filepath.Glob(filepath.Join(dir, "task", "*", "children")) // the pattern is good
+	lists, _ := filepath.Glob(filepath.Join(dir, "task", "*", "children")) // the pattern is valid
 	for _, list := range lists {
 		children, err := os.ReadFile(list)
 		if err != nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// make makes a project with so many automations, so many to a package, and so many
-// mistakes, one in a package. It returns the folder.
+// make creates a project with this number of automations, automations per package,
+// and mistakes, at most one per package. It returns the folder.
 func (r *rig) make(automations, perPackage, mistakes int) (string, error) {
 	dir := filepath.Join(r.dir, fmt.Sprintf("project-%d-%d-%d", automations, perPackage, mistakes))
 	if _, err := os.Stat(dir); err == nil {
@@ -57,7 +57,7 @@ func packageFile(number int) string {
 	return fmt.Sprintf("team%d/package%d/automations.cue", number/25, number)
 }
 
-// slips are mistakes of several kinds, each as a change of one place.
+// slips are mistakes of several kinds, each a replacement at one place.
 var slips = [][2]string{
 	{"{{userId}}", "{{userID}}"},
 	{"employees: 40", `employees: "a lot"`},
@@ -68,7 +68,7 @@ var slips = [][2]string{
 	{`revenue:  3.5`, `revenue:  "3.5"`},
 }
 
-// source is a package with automations of all three calls.
+// source returns a package with automations of all three calls.
 func source(number, automations int) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "package package%d\n\nimport \"github.com/seguehq/segue/schema/automation\"\n", number)

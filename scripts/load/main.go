@@ -1,13 +1,13 @@
-// Command load measures up to what load the embedded platform goes: occurrences a
-// second with their deliveries, the size of the data file, and the start after a crash.
-// It builds segue, serves a platform in a folder of its own, and receives what that
-// sends. Run it in the repository:
+// Command load measures the capacity of the embedded platform: occurrences per second
+// with their deliveries, the size of the data file, and the start after a crash. It
+// builds segue, serves a platform in a temporary folder, and receives its messages. Run
+// it in the repository:
 //
 //	go run ./scripts/load
 //	go run ./scripts/load -deliveries 1000000 -backlog 100000
 //
-// It prints Markdown. The figures are of the whole: the writers, the platform and the
-// endpoint share the machine.
+// It prints Markdown. The figures are for the whole setup: the writers, the platform
+// and the endpoint share the machine.
 package main
 
 import (
@@ -65,7 +65,7 @@ func run(ctx context.Context, deliveries, backlog int, each time.Duration) error
 	return nil
 }
 
-// machine describes what the figures are of.
+// machine describes the machine of the figures.
 func machine() string {
 	model := runtime.GOARCH
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -26,13 +26,13 @@ import (
 	"github.com/seguehq/segue/platform/embedded"
 )
 
-// An endpoint takes messages, and knows which.
+// An endpoint receives messages, and counts them.
 type endpoint struct {
 	server *httptest.Server
 	mu     sync.Mutex
 	got    map[string]int // messages by their value of userId
 	total  atomic.Int64
-	held   atomic.Pointer[chan struct{}] // while it is there, no request is answered
+	held   atomic.Pointer[chan struct{}] // while it is set, no request is answered
 }
 
 func startEndpoint() *endpoint {
@@ -62,8 +62,8 @@ func (e *endpoint) hold()    { held := make(chan struct{}); e.held.Store(&held) 
 func (e *endpoint) release() { close(*e.held.Swap(nil)) }
 func (e *endpoint) close()   { e.server.CloseClientConnections(); e.server.Close() }
 
-// missing returns how many of these messages have not come, and how many came twice or
-// more.
+// missing returns the number of these messages that have not arrived, and the number
+// that arrived more than once.
 func (e *endpoint) missing(ids []string) (lost, doubled int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -78,18 +78,18 @@ func (e *endpoint) missing(ids []string) (lost, doubled int) {
 	return lost, doubled
 }
 
-// A bench is a platform in a folder, and what is measured with it.
+// A bench is a platform in a folder, with the parts for measuring it.
 type bench struct {
 	dir, segue, data string
 	endpoint         *endpoint
 	made             int // occurrences so far, for their IDs
 }
 
-// A process is a platform that is served.
+// A process is a served platform.
 type process struct {
 	cmd *exec.Cmd
 	url string
-	// log is where it writes what it does.
+	// log is its log.
 	log *os.File
 }
 
@@ -117,7 +117,7 @@ func (b *bench) serve(ctx context.Context, args ...string) (*process, error) {
 	return &process{cmd, url, logFile}, nil
 }
 
-// end ends it with a signal, and waits.
+// end sends a signal to the process, and waits.
 func (p *process) end(s os.Signal) error {
 	defer p.log.Close()
 	if err := p.cmd.Process.Signal(s); err != nil {
@@ -131,7 +131,7 @@ func (p *process) end(s os.Signal) error {
 	return err
 }
 
-// memory is the most that the process has had, in bytes; 0 where /proc is missing.
+// memory returns the peak memory of the process, in bytes, or 0 without /proc.
 func (p *process) memory() int {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
@@ -142,7 +142,7 @@ func (p *process) memory() int {
 	return n << 10
 }
 
-// prepare puts an automation on the platform, whose messages the endpoint gets.
+// prepare creates an automation that sends to the endpoint.
 func (b *bench) prepare(ctx context.Context, p *process) error {
 	platform, err := embedded.NewClient(p.url, automation.Secret{}, embedded.ClientOptions{})
 	if err != nil {
@@ -198,7 +198,7 @@ func (p *process) drained() error {
 	}
 }
 
-// A writer posts occurrences, one after the other.
+// A writer posts occurrences one after another.
 type writer struct {
 	http *http.Client
 	url  string
@@ -208,7 +208,8 @@ func newWriter(p *process) *writer {
 	return &writer{&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, DialContext: (&net.Dialer{}).DialContext}}, p.url}
 }
 
-// post posts an occurrence until it is taken, and returns how often it was refused.
+// post posts an occurrence until it is accepted, and returns the number of
+// refusals.
 func (w *writer) post(ctx context.Context, id string) (refused int, err error) {
 	body := fmt.Sprintf(`{"id":%q,"kind":"pattern","name":"Account activated","data":{"userId":%q,"userName":"Ann Example"}}`, id, id)
 	for {

@@ -16,15 +16,15 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// written is what writers have done.
+// written is the result of several writers.
 type written struct {
 	ids     []string
 	took    []time.Duration // of each request, sorted
 	elapsed time.Duration
 }
 
-// write lets writers post occurrences at the same time, until as many are taken or the
-// time is over.
+// write lets writers post occurrences in parallel, until this number is accepted or
+// the time is over.
 func (b *bench) write(ctx context.Context, p *process, writers, most int, until time.Duration) (written, error) {
 	var mu sync.Mutex
 	var w written
@@ -63,8 +63,8 @@ func (b *bench) write(ctx context.Context, p *process, writers, most int, until 
 	return w, err
 }
 
-// bare is how many requests a second the endpoint takes from as many clients, with
-// nothing between.
+// bare measures the requests per second that the endpoint accepts directly from as
+// many clients.
 func (b *bench) bare(clients int, each time.Duration) float64 {
 	var n atomic.Int64
 	var group sync.WaitGroup
@@ -87,7 +87,7 @@ func (b *bench) bare(clients int, each time.Duration) float64 {
 	return float64(n.Load()) / time.Since(start).Seconds()
 }
 
-// throughput measures occurrences a second with their deliveries.
+// throughput measures occurrences per second with their deliveries.
 func (b *bench) throughput(ctx context.Context, each time.Duration) error {
 	p, err := b.serve(ctx)
 	if err != nil {
@@ -96,7 +96,7 @@ func (b *bench) throughput(ctx context.Context, each time.Duration) error {
 	if err := b.prepare(ctx, p); err != nil {
 		return err
 	}
-	fmt.Println("| writers at once | taken a second | taken and delivered a second | of bare requests | processor time each | half of the answers within | 99 of 100 within |")
+	fmt.Println("| parallel writers | accepted per second | accepted and delivered per second | of bare requests | processor time each | half of the answers within | 99 of 100 within |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- | --- |")
 	for _, writers := range []int{1, 4, 16, 64} {
 		bare := b.bare(writers, each/4)
@@ -128,7 +128,7 @@ func (b *bench) throughput(ctx context.Context, each time.Duration) error {
 	return p.end(os.Interrupt)
 }
 
-// size measures the data file after so many deliveries.
+// size measures the data file after this number of deliveries.
 func (b *bench) size(ctx context.Context, deliveries int) error {
 	p, err := b.serve(ctx, "--max-size", "0", "--log-level", "error")
 	if err != nil {
@@ -206,13 +206,14 @@ func (b *bench) crash(ctx context.Context, backlog int) error {
 	return p.end(os.Interrupt)
 }
 
-// retention removes all that has been delivered for a minute, and measures the file.
+// retention removes all messages delivered more than a minute ago, and measures the
+// file.
 func (b *bench) retention(ctx context.Context) error {
 	before, err := os.Stat(b.data)
 	if err != nil {
 		return err
 	}
-	time.Sleep(time.Minute + time.Second) // the shortest time that --keep takes
+	time.Sleep(time.Minute + time.Second) // the shortest value of --keep
 	p, err := b.serve(ctx, "--keep", "1m", "--log-level", "error")
 	if err != nil {
 		return err
