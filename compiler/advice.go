@@ -13,6 +13,7 @@ import (
 	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/message"
+	"github.com/seguehq/segue/compiler/naming"
 	"github.com/seguehq/segue/compiler/source"
 	"github.com/seguehq/segue/diagnostic"
 )
@@ -157,7 +158,7 @@ func (a *advisor) spellings() {
 		}
 		groups[plain].add(c.Facts.Event, c)
 	}
-	wellNamed := func(event string) bool { problem, _ := message.JudgeEvent(event); return problem == "" }
+	wellNamed := func(event string) bool { problem, _ := naming.Event(event); return problem == "" }
 	for _, plain := range order {
 		g := *groups[plain]
 		if len(g) < 2 {

@@ -204,7 +204,7 @@ func TestNoPersonalData(t *testing.T) {
 func TestPropertyType(t *testing.T) {
 	event := func(properties string) string { return "event: \"Report Exported\"\n\t\tproperties: " + properties }
 	one(t, track("a", event(`rows: 12`))+track("b", event(`rows: ⟦property-type⟧"12"⟦⟧`)),
-		`payload.properties.rows is a text here, and a number of the same event in growth/a; send only one type: a warehouse or destination uses the type that it saw first, and loses values of another type`)
+		`payload.properties.rows is a string here, and a number of the same event in growth/a; send only one type: a warehouse or destination uses the type that it saw first, and loses values of another type`)
 	// The most frequent form is right.
 	one(t, track("a", event(`rows: ⟦property-type⟧12⟦⟧`))+track("b", event(`rows: "1"`))+track("c", event(`rows: "2"`)))
 	// A placeholder has the type of its cast.
@@ -257,7 +257,7 @@ func TestDuplicateAutomation(t *testing.T) {
 	one(t, a+strings.Replace(again, "payload:", "enabled: false\n\tpayload:", 1))
 	one(t, a+strings.Replace(again, "pattern", "journey", 1))
 	one(t, a+strings.Replace(again, "payload:", "headers: \"X-Team\": \"growth\"\n\tpayload:", 1))
-	one(t, a+strings.Replace(again, "userId:", "anonymousId: \"1\"\n\t\tuserId:", 1))
+	one(t, a+strings.Replace(again, "userId:", "anonymousId: \"{{accountId}}\"\n\t\tuserId:", 1))
 }
 
 func TestMixedCase(t *testing.T) {
@@ -266,9 +266,9 @@ func TestMixedCase(t *testing.T) {
 	one(t, call("Identify", "a", `traits: ⟦mixed-case⟧planTier⟦⟧: 1`)+call("Identify", "b", `traits: plan_tier: 1`)+call("Group", "c", "groupId: \"1\"\n\t\ttraits: plan_tier: 1"))
 	one(t, call("Identify", "a", `traits: address: postalCode: "1"`)+call("Identify", "b", `traits: address: ⟦mixed-case⟧"postal_code"⟦⟧: "1"`))
 
-	one(t, call("Identify", "a", `traits: planTier: 1`)+call("Identify", "b", `traits: planTiers: 1`)+call("Identify", "c", `traits: {plan: 1, Plan: 2}`))
+	one(t, call("Identify", "a", `traits: planTier: 1`)+call("Identify", "b", `traits: planTiers: 1`)+call("Identify", "c", `traits: plan: 1`))
 	one(t, call("Identify", "a", `traits: planTier: 1`)+track("b", "event: \"Report Exported\"\n\t\tproperties: plan_tier: 1"))
-	one(t, call("Identify", "a", `traits: planTier: 1`)+call("Identify", "b", `traits: {planTier: 1, plan_tier: 1}`)) // for two destinations
+	one(t, call("Identify", "a", `traits: planTier: 1`)+call("Identify", "b", `traits: {planTier: 1, ⟦same-column⟧plan_tier⟦⟧: 1}`)) // for two destinations
 }
 
 func TestAdviceOnComprehensions(t *testing.T) {

@@ -191,9 +191,7 @@ func (c *compilation) join(result *Result, partial bool) error {
 	result.Diagnostics = append(result.Diagnostics, c.Disk.Findings()...)
 	result.Diagnostics = tidy(c.Disk, result.Diagnostics)
 	if c.opts.Strict || c.Project.Strict {
-		for i := range result.Diagnostics {
-			result.Diagnostics[i].Severity = diagnostic.Error
-		}
+		finding.MakeErrors(result.Diagnostics)
 	}
 	return nil
 }

@@ -103,7 +103,8 @@ func TestTrackingPlan(t *testing.T) {
 		{"unlike any event", `event: "Zebra Fed"`, []string{
 			`growth/a.cue:10:8-10:19: error unplanned-event: the event "Zebra Fed" is not in the tracking plan`}},
 		{"event with a placeholder", `event: "Report {{accountId}}"`, []string{
-			`growth/a.cue:10:8-10:30: warning unchecked-event: the tracking plan can't be checked: the name of the event is known only when it is sent`}},
+			`growth/a.cue:10:8-10:30: warning unchecked-event: the tracking plan can't be checked: the name of the event is known only when it is sent`,
+			`growth/a.cue:10:16-10:29: warning event-per-user: {{accountId}} makes many events of one, each with a table of its own in a warehouse`}},
 		{"property", "event: \"Report Exported\"\nproperties: {format: \"csv\", row: 3}", []string{
 			`growth/a.cue:11:29-11:32: error unplanned-property: payload.properties.row is not in the tracking plan [rows] (segue.cue:9)`}},
 		{"none planned", "event: \"Page Left\"\nproperties: a: 1", []string{
@@ -117,21 +118,21 @@ func TestTrackingPlan(t *testing.T) {
 		{"no properties", `event: "Seat Added"`, []string{
 			`growth/a.cue:8:2-8:9: error missing-property: payload has no properties, and in the tracking plan plan and seats are required (segue.cue:23)`}},
 		{"not an allowed string", "event: \"Report Exported\"\nproperties: format: \"cvs\"", []string{
-			`growth/a.cue:11:21-11:26: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the text "cvs" [csv] (segue.cue:11)`}},
+			`growth/a.cue:11:21-11:26: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the string "cvs" [csv] (segue.cue:11)`}},
 		{"mixed text that can't fit", "event: \"Report Exported\"\nproperties: format: \"x{{accountId}}\"", []string{
-			`growth/a.cue:11:21-11:37: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the text "x{{accountId}}" (segue.cue:11)`}},
+			`growth/a.cue:11:21-11:37: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the string "x{{accountId}}" (segue.cue:11)`}},
 		{"type", "event: \"Report Exported\"\nproperties: {format: \"csv\", seats: \"3\"}", []string{
-			`growth/a.cue:11:36-11:39: error planned-type: payload.properties.seats must be a number in the tracking plan, got the text "3" [3] (segue.cue:15)`}},
+			`growth/a.cue:11:36-11:39: error planned-type: payload.properties.seats must be a number in the tracking plan, got the string "3" [3] (segue.cue:15)`}},
 		{"bound", "event: \"Report Exported\"\nproperties: {format: \"csv\", rows: -1}", []string{
 			`growth/a.cue:11:35-11:37: error planned-type: payload.properties.rows must be an integer that matches >=0 in the tracking plan, got the number -1 (segue.cue:12)`}},
 		{"fraction", "event: \"Report Exported\"\nproperties: {format: \"csv\", rows: 1.5}", []string{
 			`growth/a.cue:11:35-11:38: error planned-type: payload.properties.rows must be an integer that matches >=0 in the tracking plan, got the number 1.5 (segue.cue:12)`}},
 		{"pattern", "event: \"Report Exported\"\nproperties: {format: \"csv\", code: \"ab\"}", []string{
-			`growth/a.cue:11:35-11:39: error planned-type: payload.properties.code must be a string that matches =~"^[A-Z]+$" in the tracking plan, got the text "ab" (segue.cue:13)`}},
+			`growth/a.cue:11:35-11:39: error planned-type: payload.properties.code must be a string that matches =~"^[A-Z]+$" in the tracking plan, got the string "ab" (segue.cue:13)`}},
 		{"item", "event: \"Report Exported\"\nproperties: {format: \"csv\", tags: [\"a\", 2]}", []string{
 			`growth/a.cue:11:41-11:42: error planned-type: payload.properties.tags[1] must be a string in the tracking plan, got the number 2 (segue.cue:18)`}},
 		{"object for a string", "event: \"Report Exported\"\nproperties: {format: \"csv\", note: {a: 1}}", []string{
-			`growth/a.cue:11:35-11:41: error planned-type: payload.properties.note must be a string in the tracking plan, got a struct (segue.cue:14)`}},
+			`growth/a.cue:11:35-11:41: error planned-type: payload.properties.note must be a string in the tracking plan, got an object (segue.cue:14)`}},
 		{"no cast", "event: \"Report Exported\"\nproperties: {format: \"csv\", seats: \"{{seats}}\"}", []string{
 			`growth/a.cue:11:37-11:46: error planned-type: payload.properties.seats must be a number in the tracking plan, and {{seats}} is sent as a string [{{seats | number}}] (segue.cue:15)`}},
 		{"a cast too many", "event: \"Report Exported\"\nproperties: {format: \"csv\", note: \"{{duration | number}}\"}", []string{
@@ -142,7 +143,7 @@ func TestTrackingPlan(t *testing.T) {
 			`growth/a.cue:11:37-11:45: error unknown-placeholder: unknown placeholder {{seat}} [seats]`}},
 		{"beside another mistake", "event: \"Report Exported\"\nusrId: \"u\"\nproperties: format: \"xls\"", []string{
 			`growth/a.cue:11:1-11:6: error unknown-field: payload has no field "usrId"`,
-			`growth/a.cue:12:21-12:26: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the text "xls" (segue.cue:11)`}},
+			`growth/a.cue:12:21-12:26: error planned-type: payload.properties.format must be "csv" or "pdf" in the tracking plan, got the string "xls" (segue.cue:11)`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -168,7 +169,7 @@ func TestTrackingPlanTraits(t *testing.T) {
 		{"no traits", identify("Identify", ``), nil},
 		{"tracks are not planned", track(`event: "Anything"`), nil},
 		{"wrong trait", identify("Identify", `traits: plan: "po"`), []string{
-			`growth/a.cue:10:15-10:19: error planned-type: payload.traits.plan must be "free" or "pro" in the tracking plan, got the text "po" [pro] (segue.cue:5)`}},
+			`growth/a.cue:10:15-10:19: error planned-type: payload.traits.plan must be "free" or "pro" in the tracking plan, got the string "po" [pro] (segue.cue:5)`}},
 		{"group", identify("Group", `groupId: "g", traits: nmae: "N"`), []string{
 			`growth/a.cue:10:23-10:27: error unplanned-property: payload.traits.nmae is not in the tracking plan [name] (segue.cue:5)`}},
 		{"missing", identify("Group", `groupId: "g"`), []string{
@@ -292,7 +293,7 @@ func TestBrokenTrackingPlan(t *testing.T) {
 		{"misspelt properties", `trackingPlan: events: "A B": propertys: {a: string}`, "", []string{
 			`segue.cue:5:30-5:39: error unknown-field: trackingPlan.events."A B" has no field "propertys" [properties]`}},
 		{"not a struct", `trackingPlan: events: "A B": properties: "a"`, "", []string{
-			`segue.cue:5:42-5:45: error wrong-type: trackingPlan.events."A B".properties must be a struct, got the text "a"`}},
+			`segue.cue:5:42-5:45: error wrong-type: trackingPlan.events."A B".properties must be an object, got the string "a"`}},
 		{"conflict", `trackingPlan: events: "A B": properties: a: "x" & "y"`, "", []string{
 			`segue.cue:5:51-5:54: error `}},
 		{"conflict in an optional property", `trackingPlan: events: "A B": properties: {a?: int & string}`, "", []string{

@@ -50,6 +50,13 @@ func Otherwise(d diagnostic.Diagnostic) diagnostic.Diagnostic {
 	return d
 }
 
+// MakeErrors makes errors of all warnings, for projects that are strict.
+func MakeErrors(list diagnostic.List) {
+	for i := range list {
+		list[i].Severity = diagnostic.Error
+	}
+}
+
 // IsError reports whether a finding is an error.
 func IsError(f Finding) bool { return f.Severity == diagnostic.Error }
 

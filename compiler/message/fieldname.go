@@ -7,18 +7,8 @@ import (
 	"unicode"
 
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/naming"
 )
-
-// Column is the name of the column, or of the table, that a warehouse makes of the name of a
-// field or an event: Segment converts it to snake case
-// (https://segment.com/docs/connections/storage/warehouses/schema/).
-func Column(name string) string {
-	words := finding.Words(name)
-	for i, w := range words {
-		words[i] = strings.ToLower(w)
-	}
-	return strings.Join(words, "_")
-}
 
 // reservedColumns are those that the table of an event has for itself.
 var reservedColumns = []string{"anonymous_id", "event", "event_text", "original_timestamp", "received_at", "sent_at",
@@ -35,7 +25,7 @@ func (m *Checked) checkFieldNames() (found findings) {
 	c := columns{first: map[string]finding.Path{}}
 	c.walk(fields, nil, m.At.With("payload", block))
 	for _, k := range finding.SortedKeys(fields) {
-		if block != "properties" || !slices.Contains(reservedColumns, Column(k)) {
+		if block != "properties" || !slices.Contains(reservedColumns, naming.Column(k)) {
 			continue
 		}
 		at := m.At.With("payload", block, k)
@@ -66,7 +56,7 @@ func (c *columns) walk(fields map[string]any, prefix []string, at finding.Path) 
 			c.found = append(c.found, w)
 			continue
 		}
-		column := append(slices.Clone(prefix), Column(k))
+		column := append(slices.Clone(prefix), naming.Column(k))
 		name := strings.Join(column, "_")
 		nested, isStruct := fields[k].(map[string]any)
 		if isStruct {

@@ -229,7 +229,8 @@ func (r *ruleCheck) unfit(m config.Mismatch, full finding.Path) finding.Finding 
 
 // specCodes are those of findings about a type or value that the spec names and Segment
 // does not ask for.
-var specCodes = map[string]bool{"wrong-type": true, "invalid-value": true, "out-of-range": true, "stray-blanks": true}
+var specCodes = map[string]bool{"wrong-type": true, "invalid-value": true, "out-of-range": true, "stray-blanks": true,
+	"misspelt-field": true}
 
 // planWins takes back what the spec says of values of which the plan says something else,
 // and of the names of planned events. What the plan itself refuses stays.
@@ -248,7 +249,10 @@ func (m *Checked) planWins(refused findings) {
 		if f.Code == "stray-blanks" {
 			return m.Call == "track" && len(f.At) == len(top)+1 && f.At[len(top)] == "event" && m.Plan.Has(event)
 		}
-		return !finding.IsError(f) && m.Plan.Plans(planned, f.At[len(top):]) &&
-			!slices.ContainsFunc(refused, func(r finding.Finding) bool { return r.At.String() == f.At.String() })
+		told := slices.ContainsFunc(refused, func(r finding.Finding) bool { return r.At.String() == f.At.String() })
+		if told && f.Code == "misspelt-field" {
+			return true // the plan names the field's neighbor, too
+		}
+		return !finding.IsError(f) && !told && m.Plan.Plans(planned, f.At[len(top):])
 	})
 }

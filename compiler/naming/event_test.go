@@ -1,4 +1,4 @@
-package message
+package naming
 
 import (
 	"testing"
@@ -44,7 +44,7 @@ func TestEventNamesThatBreakTheAdvice(t *testing.T) {
 		"Trial Expire":            "Trial Expired",
 		"Deny Request":            "Request Denied",
 	} {
-		problem, got := JudgeEvent(name)
+		problem, got := Event(name)
 		if problem == "" || got != better {
 			t.Errorf("%q: %q, better %q, want %q", name, problem, got, better)
 		}
@@ -61,23 +61,8 @@ func TestEventNamesThatMayBeFine(t *testing.T) {
 		"$pageview", "Réunion planifiée", "Auftrag erledigt für Kunden", "注文完了", "Password Reset", "Step 2 Completed", "Server Down", "Search Performed",
 		"Update Installed", "API Key Read", "CSV Imported", "PDF Sent", "Acme.com Visited", "node.js Installed", "Get Started Clicked",
 	} {
-		if problem, better := JudgeEvent(name); problem != "" {
+		if problem, better := Event(name); problem != "" {
 			t.Errorf("%q: %s, better %q", name, problem, better)
-		}
-	}
-}
-
-func TestPersonalKindByName(t *testing.T) {
-	for name, want := range map[string]string{
-		"email": emailAddress, "Email": emailAddress, "userEmail": emailAddress, "user_email": emailAddress, "emailAddress": emailAddress,
-		"customer_email_address": emailAddress, "e-mail": emailAddress, "contactEmails": emailAddress,
-		"phone": phoneNumber, "phoneNumber": phoneNumber, "mobile_number": phoneNumber, "userPhone": phoneNumber,
-		"name": anyName, "firstName": personName, "last_name": personName, "fullname": personName, "customerName": personName, "username": personName,
-		"plan": "", "planName": "", "accountName": "", "product_name": "", "emailId": "", "email_subject": "", "emailDomain": "", "phoneModel": "",
-		"number": "", "orderNumber": "", "smartphone": "", "microphone": "", "mobile": "", "filename": "", "fileName": "", "address": "", "": "", "$": "",
-	} {
-		if got := personalKind(name); got != want {
-			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
 }
