@@ -88,6 +88,9 @@ func openAt(t testing.TB, base string, transport http.RoundTripper, timeout time
 // Fewer than a thousand automations, since each look-up reads the whole list, while requests fail in all ways and segue is killed again and
 // again.
 func TestKilledApplies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the embedded platform has the same test")
+	}
 	platformtest.Require(t, "rest")
 	server := startAcme(t)
 	in := platformtest.KilledApplies(t, platformtest.Kills{Process: "TestApplyingProcess", Open: openAt, Server: server.URL, Most: 250})

@@ -449,6 +449,9 @@ func TestTakeOver(t *testing.T) {
 // An entity tag that the platform does not accept back does not prevent an update, and
 // does not allow overwriting a change of somebody else.
 func TestEntityTags(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	plain := func(rev int, _ bool) string { return fmt.Sprintf(`"%d"`, rev) }
 	exactly := func(tag func(int, bool) string) func(int, string) bool {
 		return func(rev int, given string) bool { return given == tag(rev, false) }
@@ -598,6 +601,9 @@ func TestTwoApplies(t *testing.T) {
 // One apply is held at each of its requests while another one runs, on Acme, which refuses
 // an update of another version.
 func TestTwoAppliesInterleaved(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes each interleaving in turn")
+	}
 	secrets := platformtest.Secret("abc123")
 	deletes := func(r *http.Request) bool { return r.Method == "DELETE" } // which has no object, and so no version
 	server, d := startAcme(t), described(t, worked(t))

@@ -106,6 +106,9 @@ func counted(body map[string]any) {
 // a key, however often it is repeated. After the description is corrected, each
 // automation is there once.
 func TestWrongWayToTheList(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	const plain = `revision: field: "rev"`
 	right := `paging: {kind: "offset", parameter: "skip"}` + "\n" + plain
 	for _, test := range []struct {
@@ -310,6 +313,9 @@ func TestListThatLags(t *testing.T) {
 
 // A plan with nothing to do only reads the pages of the list.
 func TestRequestsOfAPlan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	server := startAcme(t)
 	d := described(t, worked(t))
 	in := wanted(1000)

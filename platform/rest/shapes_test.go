@@ -208,6 +208,9 @@ var shapes = []struct {
 }
 
 func TestShapes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	for _, shape := range shapes {
 		t.Run(shape.name, func(t *testing.T) {
 			server := startShelf(t)
