@@ -238,6 +238,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"no end": {text(200, "application/json", `{"automations":[],"nextCursor":"x"}`), sync.Refused, 0, "does not end"},
 		"a circle": {func(w http.ResponseWriter, r *http.Request) {
 			next := map[string]string{"": "x", "x": "y", "y": "x"}[r.FormValue("cursor")]
+			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprintf(w, `{"automations":[],"nextCursor":%q}`, next)
 		}, sync.Refused, 0, "does not end"},
 		"reset": {reset, sync.Temporary, 0, "URL closed the connection without an answer"},
