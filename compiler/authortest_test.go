@@ -240,7 +240,7 @@ func TestSamples(t *testing.T) {
 	}{
 		{"right", "Track", `userId: "{{userId}}", event: "Video Ad Started", properties: {type: "{{midRoll}}"}, timestamp: "{{clientTimestampEndTime}}"`, "", "ok growth/x: "},
 		{"empty id", "Track", "event: \"Report Exported\"\nuserId: \"{{nobody}}\"", "",
-			`growth/a.cue:5:14: : growth/a.cue:5:14: the samples make a message that would not be sent: Segment would drop the message: userId is empty and anonymousId is missing, but a message needs one of them [] []`},
+			`growth/a.cue:5:14: : growth/a.cue:10:9: with the samples, payload.userId must not be empty [] [""]`},
 		{"not one of the words, which is advice", "Track",
 			`userId: "{{userId}}", event: "Video Ad Started", properties: {type: "{{adType}}"}`, "", "ok growth/x: "},
 		{"too long", "Identify", `userId: "{{userId}}", messageId: "{{long}}"`, "",

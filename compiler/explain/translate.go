@@ -168,7 +168,7 @@ func (p *Evaluated) translate(e cueerrors.Error, at finding.Path) wording {
 			return t.word(at.Subject(), args)
 		}
 	}
-	return wording{code: "cue", message: Shown(source.PlainMessage(e)), help: "correct it; cue vet shows more",
+	return wording{code: "cue", message: Shown(source.PlainMessage(e)), help: "correct it",
 		byPosition: true}
 }
 

@@ -18,11 +18,14 @@ import (
 var planBlocks = map[string]string{"track": "properties", "identify": "traits", "group": "traits", "page": "properties",
 	"screen": "properties"}
 
-// Sent compares a message as it is sent, without placeholders, with a tracking plan, nil
-// for none. at is the path of its automation.
+// Sent checks a message as it is sent, without placeholders: its ids, and its values against a
+// tracking plan, nil for none. at is the path of its automation.
 func Sent(plan *config.TrackingPlan, call string, payload any, at finding.Path) []finding.Finding {
 	m := &Checked{Unchecked: Unchecked{Plan: plan, At: at}, Call: call}
-	return m.planned(payload, false)
+	fields, _ := payload.(map[string]any)
+	ids := slices.DeleteFunc(m.checkEmptyIDs(fields, at.With("payload")),
+		func(f finding.Finding) bool { return !finding.IsError(f) })
+	return append(ids, m.planned(payload, false)...)
 }
 
 // checkPlan compares the message with the project's tracking plan.
