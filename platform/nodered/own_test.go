@@ -142,7 +142,7 @@ func TestACopyIsNobodys(t *testing.T) {
 			if n.text("type") == "tab" {
 				n["disabled"] = true
 			}
-		}, "", "POST /segue-copies/, switched off"},
+		}, "", "POST /segue-copies/, disabled"},
 		"with another request": {func(n node) {
 			if n.text("field") == requestField {
 				n["template"] = `{"method":"GET","url":"http://127.0.0.1:9","headers":{}}`
