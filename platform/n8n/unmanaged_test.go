@@ -42,7 +42,7 @@ func TestAWorkflowThatWasClickedTogether(t *testing.T) {
 		"a form":           {`"specifyBody": "json",`, `"contentType": "form-urlencoded", `, "", "its body is not JSON but form-urlencoded"},
 		"an open number":   {`\"{{ $json.body.userId }}\"`, `{{ $json.body.userId }}`, "", "its body is not JSON once its expressions are placeholders"},
 		"a query":          {`"sendBody": true`, `"sendQuery": true, "sendBody": true`, "", "its query parameters are separate from the URL"},
-		"braces as text":   {`"value": "growth"`, `"value": "{{growth}}"`, "", "the header x-team has {{ in it as plain text"},
+		"braces as text":   {`"value": "growth"`, `"value": "{{growth}}"`, "", "the header x-team contains a literal {{, which segue would treat as a placeholder"},
 		"a moving header":  {`"name": "x-team"`, `"name": "={{ $json.body.h }}"`, "", "a header has a name or a value that is not plain"},
 		"headers in JSON":  {`"sendBody": true`, `"specifyHeaders": "json", "jsonHeaders": "[1]", "sendBody": true`, "", "its headers are not an object in JSON"},
 		"a second request": {`"n8n-nodes-base.stickyNote"`, `"n8n-nodes-base.httpRequest"`, "", "has no counterpart: only a webhook and one HTTP request have"},

@@ -49,7 +49,7 @@ func TestVersion(t *testing.T) {
 			"1.123.0":     {product: "n8n 1.123.0"},
 			"2.9.4":       {product: "n8n 2.9.4"},
 			"2.41.2":      {product: "n8n 2.41.2", warning: "n8n at " + s.url + " has version 2.41.2, but segue was tested up to 2.41.1"},
-			"3.0.0-rc.1":  {product: "n8n 3.0.0", warning: "is of version 3.0.0, and"},
+			"3.0.0-rc.1":  {product: "n8n 3.0.0", warning: "has version 3.0.0, but"},
 			"":            {product: "n8n", warning: "the version of n8n at " + s.url + " is unknown"},
 			"\\u001b[31m": {product: "n8n " + s.release.version}, // an invalid version is read elsewhere
 		} {
