@@ -180,9 +180,13 @@ func (r *killing) kinds() []string {
 func (r *killing) apply(t *testing.T, a applying, after int) (killed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+r.Process+"$", "-test.timeout=10m")
+	started := make(chan struct{}) // before that, the process is not there to be killed
 	proxy := StartFaultProxy(t, Backend(t, r.Server), a.Seed, Faults{
 		Rate: answerRate, ReadOnly: r.ReadOnly, KillAfter: after, KillMidway: r.rng.IntN(2) == 0,
-		OnKill: func() { _ = cmd.Process.Kill() }, // it is waited for below
+		OnKill: func() {
+			<-started
+			_ = cmd.Process.Kill() // it is waited for below
+		},
 	})
 	a.URL = proxy.URL
 	job, err := json.Marshal(a)
@@ -191,7 +195,11 @@ func (r *killing) apply(t *testing.T, a applying, after int) (killed bool) {
 	}
 	var out bytes.Buffer
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), applyVariable+"="+string(job)), &out, &out
-	err = cmd.Run()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	close(started)
+	err = cmd.Wait()
 	killed = proxy.Killed() > 0
 	var exit *exec.ExitError
 	if err != nil && !(killed && errors.As(err, &exit) && exit.ExitCode() < 0) {
