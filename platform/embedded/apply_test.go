@@ -147,6 +147,9 @@ func TestKilledApplies(t *testing.T) {
 
 // Every interleaving of two applies.
 func TestTwoApplies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes each interleaving in turn")
+	}
 	platformtest.Require(t, "embedded")
 	server := served(t, ServeOptions{Data: filepath.Join(t.TempDir(), "platform.db"), Token: automation.NewSecret(testToken)})
 	platformtest.TwoApplies(t, platformtest.Contest{Open: func(t testing.TB, transport http.RoundTripper) sync.Platform {
