@@ -9,10 +9,9 @@ import (
 // checkForeign warns of strings that are templates of another language, whatever the name in
 // them: those with the name of a placeholder have an error already.
 func (m *Checked) checkForeign() (found findings) {
-	told := m.told()
 	m.fields(func(f fieldOf) {
 		text, ok := f.value.(string)
-		if !ok || told[f.at.String()] || strings.Contains(text, "{{") {
+		if !ok || m.told(f.at) || strings.Contains(text, "{{") {
 			return
 		}
 		loc := foreignTemplate().FindStringIndex(text)

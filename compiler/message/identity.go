@@ -20,7 +20,7 @@ func (m *Checked) checkIdentity() (found findings) {
 	if !ok || m.Call == "http" {
 		return nil
 	}
-	at, told := m.At.With("payload"), m.told()
+	at := m.At.With("payload")
 	found = append(found, m.checkEmptyIDs(payload, at)...)
 	for _, k := range []string{"userId", "anonymousId", "groupId", "previousId"} {
 		if id, ok := payload[k].(string); ok && blocked(id) {
@@ -28,16 +28,16 @@ func (m *Checked) checkIdentity() (found findings) {
 				"%s is %q, which Segment's profiles do not take for an id", at.With(k).Name(), id)
 			w.Help = "send the id, or leave the field out"
 			found = append(found, w)
-		} else if ok && k != "groupId" && k != "previousId" && constant(id) && !told[at.With(k).String()] {
+		} else if ok && k != "groupId" && k != "previousId" && constant(id) && !m.told(at.With(k)) {
 			found = append(found, fixed(at.With(k), "all users would become one", "{{userId}}"))
 		}
 	}
 	for _, k := range []string{"timestamp", "sentAt"} {
-		if t, ok := payload[k].(string); ok && constant(t) && !told[at.With(k).String()] {
+		if t, ok := payload[k].(string); ok && constant(t) && !m.told(at.With(k)) {
 			found = append(found, fixed(at.With(k), "all messages would have the same time", "{{clientTimestampEndTime}}"))
 		}
 	}
-	if !told[at.With("messageId").String()] {
+	if !m.told(at.With("messageId")) {
 		found = append(found, m.checkMessageID(payload, at)...)
 	}
 	user, ok := payload["userId"].(string)

@@ -186,6 +186,13 @@ func (m *Checked) run(checks []func(*Checked) findings) {
 	slices.SortStableFunc(m.Found, finding.ByPlace)
 }
 
+// told reports whether a value has a finding already: one is enough.
+func (m *Checked) told(at finding.Path) bool { return hasFinding(m.Found, at) }
+
+func hasFinding(found findings, at finding.Path) bool {
+	return slices.ContainsFunc(found, func(f finding.Finding) bool { return slices.Equal(f.At, at) })
+}
+
 // rules are those of the message, for a value that may or may not hold placeholders.
 func (m *Checked) rules(templates bool) check.Rules {
 	return check.Rules{Catalog: m.Catalog, Trigger: m.Trigger, Gaps: m.Gaps, Partial: m.Partial, Templates: templates,

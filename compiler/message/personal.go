@@ -27,19 +27,15 @@ func (m *Checked) checkPersonalData() findings {
 			spec = f.Shape
 		}
 	}
-	p := personalCheck{catalog: m.Catalog, told: map[string]bool{}}
-	for _, f := range m.Found {
-		p.told[f.At.String()] = true
-	}
+	p := personalCheck{m: m}
 	p.fields(properties, spec, m.At.With("payload", "properties"))
 	return p.found
 }
 
 // A personalCheck looks for personal data among the properties of one event.
 type personalCheck struct {
-	catalog automation.Catalog
-	told    map[string]bool // the paths that have a finding: one is enough
-	found   findings
+	m     *Checked
+	found findings
 }
 
 func (p *personalCheck) fields(fields map[string]any, spec *shape.Shape, at finding.Path) {
@@ -112,10 +108,9 @@ func (p *personalCheck) text(name, v string, at finding.Path) {
 // report reports personal data, unless the value has a finding already. part is the
 // part of a string that it is, at an offset; "" for all of it.
 func (p *personalCheck) report(kind string, at finding.Path, spot finding.Spot, part string, offset int) {
-	if p.told[at.String()] {
+	if p.m.told(at) || hasFinding(p.found, at) {
 		return
 	}
-	p.told[at.String()] = true
 	if kind == anyName {
 		kind = personName
 	}
@@ -177,7 +172,7 @@ var whoseName = []string{"first", "last", "full", "given", "family", "middle", "
 
 // placeholder says what personal data a placeholder stands for.
 func (p *personalCheck) placeholder(name string) string {
-	if kind := personalKind(name); kind != anyName && p.catalog[name].Type == automation.StringValue {
+	if kind := personalKind(name); kind != anyName && p.m.Catalog[name].Type == automation.StringValue {
 		return kind
 	}
 	return ""
@@ -189,7 +184,7 @@ var impersonal = []string{"userId", "accountId", "accountName", "usagePatternNam
 // mayBePersonal reports whether a placeholder, in a field that is called after
 // personal data, can be that.
 func (p *personalCheck) mayBePersonal(name string) bool {
-	entry, known := p.catalog[name]
+	entry, known := p.m.Catalog[name]
 	return known && entry.Type == automation.StringValue && !slices.Contains(impersonal, name)
 }
 

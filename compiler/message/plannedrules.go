@@ -249,7 +249,7 @@ func (m *Checked) planWins(refused findings) {
 		if f.Code == "stray-blanks" {
 			return m.Call == "track" && len(f.At) == len(top)+1 && f.At[len(top)] == "event" && m.Plan.Has(event)
 		}
-		told := slices.ContainsFunc(refused, func(r finding.Finding) bool { return r.At.String() == f.At.String() })
+		told := hasFinding(refused, f.At)
 		if told && f.Code == "misspelt-field" {
 			return true // the plan names the field's neighbor, too
 		}

@@ -11,10 +11,9 @@ import (
 // checkSensitive warns of secrets, and of numbers of cards and of social security, among
 // traits and properties: all destinations get them, and they can't be called back.
 func (m *Checked) checkSensitive() (found findings) {
-	told := m.told()
 	m.fields(func(f fieldOf) {
 		kind := sensitiveKind(f)
-		if f.block == "context" && kind != cardNumber && kind != socialNumber || kind == "" || told[f.at.String()] {
+		if f.block == "context" && kind != cardNumber && kind != socialNumber || kind == "" || m.told(f.at) {
 			return
 		}
 		w := finding.Newf("personal-data", f.at, finding.AtLabel, "%s sends %s, which all destinations would get",

@@ -21,30 +21,24 @@ import (
 // checkUnusable warns of values that no reader can use, such as a currency that does not
 // exist. It says nothing of values that have a finding, or are not known before they are sent.
 func (m *Checked) checkUnusable() (found findings) {
-	told := m.told()
-	if payload, ok := m.payload.(map[string]any); ok && m.Call != "http" {
-		if v, ok := payload["channel"]; ok {
-			found = append(found, unusable(fieldOf{name: "channel", value: v, at: m.At.With("payload", "channel"),
-				block: "context"}, told)...)
+	check := func(f fieldOf) {
+		if !m.told(f.at) {
+			found = append(found, unusable(f)...)
 		}
 	}
-	m.fields(func(f fieldOf) { found = append(found, unusable(f, told)...) })
+	if payload, ok := m.payload.(map[string]any); ok && m.Call != "http" {
+		if v, ok := payload["channel"]; ok {
+			check(fieldOf{name: "channel", value: v, at: m.At.With("payload", "channel"), block: "context"})
+		}
+	}
+	m.fields(check)
 	return found
 }
 
-// told has the paths of the values that have a finding: one is enough.
-func (m *Checked) told() map[string]bool {
-	told := map[string]bool{}
-	for _, f := range m.Found {
-		told[f.At.String()] = true
-	}
-	return told
-}
-
-func unusable(f fieldOf, told map[string]bool) findings {
+func unusable(f fieldOf) findings {
 	text, isText := f.value.(string)
 	number, isNumber := f.value.(json.Number)
-	if told[f.at.String()] || !isText && !isNumber || isText && (!constant(text) || masked(text)) {
+	if !isText && !isNumber || isText && (!constant(text) || masked(text)) {
 		return nil
 	}
 	problem, help := "", ""
