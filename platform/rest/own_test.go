@@ -289,6 +289,9 @@ func TestCopiesStay(t *testing.T) {
 // Automations without an identifier are distinguished from copies as far as
 // possible.
 func TestMarkersWithoutIdentifier(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one change after another")
+	}
 	letters := func(n int) string { return string(rune('z' - n)) }
 	drop := func(fields ...string) func(map[string]any) {
 		return func(note map[string]any) {
@@ -519,6 +522,9 @@ func TestEntityTags(t *testing.T) {
 // Any change that a platform makes to a stored automation can be read, and is
 // reported as the platform's change.
 func TestAltered(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one change after another")
+	}
 	payload := func(note map[string]any) map[string]any {
 		return note["data"].(map[string]any)["action"].(map[string]any)["payload"].(map[string]any)
 	}
