@@ -35,6 +35,9 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == evaluateMode {
 		compiler.Serve(buildVersion())
 	}
+	if len(os.Args) == 2 && os.Args[1] == cueMode {
+		serveCUE()
+	}
 	ctx, stop := interruptContext()
 	status := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -120,7 +123,7 @@ func newApp(t *terminal) *cli.App {
 		},
 		Commands: []*cli.Command{
 			initCommand(t), vetCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t), listCommand(t), importCommand(t), destroyCommand(t),
-			platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), manCommand(t), helpCommand(),
+			lspCommand(t), platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), manCommand(t), helpCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run reports errors itself
 		OnUsageError:   usageError,
