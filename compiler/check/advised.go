@@ -40,13 +40,25 @@ var aboutType = map[string]bool{"wrong-type": true, "missing-cast": true, "place
 // not there itself: destinations only know the latter.
 func misspelt(k string, m map[string]any, s *shape.Shape, at finding.Path) findings {
 	near := nearField(k, m, s)
-	if near == "" {
+	if near == "" || k == "externalId" && typedIDs(m[k]) {
 		return nil
 	}
 	w := finding.Newf("misspelt-field", at, finding.AtLabel, "%s is nearly called %s, which Segment's spec has",
 		at.Name(), near)
 	w.Suggestion, w.Help = near, finding.DidYouMean(near)
 	return findings{w}
+}
+
+// typedIDs reports whether a value is a list of ids with their types alone, as some libraries
+// send it in context.externalId: a field of their own, and not externalIds.
+func typedIDs(v any) bool {
+	l, ok := v.([]any)
+	return ok && !slices.ContainsFunc(l, func(e any) bool {
+		id, _ := e.(map[string]any)
+		_, hasCollection := id["collection"]
+		_, hasEncoding := id["encoding"]
+		return id == nil || hasCollection || hasEncoding
+	})
 }
 
 // nearField returns the one known field that a name differs from in case, in how its words

@@ -56,7 +56,8 @@ func unusable(f fieldOf) findings {
 	return findings{w}
 }
 
-// masked reports whether a string only shows the form of a value, as in Xxxx/Xxxxxx.
+// masked reports whether a string only shows the form of a value, as in Xxxx/Xxxxxx: a project
+// that was masked before it was passed on has the findings of the real one, and no others.
 func masked(v string) bool {
 	return !strings.ContainsFunc(v, func(r rune) bool { return unicode.IsLetter(r) && r != 'x' && r != 'X' }) &&
 		strings.ContainsAny(v, "xX")
@@ -76,7 +77,7 @@ func unusableText(f fieldOf, v string) (problem, help string) {
 			return "must be a currency of ISO 4217, got " + quoted, `write its code, as in "EUR"`
 		}
 	case inContext && f.name == "channel":
-		if !slices.Contains([]string{"server", "browser", "mobile"}, v) {
+		if !slices.Contains(channels, v) {
 			return "must be server, browser or mobile, got " + quoted, "write one of them, or leave the field out"
 		}
 	case inContext && f.name == "ip":
@@ -109,6 +110,10 @@ func unusableText(f fieldOf, v string) (problem, help string) {
 	}
 	return "", ""
 }
+
+// channels are the values of channel in the spec, and web, which many libraries write for
+// browser and readers know.
+var channels = []string{"server", "browser", "mobile", "web"}
 
 const dateExample = `"2026-03-14T09:26:53Z" or "2026-03-14"`
 
