@@ -277,7 +277,7 @@ func (a *advisor) cases() {
 	groups := map[string]*group{}
 	var order []string
 	for _, c := range a.all {
-		if c.Facts.Call == "track" {
+		if message.MessageBlock(c.Facts.Call) != "traits" {
 			continue
 		}
 		for _, f := range c.Facts.Fields {

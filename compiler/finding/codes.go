@@ -136,6 +136,7 @@ var table = []Code{
 	{Name: "unused-allow", Severity: diagnostic.Warning},
 	{Name: "unused-import", Severity: diagnostic.Error},
 	{Name: "unused-let", Severity: diagnostic.Error},
+	{Name: "unused-secret", Severity: diagnostic.Warning},
 	{Name: "wrong-region", Severity: diagnostic.Error},
 	{Name: "wrong-type", Severity: diagnostic.Error,
 		Also: diagnostic.Warning, When: advisedType},

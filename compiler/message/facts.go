@@ -118,7 +118,7 @@ func (m *Checked) Facts() Facts {
 // MessageBlock is the field of a call's message that is the team's own.
 func MessageBlock(call string) string {
 	switch call {
-	case "track":
+	case "track", "page", "screen":
 		return "properties"
 	case "identify", "group":
 		return "traits"

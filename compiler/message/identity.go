@@ -28,7 +28,7 @@ func (m *Checked) checkIdentity() (found findings) {
 				"%s is %q, which Segment's profiles do not take for an id", at.With(k).Name(), id)
 			w.Help = "send the id, or leave the field out"
 			found = append(found, w)
-		} else if ok && k != "groupId" && k != "previousId" && constant(id) && !m.told(at.With(k)) {
+		} else if ok && k != "groupId" && constant(id) && !m.told(at.With(k)) {
 			found = append(found, fixed(at.With(k), "all users would become one", "{{userId}}"))
 		}
 	}
