@@ -8,6 +8,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/meaning"
 	"github.com/seguehq/segue/compiler/shape"
 )
 
@@ -21,9 +22,9 @@ func (m *Checked) checkPersonalData() findings {
 		return nil
 	}
 	event, _ := payload["event"].(string)
-	spec := specOf(shape.OfEvent(event), "properties")
+	spec := meaning.Spec(shape.OfEvent(event), "properties")
 	if m.Call != "track" {
-		spec = specOf(m.payloadShape(), "properties")
+		spec = meaning.Spec(m.payloadShape(), "properties")
 	}
 	p := personalCheck{m: m}
 	p.fields(properties, spec, m.At.With("payload", "properties"))
