@@ -268,6 +268,9 @@ func (p *project) check(ctx context.Context, unsaved map[string]*document) {
 
 // steps are those of a check.
 func (r round) steps(ctx context.Context) error {
+	if _, _, err := r.session.Project(ctx); err != nil { // what it opens is used by later checks, too
+		return err
+	}
 	if dirs := r.folders(); len(dirs) > 0 {
 		result, err := r.session.Compile(ctx, "", dirs)
 		if err != nil {
