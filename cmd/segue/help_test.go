@@ -20,6 +20,9 @@ import (
 // TestExamplesInHelpRun runs every example of every help text in a project as
 // init makes it, in a shell on a terminal: it must succeed as it stands.
 func TestExamplesInHelpRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs each example in a process of its own")
+	}
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip("needs bash")
 	}

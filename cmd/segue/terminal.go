@@ -53,7 +53,7 @@ type terminal struct {
 	evaluateAll bool
 	// strict counts warnings as errors.
 	strict bool
-	// log gets what is asked of platforms and what they answer, nil for nothing, and
+	// log gets the requests to platforms and their answers, nil for none, and
 	// logFile is the file that it is written to, nil for the standard error.
 	log     *slog.Logger
 	logFile *output

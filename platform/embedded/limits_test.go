@@ -124,6 +124,9 @@ func TestCleanKeepsWhatIsYoungPendingOrFailed(t *testing.T) {
 }
 
 func TestTheFileBecomesSmaller(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes thousands of rows, one after the other")
+	}
 	for name, older := range map[string]bool{"new": false, "of an older segue": true} {
 		t.Run(name, func(t *testing.T) {
 			s := openStore(t, dataFile(t))
@@ -258,7 +261,10 @@ func TestAFullQueueRefusesAndLosesNothing(t *testing.T) {
 
 // TestALargeBacklogIsSentAtOnce starts a platform as after a crash.
 func TestALargeBacklogIsSentAtOnce(t *testing.T) {
-	const backlog = 100_000
+	backlog := 100_000
+	if testing.Short() {
+		backlog = 5000
+	}
 	reached, release := make(chan struct{}), make(chan struct{})
 	hold := func(http.ResponseWriter, *http.Request) { reached <- struct{}{}; <-release }
 	target := newEndpoint(t, slices.Repeat([]http.HandlerFunc{hold}, 8)...)
