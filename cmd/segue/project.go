@@ -17,16 +17,21 @@ const evaluateMode = "evaluate-packages"
 // project is the project in the current folder.
 func (t *terminal) project() *compiler.Session {
 	if t.compiled == nil {
-		options := compiler.Options{
-			Children: t.children, Limits: t.limits, EvaluateAll: t.evaluateAll, Cache: t.openCache(), Version: buildVersion(),
-			Inputs: t.inputs, Strict: t.strict,
-		}
-		if len(t.profiles) > 0 {
-			options.Children = nil // a profile is of one process
-		}
-		t.compiled = compiler.NewSession(options)
+		t.compiled = compiler.NewSession(t.compilerOptions())
 	}
 	return t.compiled
+}
+
+// compilerOptions are those of the command line.
+func (t *terminal) compilerOptions() compiler.Options {
+	options := compiler.Options{
+		Children: t.children, Limits: t.limits, EvaluateAll: t.evaluateAll, Cache: t.openCache(), Version: buildVersion(),
+		Inputs: t.inputs, Strict: t.strict,
+	}
+	if len(t.profiles) > 0 {
+		options.Children = nil // a profile is of one process
+	}
+	return options
 }
 
 // buildVersion identifies this build of segue: its cached results are only valid

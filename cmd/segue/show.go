@@ -157,15 +157,22 @@ func byCause(errs []error) []string {
 // showRequest prints a request as it is sent, except secrets. value gives the
 // rendered value of a header that has none.
 func (t *terminal) showRequest(method, url string, headers map[string]automation.Header, value func(string) string, body []byte) {
-	t.printf("%s %s\n", diagnostic.Printable(method), diagnostic.Printable(url))
+	t.printf("%s", requestText(method, url, headers, value, body))
+}
+
+// requestText is a request for people: see showRequest.
+func requestText(method, url string, headers map[string]automation.Header, value func(string) string, body []byte) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s %s\n", diagnostic.Printable(method), diagnostic.Printable(url))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		shown := headers[name].String()
 		if len(headers[name].SecretNames()) == 0 && value != nil {
 			shown = value(name)
 		}
-		t.printf("%s: %s\n", diagnostic.Printable(name), diagnostic.Printable(shown))
+		fmt.Fprintf(&text, "%s: %s\n", diagnostic.Printable(name), diagnostic.Printable(shown))
 	}
 	if len(body) > 0 {
-		t.printf("\n%s", diagnostic.EscapeJSON(automation.Indent(body)))
+		fmt.Fprintf(&text, "\n%s", diagnostic.EscapeJSON(automation.Indent(body)))
 	}
+	return text.String()
 }

@@ -13,10 +13,13 @@ import (
 
 // checkTime checks an instant or a date: its form, and that it exists. An instant needs a
 // zone: Segment's spec asks for it, and does not save a trait without one
-// (https://segment.com/docs/connections/spec/common/#timestamps).
+// (https://segment.com/docs/connections/spec/common/#timestamps). Segment takes an instant
+// without a zone or a time of day, and one with a space for the T: these are warnings.
 func checkTime(v string, s *shape.Shape, p finding.Path) findings {
-	t, ok := parseTime(v)
-	if ok && t.outOfRange() == "" && (t.hour != "" && t.zone != "" || t.hour == "" && s.Kind == shape.Date) {
+	joined := spaceForT().ReplaceAllString(v, "${1}T${2}")
+	t, ok := parseTime(joined)
+	whole := t.hour != "" && t.zone != "" || t.hour == "" && s.Kind == shape.Date
+	if ok && whole && joined == v && t.outOfRange() == "" {
 		return nil
 	}
 	w := finding.Newf("invalid-time", p, finding.AtValue, "%s must be a time as in ISO 8601, got %q", p.Name(), v)
@@ -30,13 +33,23 @@ func checkTime(v string, s *shape.Shape, p finding.Path) findings {
 		w.Message = fmt.Sprintf("%s must be a time that exists, got %q", p.Name(), v)
 		w.Help = t.outOfRange()
 	case t.hour == "":
-		w.Message = fmt.Sprintf("%s must have a time of day, got a date only: %q", p.Name(), v)
-	default:
-		w.Message = fmt.Sprintf("%s must have a time zone: %q", p.Name(), v)
+		w.Otherwise()
+		w.Message = fmt.Sprintf("%s should have a time of day, got a date only: %q", p.Name(), v)
+	case t.zone == "":
+		w.Otherwise()
+		w.Message = fmt.Sprintf("%s should have a time zone: %q", p.Name(), v)
 		w.Help = "add Z for UTC, or an offset such as +01:00"
+	default:
+		w.Otherwise()
+		w.Message = fmt.Sprintf("%s should have a T between the date and the time, got %q", p.Name(), v)
+		w.Suggestion, w.Help = joined, "write "+strconv.Quote(joined)
 	}
 	return findings{w}
 }
+
+// spaceForT matches a date and a time with a space between them, as RFC 3339 allows and
+// ISO 8601 does not.
+var spaceForT = finding.Pattern(`^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2})`)
 
 // A parsedTime is a time of ISO 8601 in its parts; those that are not given are "".
 type parsedTime struct {

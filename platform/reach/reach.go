@@ -66,7 +66,7 @@ func Failure(err error, place, hint string) *sync.Error {
 	return e
 }
 
-// proxyFailure says what a proxy has against a connection, and what to do.
+// proxyFailure explains a proxy's refusal of a connection, and how to mend it.
 func proxyFailure(e *ProxyError, place string) (sync.ErrorKind, string) {
 	said := printable(e.Error())
 	const direct = "; name the platform's host in NO_PROXY if it can be reached without a proxy"
@@ -82,7 +82,7 @@ func proxyFailure(e *ProxyError, place string) (sync.ErrorKind, string) {
 	return sync.Temporary, "can't reach " + place + ": " + said + "; check HTTPS_PROXY and HTTP_PROXY" + direct
 }
 
-// distrusted says why a certificate is not accepted, and what to do.
+// distrusted says why a certificate is not accepted, and how to mend it.
 func distrusted(e *tls.CertificateVerificationError) string {
 	why := printable(Root(e).Error())
 	var name x509.HostnameError
@@ -97,7 +97,7 @@ func distrusted(e *tls.CertificateVerificationError) string {
 		"to a file in the project with the certificate of that authority, or name the file in " + authorityVariable
 }
 
-// alerted says what a platform has against a connection, by the alert of TLS.
+// alerted explains a platform's refusal of a connection, by the alert of TLS.
 func alerted(alert string) string {
 	switch {
 	case strings.Contains(alert, "certificate required"):
