@@ -53,6 +53,8 @@ type Disk struct {
 
 	// unsaved has contents that replace those of files, by name.
 	unsaved map[string][]byte
+	// origin has the files of the module around the project, by name, with where they really are.
+	origin map[string]string
 
 	mu sync.Mutex
 	// aside has the files and folders that are not read, by name, with the reason.
@@ -88,7 +90,7 @@ func OpenProject(ctx context.Context, dir string, unsaved map[string][]byte) (*D
 		return nil, err
 	}
 	disk.unsaved = unsaved
-	return disk, nil
+	return disk, disk.joinRepository(ctx)
 }
 
 // A Refusal is the reason that a file is not read: an error for CUE, a finding for people.
@@ -248,7 +250,20 @@ func (w *Disk) Stat(name string) (fs.FileInfo, error) {
 		return fileInfo{name: path.Base(name), size: int64(len(text))}, nil
 	}
 	_, info, err := w.resolveInfo(name)
+	if err != nil && w.holdsUnsaved(path.Clean(name)) {
+		return fileInfo{name: path.Base(name), dir: true}, nil
+	}
 	return info, err
+}
+
+// holdsUnsaved reports whether a folder has files that are not on disk.
+func (w *Disk) holdsUnsaved(dir string) bool {
+	for name := range w.unsaved {
+		if strings.HasPrefix(name, dir+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // Exists reports whether a file or folder of that name exists, even if it can't be read.
@@ -257,7 +272,7 @@ func (w *Disk) Exists(name string) bool {
 		return true
 	}
 	_, err := w.lstat(path.Clean(name))
-	return err == nil
+	return err == nil || w.holdsUnsaved(path.Clean(name))
 }
 
 // ReadDir lists a folder, sorted by name.
