@@ -399,7 +399,12 @@ func ruled(rules config.Rules, of automationOutline, block string) map[string]*c
 		switch {
 		case len(m.At) == 0 || m.At[0] != block:
 		case m.Kind == config.Missing && len(m.At) == 1:
-			out[m.Name] = m.Want
+			want := config.PlanValue{Kinds: config.AnyKind}
+			if m.Want != nil {
+				want = *m.Want
+			}
+			want.Required = true
+			out[m.Name] = &want
 		case m.Kind == config.Unplanned && m.Want != nil:
 			for name, f := range m.Want.Fields {
 				if out[name] == nil {

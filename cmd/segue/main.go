@@ -122,7 +122,7 @@ func newApp(t *terminal) *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			initCommand(t), vetCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t), listCommand(t), importCommand(t), destroyCommand(t),
+			initCommand(t), vetCommand(t), fmtCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t), listCommand(t), importCommand(t), destroyCommand(t),
 			lspCommand(t), platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), manCommand(t), helpCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run reports errors itself

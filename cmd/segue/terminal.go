@@ -59,6 +59,8 @@ type terminal struct {
 	logFile *output
 	// profiles are written when the command ends, by their flags.
 	profiles map[string]*profile
+	// unsaved has the text of vet --stdin, by name.
+	unsaved map[string][]byte
 	// compiled is the project that the command works on, nil until it is needed.
 	compiled *compiler.Session
 }
