@@ -116,8 +116,8 @@ func (w *Disk) With(name string, content []byte) *Disk {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	// In a module around the project, the content may import more of it.
-	if !known || w.origin != nil || w.listing == nil || w.listing.entries[path.Dir(name)] == nil || !IsSource(path.Base(name)) ||
-		len(old) > maxFile || len(content) > maxFile {
+	if !known || w.origin != nil || w.listing == nil || w.listing.entries[path.Dir(name)] == nil ||
+		!IsSource(path.Base(name)) || len(old) > maxFile || len(content) > maxFile {
 		return nil
 	}
 	sizes := maps.Clone(w.listing.sizes)
