@@ -213,6 +213,13 @@ func (c *compilation) join(result *Result, partial bool) error {
 	slices.SortFunc(result.Document.Automations, func(a, b automation.Encoded) int {
 		return strings.Compare(a.Key, b.Key)
 	})
+	if !partial && !result.Diagnostics.HasErrors() {
+		unused, err := project.UnusedSecrets(c.Disk, c.unusedSecrets(all))
+		if err != nil {
+			return err
+		}
+		result.Diagnostics = append(result.Diagnostics, unused...)
+	}
 	if result.Diagnostics, err = c.compare(all, result.Diagnostics, partial); err != nil {
 		return err
 	}
@@ -222,6 +229,22 @@ func (c *compilation) join(result *Result, partial bool) error {
 		finding.MakeErrors(result.Diagnostics)
 	}
 	return nil
+}
+
+// unusedSecrets returns the names of secrets in segue.cue that neither it nor an automation uses.
+func (c *compilation) unusedSecrets(all []*evaluate.Compiled) []string {
+	used := c.Project.UsedSecrets()
+	unused := slices.DeleteFunc(finding.SortedKeys(c.Project.Secrets), func(name string) bool { return used[name] })
+	for _, one := range all {
+		if len(unused) == 0 {
+			break
+		}
+		if a, err := one.Automation.Decode(); err == nil {
+			names := a.SecretNames()
+			unused = slices.DeleteFunc(unused, func(name string) bool { return slices.Contains(names, name) })
+		}
+	}
+	return unused
 }
 
 // duplicate reports that two packages declare the same key.

@@ -98,7 +98,7 @@ func (c *compilation) keysOf(in *inputs) bool {
 		return false
 	}
 	h := sha256.New()
-	put(h, "segue/package/v2", c.opts.Version, schema.Version(), string(facts))
+	put(h, "segue/package/v3", c.opts.Version, schema.Version(), string(facts))
 	for _, name := range []string{workspace.ModuleFileName, workspace.LocalModuleFileName} {
 		content, err := in.disk.Read(name)
 		if err != nil && in.disk.Exists(name) {
