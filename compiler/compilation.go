@@ -30,6 +30,8 @@ type compilation struct {
 	kept     *kept
 	// again means that the session will compile again.
 	again bool
+	// lineage is that of the project: see [opened].
+	lineage string
 	// same has the results of earlier runs on the same files, by target and folder; nil if there are none.
 	same map[[2]string][]evaluate.Package
 	// inputs returns the inputs of the results.

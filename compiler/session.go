@@ -3,6 +3,7 @@ package compiler
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"maps"
@@ -50,6 +51,8 @@ type opened struct {
 	settings string
 	// seen has what is known of the files; only with again, otherwise each run looks at them again.
 	seen *seen
+	// lineage identifies the files of this project, apart from contents given to with; "" without seen.
+	lineage string
 	// reads has the files that segue.cue depends on; nil if they are not known.
 	reads []string
 	// results has those of the packages of folders, by target and folder.
@@ -94,6 +97,13 @@ func (o *opened) with(name string, content []byte) *opened {
 	next := *o
 	next.disk, next.seen, next.results = disk, o.seen.without(name), map[[2]string][]evaluate.Package{}
 	return &next
+}
+
+// keep keeps what is listed and read for later runs.
+func (o *opened) keep(lineage string) {
+	o.lineage, o.seen, o.results = lineage, newSeen(), map[[2]string][]evaluate.Package{}
+	o.disk.KeepListing()
+	o.follow()
 }
 
 // follow finds out what segue.cue depends on.
@@ -165,9 +175,7 @@ func (s *Session) open(ctx context.Context) (*opened, error) {
 		}
 	}
 	if s.again && o.project != nil {
-		o.seen, o.results = newSeen(), map[[2]string][]evaluate.Package{}
-		disk.KeepListing()
-		o.follow()
+		o.keep(rand.Text())
 	}
 	o.told = disk.Told()
 	s.opened = o
@@ -281,7 +289,7 @@ func (s *Session) compilation(
 		return nil, err
 	}
 	return &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, settings: o.settings,
-		kept: &s.kept, again: s.again, same: o.results,
+		kept: &s.kept, again: s.again, same: o.results, lineage: o.lineage,
 		inputs: sync.OnceValue(func() *inputs { return newInputs(e, cmp.Or(o.seen, newSeen())) })}, nil
 }
 
