@@ -44,11 +44,13 @@ var passes = []pass{
 			source.WithinFiles(disk.Read, found)
 			return found
 		}},
-	{"Possible credentials are hidden. This pass is last, so that no other can bring one back.",
+	{"Possible credentials are hidden. No pass after it changes a text, which could bring one back.",
 		func(disk *workspace.Disk, found diagnostic.List) diagnostic.List {
 			credential.Conceal(disk.Read, found)
 			return found
 		}},
+	{"Files of the module around the project are shown where they are. The passes before read them by other names.",
+		func(disk *workspace.Disk, found diagnostic.List) diagnostic.List { return atOrigin(disk, found) }},
 }
 
 // tidy turns all findings of a run into those that are shown.
@@ -108,6 +110,29 @@ func alike(list diagnostic.List) diagnostic.List {
 		out[i].Message += fmt.Sprintf(" (and %d more like it)", n)
 	}
 	return out
+}
+
+// atOrigin moves findings about files of the module around the project to where these are. Fixes stay in the
+// project.
+func atOrigin(disk *workspace.Disk, list diagnostic.List) diagnostic.List {
+	for i := range list {
+		d := &list[i]
+		if d.Fix != nil && slices.ContainsFunc(d.Fix.Edits, func(e diagnostic.Edit) bool {
+			_, moved := disk.Origin(e.File)
+			return moved
+		}) {
+			d.Fix = nil
+		}
+		if origin, moved := disk.Origin(d.File); moved {
+			d.File = origin
+		}
+		for j := range d.Related {
+			if origin, moved := disk.Origin(d.Related[j].File); moved {
+				d.Related[j].File = origin
+			}
+		}
+	}
+	return list
 }
 
 // withoutValues is the message of a finding without the values and names that differ between the elements of a

@@ -29,6 +29,13 @@ func (s *server) codeActions(ctx context.Context, params codeActionParams, raw j
 		// The first answer of cue lsp takes seconds, so it is only asked for its own action.
 		return s.cue.call(ctx, "textDocument/codeAction", raw)
 	}
+	if slices.Contains(only, fixAllKind) && snap.project != nil {
+		// An editor that asks for this alone is about to save: it wants the newest text fixed.
+		if err := snap.project.settled(ctx); err != nil {
+			return nil, err
+		}
+		snap.view = snap.project.current()
+	}
 	return snap.actions(params.Range, func(kind string) bool {
 		return len(only) == 0 || slices.ContainsFunc(only, func(asked string) bool { return kinds(kind, asked) })
 	}), nil

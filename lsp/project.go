@@ -276,6 +276,9 @@ func (r round) steps(ctx context.Context) error {
 			return err
 		}
 	}
+	if v := r.current(); v != nil && v.result != nil && len(v.result.Document.Automations) > manyAutomations && !r.rest() {
+		return nil
+	}
 	result, err := r.session.Compile(r.later, "", nil)
 	if err != nil {
 		return err
@@ -287,9 +290,18 @@ func (r round) steps(ctx context.Context) error {
 	return nil
 }
 
+// manyAutomations is the number of automations from which comparing them all is large work.
+const manyAutomations = 1000
+
 // touched does the first two steps: the folders of the changed files, and the packages that depend on them.
 func (r round) touched(ctx context.Context, dirs []string) error {
 	in := func(name string) bool { return slices.Contains(dirs, path.Dir(name)) }
+	if r.narrowed(ctx) {
+		if !r.rest() {
+			return nil
+		}
+		ctx = r.later
+	}
 	result, err := r.session.Compile(ctx, "", dirs)
 	if err != nil {
 		return nil // a folder has no package any more; the last step checks the others

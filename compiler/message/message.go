@@ -317,6 +317,11 @@ func (m *Checked) checkPayload() findings {
 	if _, given := m.Raw["payload"]; !given {
 		return nil
 	}
+	if m.payload == nil && m.Call == "http" { // platforms take it for no body, or refuse it
+		w := finding.New("invalid-value", m.At.With("payload"), finding.AtValue,
+			"payload can't be null: no platform sends null for a body", "leave it out for a request without a body")
+		return findings{w}
+	}
 	return m.rules(true).Value(m.payload, m.payloadShape(), m.At.With("payload"))
 }
 

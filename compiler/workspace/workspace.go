@@ -53,6 +53,8 @@ type Disk struct {
 
 	// unsaved has contents that replace those of files, by name.
 	unsaved map[string][]byte
+	// origin has the files of the module around the project, by name, with where they really are.
+	origin map[string]string
 	// keeps means that the folders are listed once for all loaders.
 	keeps bool
 
@@ -92,7 +94,7 @@ func OpenProject(ctx context.Context, dir string, unsaved map[string][]byte) (*D
 		return nil, err
 	}
 	disk.unsaved = unsaved
-	return disk, nil
+	return disk, disk.joinRepository(ctx)
 }
 
 // A listing has what [Loader.PackageDirs] finds.
@@ -113,8 +115,9 @@ func (w *Disk) With(name string, content []byte) *Disk {
 	old, known := w.unsaved[name]
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !known || w.listing == nil || w.listing.entries[path.Dir(name)] == nil || !IsSource(path.Base(name)) ||
-		len(old) > maxFile || len(content) > maxFile {
+	// In a module around the project, the content may import more of it.
+	if !known || w.origin != nil || w.listing == nil || w.listing.entries[path.Dir(name)] == nil ||
+		!IsSource(path.Base(name)) || len(old) > maxFile || len(content) > maxFile {
 		return nil
 	}
 	sizes := maps.Clone(w.listing.sizes)
@@ -282,7 +285,20 @@ func (w *Disk) Stat(name string) (fs.FileInfo, error) {
 		return fileInfo{name: path.Base(name), size: int64(len(text))}, nil
 	}
 	_, info, err := w.resolveInfo(name)
+	if err != nil && w.holdsUnsaved(path.Clean(name)) {
+		return fileInfo{name: path.Base(name), dir: true}, nil
+	}
 	return info, err
+}
+
+// holdsUnsaved reports whether a folder has files that are not on disk.
+func (w *Disk) holdsUnsaved(dir string) bool {
+	for name := range w.unsaved {
+		if strings.HasPrefix(name, dir+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // Exists reports whether a file or folder of that name exists, even if it can't be read.
@@ -291,7 +307,7 @@ func (w *Disk) Exists(name string) bool {
 		return true
 	}
 	_, err := w.lstat(path.Clean(name))
-	return err == nil
+	return err == nil || w.holdsUnsaved(path.Clean(name))
 }
 
 // ReadDir lists a folder, sorted by name.
