@@ -7,8 +7,6 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
-	"strings"
-	"unicode"
 
 	"github.com/seguehq/segue/compiler/evaluate"
 	"github.com/seguehq/segue/compiler/finding"
@@ -46,8 +44,11 @@ func (c *compilation) compare(all []*evaluate.Compiled, found diagnostic.List, p
 	})
 	a.duplicates()
 	a.spellings()
+	a.tables()
 	a.types()
 	a.cases()
+	a.users()
+	a.destinations()
 	a.silence()
 	if !partial && !found.HasErrors() {
 		a.unused()
@@ -270,74 +271,6 @@ func fieldOf(c *evaluate.Compiled, name, kind string) finding.Path {
 		return false
 	})
 	return found
-}
-
-// cases finds traits that are in camelCase in one automation and in snake_case in another.
-func (a *advisor) cases() {
-	groups := map[string]*group{}
-	var order []string
-	for _, c := range a.all {
-		if c.Facts.Call == "track" {
-			continue
-		}
-		for _, f := range c.Facts.Fields {
-			name := lastStep(f.Name)
-			if !isCamel(name) && !isSnake(name) {
-				continue
-			}
-			plain := plainCase(f.Name)
-			if groups[plain] == nil {
-				groups[plain] = &group{}
-				order = append(order, plain)
-			}
-			groups[plain].add(name, c)
-		}
-	}
-	for _, plain := range order {
-		g := *groups[plain]
-		if len(g) < 2 {
-			continue
-		}
-		right := g.right(anyForm)
-		for _, f := range g {
-			for _, c := range f.users {
-				if slices.Contains(right.users, c) {
-					continue // it sends both, probably on purpose
-				}
-				at, other := namedField(c, plain, f.name), right.users[0]
-				w := a.remark(c, "mixed-case", at, finding.AtLabel, other, namedField(other, plain, right.name),
-					"the other spelling",
-					"the trait %s is spelled %s in %s", f.name, right.name, right.among())
-				w.Suggestion, w.Help = right.name, "write "+right.name+" everywhere: Segment treats these as two traits"
-			}
-		}
-	}
-}
-
-// namedField returns the path of a trait by its plain name and its own spelling.
-func namedField(c *evaluate.Compiled, plain, name string) finding.Path {
-	for _, f := range c.Facts.Fields {
-		if lastStep(f.Name) == name && plainCase(f.Name) == plain {
-			return fieldOf(c, f.Name, "")
-		}
-	}
-	return nil
-}
-
-// lastStep returns the last part of a field's name.
-func lastStep(name string) string { return name[strings.LastIndex(name, message.FactStep)+1:] }
-
-// plainCase returns the part that a name has in common in camelCase and snake_case.
-func plainCase(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
-
-func isCamel(name string) bool {
-	return strings.ContainsFunc(name, unicode.IsUpper) && !strings.ContainsAny(name, "_- .") &&
-		unicode.IsLower([]rune(name)[0])
-}
-
-func isSnake(name string) bool {
-	return strings.Contains(strings.Trim(name, "_"), "_") && name == strings.ToLower(name) &&
-		!strings.ContainsAny(name, "- .")
 }
 
 // remark adds a warning about the value at a path below an automation, and a note about the other one.

@@ -293,6 +293,19 @@ func TestAdviceOnComprehensions(t *testing.T) {
 	}
 }
 
+func TestLoopThatIsWrongInOneWay(t *testing.T) {
+	loop := func(payload string) string {
+		return "automations: {\n\tfor k in [\"plan\", \"role\", \"seat\"] {\n\t\t\"\\(k)\": automation.#Track & {name: k, trigger: pattern: k, payload: {userId: \"{{userId}}\", " +
+			payload + "}}\n\t}\n}\n"
+	}
+	one(t, loop(`event: ⟦event-name⟧"\(k)_changed"⟦⟧`),
+		`the event "plan_changed" is not in Title Case, as Segment advises (and 2 more like it); write "Plan Changed"`)
+	one(t, loop(`event: "Report Exported", properties: currency: ⟦unusable-value⟧"€ \(k)"⟦⟧`))
+	one(t, loop(`event: "Report Exported", properties: products: [for i in [1, 2] {price: ⟦unusable-value⟧"9,5\(i)"⟦⟧}]`))
+	// What differs in more than values is more than one mistake.
+	one(t, loop(`event: "Report Exported", properties: {⟦personal-data⟧email⟦⟧: "{{userEmail}}", ⟦personal-data⟧phone⟦⟧: "+1 555 010 0199"}`))
+}
+
 func TestAllow(t *testing.T) {
 	allow := func(codes ...string) string {
 		var lines []string

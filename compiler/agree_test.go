@@ -52,7 +52,7 @@ func TestShapesAgreeWithCUE(t *testing.T) {
 	if testing.Short() {
 		messages = 50
 	}
-	for _, name := range []string{"segment.#Identify", "segment.#Group", "segment.#Track", "segment.#OrderCompleted", "segment.#CartViewed",
+	for _, name := range []string{"segment.#Identify", "segment.#Group", "segment.#Track", "segment.#Page", "segment.#Screen", "segment.#Alias", "segment.#OrderCompleted", "segment.#CartViewed",
 		"segment.#EmailOpened", "segment.#InstallAttributed", "segment.#VideoPlaybackStarted", "automation.#HTTP", "automation.#Trigger",
 		"automation.#Header", "project.#Project", "project.#Source", "project.#Target", "project.#SecretSource", "placeholder.#Placeholder"} {
 		pkg, def, _ := strings.Cut(name, ".")

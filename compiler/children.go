@@ -28,7 +28,9 @@ import (
 type commission struct {
 	// Run identifies a compilation: a child keeps the files that it has read for the next tasks of the same
 	// one.
-	Run      string            `json:"run"`
+	Run string `json:"run"`
+	// Lineage identifies runs of a session between which only unsaved contents have changed; "" if others may have.
+	Lineage  string            `json:"lineage,omitempty"`
 	Dir      string            `json:"dir"`
 	Unsaved  map[string][]byte `json:"unsaved,omitempty"`
 	Target   string            `json:"target,omitempty"`
@@ -52,6 +54,33 @@ func Serve(version string) {
 type child struct {
 	run  string
 	work *evaluate.Evaluation
+	// last is the project of the last run, and asked its commission.
+	last  *opened
+	asked commission
+}
+
+// open returns the project of a commission: that of the last run, if only unsaved contents have changed.
+func (c *child) open(ctx context.Context, ask commission) (*opened, error) {
+	o := c.last
+	if ask.Lineage == "" || ask.Lineage != c.asked.Lineage || len(ask.Unsaved) != len(c.asked.Unsaved) {
+		o = nil
+	}
+	for name, content := range ask.Unsaved {
+		if o != nil && string(content) != string(c.asked.Unsaved[name]) {
+			o = o.with(name, content)
+		}
+	}
+	if o == nil {
+		var err error
+		if o, err = ask.open(ctx); err != nil {
+			return nil, err
+		}
+		if ask.Lineage != "" && o.project != nil {
+			o.keep(ask.Lineage)
+		}
+	}
+	c.last, c.asked = o, ask
+	return o, nil
 }
 
 // do does one task.
@@ -71,7 +100,7 @@ func (c *child) do(work *limits.Work) error {
 		return nil
 	}
 	if c.run != ask.Run {
-		o, err := ask.open(ctx)
+		o, err := c.open(ctx, ask)
 		if err != nil {
 			return err
 		}
@@ -124,7 +153,7 @@ func (c *compilation) inChildren(
 	ctx context.Context, dirs []string, done func(dir string, packages []evaluate.Package),
 ) error {
 	ask := commission{Run: rand.Text(), Dir: c.Disk.Dir, Unsaved: c.unsaved, Target: c.Target, Patterns: c.patterns,
-		Inputs: c.Project.Given}
+		Inputs: c.Project.Given, Lineage: c.lineage}
 	if c.Tests != nil {
 		ask.Tests = true
 		if c.Tests.Only != nil {

@@ -30,6 +30,10 @@ type compilation struct {
 	kept     *kept
 	// again means that the session will compile again.
 	again bool
+	// lineage is that of the project: see [opened].
+	lineage string
+	// same has the results of earlier runs on the same files, by target and folder; nil if there are none.
+	same map[[2]string][]evaluate.Package
 	// inputs returns the inputs of the results.
 	inputs func() *inputs
 }
@@ -47,7 +51,8 @@ func (c *compilation) run(ctx context.Context) ([]evaluate.Package, error) {
 		defer mu.Unlock()
 		results[dir] = packages
 	}
-	keys := c.recall(ctx, done)
+	c.repeat(done)
+	keys := c.recall(ctx, func(dir string) bool { _, known := results[dir]; return known }, done)
 	var fresh []string
 	evaluated := func(dir string, packages []evaluate.Package) {
 		if _, ok := keys[dir]; ok && c.keepable(packages) {
@@ -67,14 +72,39 @@ func (c *compilation) run(ctx context.Context) ([]evaluate.Package, error) {
 			return nil, err
 		}
 	}
+	c.remember(results)
 	for _, dir := range c.unchanged(ctx, fresh, keys) {
-		c.keep(ctx, keys[dir], results[dir])
+		c.keep(ctx, dir, keys[dir], results[dir])
 	}
 	var out []evaluate.Package
 	for _, dir := range c.Dirs {
 		out = append(out, results[dir]...)
 	}
 	return out, nil
+}
+
+// repeat passes on the results of earlier runs on the same files.
+func (c *compilation) repeat(done func(dir string, packages []evaluate.Package)) {
+	if c.Tests != nil {
+		return
+	}
+	for _, dir := range c.Dirs {
+		if packages, ok := c.same[[2]string{c.Target, dir}]; ok {
+			done(dir, packages)
+		}
+	}
+}
+
+// remember keeps results for the next run on the same files.
+func (c *compilation) remember(results map[string][]evaluate.Package) {
+	if c.Tests != nil || c.same == nil {
+		return
+	}
+	for dir, packages := range results {
+		if !slices.ContainsFunc(packages, func(p evaluate.Package) bool { return p.Volatile }) {
+			c.same[[2]string{c.Target, dir}] = packages
+		}
+	}
 }
 
 // here evaluates folders in this process, and passes on the result of each.
@@ -185,6 +215,13 @@ func (c *compilation) join(result *Result, partial bool) error {
 	slices.SortFunc(result.Document.Automations, func(a, b automation.Encoded) int {
 		return strings.Compare(a.Key, b.Key)
 	})
+	if !partial && !result.Diagnostics.HasErrors() {
+		unused, err := project.UnusedSecrets(c.Disk, c.unusedSecrets(all))
+		if err != nil {
+			return err
+		}
+		result.Diagnostics = append(result.Diagnostics, unused...)
+	}
 	if result.Diagnostics, err = c.compare(all, result.Diagnostics, partial); err != nil {
 		return err
 	}
@@ -194,6 +231,22 @@ func (c *compilation) join(result *Result, partial bool) error {
 		finding.MakeErrors(result.Diagnostics)
 	}
 	return nil
+}
+
+// unusedSecrets returns the names of secrets in segue.cue that neither it nor an automation uses.
+func (c *compilation) unusedSecrets(all []*evaluate.Compiled) []string {
+	used := c.Project.UsedSecrets()
+	unused := slices.DeleteFunc(finding.SortedKeys(c.Project.Secrets), func(name string) bool { return used[name] })
+	for _, one := range all {
+		if len(unused) == 0 {
+			break
+		}
+		if a, err := one.Automation.Decode(); err == nil {
+			names := a.SecretNames()
+			unused = slices.DeleteFunc(unused, func(name string) bool { return slices.Contains(names, name) })
+		}
+	}
+	return unused
 }
 
 // duplicate reports that two packages declare the same key.

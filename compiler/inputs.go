@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"hash"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -43,12 +44,29 @@ type inputs struct {
 	common cache.Key
 	// folders has the folders of the project's packages by import path.
 	folders map[string]string
+	*seen
+	// others returns the hash of the packages in cue.mod.
+	others func() (cache.Key, bool)
+}
 
+// seen has what was read of files. It is shared by the runs of a session, as long as the files do not change.
+type seen struct {
 	mu    sync.Mutex
 	files map[string]fileInput
 	lists map[string]func() ([]string, error) // the files of folders
-	// others returns the hash of the packages in cue.mod.
-	others func() (cache.Key, bool)
+}
+
+func newSeen() *seen {
+	return &seen{files: map[string]fileInput{}, lists: map[string]func() ([]string, error){}}
+}
+
+// without returns what was read of all other files.
+func (s *seen) without(name string) *seen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	files := maps.Clone(s.files)
+	delete(files, name)
+	return &seen{files: files, lists: maps.Clone(s.lists)}
 }
 
 // A fileInput has the inputs of one file.
@@ -63,10 +81,9 @@ type fileInput struct {
 	unclear bool
 }
 
-// newInputs prepares to find the inputs of an evaluation.
-func newInputs(e *evaluate.Evaluation) *inputs {
-	in := &inputs{disk: e.Disk, entries: e.Loader.Entries, folders: e.Loader.ProjectDirs(), files: map[string]fileInput{},
-		lists: map[string]func() ([]string, error){}}
+// newInputs prepares to find the inputs of an evaluation. of has what is known of its files.
+func newInputs(e *evaluate.Evaluation, of *seen) *inputs {
+	in := &inputs{disk: e.Disk, entries: e.Loader.Entries, folders: e.Loader.ProjectDirs(), seen: of}
 	in.others = sync.OnceValues(in.hashOthers)
 	return in
 }
@@ -81,7 +98,7 @@ func (c *compilation) keysOf(in *inputs) bool {
 		return false
 	}
 	h := sha256.New()
-	put(h, "segue/package/v2", c.opts.Version, schema.Version(), string(facts))
+	put(h, "segue/package/v3", c.opts.Version, schema.Version(), string(facts))
 	for _, name := range []string{workspace.ModuleFileName, workspace.LocalModuleFileName} {
 		content, err := in.disk.Read(name)
 		if err != nil && in.disk.Exists(name) {
@@ -143,7 +160,7 @@ func (in *inputs) key(dir string) (cache.Key, bool) {
 // closure hashes folders and files, and everything that they depend on. It returns the files that were read,
 // and false if some inputs can't be determined.
 func (in *inputs) closure(h hash.Hash, dirs, names []string) (read []string, clear bool) {
-	seen := map[string]bool{}
+	visited := map[string]bool{}
 	outside := false
 	var data []string
 	add := func(name string, f fileInput) bool {
@@ -164,10 +181,10 @@ func (in *inputs) closure(h hash.Hash, dirs, names []string) (read []string, cle
 	for len(dirs) > 0 {
 		dir := dirs[0]
 		dirs = dirs[1:]
-		if seen[dir] {
+		if visited[dir] {
 			continue
 		}
-		seen[dir] = true
+		visited[dir] = true
 		put(h, "folder", dir)
 		files, err := in.filesOf(dir)
 		if err != nil {

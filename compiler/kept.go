@@ -3,6 +3,8 @@ package compiler
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -13,55 +15,71 @@ import (
 	"github.com/seguehq/segue/compiler/workspace"
 )
 
-// A kept has the results of a session's last run by their keys, so that the next run need not even ask the
-// cache.
+// A kept has the last results of each folder with their keys, so that the next run need not even ask the cache.
 type kept struct {
-	mu        sync.Mutex
-	last, now map[cache.Key][]evaluate.Package
+	mu sync.Mutex
+	of map[string]keptResult
 }
 
-// begin begins a run: it drops the results that the run before did not use.
-func (k *kept) begin() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.last, k.now = k.now, map[cache.Key][]evaluate.Package{}
+type keptResult struct {
+	key      cache.Key
+	packages []evaluate.Package
 }
 
-func (k *kept) get(key cache.Key) ([]evaluate.Package, bool) {
+// begin begins a run over all folders: it drops the results of others.
+func (k *kept) begin(dirs []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	packages, ok := k.last[key]
-	if ok {
-		k.now[key] = packages
+	maps.DeleteFunc(k.of, func(dir string, _ keptResult) bool {
+		_, found := slices.BinarySearch(dirs, dir)
+		return !found
+	})
+}
+
+func (k *kept) empty() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.of) == 0
+}
+
+func (k *kept) get(dir string, key cache.Key) ([]evaluate.Package, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r, ok := k.of[dir]
+	return r.packages, ok && r.key == key
+}
+
+func (k *kept) put(dir string, key cache.Key, packages []evaluate.Package) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.of == nil {
+		k.of = map[string]keptResult{}
 	}
-	return packages, ok
+	k.of[dir] = keptResult{key, packages}
 }
 
-func (k *kept) put(key cache.Key, packages []evaluate.Package) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.now[key] = packages
-}
-
-// recall passes on the kept results, and returns the keys for the results of all folders.
+// recall passes on the kept results of folders that are not known yet, and returns the keys for their results.
 func (c *compilation) recall(
-	ctx context.Context, done func(dir string, packages []evaluate.Package),
+	ctx context.Context, known func(dir string) bool, done func(dir string, packages []evaluate.Package),
 ) map[string]cache.Key {
-	c.kept.begin()
-	if c.opts.Cache == nil && len(c.kept.last) == 0 && !c.again {
+	if len(c.patterns) == 0 {
+		c.kept.begin(c.Dirs)
+	}
+	if c.opts.Cache == nil && c.kept.empty() && !c.again {
 		return nil
 	}
 	in := c.inputs()
 	if !c.keysOf(in) {
 		return nil
 	}
-	keys := make([]cache.Key, len(c.Dirs))
-	known := make([]bool, len(c.Dirs))
+	dirs := slices.DeleteFunc(slices.Clone(c.Dirs), known)
+	keys := make([]cache.Key, len(dirs))
+	clear := make([]bool, len(dirs))
 	var group errgroup.Group
 	group.SetLimit(c.opts.workers())
-	for i, dir := range c.Dirs {
+	for i, dir := range dirs {
 		group.Go(func() error {
-			keys[i], known[i] = in.key(dir)
+			keys[i], clear[i] = in.key(dir)
 			return nil
 		})
 	}
@@ -69,12 +87,12 @@ func (c *compilation) recall(
 	byDir := map[string]cache.Key{}
 	var ask []cache.Key
 	var asked []string
-	for i, dir := range c.Dirs {
-		if !known[i] {
+	for i, dir := range dirs {
+		if !clear[i] {
 			continue
 		}
 		byDir[dir] = keys[i]
-		if packages, ok := c.kept.get(keys[i]); ok {
+		if packages, ok := c.kept.get(dir, keys[i]); ok {
 			done(dir, packages)
 		} else {
 			ask, asked = append(ask, keys[i]), append(asked, dir)
@@ -85,16 +103,16 @@ func (c *compilation) recall(
 		if err != nil {
 			return // from another version, despite the same key
 		}
-		c.kept.put(ask[i], packages)
+		c.kept.put(asked[i], ask[i], packages)
 		done(asked[i], packages)
 	})
 	return byDir
 }
 
-// keep keeps the results of a folder for the next run.
-func (c *compilation) keep(ctx context.Context, key cache.Key, packages []evaluate.Package) {
-	c.kept.put(key, packages)
-	if c.opts.Cache == nil {
+// keep keeps the results of a folder for the next run. Results of unsaved text are not worth a place on disk.
+func (c *compilation) keep(ctx context.Context, dir string, key cache.Key, packages []evaluate.Package) {
+	c.kept.put(dir, key, packages)
+	if c.opts.Cache == nil || len(c.unsaved) > 0 {
 		return
 	}
 	if value, err := evaluate.Encode(packages); err == nil {
@@ -116,7 +134,7 @@ func (c *compilation) unchanged(ctx context.Context, dirs []string, keys map[str
 	if settings(disk) != c.settings {
 		return nil
 	}
-	in := newInputs(c.Evaluation)
+	in := newInputs(c.Evaluation, newSeen())
 	in.disk, in.entries = disk, disk.ReadDir
 	if !c.keysOf(in) {
 		return nil

@@ -49,6 +49,9 @@ func TestLenientSchemaGivesTheSame(t *testing.T) {
 		{"#Identify", `{name: "n", trigger: pattern: "p", payload: {userId: "u", traits: age: 4, context: app: name: "a"}}`},
 		{"#Group", `{name: "n", trigger: journey: "p", payload: {userId: "u", groupId: "g"}, enabled: false, headers: "X-A": "b"}`},
 		{"#Track", `{name: "n", trigger: pattern: "p", payload: {anonymousId: "u", event: "e", properties: {revenue: 1.5, x: [1]}}}`},
+		{"#Page", `{name: "n", trigger: pattern: "p", payload: {userId: "u", name: "Home", properties: {url: "https://x", keywords: ["a"]}}}`},
+		{"#Screen", `{name: "n", trigger: pattern: "p", payload: {anonymousId: "u", category: "c", properties: x: 1}}`},
+		{"#Alias", `{name: "n", trigger: pattern: "p", payload: {userId: "u", previousId: "v"}}`},
 		{"#HTTP", `{name: "n", trigger: pattern: "p", url: "https://x", headers: Authorization: basic: username: secret: "A"}`},
 	} {
 		var got [2]string
@@ -79,7 +82,7 @@ func TestLenientSchemaGivesTheSame(t *testing.T) {
 // lenient schema, save for a field that the schema fixes.
 func TestLenientSchemaAcceptsAnything(t *testing.T) {
 	ctx, lenient := schemaValue(t, shape.Lenient(), "automation")
-	for _, def := range []string{"#Identify", "#Group", "#Track", "#HTTP"} {
+	for _, def := range []string{"#Identify", "#Group", "#Track", "#Page", "#Screen", "#Alias", "#HTTP"} {
 		for _, field := range []string{"name", "trigger", "enabled", "protect", "headers", "source", "url", "payload", "unknown"} {
 			for _, value := range []string{`"x"`, `5`, `true`, `null`, `[1]`, `{a: 1}`} {
 				v := lenient.LookupPath(cue.ParsePath(def)).Unify(ctx.CompileString(field + ": " + value))

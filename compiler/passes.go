@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -35,17 +36,21 @@ var passes = []pass{
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return source.ByOrigin(found) }},
 	{"A mistake that a comprehension or a shared definition multiplies is one mistake.",
 		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return once(found) }},
+	{"Elements of a loop that are wrong in one way are one mistake, though its message differs in their values.",
+		func(_ *workspace.Disk, found diagnostic.List) diagnostic.List { return alike(found) }},
 	{"Some findings have moved.", sortFindings},
 	{"CUE has positions beyond the end of a line or a file. The order of findings lets each file be read once.",
 		func(disk *workspace.Disk, found diagnostic.List) diagnostic.List {
 			source.WithinFiles(disk.Read, found)
 			return found
 		}},
-	{"Possible credentials are hidden. This pass is last, so that no other can bring one back.",
+	{"Possible credentials are hidden. No pass after it changes a text, which could bring one back.",
 		func(disk *workspace.Disk, found diagnostic.List) diagnostic.List {
 			credential.Conceal(disk.Read, found)
 			return found
 		}},
+	{"Files of the module around the project are shown where they are. The passes before read them by other names.",
+		func(disk *workspace.Disk, found diagnostic.List) diagnostic.List { return atOrigin(disk, found) }},
 }
 
 // tidy turns all findings of a run into those that are shown.
@@ -81,6 +86,69 @@ func once(list diagnostic.List) diagnostic.List {
 	}
 	return out
 }
+
+// alike keeps the first of the findings at one place that differ only in values, and counts the others: those
+// about what a comprehension makes of its elements. The list has each mistake once.
+func alike(list diagnostic.List) diagnostic.List {
+	type mistake struct {
+		file, code, message string
+		severity            diagnostic.Severity
+		at                  diagnostic.Range
+	}
+	first, more := map[mistake]int{}, map[int]int{} // by the index in out
+	out := list[:0]
+	for _, d := range list {
+		m := mistake{d.File, d.Code, withoutValues(d), d.Severity, d.Range}
+		if i, known := first[m]; known && d.Key != "" && d.Range != (diagnostic.Range{}) {
+			more[i]++
+			continue
+		}
+		first[m] = len(out)
+		out = append(out, d)
+	}
+	for i, n := range more {
+		out[i].Message += fmt.Sprintf(" (and %d more like it)", n)
+	}
+	return out
+}
+
+// atOrigin moves findings about files of the module around the project to where these are. Fixes stay in the
+// project.
+func atOrigin(disk *workspace.Disk, list diagnostic.List) diagnostic.List {
+	for i := range list {
+		d := &list[i]
+		if d.Fix != nil && slices.ContainsFunc(d.Fix.Edits, func(e diagnostic.Edit) bool {
+			_, moved := disk.Origin(e.File)
+			return moved
+		}) {
+			d.Fix = nil
+		}
+		if origin, moved := disk.Origin(d.File); moved {
+			d.File = origin
+		}
+		for j := range d.Related {
+			if origin, moved := disk.Origin(d.Related[j].File); moved {
+				d.Related[j].File = origin
+			}
+		}
+	}
+	return list
+}
+
+// withoutValues is the message of a finding without the values and names that differ between the elements of a
+// loop.
+func withoutValues(d diagnostic.Diagnostic) string {
+	_, name, _ := strings.Cut(strings.TrimPrefix(d.Path, "automations."), ".")
+	message := d.Message
+	for _, part := range []string{d.Key, name, name[strings.LastIndexByte(name, '.')+1:]} {
+		if part != "" {
+			message = strings.ReplaceAll(message, part, "")
+		}
+	}
+	return value().ReplaceAllString(message, "")
+}
+
+var value = finding.Pattern(`"(?:[^"\\]|\\.)*"|\d+(?:\.\d+)?`)
 
 // withoutChoice removes a finding that a value is not allowed if another says that it has two values. It also
 // removes a finding that its type differs from elsewhere if another says that the type is wrong.

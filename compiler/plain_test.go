@@ -404,7 +404,7 @@ var plainEvents = sync.OnceValue(func() []string {
 func (g *plainGenerator) automation() (string, object) {
 	trigger := pick(g, "pattern", "journey")
 	o := object{{"name", g.words()}, {"trigger", object{{trigger, g.words()}}}}
-	call := pick(g, "Identify", "Group", "Track", "Track", "Track", "HTTP")
+	call := pick(g, "Identify", "Group", "Track", "Track", "Track", "Page", "Screen", "Alias", "HTTP")
 	switch call {
 	case "HTTP":
 		o = append(o, item{"url", pick(g, "https://example.com/hook", "https://example.com/u/{{userId}}?x=1")})

@@ -25,7 +25,7 @@ func (s *Session) ProjectFiles(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := newInputs(e)
+	in := newInputs(e, newSeen())
 	names, clear := in.closure(sha256.New(), nil, []string{config.ProjectFile})
 	for _, name := range names {
 		if path.Ext(name) == ".cue" && in.file(name).outside {

@@ -16,10 +16,10 @@ import (
 // rooms are the packages of the compiler in the order of docs/architecture.md. Each
 // may import only those before it.
 var rooms = []string{"finding", "limits", "cache", "credential", "config", "trackingplan", "source", "workspace", "shape", "naming", "check",
-	"message", "draft", "plain", "resolve", "explain", "project", "evaluate", "."}
+	"meaning", "message", "draft", "plain", "resolve", "explain", "project", "evaluate", "."}
 
 // withoutCUE are the rooms that work on decoded values and paths alone.
-var withoutCUE = []string{"limits", "cache", "check", "message", "config", "trackingplan"}
+var withoutCUE = []string{"limits", "cache", "check", "meaning", "message", "config", "trackingplan"}
 
 const modulePath = "github.com/seguehq/segue/"
 

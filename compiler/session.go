@@ -1,7 +1,9 @@
 package compiler
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"maps"
@@ -24,6 +26,9 @@ import (
 // A Session works on one project repeatedly: for a command that first reads segue.cue and later compiles, for
 // watching, for an editor with unsaved text. It evaluates segue.cue once until a file changes.
 //
+// After [Session.Again], it also lists the folders and looks at the files once until [Session.Forget]: the caller
+// announces changes on disk.
+//
 // Its methods may be called from several goroutines; they run one after the other.
 type Session struct {
 	opts Options
@@ -44,6 +49,14 @@ type opened struct {
 	told map[string]bool
 	// settings is the content of segue.cue before it was read.
 	settings string
+	// seen has what is known of the files; only with again, otherwise each run looks at them again.
+	seen *seen
+	// lineage identifies the files of this project, apart from contents given to with; "" without seen.
+	lineage string
+	// reads has the files that segue.cue depends on; nil if they are not known.
+	reads []string
+	// results has those of the packages of folders, by target and folder.
+	results map[[2]string][]evaluate.Package
 }
 
 // NewSession returns a session on the project in opts.Dir. It does not read files yet.
@@ -60,6 +73,7 @@ func (s *Session) Again() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.again = true
+	s.opened = nil
 }
 
 // Set replaces a file's content on disk. The name is relative to the project, with slashes; the file
@@ -67,8 +81,44 @@ func (s *Session) Again() {
 func (s *Session) Set(name string, content []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.opened = s.opened.with(name, content)
 	s.unsaved[name] = content
-	s.opened = nil
+}
+
+// with returns the project with another unsaved content of a file; nil if the project must be read again.
+func (o *opened) with(name string, content []byte) *opened {
+	if o == nil || o.seen == nil || o.reads == nil || slices.Contains(o.reads, name) {
+		return nil
+	}
+	disk := o.disk.With(name, content)
+	if disk == nil {
+		return nil
+	}
+	next := *o
+	next.disk, next.seen, next.results = disk, o.seen.without(name), map[[2]string][]evaluate.Package{}
+	return &next
+}
+
+// keep keeps what is listed and read for later runs.
+func (o *opened) keep(lineage string) {
+	o.lineage, o.seen, o.results = lineage, newSeen(), map[[2]string][]evaluate.Package{}
+	o.disk.KeepListing()
+	o.follow()
+}
+
+// follow finds out what segue.cue depends on.
+func (o *opened) follow() {
+	e, err := evaluate.New(o.disk, o.project, "", nil, nil)
+	if err != nil {
+		return
+	}
+	names := []string{config.ProjectFile}
+	if o.project.Plan != nil {
+		names = append(names, o.project.Plan.Files...)
+	}
+	if read, clear := newInputs(e, o.seen).closure(sha256.New(), nil, names); clear {
+		o.reads = append(read, config.TriggersFile)
+	}
 }
 
 // Unset restores the content on disk.
@@ -124,6 +174,9 @@ func (s *Session) open(ctx context.Context) (*opened, error) {
 			return nil, err
 		}
 	}
+	if s.again && o.project != nil {
+		o.keep(rand.Text())
+	}
 	o.told = disk.Told()
 	s.opened = o
 	return o, nil
@@ -160,7 +213,7 @@ func (s *Session) touched(ctx context.Context, names []string) ([]string, error)
 	if err != nil || slices.Contains(names, config.ProjectFile) {
 		return e.Dirs, err
 	}
-	in := newInputs(e)
+	in := newInputs(e, cmp.Or(o.seen, newSeen()))
 	return slices.DeleteFunc(slices.Clone(e.Dirs), func(dir string) bool {
 		read, clear := in.closure(sha256.New(), []string{dir}, nil)
 		return clear && !slices.ContainsFunc(names, func(name string) bool {
@@ -236,7 +289,8 @@ func (s *Session) compilation(
 		return nil, err
 	}
 	return &compilation{Evaluation: e, opts: s.opts, patterns: patterns, unsaved: s.unsaved, settings: o.settings,
-		kept: &s.kept, again: s.again, inputs: sync.OnceValue(func() *inputs { return newInputs(e) })}, nil
+		kept: &s.kept, again: s.again, same: o.results, lineage: o.lineage,
+		inputs: sync.OnceValue(func() *inputs { return newInputs(e, cmp.Or(o.seen, newSeen())) })}, nil
 }
 
 // rememberedBytes is the size of the file contents that are kept in memory while a project is compiled, in

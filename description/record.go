@@ -20,8 +20,11 @@ type Record struct {
 	// ID is the identifier of the object that the marker was written for: a copy has
 	// another identifier. It is unknown before the object exists, so a new marker
 	// only has a Nonce, which differs for each create.
-	ID      string `json:"id,omitempty"`
-	Nonce   string `json:"nonce,omitempty"`
+	ID    string `json:"id,omitempty"`
+	Nonce string `json:"nonce,omitempty"`
+	// Seal is a digest of Project, Key and ID, "" without an ID. It shows that somebody
+	// has edited one of them.
+	Seal    string `json:"seal,omitempty"`
 	Protect bool   `json:"protect,omitempty"`
 	// Placeholders are the limits of the automation's values by placeholder.
 	Placeholders map[string]automation.PlaceholderLimit `json:"placeholders,omitempty"`

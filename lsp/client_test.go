@@ -29,6 +29,7 @@ type editor struct {
 	mu        sync.Mutex
 	published map[string]publishParams // by URI
 	watching  bool
+	news      chan struct{} // after each publication
 }
 
 // startEditor starts a server, and an editor with the given roots, which are relative to dir.
@@ -42,7 +43,8 @@ func startEditor(t testing.TB, dir string, options Options, roots ...string) *ed
 	toEditor, fromServer := io.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- Serve(context.Background(), toServer, fromServer, options) }()
-	e := &editor{t: t, dir: dir, docs: map[string]*document{}, published: map[string]publishParams{}}
+	e := &editor{t: t, dir: dir, docs: map[string]*document{}, published: map[string]publishParams{},
+		news: make(chan struct{}, 1)}
 	e.conn = jsonrpc2.NewConn(context.Background(), jsonrpc2.NewBufferedStream(stream{toEditor, fromEditor},
 		jsonrpc2.VSCodeObjectCodec{}), jsonrpc2.HandlerWithError(e.handle), jsonrpc2.SetLogger(silent{}))
 	t.Cleanup(func() {
@@ -103,6 +105,10 @@ func (e *editor) handle(_ context.Context, _ *jsonrpc2.Conn, r *jsonrpc2.Request
 			e.t.Errorf("%s: findings of version %d after those of %d", params.URI, *params.Version, *last.Version)
 		}
 		e.published[params.URI] = params
+		select {
+		case e.news <- struct{}{}:
+		default:
+		}
 	case "client/registerCapability":
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -180,6 +186,19 @@ func (e *editor) settle(name string) {
 	e.t.Helper()
 	_ = e.try("workspace/executeCommand", map[string]any{"command": "segue.check",
 		"arguments": []any{map[string]string{"uri": e.uri(name)}}}, nil) // a file may have no project
+}
+
+// await waits for the findings of a version of a document, or a later one.
+func (e *editor) await(uri string, version int) {
+	for {
+		e.mu.Lock()
+		last := e.published[uri].Version
+		e.mu.Unlock()
+		if last != nil && *last >= version {
+			return
+		}
+		<-e.news
+	}
 }
 
 // shown returns the findings that the editor shows, by name.

@@ -90,7 +90,8 @@ func (c *cueServer) set(uri string, doc *document) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	id := map[string]any{"uri": uri}
-	known := c.opened[uri] != nil
+	old := c.opened[uri]
+	known := old != nil
 	switch {
 	case doc == nil && known:
 		delete(c.opened, uri)
@@ -99,8 +100,10 @@ func (c *cueServer) set(uri string, doc *document) {
 	case known:
 		c.opened[uri] = doc
 		id["version"] = doc.version
+		part := changeOf(old.text, doc.text)
+		at := old.span(part.from, part.oldTo)
 		c.push(cueMessage{method: "textDocument/didChange", params: map[string]any{"textDocument": id,
-			"contentChanges": []any{map[string]string{"text": doc.text}}}})
+			"contentChanges": []any{contentChange{&at, doc.text[part.from:part.to]}}}})
 	default:
 		c.opened[uri] = doc
 		c.push(cueMessage{method: "textDocument/didOpen", params: opens(doc)})

@@ -75,6 +75,9 @@ func lineEnd(text string, from int) int {
 
 // opening returns the number signs and the quotes that begin a string; no quotes if there is none.
 func opening(text string) (hashes, quote string) {
+	if text == "" || text[0] != '"' && text[0] != '\'' && text[0] != '#' {
+		return "", ""
+	}
 	rest := strings.TrimLeft(text, "#")
 	hashes = text[:len(text)-len(rest)]
 	for _, quote := range []string{`"""`, `'''`, `"`, `'`} {
@@ -87,11 +90,17 @@ func opening(text string) (hashes, quote string) {
 
 // stringEnd returns the offset after a string, whose text begins at an offset.
 func stringEnd(text string, at int, quote, hashes string) int {
+	closing := quote + hashes
 	for at < len(text) {
+		c := text[at]
+		if c != quote[0] && c != '\n' && c != '\\' {
+			at++
+			continue
+		}
 		switch rest := text[at:]; {
-		case strings.HasPrefix(rest, quote+hashes):
-			return at + len(quote+hashes)
-		case rest[0] == '\n' && len(quote) == 1:
+		case c == quote[0] && strings.HasPrefix(rest, closing):
+			return at + len(closing)
+		case c == '\n' && len(quote) == 1:
 			return at
 		case strings.HasPrefix(rest, `\`+hashes+"("):
 			at = interpolationEnd(text, at+len(hashes)+2)

@@ -268,19 +268,16 @@ func (p *project) check(ctx context.Context, unsaved map[string]*document) {
 
 // steps are those of a check.
 func (r round) steps(ctx context.Context) error {
+	if _, _, err := r.session.Project(ctx); err != nil { // what it opens is used by later checks, too
+		return err
+	}
 	if dirs := r.folders(); len(dirs) > 0 {
-		result, err := r.session.Compile(ctx, "", dirs)
-		if err != nil {
+		if err := r.touched(ctx, dirs); err != nil {
 			return err
 		}
-		r.show(result, func(name string) bool { return slices.Contains(dirs, path.Dir(name)) })
-		result, dirs, err = r.session.CompileTouched(r.later, "", r.dirty...)
-		if err != nil || r.later.Err() != nil {
-			return err
-		}
-		if result != nil {
-			r.show(result, func(name string) bool { return slices.Contains(dirs, path.Dir(name)) })
-		}
+	}
+	if v := r.current(); v != nil && v.result != nil && len(v.result.Document.Automations) > manyAutomations && !r.rest() {
+		return nil
 	}
 	result, err := r.session.Compile(r.later, "", nil)
 	if err != nil {
@@ -290,6 +287,30 @@ func (r round) steps(ctx context.Context) error {
 		return err
 	}
 	r.show(result, nil)
+	return nil
+}
+
+// manyAutomations is the number of automations from which comparing them all is large work.
+const manyAutomations = 1000
+
+// touched does the first two steps: the folders of the changed files, and the packages that depend on them.
+func (r round) touched(ctx context.Context, dirs []string) error {
+	in := func(name string) bool { return slices.Contains(dirs, path.Dir(name)) }
+	if r.narrowed(ctx) {
+		if !r.rest() {
+			return nil
+		}
+		ctx = r.later
+	}
+	result, err := r.session.Compile(ctx, "", dirs)
+	if err != nil {
+		return nil // a folder has no package any more; the last step checks the others
+	}
+	r.show(result, in)
+	if result, dirs, err = r.session.CompileTouched(r.later, "", r.dirty...); err != nil || result == nil {
+		return err
+	}
+	r.show(result, in)
 	return nil
 }
 

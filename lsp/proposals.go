@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+
+	"golang.org/x/text/currency"
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/config"
@@ -181,9 +184,22 @@ func (w *where) automationValues() []proposal {
 		return named([]string{"application/json"}, kindValue, "")
 	case len(at) == 2 && at[0] == "payload" && at[1] == "event" && w.of.call == "track":
 		return w.events(project)
+	case len(at) == 3 && at[1] == "properties" && at[2] == "currency":
+		return named(currencies(), kindValue, "a currency of ISO 4217")
+	case len(at) == 3 && at[1] == "context" && at[2] == "channel":
+		return named([]string{"server", "browser", "mobile"}, kindValue, "")
 	}
 	return nil
 }
+
+// currencies returns the codes of the currencies that are in use.
+var currencies = sync.OnceValue(func() []string {
+	seen := map[string]bool{}
+	for it := currency.Query(); it.Next(); {
+		seen[it.Unit().String()] = true
+	}
+	return finding.SortedKeys(seen)
+})
 
 // events proposes the events of the tracking plan, and the semantic events after them.
 func (w *where) events(project *config.Project) []proposal {
@@ -399,7 +415,12 @@ func ruled(rules config.Rules, of automationOutline, block string) map[string]*c
 		switch {
 		case len(m.At) == 0 || m.At[0] != block:
 		case m.Kind == config.Missing && len(m.At) == 1:
-			out[m.Name] = m.Want
+			want := config.PlanValue{Kinds: config.AnyKind}
+			if m.Want != nil {
+				want = *m.Want
+			}
+			want.Required = true
+			out[m.Name] = &want
 		case m.Kind == config.Unplanned && m.Want != nil:
 			for name, f := range m.Want.Fields {
 				if out[name] == nil {

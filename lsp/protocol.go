@@ -64,7 +64,7 @@ type rangeParams struct {
 }
 
 type contentChange struct {
-	Range *span  `json:"range"`
+	Range *span  `json:"range,omitempty"`
 	Text  string `json:"text"`
 }
 

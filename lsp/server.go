@@ -139,7 +139,7 @@ var passedOn = []string{
 	"textDocument/definition", "textDocument/references", "textDocument/documentSymbol", "textDocument/formatting",
 }
 
-// alsoCUE has the notifications that cue lsp gets as they come. Texts go to it whole: see [cueServer.set].
+// alsoCUE has the notifications that cue lsp gets as they come. Texts go by [cueServer.set].
 var alsoCUE = []string{
 	"textDocument/didSave", "workspace/didChangeWatchedFiles", "workspace/didChangeWorkspaceFolders",
 }

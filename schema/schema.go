@@ -30,7 +30,13 @@ var files embed.FS
 
 // Calls are the definitions of an automation, of the package automation, by the
 // call that they send.
-var Calls = map[string]string{"identify": "#Identify", "group": "#Group", "track": "#Track", "http": "#HTTP"}
+var Calls = map[string]string{"identify": "#Identify", "group": "#Group", "track": "#Track", "page": "#Page",
+	"screen": "#Screen", "alias": "#Alias", "http": "#HTTP"}
+
+// CallNames are the calls of [Calls] in the order in which people know them: Segment's, and http.
+func CallNames() []string {
+	return []string{"identify", "group", "track", "page", "screen", "alias", "http"}
+}
 
 // Packages are the names of the schema's packages, in order.
 func Packages() []string {

@@ -31,16 +31,16 @@ const (
 	toWrite
 )
 
-// A connecting says which platform is connected to, and with what.
+// A connecting says which platform to connect to, and with which secrets and certificates.
 type connecting struct {
 	project *config.Project
 	// name is the target's.
 	name   string
 	target config.Target
-	// secrets hold the values of what the target and the automations refer to.
+	// secrets hold the values of all secrets that the target and the automations refer to.
 	secrets map[string]automation.Secret
 	use     connectionUse
-	// certs are what the files that the target names hold, nil to read them.
+	// certs are the contents of the files that the target names, nil to read them.
 	certs *certificates
 }
 

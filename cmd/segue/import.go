@@ -29,8 +29,8 @@ as CUE, in its own file. It changes nothing on the target:
 apply --adopt takes over imported automations.
 
 An automation that already has a key, from an earlier project, keeps it, unless --folder
-is given. All others go to that folder, in which {call} is identify, group, track or http, {kind} is pattern or
-journey, and {prefix} is the part of the name before a colon. The name is made from
+is given. All others go to that folder, in which {call} is identify, group, track,
+page, screen, alias or http, {kind} is pattern or journey, and {prefix} is the part of the name before a colon. The name is made from
 that of the automation. Existing files and automations are not changed.
 
 On n8n and Node-RED, a webhook with one HTTP request is imported as well, if it

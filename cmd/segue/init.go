@@ -24,7 +24,8 @@ import (
 const initHelp = `Init makes a project that compiles: segue.cue, a first automation, and a copy of
 the schema under cue.mod/pkg for editors and plain cue. A folder with CUE files
 gets no automation. An existing project keeps all of its files; its
-copy of the schema is renewed.
+copy of the schema is renewed. In a folder of a CUE module, the project is part
+of that module, which gets the copy of the schema.
 
 EXAMPLES:
    segue init growth
@@ -104,7 +105,11 @@ func (t *terminal) initProject(ctx context.Context, dir string) error {
 		}
 	}
 	type file struct{ name, content string }
-	files := []file{{"cue.mod/module.cue", workspace.ModuleFile("segue.example/" + name)}}
+	var files []file
+	module := workspace.RepositoryModule(resolved(abs))
+	if module == "" {
+		files = append(files, file{"cue.mod/module.cue", workspace.ModuleFile("segue.example/" + name)})
+	}
 	if !existed {
 		// An example would conflict with existing files.
 		if _, err := os.Lstat(filepath.Join(dir, "growth")); errors.Is(err, fs.ErrNotExist) && !hasSource(dir) {
@@ -119,11 +124,21 @@ func (t *terminal) initProject(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	if err := vendorSchema(ctx, dir); err != nil {
+	vendored := dir
+	if module != "" {
+		here, err := filepath.Abs(".")
+		if err != nil {
+			return err
+		}
+		if vendored, err = filepath.Rel(resolved(here), module); err != nil {
+			return err
+		}
+	}
+	if err := vendorSchema(ctx, vendored); err != nil {
 		return err
 	}
 	if existed {
-		t.printf("The schema in %s is now that of this segue (%s). Nothing else was changed.\n", diagnostic.Printable(path.Join(filepath.ToSlash(dir), "cue.mod")), schema.Version())
+		t.printf("The schema in %s is now that of this segue (%s). Nothing else was changed.\n", diagnostic.Printable(path.Join(filepath.ToSlash(vendored), "cue.mod")), schema.Version())
 		return nil
 	}
 	there := *t

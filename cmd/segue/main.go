@@ -122,7 +122,7 @@ func newApp(t *terminal) *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			initCommand(t), vetCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t), listCommand(t), importCommand(t), destroyCommand(t),
+			initCommand(t), vetCommand(t), fmtCommand(t), testCommand(t), compileCommand(t), renderCommand(t), planCommand(t), applyCommand(t), listCommand(t), importCommand(t), destroyCommand(t),
 			lspCommand(t), platformCommand(t), triggersCommand(t), explainCommand(t), cacheCommand(t), versionCommand(t), completionCommand(t), manCommand(t), helpCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run reports errors itself
@@ -143,11 +143,11 @@ func (t *terminal) prepare(commands []*cli.Command) {
 	}
 }
 
-// observingFlags are those that show what segue does, of segue and of each command, where
+// observingFlags are those that log or profile, of segue and of each command, where
 // help does not show them again.
 func observingFlags(hidden bool) []cli.Flag { return append(logFlags(hidden), profileFlags(hidden)...) }
 
-// observe starts what the observingFlags ask for.
+// observe starts the log and the profiles that the observingFlags ask for.
 func (t *terminal) observe(c *cli.Context) error {
 	if err := t.startLog(c); err != nil {
 		return err
@@ -155,7 +155,7 @@ func (t *terminal) observe(c *cli.Context) error {
 	return t.startProfiles(c)
 }
 
-// observed starts the log and the profiles before what else comes before a command.
+// observed starts the log and the profiles before everything else that precedes a command.
 func (t *terminal) observed(before cli.BeforeFunc) cli.BeforeFunc {
 	return func(c *cli.Context) error {
 		if err := t.observe(c); err != nil || before == nil {

@@ -17,7 +17,7 @@ import (
 // mostCertificates is how long a file with certificates may be, in bytes.
 const mostCertificates = 1 << 20
 
-// certificates are what the files say that a target names, in PEM.
+// certificates are the contents of the files that a target names, in PEM.
 type certificates struct {
 	CA         string `json:"ca,omitempty"`
 	ClientCert string `json:"clientCert,omitempty"`
@@ -61,7 +61,7 @@ func readCertificates(dir, name string) (string, error) {
 	return string(content), nil
 }
 
-// transport returns what reaches a target over the network.
+// transport returns the transport that reaches a target over the network.
 func (t *terminal) transport(to connecting) (http.RoundTripper, error) {
 	t.hideProxyCredentials()
 	certs := to.certs

@@ -34,7 +34,7 @@ type reaching struct {
 	// Files are those that describe the target's platform, by their names in the
 	// project; none for a platform that segue knows.
 	Files map[string]string `json:"files,omitempty"`
-	// Certificates are what the files hold that the target names.
+	// Certificates are the contents of the files that the target names.
 	Certificates certificates `json:"certificates"`
 }
 

@@ -20,6 +20,8 @@ type progress struct {
 	t     *terminal
 	total int
 	timer *time.Timer // shows the bar; nil where there is no terminal
+	now   func() time.Time
+	start time.Time
 
 	mu            sync.Mutex
 	count, failed int
@@ -28,7 +30,7 @@ type progress struct {
 }
 
 func (t *terminal) newProgress(total int) *progress {
-	p := &progress{t: t, total: total}
+	p := &progress{t: t, total: total, now: time.Now, start: time.Now()}
 	if interactive(t.stderr) {
 		p.timer = time.AfterFunc(barAfter, p.show)
 	}
@@ -43,7 +45,9 @@ func (p *progress) show() {
 		return
 	}
 	p.bar = progressbar.NewOptions(p.total, progressbar.OptionSetWriter(p.t.stderr), progressbar.OptionShowCount(),
-		progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30), progressbar.OptionSetDescription("applying"))
+		progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30),
+		// The bar itself would only count the time since it has appeared.
+		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
 	p.draw()
 }
 
@@ -52,13 +56,25 @@ func (p *progress) draw() {
 	if p.bar == nil {
 		return
 	}
-	if p.failed > 0 {
-		p.bar.Describe(fmt.Sprintf("applying, %d failed", p.failed))
-	}
+	p.bar.Describe(p.description())
 	// The bar is about the terminal only: that it can't be drawn is no reason
 	// to stop. At its end it would disappear, which is for done.
 	_ = p.bar.Set(min(p.count, p.total-1))
 	_ = p.bar.RenderBlank()
+}
+
+// description says what is going on: how many changes have failed, and how long the rest will
+// take if each takes as long as those that have ended.
+func (p *progress) description() string {
+	text := "applying"
+	if p.failed > 0 {
+		text += fmt.Sprintf(", %d failed", p.failed)
+	}
+	if p.count > 0 && p.count < p.total {
+		left := p.now().Sub(p.start) / time.Duration(p.count) * time.Duration(p.total-p.count)
+		text += fmt.Sprintf(", about %s left", max(left.Round(time.Second), time.Second))
+	}
+	return text
 }
 
 // event records an event of a change.

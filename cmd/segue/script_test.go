@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 //
 //	SEGUE_UPDATE=1 go test ./cmd/segue -run TestScript
 //
-// and read every line of the difference as its reader would. With -short, which is for the
+// and read every line of the difference as its reader would. No secret of a script may be in
+// the output of segue, or in a file that it leaves: see [searched]. With -short, which is for the
 // race detector, only those in which several things happen at once are run.
 func TestScript(t *testing.T) {
 	const dir = "../../testdata/script"
@@ -50,7 +51,7 @@ func TestScript(t *testing.T) {
 			some = append(some, filepath.Join(dir, name+".txtar"))
 		}
 	}
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(&searched{T: t}, testscript.Params{
 		Dir:                whole,
 		Files:              some,
 		UpdateScripts:      os.Getenv("SEGUE_UPDATE") != "",
@@ -61,7 +62,8 @@ func TestScript(t *testing.T) {
 			e.Setenv("SEGUE_CACHE_DIR", filepath.Join(e.WorkDir, ".cache", "segue"))
 			stage := newStage()
 			// A script is a subtest, which is what it runs real programs for.
-			stage.t = e.T().(testing.TB)
+			test := e.T().(*searched)
+			test.dir, stage.t = e.WorkDir, test
 			e.Values[stageKey{}] = stage
 			return nil
 		},
@@ -69,6 +71,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": statusCommand,
 			"absent": absentCommand,
+			"theirs": theirsCommand,
 			"repeat": repeatCommand,
 			"fill":   fillCommand,
 			"take":   takeCommand,

@@ -55,7 +55,7 @@ func serveCommand(t *terminal) *cli.Command {
 			&cli.IntFlag{Name: "queue", Value: 100_000, Usage: "refuse occurrences while `N` deliveries wait to be sent"},
 			&cli.IntFlag{Name: "parallel", Value: 8, Usage: "send `N` messages at the same time"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write the log as `FORMAT`: text or json"},
-			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "log what is of this `LEVEL` or worse: info, warn or error"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "log messages of this `LEVEL` or above: info, warn or error"},
 		},
 		Action: t.serve,
 	}

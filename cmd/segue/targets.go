@@ -121,13 +121,13 @@ func (t *terminal) onTarget(r *targetRun, do func(*terminal, *targetRun) error) 
 	}
 }
 
-// A bufferedTerminal keeps what is written to it.
+// A bufferedTerminal keeps all output.
 type bufferedTerminal struct {
 	*terminal
 	out, err bytes.Buffer
 }
 
-// buffered returns a terminal that does the same work and keeps what it prints.
+// buffered returns a terminal that does the same work and keeps its output.
 func (t *terminal) buffered() *bufferedTerminal {
 	t.project() // they share it
 	b := &bufferedTerminal{}
@@ -137,7 +137,7 @@ func (t *terminal) buffered() *bufferedTerminal {
 	return b
 }
 
-// copyTo prints what was kept.
+// copyTo prints the kept output.
 func (b *bufferedTerminal) copyTo(t *terminal) {
 	_, _ = io.Copy(t.stdout, &b.out) // the output keeps its error
 	_, _ = io.Copy(t.stderr, &b.err)

@@ -53,12 +53,14 @@ type terminal struct {
 	evaluateAll bool
 	// strict counts warnings as errors.
 	strict bool
-	// log gets what is asked of platforms and what they answer, nil for nothing, and
+	// log gets the requests to platforms and their answers, nil for none, and
 	// logFile is the file that it is written to, nil for the standard error.
 	log     *slog.Logger
 	logFile *output
 	// profiles are written when the command ends, by their flags.
 	profiles map[string]*profile
+	// unsaved has the text of vet --stdin, by name.
+	unsaved map[string][]byte
 	// compiled is the project that the command works on, nil until it is needed.
 	compiled *compiler.Session
 }

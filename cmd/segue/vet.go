@@ -3,10 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -43,12 +45,17 @@ With --watch, the project is checked again after each change of its files, until
 Ctrl-C. Files and folders whose names begin with a dot are not watched. With
 --format json, each check prints one JSON document.
 
+With --stdin, the standard input takes the place of the file that --path names, which
+need not exist: an editor checks unsaved text. Only the findings of that file are
+printed, and they decide the exit status.
+
 EXAMPLES:
    segue vet
    segue vet ./growth/...
    segue vet --max 0
    segue vet --fix
    segue vet --watch
+   segue vet --stdin --path growth/activation.cue < draft.cue
    segue vet --format json
    segue vet --format sarif > segue.sarif`
 
@@ -64,6 +71,8 @@ func vetCommand(t *terminal) *cli.Command {
 			&cli.IntFlag{Name: "max", Value: mostFindings, Usage: "on text, print at most `N` findings and count the rest; 0 prints all"},
 			&cli.BoolFlag{Name: "strict", Usage: "count warnings as errors, as strict: true in segue.cue does"},
 			watchFlag(),
+			&cli.BoolFlag{Name: "stdin", Usage: "check the standard input in the place of the file of --path"},
+			&cli.StringFlag{Name: "path", Usage: "name the `FILE` of --stdin, in the project"},
 		},
 		Action: func(c *cli.Context) error {
 			format := c.String("format")
@@ -77,6 +86,9 @@ func vetCommand(t *terminal) *cli.Command {
 			patterns := c.Args().Slice()
 			if err := watchable(c, format); err != nil {
 				return err
+			}
+			if c.Bool("stdin") || c.IsSet("path") {
+				return t.vetInput(c, format)
 			}
 			if c.Bool("fix") {
 				fixed, left, err := fix(c.Context, t.project(), patterns)
@@ -99,12 +111,48 @@ func vetCommand(t *terminal) *cli.Command {
 	})
 }
 
+// vetInput checks the standard input in the place of a file, and prints the findings of that file.
+func (t *terminal) vetInput(c *cli.Context, format string) error {
+	if !c.Bool("stdin") || c.String("path") == "" {
+		return errors.New("--stdin and --path FILE belong together: the text, and the file that it is to be")
+	}
+	if c.Bool("fix") || c.Bool("watch") || c.Args().Present() {
+		return errors.New("--stdin checks one text; leave out --fix, --watch and patterns")
+	}
+	name := filepath.ToSlash(filepath.Clean(c.String("path")))
+	if filepath.IsAbs(c.String("path")) {
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		if name, err = filepath.Rel(here, c.String("path")); err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+	}
+	if !filepath.IsLocal(name) {
+		return fmt.Errorf("--path %s is outside of the project", c.String("path"))
+	}
+	content, err := interruptible(c.Context, func() ([]byte, error) { return readValuesFrom(t.stdin) })
+	if err != nil {
+		return err
+	}
+	t.project().Set(name, content)
+	result, err := t.project().Compile(c.Context, "", nil)
+	if err != nil {
+		return err
+	}
+	found := slices.DeleteFunc(result.Diagnostics, func(d diagnostic.Diagnostic) bool { return d.File != name })
+	t.unsaved = map[string][]byte{name: content}
+	return t.report(t.stdout, format, found, c.Int("max"))
+}
+
 // report writes the findings in a format, as text at most so many, and returns
 // the error for the exit status if any is an error.
 func (t *terminal) report(w io.Writer, format string, list diagnostic.List, most int) error {
 	err := diagnostic.Write(w, format, list, diagnostic.Options{
 		Color: t.colorful(w), Width: columns(w), Max: most,
-		Source: readSource, Prefix: repositoryPrefix(), ToolVersion: version(), Describe: describe,
+		Source: t.readSource, Prefix: repositoryPrefix(), ToolVersion: version(), Describe: describe,
 	})
 	if err == nil && list.HasErrors() {
 		err = statusError(statusFailed)
@@ -113,8 +161,12 @@ func (t *terminal) report(w io.Writer, format string, list diagnostic.List, most
 }
 
 // readSource reads a file whose lines are shown.
-func readSource(name string) ([]byte, error) {
-	content, err := readProject(name)
+func (t *terminal) readSource(name string) ([]byte, error) {
+	content, unsaved := t.unsaved[name]
+	var err error
+	if !unsaved {
+		content, err = readProject(name)
+	}
 	if filepath.Ext(name) == ".cue" {
 		content = credential.Mask(content)
 	}

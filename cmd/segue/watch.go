@@ -139,15 +139,15 @@ type watcher struct {
 	*fsnotify.Watcher
 	dir    string      // the absolute path of the folder
 	self   fs.FileInfo // of the folder
-	output string      // the absolute path of what is written, "" for none
+	output string      // the absolute path of the output, "" for none
 	// streams are files that are written by this process.
 	streams []fs.FileInfo
-	// changes gives the names of what has changed, and failed why there are no more.
+	// changes gives the names of changed files, and failed the reason why there are no more.
 	changes chan []string
 	failed  chan error
 }
 
-// newWatcher watches the current folder, but not what is written to.
+// newWatcher watches the current folder, but not the output.
 func newWatcher(output string, streams ...*os.File) (*watcher, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -218,7 +218,7 @@ func (w *watcher) addAll(dir string) error {
 func (w *watcher) removeAll(dir string) {
 	for _, name := range w.WatchList() {
 		if name == dir || strings.HasPrefix(name, dir+string(filepath.Separator)) {
-			_ = w.Remove(name) // that it is not watched any more is what is wanted
+			_ = w.Remove(name) // it is not to be watched any more
 		}
 	}
 }
@@ -247,7 +247,7 @@ func (w *watcher) ignores(name string) bool {
 // editor that writes a file in several steps. What comes later makes another run.
 const settling = 50 * time.Millisecond
 
-// collect puts together what changes, until the watcher is closed.
+// collect puts changes together, until the watcher is closed.
 func (w *watcher) collect() {
 	changed := map[string]bool{}
 	var settled <-chan time.Time
@@ -290,7 +290,7 @@ func (w *watcher) collect() {
 	}
 }
 
-// take takes an event in, and returns the name of what has changed, relative to the
+// take takes an event in, and returns the name of the changed file, relative to the
 // folder; "" if it does not matter. It is an error if the folder is gone.
 func (w *watcher) take(event fsnotify.Event) (string, error) {
 	if event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename) {

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hbollon/go-edlib"
-
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
 )
@@ -76,26 +74,10 @@ func nearField(k string, m map[string]any, s *shape.Shape) string {
 			return "" // both spellings are sent
 		case known == plain:
 			return name
-		case near == "" && !there && (isSlip(k, name) || s.Fields[name].Shape.Kind == shape.List && known == plain+"s"):
+		case near == "" && !there &&
+			(finding.IsSlip(k, name) || s.Fields[name].Shape.Kind == shape.List && known == plain+"s"):
 			near = name
 		}
 	}
 	return near
-}
-
-// isSlip reports whether a name is probably a slip in typing a known one. A plural, a number
-// at the end and a word more or less make another name.
-func isSlip(name, known string) bool {
-	a, b := finding.PlainName(name), finding.PlainName(known)
-	if len(b) < 4 || len(a) < 3 || a == b+"s" || b == a+"s" || a[len(a)-1] >= '0' && a[len(a)-1] <= '9' {
-		return false
-	}
-	if words := finding.Words(known); slices.Contains(words, name) || slices.Contains(finding.Words(name), known) {
-		return false
-	}
-	limit := 1
-	if len(b) >= 10 {
-		limit = 2
-	}
-	return a[:1] == b[:1] && edlib.OSADamerauLevenshteinDistance(a, b) <= limit
 }

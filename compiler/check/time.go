@@ -18,7 +18,8 @@ import (
 func checkTime(v string, s *shape.Shape, p finding.Path) findings {
 	joined := spaceForT().ReplaceAllString(v, "${1}T${2}")
 	t, ok := parseTime(joined)
-	if ok && joined == v && t.outOfRange() == "" && (t.hour != "" && t.zone != "" || t.hour == "" && s.Kind == shape.Date) {
+	whole := t.hour != "" && t.zone != "" || t.hour == "" && s.Kind == shape.Date
+	if ok && whole && joined == v && t.outOfRange() == "" {
 		return nil
 	}
 	w := finding.Newf("invalid-time", p, finding.AtValue, "%s must be a time as in ISO 8601, got %q", p.Name(), v)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/seguehq/segue/compiler/finding"
 	"github.com/seguehq/segue/compiler/shape"
+	"github.com/seguehq/segue/schema"
 )
 
 // unknownField makes the finding about a field that the shape does not have, and
@@ -30,19 +31,20 @@ func (by Rules) unknownField(
 		w.Help = "remove it: segue sends the write key of the source in the Authorization header"
 		return w, ""
 	}
-	own := "traits"
-	if call == "track" {
-		own = "properties"
-	}
+	own := ownBlock(s)
 	switch inner := s.Home(k); {
 	case inner != "":
 		w.Suggestion, w.Meant = inner+"."+k, around.With(inner, k)
 		w.Help = k + " belongs in " + inner + ": write " + inner + ": " + k + ": ..."
 	case call != "" && len(callsWith(k)) > 0:
 		w.Help = k + " belongs to a call of another kind: use " + finding.OneOf(callsWith(k))
-		if k == "traits" || k == "properties" {
+		switch {
+		case own == "":
+		case k == "traits" || k == "properties":
 			w.Help = "a call of this kind has " + own + "; " + w.Help
 			w.Meant = around.With(own)
+		case k == "name" || k == "category":
+			w.Help += ", or write it into " + own
 		}
 	case call != "" && s.Has("context", k):
 		w.Suggestion, w.Meant = "context."+k, around.With("context", k)
@@ -50,6 +52,8 @@ func (by Rules) unknownField(
 	case call != "" && len(around) == 3 && AutomationField(call, k):
 		w.Suggestion, w.Meant = k, around[:2].With(k)
 		w.Help = k + " belongs beside payload, not in it"
+	case call != "" && own == "":
+		w.Help = "remove it: this call has no fields of your own"
 	case call != "":
 		w.Help = "fields of your own go into " + own + ": " + own + ": " + finding.Selector(k).String() + ": ..."
 	default:
@@ -76,12 +80,23 @@ func AutomationField(call, k string) bool {
 	return ok
 }
 
+// ownBlock is the field of a message that holds the author's own fields: traits, properties, or
+// "" if its call has none.
+func ownBlock(s *shape.Shape) string {
+	for _, block := range []string{"traits", "properties"} {
+		if s.Fields[block] != nil {
+			return block
+		}
+	}
+	return ""
+}
+
 // callsWith lists the definitions of the calls whose messages have a field.
 func callsWith(k string) []string {
 	var out []string
-	for _, name := range []string{"#Identify", "#Group", "#Track"} {
-		if _, ok := shape.Of("segment." + name).Fields[k]; ok {
-			out = append(out, "automation."+name)
+	for _, call := range schema.CallNames() {
+		if _, ok := shape.Calls()[call].Payload.Fields[k]; ok {
+			out = append(out, "automation."+schema.Calls[call])
 		}
 	}
 	return out

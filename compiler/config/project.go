@@ -62,6 +62,24 @@ type Project struct {
 	Gaps *Gaps `json:"-"`
 }
 
+// UsedSecrets returns the names of the secrets that segue.cue itself uses: those of sources and targets.
+func (p *Project) UsedSecrets() map[string]bool {
+	used := map[string]bool{}
+	sources := func(of map[string]Source) {
+		for _, s := range of {
+			used[s.WriteKey.Name] = true
+		}
+	}
+	sources(p.Sources)
+	for _, t := range p.Targets {
+		sources(t.Sources)
+		for _, ref := range []SecretRef{t.Token, t.APIKey, t.Password, t.ClientKey} {
+			used[ref.Name] = true
+		}
+	}
+	return used
+}
+
 // Limits is how much the evaluation of a package may use, as written: "30s", "2GB". "" means a default that
 // depends on the size of the package.
 type Limits struct {

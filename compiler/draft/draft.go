@@ -49,9 +49,10 @@ type Form struct {
 // of the sources, and as any HTTP request.
 func Forms(a automation.Automation, sources map[string]config.Source) []Form {
 	var forms []Form
-	for _, call := range []string{"identify", "group", "track"} {
+	for _, call := range schema.CallNames() {
 		for _, name := range finding.SortedKeys(sources) {
-			if a.Action.Method != "POST" || a.Action.Payload == nil || a.Action.URL != message.CallURL(sources[name], call) {
+			if call == "http" || a.Action.Method != "POST" ||
+				a.Action.Payload == nil || a.Action.URL != message.CallURL(sources[name], call) {
 				continue
 			}
 			f := Form{Definition: schema.Calls[call], a: a, headers: withoutDefaults(a.Action.Headers)}

@@ -103,6 +103,8 @@ func (w *writer) pkg(p *Package) error {
 		w.texts(c.Facts.Targets)
 		w.string(c.Facts.Call)
 		w.string(c.Facts.Event)
+		w.string(string(c.Facts.User))
+		w.texts(c.Facts.Destinations)
 		w.number(len(c.Facts.Fields))
 		for _, f := range c.Facts.Fields {
 			w.string(f.Name)
@@ -238,6 +240,7 @@ func (r *reader) pkg(p *Package) {
 		c.Place = place{File: r.string(), Offset: r.number()}
 		c.Facts.Targets = r.texts()
 		c.Facts.Call, c.Facts.Event = r.string(), r.string()
+		c.Facts.User, c.Facts.Destinations = message.UserForm(r.string()), r.texts()
 		if n := r.count(2); n > 0 {
 			c.Facts.Fields = make([]message.FieldFact, n)
 			for j := range c.Facts.Fields {

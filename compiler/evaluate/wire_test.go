@@ -24,6 +24,7 @@ func packages(t testing.TB) []Package {
 			Action: automation.Request{Kind: automation.KindHTTPRequest, Method: "POST", URL: "https://example.com",
 				Payload: []byte(`{"userId":"{{userId}}"}`), Headers: map[string]automation.Header{"X": {Value: automation.Credential{Secret: "S"}}}}})
 		of = append(of, Compiled{Name: name, Place: place{File: "growth/a.cue", Offset: 300}, Facts: message.Facts{Targets: []string{"prod"}, Call: "track", Event: "E " + name,
+			User: message.ByID, Destinations: []string{"Mixpanel"},
 			Fields: []message.FieldFact{{Name: "x" + message.FactStep + "y", Kind: message.KindOf("")}}, Pending: []string{"event-name"}}})
 	}
 	full := Package{Dir: "growth", Name: "growth", Awaits: []string{"other"}, Unexplained: "no", Sourceless: true, Volatile: true,

@@ -36,6 +36,23 @@ func Nearest(name string, candidates []string) string {
 	return found
 }
 
+// IsSlip reports whether a name is probably a slip in typing a known one. A plural, a number
+// at the end and a word more or less make another name.
+func IsSlip(name, known string) bool {
+	a, b := PlainName(name), PlainName(known)
+	if len(b) < 4 || len(a) < 3 || a == b+"s" || b == a+"s" || a[len(a)-1] >= '0' && a[len(a)-1] <= '9' {
+		return false
+	}
+	if words := Words(known); slices.Contains(words, name) || slices.Contains(Words(name), known) {
+		return false
+	}
+	limit := 1
+	if len(b) >= 10 {
+		limit = 2
+	}
+	return a[:1] == b[:1] && edlib.OSADamerauLevenshteinDistance(a, b) <= limit
+}
+
 // PlainName removes the most common differences between names: case, and how words are joined.
 func PlainName(s string) string {
 	return joints.Replace(strings.ToLower(s))

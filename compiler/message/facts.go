@@ -16,11 +16,39 @@ type Facts struct {
 	Targets []string
 	Call    string
 	Event   string // of a track call; "" if it is known only when it is sent
+	// User is the form of its userId, "" if it has none, or one that is the same in every message.
+	User UserForm
+	// Destinations are the names in its integrations, without All.
+	Destinations []string
 	// Fields are the traits, or the properties of a track call with a known event.
 	Fields []FieldFact
 	// Pending are codes that the automation allows and that nothing has made use
 	// of so far.
 	Pending []string
+}
+
+// A UserForm says by what a message names its user.
+type UserForm string
+
+// The forms of a userId.
+const (
+	ByEmail UserForm = "an email address"
+	ByID    UserForm = "an id"
+)
+
+// userForm tells the form of a userId by the placeholders in it.
+func userForm(v any) UserForm {
+	text, _ := v.(string)
+	t, err := automation.ParseTemplate(text)
+	if err != nil || len(t.References()) == 0 {
+		return ""
+	}
+	for _, r := range t.References() {
+		if strings.Contains(finding.PlainName(r.Name), "email") {
+			return ByEmail
+		}
+	}
+	return ByID
 }
 
 // A FieldFact says which JSON type a trait or property has.
@@ -83,11 +111,21 @@ func KindOf(v any) JSONKind {
 // Facts collects what an automation without errors is compared by.
 func (m *Checked) Facts() Facts {
 	f := Facts{Targets: m.only(), Call: m.Call, Pending: m.pending}
+	if m.Call == "http" {
+		return f
+	}
+	payload, _ := m.Raw["payload"].(map[string]any)
+	f.User = userForm(payload["userId"])
+	integrations, _ := payload["integrations"].(map[string]any)
+	for _, name := range finding.SortedKeys(integrations) {
+		if name != "All" {
+			f.Destinations = append(f.Destinations, name)
+		}
+	}
 	block := MessageBlock(m.Call)
 	if block == "" {
 		return f
 	}
-	payload, _ := m.Raw["payload"].(map[string]any)
 	if m.Call == "track" {
 		event, _ := payload["event"].(string)
 		if strings.Contains(event, "{{") {
@@ -118,7 +156,7 @@ func (m *Checked) Facts() Facts {
 // MessageBlock is the field of a call's message that is the team's own.
 func MessageBlock(call string) string {
 	switch call {
-	case "track":
+	case "track", "page", "screen":
 		return "properties"
 	case "identify", "group":
 		return "traits"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/meaning"
 )
 
 // perSubject are the placeholders that are the same in all messages about one user, one
@@ -28,12 +29,12 @@ func (m *Checked) checkIdentity() (found findings) {
 				"%s is %q, which Segment's profiles do not take for an id", at.With(k).Name(), id)
 			w.Help = "send the id, or leave the field out"
 			found = append(found, w)
-		} else if ok && k != "groupId" && k != "previousId" && constant(id) && !m.told(at.With(k)) {
+		} else if ok && k != "groupId" && meaning.Constant(id) && !m.told(at.With(k)) {
 			found = append(found, fixed(at.With(k), "all users would become one", "{{userId}}"))
 		}
 	}
 	for _, k := range []string{"timestamp", "sentAt"} {
-		if t, ok := payload[k].(string); ok && constant(t) && !m.told(at.With(k)) {
+		if t, ok := payload[k].(string); ok && meaning.Constant(t) && !m.told(at.With(k)) {
 			found = append(found, fixed(at.With(k), "all messages would have the same time", "{{clientTimestampEndTime}}"))
 		}
 	}
@@ -41,19 +42,13 @@ func (m *Checked) checkIdentity() (found findings) {
 		found = append(found, m.checkMessageID(payload, at)...)
 	}
 	user, ok := payload["userId"].(string)
-	if group, _ := payload["groupId"].(string); ok && group != "" && group == user && !constant(user) {
+	if group, _ := payload["groupId"].(string); ok && group != "" && group == user && !meaning.Constant(user) {
 		w := finding.Newf("group-of-one", at.With("groupId"), finding.AtValue,
 			"payload.groupId is the id of the user: each user would be a group of their own")
 		w.Help = "send the id of the account, as in {{accountId}}"
 		found = append(found, w)
 	}
 	return found
-}
-
-// constant reports whether a string is the same in every message, and not empty.
-func constant(v string) bool {
-	t, err := automation.ParseTemplate(v)
-	return err == nil && len(t.References()) == 0 && strings.TrimSpace(v) != ""
 }
 
 func fixed(at finding.Path, effect, placeholder string) finding.Finding {

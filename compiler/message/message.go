@@ -53,7 +53,7 @@ type Checked struct {
 	// Found are the findings, in the order of their paths.
 	Found   []finding.Finding
 	Raw     map[string]any         // the automation, nil if it is not a struct
-	Call    string                 // identify, group, track or http; "" if that is not known
+	Call    string                 // as in [schema.Calls]; "" if that is not known
 	Trigger automation.TriggerKind // "" if the trigger is wrong
 	// Sourceless says that the message needs a source, and the project has none.
 	Sourceless bool
@@ -78,7 +78,7 @@ func (m *Checked) Failed() bool { return finding.AnyError(m.Found) }
 
 // callWords are what people call the calls.
 var callWords = map[string]string{"identify": "an identify call", "group": "a group call", "track": "a track call",
-	"http": "an HTTP request"}
+	"page": "a page call", "screen": "a screen call", "alias": "an alias call", "http": "an HTTP request"}
 
 // checks are those of an automation whose call is known, in their order. Each gets the
 // automation with all that those before it have learnt and found, and returns its
@@ -138,7 +138,7 @@ func (u Unchecked) Check(accepted bool) *Checked {
 		m.Found = append(m.Found, m.rules(true).Any(m.payload, m.At.With("payload"))...)
 	default:
 		w := finding.Newf("not-an-automation", m.At, finding.AtLabel, "%s does not say which call it sends", m.Key)
-		w.Help = "write automation.#Identify, automation.#Group, automation.#Track or automation.#HTTP & {...}"
+		w.Help = "write the definition of the call, as in automation.#Track & {...}; automation.#HTTP is any other request"
 		m.Found = append(m.Found, w)
 	}
 	m.Found, m.pending = m.silenced()
@@ -316,6 +316,11 @@ func SlugOf(name string) string {
 func (m *Checked) checkPayload() findings {
 	if _, given := m.Raw["payload"]; !given {
 		return nil
+	}
+	if m.payload == nil && m.Call == "http" { // platforms take it for no body, or refuse it
+		w := finding.New("invalid-value", m.At.With("payload"), finding.AtValue,
+			"payload can't be null: no platform sends null for a body", "leave it out for a request without a body")
+		return findings{w}
 	}
 	return m.rules(true).Value(m.payload, m.payloadShape(), m.At.With("payload"))
 }

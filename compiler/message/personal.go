@@ -8,24 +8,23 @@ import (
 
 	"github.com/seguehq/segue/automation"
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/meaning"
 	"github.com/seguehq/segue/compiler/shape"
 )
 
-// checkPersonalData warns of personal data among the properties of a track event: it
+// checkPersonalData warns of personal data among the properties of an event, a page or a screen: it
 // belongs into the traits of an identify call, where it is sent once and can be
 // found and deleted. What the spec of a semantic event asks for is fine.
 func (m *Checked) checkPersonalData() findings {
 	payload, _ := m.payload.(map[string]any)
 	properties, ok := payload["properties"].(map[string]any)
-	if !ok || m.Call != "track" {
+	if !ok || MessageBlock(m.Call) != "properties" {
 		return nil
 	}
-	var spec *shape.Shape
 	event, _ := payload["event"].(string)
-	if s := shape.OfEvent(event); s != nil {
-		if f := s.Fields["properties"]; f != nil {
-			spec = f.Shape
-		}
+	spec := meaning.Spec(shape.OfEvent(event), "properties")
+	if m.Call != "track" {
+		spec = meaning.Spec(m.payloadShape(), "properties")
 	}
 	p := personalCheck{m: m}
 	p.fields(properties, spec, m.At.With("payload", "properties"))
@@ -114,12 +113,15 @@ func (p *personalCheck) report(kind string, at finding.Path, spot finding.Spot, 
 	if kind == anyName {
 		kind = personName
 	}
-	w := finding.Newf("personal-data", at, spot, "%s sends personal data, %s, with the properties of an event", at.Name(),
-		kind)
+	w := finding.Newf("personal-data", at, spot, "%s sends personal data, %s, with the properties of %s", at.Name(),
+		kind, subjectWords[p.m.Call])
 	w.Help = "send it as a trait of an identify call; the userId ties the event to the user"
 	w.Part, w.Offset = part, offset
 	p.found = append(p.found, w)
 }
+
+// subjectWords are what the properties of a call describe.
+var subjectWords = map[string]string{"track": "an event", "page": "a page", "screen": "a screen"}
 
 // The kinds of personal data.
 const (

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/seguehq/segue/compiler/finding"
+	"github.com/seguehq/segue/compiler/meaning"
 )
 
 // externalIDParts are those that each entry of context.externalIds needs: without one, it
@@ -54,7 +55,7 @@ func checkExternalID(id map[string]any, at finding.Path) (found findings) {
 		}
 		found = append(found, w)
 	}
-	if collection, ok := id["collection"].(string); ok && constant(collection) &&
+	if collection, ok := id["collection"].(string); ok && meaning.Constant(collection) &&
 		!slices.Contains([]string{"users", "accounts"}, collection) {
 		w := finding.Newf("invalid-value", at.With("collection"), finding.AtValue,
 			`%s must be "users" or "accounts", got %q`, at.With("collection").Name(), collection)

@@ -63,7 +63,7 @@ func (s *Schema) text(name string) (string, bool) {
 
 // isAutomation reports whether a node is unified with the definition of a call.
 func (s *Schema) isAutomation(n *node) bool {
-	for _, name := range []string{"#Identify", "#Group", "#Track", "#HTTP"} {
+	for _, name := range schema.Calls {
 		if t := s.definition("automation." + name); t != nil && slices.Contains(n.types, t) {
 			return true
 		}

@@ -2,6 +2,7 @@ package project
 
 import (
 	"encoding/json"
+	"strconv"
 
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/token"
@@ -73,9 +74,35 @@ func NoSource(disk *workspace.Disk) (diagnostic.Diagnostic, error) {
 	f := finding.New("unknown-source", finding.Path{"sources"}, finding.AtLabel,
 		"the project has no source that could receive its messages",
 		`add one: sources: segment: writeKey: secret: "SEGMENT_WRITE_KEY"`)
-	p, err := resolve.NewReader(disk, nil, nil).Open(".", "", []string{config.ProjectFile})
+	found, err := placed(disk, f)
 	if err != nil {
 		return f.Diagnostic, err
 	}
-	return p.Index.Place(f, token.NoPos), nil
+	return found[0], nil
+}
+
+// UnusedSecrets are the findings about secrets of segue.cue that nothing uses.
+func UnusedSecrets(disk *workspace.Disk, names []string) (diagnostic.List, error) {
+	var found []finding.Finding
+	for _, name := range names {
+		found = append(found, finding.New("unused-secret", finding.Path{"secrets", name}, finding.AtLabel,
+			"nothing uses the secret "+name, "remove it, or use it, as in token: secret: "+strconv.Quote(name)))
+	}
+	return placed(disk, found...)
+}
+
+// placed finds the places of findings in segue.cue.
+func placed(disk *workspace.Disk, found ...finding.Finding) (diagnostic.List, error) {
+	if len(found) == 0 {
+		return nil, nil
+	}
+	p, err := resolve.NewReader(disk, nil, nil).Open(".", "", []string{config.ProjectFile})
+	if err != nil {
+		return nil, err
+	}
+	var out diagnostic.List
+	for _, f := range found {
+		out = append(out, p.Index.Place(f, token.NoPos))
+	}
+	return out, nil
 }

@@ -407,7 +407,11 @@ func (e *Reader) packageFields(pkg ast.ImportPath) []string {
 func offered(pkg string, names []string) []string {
 	switch pkg {
 	case schema.ModulePath + "/automation":
-		return []string{"#Identify", "#Group", "#Track", "#HTTP"}
+		var calls []string
+		for _, call := range schema.CallNames() {
+			calls = append(calls, schema.Calls[call])
+		}
+		return calls
 	case schema.ModulePath + "/placeholder":
 		return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return strings.HasPrefix(name, "#") })
 	}

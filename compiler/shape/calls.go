@@ -11,7 +11,7 @@ import (
 // A Call is the shapes of an automation that makes a call, and of its payload.
 type Call struct{ Automation, Payload *Shape }
 
-// Calls are the shapes by call: identify, group, track and http. The payload of the
+// Calls are the shapes by call, as in [schema.Calls]. The payload of the
 // automation's is left open.
 var Calls = sync.OnceValue(func() map[string]Call {
 	out := map[string]Call{}

@@ -186,6 +186,28 @@ func (l *Loader) Relative(filename string) string {
 
 // packageDirs implements [Loader.PackageDirs].
 func (l *Loader) packageDirs() ([]string, error) {
+	w := l.Disk
+	if !w.keeps {
+		return l.listAll()
+	}
+	w.mu.Lock()
+	kept := w.listing
+	w.mu.Unlock()
+	if kept == nil {
+		dirs, err := l.listAll()
+		if err != nil {
+			return nil, err
+		}
+		kept = &listing{dirs, l.entries, l.Sizes}
+		w.mu.Lock()
+		w.listing = kept
+		w.mu.Unlock()
+	}
+	l.entries, l.Sizes = kept.entries, kept.sizes
+	return kept.dirs, nil
+}
+
+func (l *Loader) listAll() ([]string, error) {
 	entries, err := l.Disk.ReadDir(".")
 	if err != nil {
 		return nil, fmt.Errorf("can't read the project's folder: %w", err)

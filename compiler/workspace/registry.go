@@ -196,10 +196,16 @@ func (r *registry) finding(w *Disk) *diagnostic.Diagnostic {
 		Message: fmt.Sprintf("the module registry does not provide %s: %s", failed.module, why),
 		Help: "make sure that the registry is reachable (CUE_REGISTRY names it), " +
 			"or remove the module from deps if nothing imports it"})
+	help := "see that the registry can be reached (CUE_REGISTRY names it)"
+	if strings.Contains(why, "system cache directory") { // the registry was not asked
+		d.Message = fmt.Sprintf("CUE has no folder to keep the module %s in: neither HOME nor XDG_CACHE_HOME is set",
+			failed.module)
+		help = "set HOME, or CUE_CACHE_DIR to a folder"
+		d.Help = help
+	}
 	modulePath, _, _ := strings.Cut(failed.module, "@")
 	if file, r, ok := importOf(w, ".", modulePath); ok {
-		d.File, d.Range = file, r
-		d.Help = "see that the registry can be reached (CUE_REGISTRY names it)"
+		d.File, d.Range, d.Help = file, r, help
 		return &d
 	}
 	if content, err := w.Read(ModuleFileName); err == nil {

@@ -53,8 +53,14 @@ type Disk struct {
 
 	// unsaved has contents that replace those of files, by name.
 	unsaved map[string][]byte
+	// origin has the files of the module around the project, by name, with where they really are.
+	origin map[string]string
+	// keeps means that the folders are listed once for all loaders.
+	keeps bool
 
 	mu sync.Mutex
+	// listing is that of the first loader, nil before. It never changes.
+	listing *listing
 	// aside has the files and folders that are not read, by name, with the reason.
 	aside map[string]diagnostic.Diagnostic
 	// told has those whose findings were returned.
@@ -88,7 +94,38 @@ func OpenProject(ctx context.Context, dir string, unsaved map[string][]byte) (*D
 		return nil, err
 	}
 	disk.unsaved = unsaved
-	return disk, nil
+	return disk, disk.joinRepository(ctx)
+}
+
+// A listing has what [Loader.PackageDirs] finds.
+type listing struct {
+	dirs    []string
+	entries map[string][]fs.DirEntry
+	sizes   map[string]int64
+}
+
+// KeepListing lists the folders once for all loaders: the caller does not use the disk any more after files have
+// come or gone.
+func (w *Disk) KeepListing() { w.keeps = true }
+
+// With returns the disk with another unsaved content of a file that has one, without listing the folders again.
+// Listing must not depend on the content, so the file must be a source of a listed package, and no content larger
+// than a file may be. It returns nil if that is not so.
+func (w *Disk) With(name string, content []byte) *Disk {
+	old, known := w.unsaved[name]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	// In a module around the project, the content may import more of it.
+	if !known || w.origin != nil || w.listing == nil || w.listing.entries[path.Dir(name)] == nil ||
+		!IsSource(path.Base(name)) || len(old) > maxFile || len(content) > maxFile {
+		return nil
+	}
+	sizes := maps.Clone(w.listing.sizes)
+	sizes[path.Dir(name)] += int64(len(content) - len(old))
+	unsaved := maps.Clone(w.unsaved)
+	unsaved[name] = content
+	return &Disk{Dir: w.Dir, stage: w.stage, Root: w.Root, Modules: w.Modules, unsaved: unsaved, keeps: true,
+		listing: &listing{w.listing.dirs, w.listing.entries, sizes}, aside: maps.Clone(w.aside), told: maps.Clone(w.told)}
 }
 
 // A Refusal is the reason that a file is not read: an error for CUE, a finding for people.
@@ -248,7 +285,20 @@ func (w *Disk) Stat(name string) (fs.FileInfo, error) {
 		return fileInfo{name: path.Base(name), size: int64(len(text))}, nil
 	}
 	_, info, err := w.resolveInfo(name)
+	if err != nil && w.holdsUnsaved(path.Clean(name)) {
+		return fileInfo{name: path.Base(name), dir: true}, nil
+	}
 	return info, err
+}
+
+// holdsUnsaved reports whether a folder has files that are not on disk.
+func (w *Disk) holdsUnsaved(dir string) bool {
+	for name := range w.unsaved {
+		if strings.HasPrefix(name, dir+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // Exists reports whether a file or folder of that name exists, even if it can't be read.
@@ -257,7 +307,7 @@ func (w *Disk) Exists(name string) bool {
 		return true
 	}
 	_, err := w.lstat(path.Clean(name))
-	return err == nil
+	return err == nil || w.holdsUnsaved(path.Clean(name))
 }
 
 // ReadDir lists a folder, sorted by name.

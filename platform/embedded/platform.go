@@ -399,7 +399,7 @@ func (p *Platform) call(ctx context.Context, c call) (int, error) {
 		return 0, p.unreachable(err)
 	}
 	defer res.Body.Close()
-	answer, err := reach.ReadAnswer(res.Body, answerLimit)
+	answer, err := reach.ReadAnswer(res, answerLimit)
 	if err != nil {
 		return 0, p.unreachable(err)
 	}

@@ -113,7 +113,7 @@ func (p *Platform) send(ctx context.Context, c call) (*http.Response, []byte, er
 	}
 	defer res.Body.Close()
 	p.setClock(res.Header)
-	answer, err := reach.ReadAnswer(res.Body, answerLimit)
+	answer, err := reach.ReadAnswer(res, answerLimit)
 	if err == nil && len(answer) > answerLimit {
 		err = &sync.Error{Kind: sync.Refused, Message: fmt.Sprintf("n8n at %s answers with more than %d MiB", p.base, answerLimit>>20)}
 	}

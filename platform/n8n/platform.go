@@ -151,7 +151,7 @@ func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, err
 	if err != nil {
 		return nil, err
 	}
-	return storedOf(all, project, nil), nil
+	return p.storedOf(all, project, nil)
 }
 
 // Find implements [sync.Platform]. The API can't search for a marker, and
@@ -163,20 +163,26 @@ func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored
 	if err != nil {
 		return nil, err
 	}
-	return storedOf(all, project, &key), nil
+	return p.storedOf(all, project, &key)
 }
 
 // storedOf returns the project's own automations, those of one key if it is given.
-func storedOf(all []workflow, project string, key *string) []sync.Stored {
+func (p *Platform) storedOf(all []workflow, project string, key *string) ([]sync.Stored, error) {
 	var found []sync.Stored
 	for i := range all {
 		w := &all[i]
 		r, ok := w.owned()
-		if ok && r.Project == project && (key == nil || r.Key == *key) {
+		if !ok {
+			continue
+		}
+		if err := r.CheckSeal(project, r.ID, r.Seal, "the "+p.title(w)); err != nil {
+			return nil, err
+		}
+		if r.Project == project && (key == nil || r.Key == *key) {
 			found = append(found, w.stored(r))
 		}
 	}
-	return found
+	return found, nil
 }
 
 // Create implements [sync.Platform]. It detects a taken key in the listed

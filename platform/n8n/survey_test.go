@@ -59,6 +59,7 @@ func TestTakenWebhookPaths(t *testing.T) {
 		}
 		return found[0].ID
 	}
+	t.Run("a marker edited by hand", s.testMarkerEdited)
 	for i, test := range []struct {
 		name string
 		make func(t *testing.T, in sync.Desired, path string) string

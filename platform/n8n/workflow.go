@@ -196,6 +196,8 @@ type record struct {
 	// differs from the copy's own. It is "" until it is known, and in workflows
 	// of an older segue.
 	ID string `json:"id,omitempty"`
+	// Seal is the marker's [sync.Marker.Seal] with that ID, "" without one.
+	Seal string `json:"seal,omitempty"`
 	// Nonce distinguishes the workflow from all others until the ID is known.
 	Nonce string `json:"nonce,omitempty"`
 	// Protect is the field of the automation.
@@ -272,6 +274,9 @@ func note(r record, source string) string {
 	}
 	if source != "" {
 		where += ", in " + source
+	}
+	if r.ID != "" {
+		r.Seal = r.Marker.Seal(r.ID)
 	}
 	line, err := json.Marshal(r)
 	if err != nil {

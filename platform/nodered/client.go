@@ -204,7 +204,7 @@ func (c *client) send(ctx context.Context, r call, token automation.Secret) (ans
 	}
 	defer res.Body.Close()
 	first := !c.answered.Swap(true)
-	b, err := reach.ReadAnswer(res.Body, answerLimit)
+	b, err := reach.ReadAnswer(res, answerLimit)
 	if err != nil {
 		return answer{}, c.unreachable(ctx, err)
 	}

@@ -449,6 +449,19 @@ func TestAProjectIsTakenOver(t *testing.T) {
 	if len(survey(t, p, "growth", keys...).Others) > 0 {
 		t.Error("the former project is still there")
 	}
+	// Somebody puts the key of one flow into the marker of another one.
+	before := r.flows(t)
+	r.change(t, func(n node) bool {
+		info := n.text("info")
+		n["info"] = strings.Replace(info, `"key":"`+keys[0]+`"`, `"key":"`+keys[1]+`"`, 1)
+		return n["info"] != info
+	})
+	_, err := sync.MakePlan(t.Context(), r.platform(t), in, sync.PlanOptions{Calls: patient})
+	if want := "somebody has edited the marker of flow \"" + in.Automations[0].Name + "\" (" + ids[keys[0]] + ")"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	r.deploy(t, before, "full")
+	platformtest.RequireExactly(t, p, in)
 }
 
 // An apply rewrites flows of an older version of segue. A plan does not report

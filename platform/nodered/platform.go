@@ -99,6 +99,9 @@ func (p *Platform) List(ctx context.Context, project string) ([]sync.Stored, err
 	if err != nil {
 		return nil, err
 	}
+	if err := c.checkSeals(project); err != nil {
+		return nil, err
+	}
 	all := c.list(project, func(tab) bool { return true })
 	if len(all) == 0 {
 		// The first plan reports the same error as an apply.
@@ -134,6 +137,20 @@ func (p *Platform) Find(ctx context.Context, project, key string) ([]sync.Stored
 		return nil, err
 	}
 	return c.list(project, func(t tab) bool { return t.marker.Key == key }), nil
+}
+
+// checkSeals returns an error if somebody has edited the marker of a flow that is, or was,
+// the project's own.
+func (c *config) checkSeals(project string) error {
+	for _, e := range c.entries {
+		if !e.own {
+			continue
+		}
+		if err := e.marker.CheckSeal(project, e.marker.ID, e.marker.Seal, c.nameOf(e.id)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // list reads the automations of a project that match.
@@ -441,7 +458,7 @@ func (e *edit) write(id string, writes int, next sync.Marker, a automation.Autom
 		return &sync.Error{Kind: sync.Refused,
 			Message: fmt.Sprintf("%s/%s can't be the path of an endpoint: use letters, digits, '-', '_', '.' and '/'", printable(e.project), printable(a.Key))}
 	}
-	m := tabMarker{Marker: next, ID: id, Trigger: a.Trigger, Protect: a.Protect, Writes: writes + 1}
+	m := tabMarker{Marker: next, ID: id, Seal: next.Seal(id), Trigger: a.Trigger, Protect: a.Protect, Writes: writes + 1}
 	if err := e.writeTab(id, m, a); err != nil {
 		return &sync.Error{Kind: sync.Refused, Message: "the automation can't be written as a flow: " + printable(err.Error()), Err: err}
 	}

@@ -21,7 +21,9 @@ type tabMarker struct {
 	sync.Marker
 	// ID is the ID of the tab that the marker was written for; a copy has
 	// another ID. Older versions of segue did not write it.
-	ID      string             `json:"id,omitempty"`
+	ID string `json:"id,omitempty"`
+	// Seal is the marker's [sync.Marker.Seal] with that ID. Older versions did not write it.
+	Seal    string             `json:"seal,omitempty"`
 	Trigger automation.Trigger `json:"trigger"`
 	Protect bool               `json:"protect,omitempty"`
 	// Writes counts segue's writes of the tab.

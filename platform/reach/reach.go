@@ -3,7 +3,6 @@
 package reach
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -26,6 +25,7 @@ import (
 func Failure(err error, place, hint string) *sync.Error {
 	cause := Root(err)
 	e := &sync.Error{Kind: sync.Temporary, Err: cause}
+	var encoding *encodingError
 	var dns *net.DNSError
 	var proxy *ProxyError
 	var certificate *tls.CertificateVerificationError
@@ -36,6 +36,8 @@ func Failure(err error, place, hint string) *sync.Error {
 		e.Message = "canceled while waiting for " + place
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.Message = "no answer from " + place + " in time"
+	case errors.As(err, &encoding):
+		e.Kind, e.Message = sync.Refused, place+" "+encoding.Error()
 	case errors.As(err, &proxy):
 		e.Kind, e.Message = proxyFailure(proxy, place)
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -64,7 +66,7 @@ func Failure(err error, place, hint string) *sync.Error {
 	return e
 }
 
-// proxyFailure says what a proxy has against a connection, and what to do.
+// proxyFailure explains a proxy's refusal of a connection, and how to mend it.
 func proxyFailure(e *ProxyError, place string) (sync.ErrorKind, string) {
 	said := printable(e.Error())
 	const direct = "; name the platform's host in NO_PROXY if it can be reached without a proxy"
@@ -80,7 +82,7 @@ func proxyFailure(e *ProxyError, place string) (sync.ErrorKind, string) {
 	return sync.Temporary, "can't reach " + place + ": " + said + "; check HTTPS_PROXY and HTTP_PROXY" + direct
 }
 
-// distrusted says why a certificate is not accepted, and what to do.
+// distrusted says why a certificate is not accepted, and how to mend it.
 func distrusted(e *tls.CertificateVerificationError) string {
 	why := printable(Root(e).Error())
 	var name x509.HostnameError
@@ -95,7 +97,7 @@ func distrusted(e *tls.CertificateVerificationError) string {
 		"to a file in the project with the certificate of that authority, or name the file in " + authorityVariable
 }
 
-// alerted says what a platform has against a connection, by the alert of TLS.
+// alerted explains a platform's refusal of a connection, by the alert of TLS.
 func alerted(alert string) string {
 	switch {
 	case strings.Contains(alert, "certificate required"):
@@ -166,12 +168,4 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// ReadAnswer reads the body of an answer, up to so many bytes and one more, by which
-// callers tell that it is too long. Proxies and servers on Windows put a byte order mark
-// before JSON, which is left out.
-func ReadAnswer(body io.Reader, most int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(body, most+1))
-	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), err
 }

@@ -40,7 +40,7 @@ func Private(ctx context.Context) context.Context {
 	return context.WithValue(ctx, privateKey{}, true)
 }
 
-// A traced transport logs what goes through it.
+// A traced transport logs requests and answers.
 type traced struct {
 	http.RoundTripper
 	log  *slog.Logger
@@ -98,7 +98,7 @@ func (t traced) headers(h http.Header) slog.Attr {
 	return slog.Group("headers", attributes...)
 }
 
-// sent is the body of a request. Every body is made of what is in memory, and can be had
+// sent is the body of a request. Every body is in memory, and can be read
 // once more.
 func (t traced) sent(req *http.Request) string {
 	if req.Body == nil || req.GetBody == nil {
@@ -140,7 +140,7 @@ func (t traced) body(ctx context.Context, h http.Header, start []byte, size int6
 	return shown
 }
 
-// A tracedBody keeps the start of what is read, and tells when that ends.
+// A tracedBody keeps the start of an answer, and tells when it ends.
 type tracedBody struct {
 	io.ReadCloser
 	keep int

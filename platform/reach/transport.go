@@ -20,7 +20,7 @@ import (
 const authorityVariable = "SSL_CERT_FILE"
 
 // TLS says whom a platform is believed to be, and who segue is, where a connection is
-// encrypted. The zero value is what the system trusts, and no certificate of segue's own.
+// encrypted. The zero value trusts the system's authorities, with no certificate of segue's own.
 type TLS struct {
 	// CA holds the certificates, in PEM, of the authorities that the platform's
 	// certificate has to be signed by; nil for those that the system trusts and those in
@@ -57,7 +57,7 @@ func newTransport() proxied {
 	return proxied{t}
 }
 
-// config returns nil for what [http.DefaultTransport] does.
+// config returns nil for the configuration of [http.DefaultTransport].
 func (o TLS) config() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	switch file := os.Getenv(authorityVariable); {
@@ -124,7 +124,7 @@ type ProxyError struct {
 	Err error
 }
 
-// Error says what the proxy has answered.
+// Error gives the proxy's answer.
 func (e *ProxyError) Error() string {
 	if e.Status != 0 {
 		return fmt.Sprintf("the proxy %s answered %d %s", e.Proxy, e.Status, http.StatusText(e.Status))

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -66,7 +65,7 @@ func (p *platform) call(ctx context.Context, c call) (answer, error) {
 		return answer{}, p.unreachable(err)
 	}
 	defer res.Body.Close()
-	body, err := readAll(res)
+	body, err := reach.ReadAnswer(res, answerLimit)
 	mismatch := reach.Mismatch(res.StatusCode, body, p.place)
 	switch {
 	case err != nil:
@@ -86,21 +85,6 @@ func (p *platform) call(ctx context.Context, c call) (answer, error) {
 		return answer{}, p.strange("it answered " + p.start(body) + p.notJSON(c, body))
 	}
 	return out, nil
-}
-
-// readAll reads an answer, up to one byte more than the limit. It also reads an
-// answer that is compressed although the request did not ask for that.
-func readAll(res *http.Response) ([]byte, error) {
-	var from io.Reader = res.Body
-	if strings.EqualFold(res.Header.Get("Content-Encoding"), "gzip") {
-		// Go's own transport removes the header when it decompresses.
-		unpacked, err := gzip.NewReader(res.Body)
-		if err != nil {
-			return nil, err
-		}
-		from = unpacked
-	}
-	return reach.ReadAnswer(from, answerLimit)
 }
 
 // request makes the HTTP request of a call.

@@ -59,10 +59,24 @@ func (p *platform) intact(object any, project string) error {
 		return p.strange(fmt.Sprintf("the list of %s%s has an element that is not an object; check endpoints.list.items", p.d.Endpoints.List.Path, at(p.d.Endpoints.List.Items)))
 	}
 	if !p.d.Damaged(object, project) {
-		return nil
+		return p.sealed(object, project)
 	}
 	return p.strange(fmt.Sprintf("the list of %s shows %s with a truncated or changed marker at %s; check marker.field and endpoints.list, or undo the edit of the marker",
 		p.d.Endpoints.List.Path, named(p.d.ID.Text(object)), p.d.Marker.Field))
+}
+
+// sealed returns an error if somebody has edited the marker of an object that is, or was,
+// the project's own.
+func (p *platform) sealed(object any, project string) error {
+	r, ok := p.d.Record(object)
+	if id := p.d.ID.Text(object); !ok || r.ID != id {
+		return nil
+	}
+	title := named(r.ID)
+	if content := p.d.DecodeParts(object); content.Automation.Name != "" {
+		title = titled(r.ID, content.Automation.Name)
+	}
+	return markerOf(r).CheckSeal(project, r.ID, r.Seal, title)
 }
 
 // named returns an identifier for a message.

@@ -162,7 +162,7 @@ func (p *platform) Survey(ctx context.Context, project string, keys []string) (s
 	}
 	var survey sync.Survey
 	add := func(kind sync.OtherKind, it item, key string, takes bool) {
-		o := sync.Other{Stored: it.Stored, Kind: kind, Title: titled(it)}
+		o := sync.Other{Stored: it.Stored, Kind: kind, Title: titled(it.ID, it.Automation.Name)}
 		if takes && wanted[key] && !there[key] {
 			o.Takes = key
 		}
@@ -222,7 +222,7 @@ func (p *platform) Unmanaged(ctx context.Context, project string) ([]sync.Unmana
 		if err != nil {
 			return nil, err
 		}
-		u := sync.Unmanaged{Stored: it.Stored, Title: titled(it), Adoptable: it.readable}
+		u := sync.Unmanaged{Stored: it.Stored, Title: titled(it.ID, it.Automation.Name), Adoptable: it.readable}
 		if !it.readable {
 			u.Against = "decode, in the description of the platform, can't read it"
 		}
@@ -249,8 +249,13 @@ func holds(v any, texts map[string]bool) bool {
 }
 
 // titled returns the name of an automation for people.
-func titled(it item) string {
-	return fmt.Sprintf("%s (%s)", strconv.Quote(printable(it.Automation.Name)), printable(it.ID))
+func titled(id, name string) string {
+	return fmt.Sprintf("%s (%s)", strconv.Quote(printable(name)), printable(id))
+}
+
+// markerOf returns the marker in a record.
+func markerOf(r description.Record) sync.Marker {
+	return sync.Marker{Project: r.Project, Key: r.Key, Hash: r.Hash, Made: r.Made}
 }
 
 var (

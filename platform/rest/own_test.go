@@ -422,7 +422,7 @@ func TestTakeOver(t *testing.T) {
 	in := wanted(3)
 	apply(t, p, in)
 	server.edit("1", func(note map[string]any) {
-		editMarker(note, func(r map[string]any) { r["project"] = "old" })
+		editMarker(note, func(r map[string]any) { r["project"] = "old"; delete(r, "seal") })
 	})
 	server.edit("2", func(note map[string]any) { note["note"] = "" })
 	server.copyOf("3", nil)
@@ -447,6 +447,46 @@ func TestTakeOver(t *testing.T) {
 	if got := others(t, p, "load", keys...); len(got) != 0 {
 		t.Errorf("others %q", got)
 	}
+}
+
+// Somebody has edited a marker into another valid one. Nothing is planned then, whichever of
+// the two projects asks.
+func TestMarkerEditedByHand(t *testing.T) {
+	server := startDesk(t)
+	in := wanted(3)
+	apply(t, deskClient(t, server, ""), in)
+	for name, c := range map[string]struct {
+		edit     func(record map[string]any)
+		projects []string
+		says     string
+	}{
+		"the key of another one": {func(r map[string]any) { r["key"] = "team/a001" }, []string{"load"}, "team/a001 of the project load"},
+		"a key that nobody has":  {func(r map[string]any) { r["key"] = "team/b" }, []string{"load"}, "team/b of the project load"},
+		"another project":        {func(r map[string]any) { r["project"] = "other" }, []string{"load", "other"}, "team/a000 of the project other"},
+	} {
+		before := server.text("1")
+		server.edit("1", func(note map[string]any) { editMarker(note, c.edit) })
+		edited := server.text("1")
+		for _, project := range c.projects {
+			in := in
+			in.Project = project
+			_, err := sync.MakePlan(t.Context(), deskClient(t, server, ""), in, sync.PlanOptions{Calls: quick})
+			want := `somebody has edited the marker of "Automation 0" (1): it now names ` + c.says
+			if err == nil || !strings.Contains(err.Error(), want) || sync.KindOf(err) != sync.Refused {
+				t.Errorf("%s: %s: error %v, want %s", name, project, err, want)
+			}
+		}
+		if got := server.text("1"); got != edited {
+			t.Errorf("%s: it was changed to %s", name, got)
+		}
+		server.edit("1", func(note map[string]any) {
+			clear(note)
+			if err := json.Unmarshal([]byte(before), &note); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	platformtest.RequireExactly(t, deskClient(t, server, ""), in)
 }
 
 // An entity tag that the platform does not accept back does not prevent an update, and

@@ -163,7 +163,7 @@ func (p *platform) read(object any, record description.Record) (item, error) {
 	if it.ID == "" {
 		return item{}, p.strange(fmt.Sprintf("an automation has no identifier at %s", p.d.ID))
 	}
-	it.Marker = sync.Marker{Project: record.Project, Key: record.Key, Hash: record.Hash, Made: record.Made}
+	it.Marker = markerOf(record)
 	content, err := p.d.Decode(object)
 	if it.readable = err == nil; err != nil {
 		// Leave out the unreadable parts: the plan then shows them as
@@ -440,6 +440,9 @@ func (p *platform) encode(m marking, a automation.Automation) (object any, err e
 	project := m.Project
 	record := description.RecordOf(project, a, m.Hash)
 	record.Made, record.ID, record.Nonce = m.Made, m.id, m.nonce
+	if m.id != "" {
+		record.Seal = m.Seal(m.id)
+	}
 	for _, name := range a.SecretNames() {
 		value, ok := p.vault.value(project, name)
 		if !ok {

@@ -323,6 +323,8 @@ var calls = map[string]struct {
 	"identify": {"#Identify", object{"userId": "u1"}, "traits"},
 	"group":    {"#Group", object{"userId": "u1", "groupId": "g1"}, "traits"},
 	"track":    {"#Track", object{"userId": "u1", "event": "Report Exported"}, "properties"},
+	"page":     {"#Page", object{"userId": "u1", "name": "Home"}, "properties"},
+	"screen":   {"#Screen", object{"userId": "u1", "name": "Settings"}, "properties"},
 }
 
 func TestReservedTraitsAndProperties(t *testing.T) {
@@ -534,6 +536,21 @@ func TestMessages(t *testing.T) {
 			properties: duration: "{{duration}}"
 			timestamp: "{{clientTimestampEndTime}}"
 		}`},
+		{"page from a placeholder", "#Page", `{
+			userId:   "{{userId}}"
+			name:     "Invoice"
+			category: "Billing"
+			properties: {url: "https://example.com/invoices", title: "Invoice", keywords: ["billing"], seats: 3}
+		}`},
+		{"screen from a placeholder", "#Screen", `{
+			userId: "{{userId}}"
+			name:   "Settings"
+			properties: variation: "blue"
+		}`},
+		{"alias from a placeholder", "#Alias", `{
+			userId:     "{{userId}}"
+			previousId: "{{userEmail}}"
+		}`},
 		{"identify in full", "#Identify", `{
 			type:        "identify"
 			anonymousId: "visit-9c2e"
@@ -668,6 +685,13 @@ func TestMisuse(t *testing.T) {
 		{"no user in group", "#Group", `{groupId: "g1"}`, ""},
 		{"no user in track", "#Track", `{event: "e"}`, ""},
 		{"number as user", "#Track", `{userId: 7, event: "e"}`, "userId"},
+		{"no user in page", "#Page", `{name: "Home"}`, ""},
+		{"no user in screen", "#Screen", `{name: "Home"}`, ""},
+		{"no user in alias", "#Alias", `{previousId: "a1"}`, ""},
+		{"no former id", "#Alias", `{userId: "u1"}`, "previousId"},
+		{"empty former id", "#Alias", `{userId: "u1", previousId: ""}`, "previousId"},
+		{"properties in alias", "#Alias", `{userId: "u1", previousId: "a1", properties: {}}`, "properties"},
+		{"event in page", "#Page", `{userId: "u1", event: "e"}`, "event"},
 		{"no group", "#Group", `{userId: "u1"}`, "groupId"},
 		{"empty group", "#Group", `{userId: "u1", groupId: ""}`, "groupId"},
 		{"no event", "#Track", `{userId: "u1"}`, "event"},
@@ -929,7 +953,8 @@ func (r *reader) structLit(lit *ast.StructLit, in string) {
 				r.errorf(elt, "%s: an ellipsis with a type", in)
 			}
 		case *ast.EmbedDecl:
-			if name(elt.Expr) != "#Common" || !slices.Contains([]string{"#IdentifyFields", "#GroupFields", "#TrackFields"}, in) {
+			if name(elt.Expr) != "#Common" || !slices.Contains([]string{"#IdentifyFields", "#GroupFields", "#TrackFields",
+				"#PageFields", "#ScreenFields", "#AliasFields"}, in) {
 				r.errorf(elt, "%s: embeds %s", in, name(elt.Expr))
 			}
 		case *ast.CommentGroup:

@@ -1,4 +1,4 @@
-package message
+package meaning
 
 import (
 	"encoding/json"
@@ -8,23 +8,6 @@ import (
 	"github.com/seguehq/segue/compiler/finding"
 )
 
-// checkSensitive warns of secrets, and of numbers of cards and of social security, among
-// traits and properties: all destinations get them, and they can't be called back.
-func (m *Checked) checkSensitive() (found findings) {
-	m.fields(func(f fieldOf) {
-		kind := sensitiveKind(f)
-		if f.block == "context" && kind != cardNumber && kind != socialNumber || kind == "" || m.told(f.at) {
-			return
-		}
-		w := finding.Newf("personal-data", f.at, finding.AtLabel, "%s sends %s, which all destinations would get",
-			f.at.Name(), kind)
-		w.Help = "leave it out"
-		w.Confidential = true
-		found = append(found, w)
-	})
-	return found
-}
-
 // The kinds of sensitive data.
 const (
 	secretWord   = "a password or another secret"
@@ -32,10 +15,19 @@ const (
 	socialNumber = "a social security number"
 )
 
-// sensitiveKind says what sensitive data a field holds, by its name and its value.
-func sensitiveKind(f fieldOf) string {
+// Sensitive says which sensitive data a field holds, by its name and its value: the number of a card or of social
+// security, or, outside of context, a secret; "" for none.
+func Sensitive(f Field) string {
+	kind := sensitiveKind(f)
+	if f.Block == "context" && kind == secretWord {
+		return ""
+	}
+	return kind
+}
+
+func sensitiveKind(f Field) string {
 	var text string
-	switch v := f.value.(type) {
+	switch v := f.Value.(type) {
 	case string:
 		text = v
 	case json.Number:
@@ -49,7 +41,7 @@ func sensitiveKind(f fieldOf) string {
 	if isCard(text) {
 		return cardNumber
 	}
-	words := finding.Words(f.name)
+	words := finding.Words(f.Name)
 	for i, w := range words {
 		words[i] = strings.ToLower(w)
 	}

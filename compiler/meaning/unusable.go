@@ -1,4 +1,4 @@
-package message
+package meaning
 
 import (
 	"encoding/json"
@@ -18,42 +18,21 @@ import (
 	"github.com/seguehq/segue/compiler/shape"
 )
 
-// checkUnusable warns of values that no reader can use, such as a currency that does not
-// exist. It says nothing of values that have a finding, or are not known before they are sent.
-func (m *Checked) checkUnusable() (found findings) {
-	check := func(f fieldOf) {
-		if !m.told(f.at) {
-			found = append(found, unusable(f)...)
-		}
+// Unusable says why no reader can use the value of a field, such as a currency that does not exist, and what to
+// write instead; "" if readers can use it, or it is not known before it is sent.
+func Unusable(f Field) (problem, help string) {
+	text, isText := f.Value.(string)
+	number, isNumber := f.Value.(json.Number)
+	if !isText && !isNumber || isText && (!Constant(text) || masked(text)) {
+		return "", ""
 	}
-	if payload, ok := m.payload.(map[string]any); ok && m.Call != "http" {
-		if v, ok := payload["channel"]; ok {
-			check(fieldOf{name: "channel", value: v, at: m.At.With("payload", "channel"), block: "context"})
-		}
-	}
-	m.fields(check)
-	return found
-}
-
-func unusable(f fieldOf) findings {
-	text, isText := f.value.(string)
-	number, isNumber := f.value.(json.Number)
-	if !isText && !isNumber || isText && (!constant(text) || masked(text)) {
-		return nil
-	}
-	problem, help := "", ""
 	if isText {
 		problem, help = unusableText(f, text)
 	}
 	if v, err := strconv.ParseFloat(text+number.String(), 64); err == nil && problem == "" {
 		problem, help = unusableNumber(f, v)
 	}
-	if problem == "" {
-		return nil
-	}
-	w := finding.Newf("unusable-value", f.at, finding.AtValue, "%s %s", f.at.Name(), problem)
-	w.Help = help
-	return findings{w}
+	return problem, help
 }
 
 // masked reports whether a string only shows the form of a value, as in Xxxx/Xxxxxx: a project
@@ -64,45 +43,45 @@ func masked(v string) bool {
 }
 
 // unusableText says what is wrong with a string, by the meaning of its field.
-func unusableText(f fieldOf, v string) (problem, help string) {
+func unusableText(f Field, v string) (problem, help string) {
 	quoted := strconv.Quote(v)
-	inContext := f.block == "context" && (f.name == "channel" || f.spec != nil)
-	isTrait := f.spec != nil && (f.block == "traits" || slices.Contains(pathSteps(f.at), "traits"))
+	inContext := f.Block == "context" && (f.Name == "channel" || f.Spec != nil)
+	isTrait := f.Spec != nil && (f.Block == "traits" || slices.Contains(pathSteps(f.At), "traits"))
 	switch {
 	case slices.Contains([]string{"NaN", "undefined", "[object Object]", "Infinity", "-Infinity"}, v):
 		return "is " + quoted + ", which a program writes for a value that it does not have",
 			"send the value, or leave the field out"
-	case f.name == "currency" && f.block == "properties":
+	case f.Name == "currency" && f.Block == "properties":
 		if _, err := currency.ParseISO(v); err != nil {
 			return "must be a currency of ISO 4217, got " + quoted, `write its code, as in "EUR"`
 		}
-	case inContext && f.name == "channel":
+	case inContext && f.Name == "channel":
 		if !slices.Contains(channels, v) {
 			return "must be server, browser or mobile, got " + quoted, "write one of them, or leave the field out"
 		}
-	case inContext && f.name == "ip":
+	case inContext && f.Name == "ip":
 		if _, err := netip.ParseAddr(v); err != nil {
 			return "must be an IP address, got " + quoted, "write it as in 203.0.113.7, or leave the field out"
 		}
-	case inContext && f.name == "timezone":
+	case inContext && f.Name == "timezone":
 		if _, err := time.LoadLocation(v); err != nil || v == "Local" {
 			return "must be a time zone of the tz database, got " + quoted, "write it as in Europe/Lisbon"
 		}
-	case inContext && f.name == "locale":
+	case inContext && f.Name == "locale":
 		if _, err := language.Parse(v); err != nil {
 			return "must be a language and a region, got " + quoted, "write it as in en-US"
 		}
-	case isTrait && f.name == "email":
+	case isTrait && f.Name == "email":
 		if a, err := mail.ParseAddress(v); err != nil || a.Address != v {
 			return "must be an email address, got " + quoted, "write the address alone, as in ada@example.com"
 		}
-	case isTrait && f.name == "phone":
+	case isTrait && f.Name == "phone":
 		if !strings.ContainsAny(v, "0123456789") {
 			return "must be a phone number, got " + quoted, "write it as in +351 210 000 000"
 		}
-	case f.block != "context" && otherDate().MatchString(v):
+	case f.Block != "context" && otherDate().MatchString(v):
 		return "is a date that readers take apart in several ways: " + quoted, "write it as in " + dateExample
-	case f.block != "context" && f.spec == nil && withoutZone().MatchString(v):
+	case f.Block != "context" && f.Spec == nil && withoutZone().MatchString(v):
 		return "is a time without a zone, which Segment does not save: " + quoted,
 			"add Z for UTC, or an offset such as +01:00"
 	case decimalComma().MatchString(v) && isAmount(f):
@@ -124,18 +103,18 @@ var (
 )
 
 // isAmount reports whether a field holds a number, by the spec or by its name.
-func isAmount(f fieldOf) bool {
-	if f.spec != nil {
-		return f.spec.Kind == shape.Number || f.spec.Kind == shape.Integer
+func isAmount(f Field) bool {
+	if f.Spec != nil {
+		return f.Spec.Kind == shape.Number || f.Spec.Kind == shape.Integer
 	}
-	words := finding.Words(f.name)
+	words := finding.Words(f.Name)
 	return len(words) > 0 && slices.Contains([]string{"price", "amount", "total", "subtotal", "revenue", "value", "cost",
 		"fee", "tax", "discount", "shipping", "duration", "count", "quantity", "rate", "score", "percent"},
 		strings.ToLower(words[len(words)-1]))
 }
 
 // unusableNumber says what is wrong with a number, by the meaning of its field.
-func unusableNumber(f fieldOf, v float64) (problem, help string) {
+func unusableNumber(f Field, v float64) (problem, help string) {
 	within := func(what string, from, to float64) (string, string) {
 		if v >= from && v <= to {
 			return "", ""
@@ -144,12 +123,12 @@ func unusableNumber(f fieldOf, v float64) (problem, help string) {
 			"write a number from " + strconv.FormatFloat(from, 'g', -1, 64) + " to " + strconv.FormatFloat(to, 'g', -1, 64)
 	}
 	switch {
-	case f.spec == nil:
-	case f.name == "latitude":
+	case f.Spec == nil:
+	case f.Name == "latitude":
 		return within("a latitude", -90, 90)
-	case f.name == "longitude":
+	case f.Name == "longitude":
 		return within("a longitude", -180, 180)
-	case f.name == "age":
+	case f.Name == "age":
 		return within("an age in years", 0, 150)
 	}
 	return "", ""
