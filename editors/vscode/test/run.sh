@@ -27,6 +27,6 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 (cd ../.. && go build -o "$work/bin/segue" ./cmd/segue)
-npm ci --no-audit --no-fund --ignore-scripts --prefer-offline
+npm ci --no-audit --no-fund --ignore-scripts
 npm run package
 node test/editor.mjs "$server/node_modules/code-server/out/node/entry.js" "$work"
