@@ -73,6 +73,7 @@ func install(t *testing.T, editor string) (home, dir string) {
 		t.Setenv(variable, filepath.Join(home, strings.ToLower(variable)))
 	}
 	t.Setenv("XDG_RUNTIME_DIR", home)
+	t.Setenv("NVIM_LOG_FILE", filepath.Join(home, "nvim.log"))
 	for _, f := range txtar.Parse([]byte(project)).Files {
 		write(t, filepath.Join(dir, filepath.FromSlash(f.Name)), string(f.Data))
 	}
