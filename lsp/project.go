@@ -17,6 +17,7 @@ import (
 	"github.com/seguehq/segue/compiler/config"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
 )
 
 // A project is a folder with a segue.cue. One goroutine checks its newest texts, as long as there are newer ones.
@@ -447,7 +448,7 @@ func (v *view) callOf(key string) string {
 		return ""
 	}
 	call := path.Base(a.Action.URL)
-	if slices.Contains([]string{"identify", "group", "track"}, call) && isMessage(a.Action.Payload) {
+	if _, ok := schema.Calls[call]; ok && isMessage(a.Action.Payload) {
 		return call
 	}
 	return "http"

@@ -33,6 +33,9 @@ func lspCommand(t *terminal) *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
+			if interactive(t.stdin) {
+				fmt.Fprintln(t.stderr, "Waiting for an editor's messages on the standard input; stop it with Ctrl-C.")
+			}
 			return lsp.Serve(c.Context, io.NopCloser(t.stdin), unclosed{t.stdout}, lsp.Options{
 				Compiler: t.compilerOptions(), Version: version(), CUE: limits.Self(cueMode), Plan: planIn,
 				Request: func(a automation.Automation, r automation.Rendered) string {
