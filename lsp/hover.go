@@ -149,7 +149,7 @@ func (w *where) specPage() string {
 		return w.of.call + "/#" + path[3]
 	case "context":
 		return "common/#context"
-	case "event", "groupId":
+	case "event", "groupId", "previousId", "name", "category":
 		return w.of.call + "/"
 	}
 	return "common/"

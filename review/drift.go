@@ -18,19 +18,28 @@ func Drift(w io.Writer, d *sync.Drift, o TextOptions) error {
 		t.line(0, "No drift: "+target+" is as segue left it.")
 		return t.flush(w)
 	}
-	for _, f := range d.Found {
-		subject := diagnostic.Printable(f.Key)
-		if f.Secret != "" {
-			subject = "secret " + diagnostic.Printable(f.Secret)
-		}
-		what := t.faint.Sprint(": " + diagnostic.Printable(drifted(f)))
-		t.line(0, t.yellow.Sprint("!")+" "+subject+what+t.place(placeText(f.Place)))
-		for _, field := range fieldsOf(f.Differences) {
+	for _, c := range together(driftsOf(d)) {
+		t.line(0, t.yellow.Sprint("!")+" "+c.subject()+t.faint.Sprint(": "+c.Reason)+t.place(c.Place))
+		t.others(c)
+		for _, field := range c.Fields {
 			t.field(1, field)
 		}
 	}
 	fmt.Fprintf(&t.out, "\nDrift on %s: %s not as segue left %s.\n", target, found(d), them(len(d.Found)))
 	return t.flush(w)
+}
+
+// driftsOf returns the updates that would undo a drift, prepared for display.
+func driftsOf(d *sync.Drift) []Change {
+	out := make([]Change, len(d.Found))
+	for i, f := range d.Found {
+		out[i] = Change{Action: sync.Update, Key: diagnostic.Printable(f.Key), Reason: diagnostic.Printable(drifted(f)),
+			Place: placeText(f.Place), Fields: fieldsOf(f.Differences)}
+		if f.Secret != "" {
+			out[i].Action, out[i].Key = sync.Rotate, "secret "+diagnostic.Printable(f.Secret)
+		}
+	}
+	return out
 }
 
 // placeText returns a place in the author's files, "" for none.

@@ -82,7 +82,7 @@ func section(p *sync.Plan, room int) string {
 		}
 		head.WriteString("\n" + fenced("text", kept))
 	}
-	return head.String() + "\n" + fitted(r.Changes, room-head.Len()-1)
+	return head.String() + "\n" + fitted(together(r.Changes), room-head.Len()-1)
 }
 
 // commentText returns a name for an HTML comment, which it can't end.
@@ -150,10 +150,10 @@ func fitted(changes []Change, room int) string {
 		case left == 0 && b.Len()+len(whole)+rest <= room:
 			b.WriteString(whole)
 		case left == 0 && b.Len()+len(short[i]) <= room:
-			bare++
+			bare += 1 + len(c.Others)
 			b.WriteString(short[i])
 		default:
-			left++
+			left += 1 + len(c.Others)
 		}
 	}
 	switch {
@@ -177,7 +177,7 @@ func isAre(n int) string {
 // title returns one line about a change.
 func title(c Change) string {
 	sign := map[sync.Action]string{sync.Create: "➕", sync.Update: "✏️", sync.Delete: "🗑️"}[c.Action]
-	text := fmt.Sprintf("%s %s %s", sign, c.Action, code(c.Key))
+	text := fmt.Sprintf("%s %s %s", sign, c.Action, code(c.Key)) + strings.TrimPrefix(c.subject(), c.Key)
 	if c.Reason != "" {
 		text += ": " + escaped(c.Reason)
 	}
@@ -205,6 +205,9 @@ func diffLines(c Change) []string {
 	add := func(sign, text string) { lines = append(lines, sign+" "+text) }
 	if c.Refused != "" {
 		add("!", "refused: "+c.Refused)
+	}
+	if others := c.others(); others != "" {
+		add(" ", others)
 	}
 	sign := map[sync.Action]string{sync.Create: "+", sync.Delete: "-"}[c.Action]
 	for _, f := range c.Facts {

@@ -21,7 +21,7 @@ func planOf(n int, payload string) *sync.Plan {
 		c := sync.Change{Key: a.Key, Action: sync.Create, Reason: sync.New, Name: a.Name, Content: &a}
 		if i%3 == 2 {
 			c.Action, c.Reason, c.Base = sync.Update, sync.CodeChanged, &sync.Base{ID: "id", Revision: "1"}
-			c.Differences = []sync.Difference{{Path: "name", Before: json.RawMessage(`"Old"`), After: json.RawMessage(`"New"`)}}
+			c.Differences = []sync.Difference{{Path: "name", Before: json.RawMessage(`"Old"`), After: fmt.Appendf(nil, `"New %d"`, i)}}
 		}
 		p.Changes = append(p.Changes, c)
 	}

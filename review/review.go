@@ -37,6 +37,8 @@ type Change struct {
 	Fields []Field `json:"fields,omitempty"`
 	// Moves describes the move of its webhook, "" if it does not move.
 	Moves string `json:"moves,omitempty"`
+	// Others are the keys of further automations with the same update, in [Text] and [Markdown].
+	Others []string `json:"-"`
 	// Refused is the reason why apply will leave the change out, "" if it will
 	// not.
 	Refused string `json:"refused,omitempty"`

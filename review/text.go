@@ -43,7 +43,7 @@ func Text(w io.Writer, p *sync.Plan, o TextOptions) error {
 		return t.flush(w)
 	}
 	r := New(p)
-	for _, c := range r.Changes {
+	for _, c := range together(r.Changes) {
 		t.change(c, p.Count(sync.Create)+p.Count(sync.Delete) >= manyChanges)
 	}
 	for _, r := range p.Renames {
@@ -185,7 +185,8 @@ func (t *text) head(a sync.Action, subject, reason string) {
 
 // change writes a change. If many create or delete, each gets only a few lines.
 func (t *text) change(c Change, many bool) {
-	t.head(c.Action, c.Key, c.Reason)
+	t.head(c.Action, c.subject(), c.Reason)
+	t.others(c)
 	if c.Refused != "" {
 		t.line(1, t.red.Sprint("refused:")+" "+c.Refused)
 	}
@@ -198,6 +199,13 @@ func (t *text) change(c Change, many bool) {
 	}
 	if c.Moves != "" {
 		t.line(1, t.yellow.Sprint("!")+" "+c.Moves)
+	}
+}
+
+// others writes the further automations of a change.
+func (t *text) others(c Change) {
+	if text := c.others(); text != "" {
+		t.line(1, t.cut(4, text, text))
 	}
 }
 
