@@ -15,10 +15,11 @@ import (
 	"github.com/seguehq/segue/platform/embedded"
 )
 
-const fireHelp = `Fire makes a trigger happen on an embedded platform: every enabled automation of
-that trigger is rendered and sent, with retries, and each delivery is shown with
-its outcome. The values of the placeholders come from a JSON object in a file (-
-for the standard input).
+const fireHelp = `Fire makes a trigger happen on the target: every enabled automation of that trigger
+is rendered and sent, with retries, and shown with its outcome. The values of the
+placeholders come from a JSON object in a file (- for the standard input). On n8n
+and Node-RED, segue posts them to the webhook of each automation, one after the
+other; a described platform (rest) has no way to do so.
 
 With --dry-run nothing is sent, and the requests are shown; without --data they
 are filled in from the catalog's samples.
@@ -56,7 +57,7 @@ func (t *terminal) fire(c *cli.Context) error {
 	if file == "" && !dryRun {
 		return errors.New("give the values with --data FILE, or use --dry-run to see the requests for the samples")
 	}
-	project, name, target, err := t.embeddedTarget(c, "fires triggers only on the embedded platform; make the trigger happen there")
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return err
 	}
@@ -67,6 +68,10 @@ func (t *terminal) fire(c *cli.Context) error {
 	use := toWrite
 	if dryRun {
 		use = toRead
+	}
+	if target.Platform != config.Embedded {
+		trigger := automation.Trigger{Kind: kind, Name: c.String("name")}
+		return t.fireEndpoints(c, connecting{project: project, name: name, target: target, use: use}, trigger, values)
 	}
 	platform, err := t.connectAlone(c, project, name, target, use)
 	if err != nil {
@@ -101,13 +106,13 @@ func (t *terminal) fireValues(ctx context.Context, project *config.Project, kind
 }
 
 // nothingFired returns the error for a trigger without automations.
-func nothingFired(o embedded.Occurrence) error {
-	return fmt.Errorf("no enabled automation has the %s %q; segue apply creates automations on the platform", o.Kind, o.Name)
+func nothingFired(trigger automation.Trigger) error {
+	return fmt.Errorf("no enabled automation has the %s %q; segue apply creates automations on the platform", trigger.Kind, trigger.Name)
 }
 
 func (t *terminal) showPreviews(o embedded.Occurrence, previews []embedded.Preview) error {
 	if len(previews) == 0 {
-		return nothingFired(o)
+		return nothingFired(automation.Trigger{Kind: o.Kind, Name: o.Name})
 	}
 	failed := 0
 	for i, p := range previews {
@@ -126,16 +131,26 @@ func (t *terminal) showPreviews(o embedded.Occurrence, previews []embedded.Previ
 			t.printf("would not be sent: %s\n", printableLines(p.Error))
 		}
 	}
-	t.printf("\nNothing was sent: %s would be.\n", diagnostic.Plural(len(previews)-failed, "request"))
+	return t.nothingSent(len(previews)-failed, failed)
+}
+
+// nothingSent ends a dry run.
+func (t *terminal) nothingSent(requests, failed int) error {
+	t.printf("\nNothing was sent: %s would be.\n", diagnostic.Plural(requests, "request"))
 	if failed > 0 {
 		return statusError(statusFailed)
 	}
 	return nil
 }
 
+// notDelivered returns the error for messages that did not arrive.
+func notDelivered(failed []string) error {
+	return fmt.Errorf("%s not delivered:\n  %s", diagnostic.Plural(len(failed), "message"), strings.Join(failed, "\n  "))
+}
+
 func (t *terminal) showDeliveries(o embedded.Occurrence, deliveries []embedded.Delivery) error {
 	if len(deliveries) == 0 {
-		return nothingFired(o)
+		return nothingFired(automation.Trigger{Kind: o.Kind, Name: o.Name})
 	}
 	var failed []string
 	for _, d := range deliveries {
@@ -152,7 +167,7 @@ func (t *terminal) showDeliveries(o embedded.Occurrence, deliveries []embedded.D
 		}
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("%s not delivered:\n  %s", diagnostic.Plural(len(failed), "message"), strings.Join(failed, "\n  "))
+		return notDelivered(failed)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ EXAMPLES:
 
 func platformCommand(t *terminal) *cli.Command {
 	return &cli.Command{
-		Name: "platform", Usage: "run the embedded platform, and see its deliveries", Description: platformHelp, UsageText: "segue platform COMMAND",
+		Name: "platform", Usage: "make triggers happen, run the embedded platform, see its deliveries", Description: platformHelp, UsageText: "segue platform COMMAND",
 		Subcommands: []*cli.Command{serveCommand(t), fireCommand(t), deliveriesCommand(t)},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -28,16 +28,6 @@ func platformCommand(t *terminal) *cli.Command {
 			return cli.ShowSubcommandHelp(c)
 		},
 	}
-}
-
-// embeddedTarget returns the project and its target of --target, which has to be on
-// the embedded platform. refusal says what can be done there only.
-func (t *terminal) embeddedTarget(c *cli.Context, refusal string) (*config.Project, string, config.Target, error) {
-	project, name, target, err := t.target(c.Context, c.String("target"))
-	if err == nil && target.Platform != config.Embedded {
-		err = fmt.Errorf("the target %s is on the platform %s, and segue %s", name, target.Platform, refusal)
-	}
-	return project, name, target, err
 }
 
 // connectAlone connects to an embedded platform for a command that needs no other
@@ -55,9 +45,12 @@ func (t *terminal) connectAlone(c *cli.Context, project *config.Project, name st
 
 // embeddedPlatform returns the project's name, and the platform of its target.
 func (t *terminal) embeddedPlatform(c *cli.Context, use connectionUse) (string, *embedded.Platform, error) {
-	project, name, target, err := t.embeddedTarget(c, "only knows the deliveries of the embedded platform; look for them there")
+	project, name, target, err := t.target(c.Context, c.String("target"))
 	if err != nil {
 		return "", nil, err
+	}
+	if target.Platform != config.Embedded {
+		return "", nil, fmt.Errorf("the target %s is on the platform %s, and segue only knows the deliveries of the embedded platform; look for them there", name, target.Platform)
 	}
 	platform, err := t.connectAlone(c, project, name, target, use)
 	return project.Name, platform, err
