@@ -72,10 +72,11 @@ func (c *compilation) run(ctx context.Context) ([]evaluate.Package, error) {
 			return nil, err
 		}
 	}
-	c.remember(results)
-	for _, dir := range c.unchanged(ctx, fresh, keys) {
+	lasting := c.unchanged(ctx, fresh, keys)
+	for _, dir := range lasting {
 		c.keep(ctx, dir, keys[dir], results[dir])
 	}
+	c.remember(results, func(dir string) bool { return !slices.Contains(fresh, dir) || slices.Contains(lasting, dir) })
 	var out []evaluate.Package
 	for _, dir := range c.Dirs {
 		out = append(out, results[dir]...)
@@ -95,13 +96,13 @@ func (c *compilation) repeat(done func(dir string, packages []evaluate.Package))
 	}
 }
 
-// remember keeps results for the next run on the same files.
-func (c *compilation) remember(results map[string][]evaluate.Package) {
+// remember keeps results for the next run on the same files, except those of files that have changed meanwhile.
+func (c *compilation) remember(results map[string][]evaluate.Package, lasting func(dir string) bool) {
 	if c.Tests != nil || c.same == nil {
 		return
 	}
 	for dir, packages := range results {
-		if !slices.ContainsFunc(packages, func(p evaluate.Package) bool { return p.Volatile }) {
+		if lasting(dir) && !slices.ContainsFunc(packages, func(p evaluate.Package) bool { return p.Volatile }) {
 			c.same[[2]string{c.Target, dir}] = packages
 		}
 	}

@@ -16,12 +16,12 @@ func (m Marker) Seal(id string) string {
 }
 
 // CheckSeal returns an error if somebody has edited the project or the key in a marker that
-// names the project, or did before the edit. id and seal are those in the marker. One of an
-// older segue has no seal, and is taken as it is. title is what people know the automation
+// names the project, or did before the edit. id and seal are those in the marker. One without
+// either is taken as it is: an older segue wrote it, or a killed one. title is what people know the automation
 // by on the platform.
 func (m Marker) CheckSeal(project, id, seal, title string) error {
 	former := Marker{Project: project, Key: m.Key}
-	if seal == "" || seal == m.Seal(id) || m.Project != project && seal != former.Seal(id) {
+	if id == "" || seal == "" || seal == m.Seal(id) || m.Project != project && seal != former.Seal(id) {
 		return nil
 	}
 	return &Error{Kind: Refused, Message: fmt.Sprintf("somebody has edited the marker of %s: it now names %s of the project %s, "+

@@ -297,6 +297,8 @@ func TestEndpointsOfOnePath(t *testing.T) {
 		return r.copyFlow(t, id, func(n node) {
 			if n.text("type") == "tab" {
 				n["info"] = strings.Replace(n.text("info"), `"id":"`+id+`"`, `"id":"`+n.id()+`"`, 1)
+				marker := sync.Marker{Project: "growth", Key: key}
+				n["info"] = strings.Replace(n.text("info"), marker.Seal(id), marker.Seal(n.id()), 1)
 				n["env"] = []any{pathIn(n.id(), endpointPath("growth", key))}
 			}
 		})

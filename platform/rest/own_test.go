@@ -347,7 +347,7 @@ func TestMarkersWithoutIdentifier(t *testing.T) {
 		}, []string{"y"}, []string{"unmarked x"}},
 		"another project's": {letters, func(d *desk, first string) {
 			d.edit(first, func(note map[string]any) {
-				editMarker(note, func(r map[string]any) { r["project"] = "other" })
+				editMarker(note, func(r map[string]any) { r["project"] = "other"; delete(r, "seal") })
 			})
 		}, nil, []string{"foreign y"}},
 		"another project's, killed, and copied as it is": {letters, func(d *desk, first string) {
