@@ -29,7 +29,7 @@ func (w *workflow) stored(r record) sync.Stored {
 // on the canvas, another credential with the same headers, or writing its ID
 // into the note is not a change.
 func (w *workflow) revision(r record) string {
-	r.Auth, r.ID, r.Nonce = nil, "", ""
+	r.Auth, r.ID, r.Seal, r.Nonce = nil, "", "", ""
 	b, err := canonical(map[string]any{
 		"record": r, "name": w.Name, "enabled": w.enabled(), "unpublished": w.unpublished(), "archived": w.Archived,
 		"nodes": contents(w.Nodes), "connections": w.Connections, "credential": w.usesItsCredential(),
