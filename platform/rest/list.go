@@ -72,11 +72,16 @@ func (p *platform) sealed(object any, project string) error {
 	if id := p.d.ID.Text(object); !ok || r.ID != id {
 		return nil
 	}
+	m := markerOf(r)
+	if err := m.CheckSeal(project, r.ID, r.Seal, named(r.ID)); err == nil {
+		return nil
+	}
+	// Only now: decoding takes far longer than all else here.
 	title := named(r.ID)
 	if content := p.d.DecodeParts(object); content.Automation.Name != "" {
 		title = titled(r.ID, content.Automation.Name)
 	}
-	return markerOf(r).CheckSeal(project, r.ID, r.Seal, title)
+	return m.CheckSeal(project, r.ID, r.Seal, title)
 }
 
 // named returns an identifier for a message.
