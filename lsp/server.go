@@ -42,12 +42,13 @@ func Serve(ctx context.Context, in io.ReadCloser, out io.WriteCloser, options Op
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &server{options: options, ctx: ctx, end: cancel, documents: map[string]*document{}, projects: map[string]*project{},
-		calls: map[jsonrpc2.ID]context.CancelFunc{}}
+		calls: map[jsonrpc2.ID]context.CancelFunc{}, ready: make(chan struct{})}
 	if options.CUE != nil {
 		s.cue = newCUE(ctx, options.CUE, s.log)
 		defer s.cue.wait()
 	}
 	s.conn = jsonrpc2.NewConn(ctx, jsonrpc2.NewBufferedStream(stream{in, out}, jsonrpc2.VSCodeObjectCodec{}), s)
+	close(s.ready)
 	select {
 	case <-s.conn.DisconnectNotify():
 	case <-ctx.Done():
@@ -72,6 +73,7 @@ func (s stream) Close() error                { return errors.Join(s.ReadCloser.C
 type server struct {
 	options Options
 	conn    *jsonrpc2.Conn
+	ready   chan struct{} // closed when conn is there
 	ctx     context.Context
 	end     context.CancelFunc
 	cue     *cueServer // nil if there is none
@@ -166,6 +168,7 @@ func answering[P any](f func(*server, context.Context, P, json.RawMessage) (any,
 
 // Handle handles a message. The connection calls it for one after the other.
 func (s *server) Handle(ctx context.Context, _ *jsonrpc2.Conn, r *jsonrpc2.Request) {
+	<-s.ready // the connection reads while it is made
 	var raw json.RawMessage
 	if r.Params != nil {
 		raw = *r.Params
