@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"cuelang.org/go/cue/format"
 	"github.com/urfave/cli/v2"
 
+	"github.com/seguehq/segue/compiler/config"
+	"github.com/seguehq/segue/compiler/project"
 	"github.com/seguehq/segue/compiler/workspace"
 	"github.com/seguehq/segue/diagnostic"
+	"github.com/seguehq/segue/schema"
 )
 
 const fmtHelp = `Fmt formats the CUE files of the project as cue fmt does, in place, and prints the
@@ -38,7 +37,7 @@ func fmtCommand(t *terminal) *cli.Command {
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "check", Usage: "write nothing; the exit status is 1 if a file is not formatted"}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 1 && c.Args().First() == "-" {
-				return t.formatInput(c.Bool("check"))
+				return t.formatInput(c)
 			}
 			return t.formatFiles(c)
 		},
@@ -46,8 +45,8 @@ func fmtCommand(t *terminal) *cli.Command {
 }
 
 // formatInput formats the standard input.
-func (t *terminal) formatInput(check bool) error {
-	content, err := io.ReadAll(t.stdin)
+func (t *terminal) formatInput(c *cli.Context) error {
+	content, err := interruptible(c.Context, func() ([]byte, error) { return io.ReadAll(t.stdin) })
 	if err != nil {
 		return err
 	}
@@ -55,7 +54,7 @@ func (t *terminal) formatInput(check bool) error {
 	switch {
 	case err != nil:
 		return err
-	case !check:
+	case !c.Bool("check"):
 		_, err = t.stdout.Write(formatted)
 		return err
 	case !bytes.Equal(formatted, content):
@@ -79,7 +78,18 @@ func formatCUE(name string, content []byte) ([]byte, error) {
 
 // formatFiles formats the files that match the patterns. One that does not parse does not stop the others.
 func (t *terminal) formatFiles(c *cli.Context) error {
-	names, err := cueFiles(c.Args().Slice())
+	disk, err := workspace.OpenProject(c.Context, ".", nil)
+	if err != nil {
+		return err
+	}
+	if !disk.Exists(config.ProjectFile) {
+		return t.report(t.stderr, "text", diagnostic.List{project.NoProject(disk.Dir)}, 0)
+	}
+	all, err := workspace.NewLoader(disk, schema.Files()).Files()
+	if err != nil {
+		return err
+	}
+	names, err := cueFiles(all, c.Args().Slice())
 	if err != nil {
 		return err
 	}
@@ -116,32 +126,17 @@ func (t *terminal) formatFiles(c *cli.Context) error {
 	return nil
 }
 
-// cueFiles lists the CUE files below the current folder that match one of the patterns, or all.
-func cueFiles(patterns []string) ([]string, error) {
-	var all []string
-	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
-		base := entry.Name()
-		hidden := name != "." && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_"))
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (hidden || base == "cue.mod"):
-			return filepath.SkipDir
-		case entry.Type().IsRegular() && !hidden && strings.HasSuffix(base, ".cue"):
-			all = append(all, filepath.ToSlash(name))
-		}
-		return nil
-	})
-	if err != nil || len(patterns) == 0 {
-		return all, err
+// cueFiles returns the names of the files that match one of the patterns, or of all.
+func cueFiles(all, patterns []string) ([]string, error) {
+	if len(patterns) == 0 {
+		return all, nil
 	}
 	var out []string
 	for _, pattern := range patterns {
-		base, below := strings.CutSuffix(filepath.ToSlash(pattern), "...")
-		base = path.Clean(base)
+		matches := workspace.PatternOrFile(pattern)
 		n := len(out)
 		for _, name := range all {
-			if name == base || path.Dir(name) == base || below && (base == "." || strings.HasPrefix(name, base+"/")) {
+			if matches(name) {
 				out = append(out, name)
 			}
 		}

@@ -3,7 +3,6 @@ package evaluate
 import (
 	"context"
 	"fmt"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,14 +33,10 @@ func matching(dirs, patterns []string) ([]string, error) {
 	}
 	var out []string
 	for _, pattern := range patterns {
-		base, below := strings.CutSuffix(strings.ReplaceAll(pattern, `\`, "/"), "...")
-		base = path.Clean(base)
-		if base == "" {
-			base = "."
-		}
+		matches := workspace.Pattern(pattern)
 		n := len(out)
 		for _, dir := range dirs {
-			if dir == base || below && (base == "." || strings.HasPrefix(dir, base+"/")) {
+			if matches(dir) {
 				out = append(out, dir)
 			}
 		}

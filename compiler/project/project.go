@@ -45,7 +45,7 @@ func Open(
 		if _, err := disk.Root.Lstat(config.ProjectFile); !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, err
 		}
-		return nil, diagnostic.List{noProject(disk.Dir)}, nil
+		return nil, diagnostic.List{NoProject(disk.Dir)}, nil
 	}
 	if d, unfit := disk.Unfit(config.ProjectFile); unfit {
 		project, err := unsureProject(disk, nil, nil)
@@ -74,8 +74,8 @@ func Open(
 	return project, findings, err
 }
 
-// noProject is the finding about a folder without segue.cue.
-func noProject(root string) diagnostic.Diagnostic {
+// NoProject is the finding about a folder without segue.cue.
+func NoProject(root string) diagnostic.Diagnostic {
 	d := finding.Diagnose("no-project", diagnostic.Diagnostic{File: config.ProjectFile,
 		Message: "this folder is not a segue project: it has no segue.cue",
 		Help:    "run segue init to make one, or name the project's folder: segue -C DIR COMMAND"})
