@@ -144,27 +144,43 @@ func (g group) right(preferred func(string) bool) form {
 
 func anyForm(string) bool { return true }
 
+func wellNamed(event string) bool { problem, _ := naming.Event(event); return problem == "" }
+
+// groups has the forms of several things, which are in the order in which they came.
+type groups[K comparable] struct {
+	of    map[K]*group
+	order []K
+}
+
+func (g *groups[K]) add(thing K, name string, user *evaluate.Compiled) {
+	if g.of[thing] == nil {
+		if g.of == nil {
+			g.of = map[K]*group{}
+		}
+		g.of[thing] = &group{}
+		g.order = append(g.order, thing)
+	}
+	g.of[thing].add(name, user)
+}
+
+// mixed calls f with each thing that has several forms.
+func (g *groups[K]) mixed(f func(thing K, forms group)) {
+	for _, thing := range g.order {
+		if forms := *g.of[thing]; len(forms) > 1 {
+			f(thing, forms)
+		}
+	}
+}
+
 // spellings finds event names that only differ in case and in how words are joined.
 func (a *advisor) spellings() {
-	groups := map[string]*group{}
-	var order []string
+	var events groups[string]
 	for _, c := range a.all {
-		if c.Facts.Event == "" {
-			continue
+		if c.Facts.Event != "" {
+			events.add(finding.PlainName(c.Facts.Event), c.Facts.Event, c)
 		}
-		plain := finding.PlainName(c.Facts.Event)
-		if groups[plain] == nil {
-			groups[plain] = &group{}
-			order = append(order, plain)
-		}
-		groups[plain].add(c.Facts.Event, c)
 	}
-	wellNamed := func(event string) bool { problem, _ := naming.Event(event); return problem == "" }
-	for _, plain := range order {
-		g := *groups[plain]
-		if len(g) < 2 {
-			continue
-		}
+	events.mixed(func(_ string, g group) {
 		right := g.right(wellNamed)
 		for _, f := range g {
 			for _, c := range f.users {
@@ -177,7 +193,7 @@ func (a *advisor) spellings() {
 				w.Suggestion, w.Help = right.name, "write "+strconv.Quote(right.name)+": Segment treats these as two events"
 			}
 		}
-	}
+	})
 }
 
 // among names the users of a form: an automation, and the number of the others.
@@ -212,26 +228,15 @@ func (a *advisor) types() {
 		return
 	}
 	type subject struct{ call, event, field string }
-	groups := map[subject]*group{}
-	var order []subject
+	var fields groups[subject]
 	for _, c := range a.all {
 		for _, f := range c.Facts.Fields {
-			if kinds[id(&c.Facts, f.Name)] == 0 {
-				continue
+			if kinds[id(&c.Facts, f.Name)] != 0 {
+				fields.add(subject{c.Facts.Call, c.Facts.Event, f.Name}, message.KindWords[f.Kind], c)
 			}
-			s := subject{c.Facts.Call, c.Facts.Event, f.Name}
-			if groups[s] == nil {
-				groups[s] = &group{}
-				order = append(order, s)
-			}
-			groups[s].add(message.KindWords[f.Kind], c)
 		}
 	}
-	for _, s := range order {
-		g := *groups[s]
-		if len(g) < 2 {
-			continue
-		}
+	fields.mixed(func(s subject, g group) {
 		right := g.right(anyForm)
 		for _, f := range g {
 			for _, c := range f.users {
@@ -251,7 +256,7 @@ func (a *advisor) types() {
 					"and loses values of another type"
 			}
 		}
-	}
+	})
 }
 
 // fieldOf returns the path, below the automation, of the first field of a name and type.

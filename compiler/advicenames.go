@@ -15,23 +15,15 @@ import (
 
 // tables finds event names that differ in more than case and joints, and become one table in a warehouse.
 func (a *advisor) tables() {
-	groups := map[string]*group{}
-	var order []string
+	var tables groups[string]
 	for _, c := range a.all {
-		table := naming.Column(c.Facts.Event)
-		if table == "" {
-			continue
+		if table := naming.Column(c.Facts.Event); table != "" {
+			tables.add(table, c.Facts.Event, c)
 		}
-		if groups[table] == nil {
-			groups[table] = &group{}
-			order = append(order, table)
-		}
-		groups[table].add(c.Facts.Event, c)
 	}
-	wellNamed := func(event string) bool { problem, _ := naming.Event(event); return problem == "" }
-	for _, table := range order {
-		right := groups[table].right(wellNamed)
-		for _, f := range *groups[table] {
+	tables.mixed(func(table string, g group) {
+		right := g.right(wellNamed)
+		for _, f := range g {
 			if finding.PlainName(f.name) == finding.PlainName(right.name) {
 				continue // spellings has said so
 			}
@@ -42,7 +34,7 @@ func (a *advisor) tables() {
 				w.Help = "write " + strconv.Quote(right.name) + " if they are one event, else give it another name"
 			}
 		}
-	}
+	})
 }
 
 // users finds automations that name the user by an email address where others send an id, or the reverse.
@@ -134,26 +126,20 @@ func (a *advisor) cases() {
 			several[n] = true
 		}
 	})
-	groups := map[name]*group{}
-	var order []name
+	var fields groups[name]
 	each(func(c *evaluate.Compiled, n name, field string) {
-		if !several[n] {
-			return
+		if several[n] {
+			fields.add(n, field, c)
 		}
-		if groups[n] == nil {
-			groups[n] = &group{}
-			order = append(order, n)
-		}
-		groups[n].add(field, c)
 	})
-	for _, n := range order {
-		right := groups[n].right(anyForm)
-		for _, f := range *groups[n] {
+	fields.mixed(func(n name, g group) {
+		right := g.right(anyForm)
+		for _, f := range g {
 			if f.name != right.name && isMixed(f.name, right.name) {
 				a.mixed(n.plain, f, right)
 			}
 		}
-	}
+	})
 }
 
 // mixed reports the users of a spelling, which share the plain name with the right one.

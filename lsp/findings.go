@@ -21,7 +21,7 @@ func byFile(found diagnostic.List, isFile func(name string) bool) map[string]dia
 	out := map[string]diagnostic.List{}
 	for _, d := range found {
 		name := d.File
-		if name == "" || !isFile(name) {
+		if _, known := out[name]; !known && (name == "" || !isFile(name)) {
 			name, d.Range = config.ProjectFile, diagnostic.Range{}
 		}
 		out[name] = append(out[name], d)

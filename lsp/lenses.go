@@ -150,7 +150,7 @@ func (s *server) execute(ctx context.Context, params executeParams, _ json.RawMe
 	return run(s, ctx, p, argument)
 }
 
-// commandRender returns the rendered request as text, and the values that were used.
+// commandRender returns the rendered request as text.
 func (s *server) commandRender(ctx context.Context, p *project, a commandArgument) (any, error) {
 	text, err := s.render(ctx, p, a.Key, a.Values)
 	if err != nil {
