@@ -69,8 +69,8 @@ func (t *terminal) fire(c *cli.Context) error {
 	if dryRun {
 		use = toRead
 	}
+	trigger := automation.Trigger{Kind: kind, Name: c.String("name")}
 	if target.Platform != config.Embedded {
-		trigger := automation.Trigger{Kind: kind, Name: c.String("name")}
 		return t.fireEndpoints(c, connecting{project: project, name: name, target: target, use: use}, trigger, values)
 	}
 	platform, err := t.connectAlone(c, project, name, target, use)
@@ -78,19 +78,19 @@ func (t *terminal) fire(c *cli.Context) error {
 		return err
 	}
 	defer platform.Close()
-	occurrence := embedded.Occurrence{Kind: kind, Name: c.String("name"), Data: values}
+	occurrence := embedded.Occurrence{Kind: kind, Name: trigger.Name, Data: values}
 	if dryRun {
 		previews, err := platform.Preview(c.Context, occurrence)
 		if err != nil {
 			return err
 		}
-		return t.showPreviews(occurrence, previews)
+		return t.showPreviews(trigger, t.previewsOf(previews))
 	}
 	result, err := platform.Fire(c.Context, occurrence)
 	if err != nil {
 		return err
 	}
-	return t.showDeliveries(occurrence, result.Deliveries)
+	return t.showDeliveries(trigger, result.Deliveries)
 }
 
 // fireValues reads the placeholders' values, or takes the samples.
@@ -110,33 +110,48 @@ func nothingFired(trigger automation.Trigger) error {
 	return fmt.Errorf("no enabled automation has the %s %q; segue apply creates automations on the platform", trigger.Kind, trigger.Name)
 }
 
-func (t *terminal) showPreviews(o embedded.Occurrence, previews []embedded.Preview) error {
+// A preview is a request that would be sent. show prints it; nil if it can't be rendered. problem is the reason why
+// it can't be, or would not be sent, "" for none.
+type preview struct {
+	key     string
+	show    func()
+	problem string
+}
+
+// previewsOf returns the previews of an embedded platform.
+func (t *terminal) previewsOf(list []embedded.Preview) []preview {
+	out := make([]preview, len(list))
+	for i, p := range list {
+		out[i] = preview{key: p.Automation.Key, problem: p.Error}
+		if r := p.Request; r != nil {
+			out[i].show = func() { t.showRequest(r.Method, r.URL, r.Headers, nil, []byte(r.Body)) }
+		}
+	}
+	return out
+}
+
+func (t *terminal) showPreviews(trigger automation.Trigger, previews []preview) error {
 	if len(previews) == 0 {
-		return nothingFired(automation.Trigger{Kind: o.Kind, Name: o.Name})
+		return nothingFired(trigger)
 	}
 	failed := 0
 	for i, p := range previews {
 		if i > 0 {
 			t.printf("\n")
 		}
-		t.printf("%s\n", t.faint("# "+diagnostic.Printable(p.Automation.Key)))
-		if p.Request == nil {
+		t.printf("%s\n", t.faint("# "+diagnostic.Printable(p.key)))
+		if p.show == nil {
 			failed++
-			t.printf("can't be rendered: %s\n", diagnostic.Printable(p.Error))
+			t.printf("can't be rendered: %s\n", diagnostic.Printable(p.problem))
 			continue
 		}
-		t.showRequest(p.Request.Method, p.Request.URL, p.Request.Headers, nil, []byte(p.Request.Body))
-		if p.Error != "" {
+		p.show()
+		if p.problem != "" {
 			failed++
-			t.printf("would not be sent: %s\n", printableLines(p.Error))
+			t.printf("would not be sent: %s\n", printableLines(p.problem))
 		}
 	}
-	return t.nothingSent(len(previews)-failed, failed)
-}
-
-// nothingSent ends a dry run.
-func (t *terminal) nothingSent(requests, failed int) error {
-	t.printf("\nNothing was sent: %s would be.\n", diagnostic.Plural(requests, "request"))
+	t.printf("\nNothing was sent: %s would be.\n", diagnostic.Plural(len(previews)-failed, "request"))
 	if failed > 0 {
 		return statusError(statusFailed)
 	}
@@ -148,9 +163,9 @@ func notDelivered(failed []string) error {
 	return fmt.Errorf("%s not delivered:\n  %s", diagnostic.Plural(len(failed), "message"), strings.Join(failed, "\n  "))
 }
 
-func (t *terminal) showDeliveries(o embedded.Occurrence, deliveries []embedded.Delivery) error {
+func (t *terminal) showDeliveries(trigger automation.Trigger, deliveries []embedded.Delivery) error {
 	if len(deliveries) == 0 {
-		return nothingFired(automation.Trigger{Kind: o.Kind, Name: o.Name})
+		return nothingFired(trigger)
 	}
 	var failed []string
 	for _, d := range deliveries {

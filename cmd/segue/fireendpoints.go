@@ -67,7 +67,11 @@ func (t *terminal) fireEndpoints(c *cli.Context, to connecting, trigger automati
 	case len(found) == 0:
 		return nothingFired(trigger)
 	case c.Bool("dry-run"):
-		return t.showRendered(e, found)
+		previews, err := t.previews(e, found)
+		if err != nil {
+			return err
+		}
+		return t.showPreviews(trigger, previews)
 	}
 	return t.post(c.Context, e, found)
 }
@@ -88,37 +92,31 @@ func (e endpoints) list(ctx context.Context) ([]sync.Stored, error) {
 	return all, nil
 }
 
-// showRendered shows the requests that the automations would send.
-func (t *terminal) showRendered(e endpoints, found []sync.Stored) error {
+// previews renders the requests that the automations would send.
+func (t *terminal) previews(e endpoints, found []sync.Stored) ([]preview, error) {
 	var values map[string]any
 	if err := json.Unmarshal(e.values, &values); err != nil {
-		return err
+		return nil, err
 	}
-	failed := 0
+	out := make([]preview, len(found))
 	for i, s := range found {
-		if i > 0 {
-			t.printf("\n")
-		}
 		a := s.Automation
-		t.printf("%s\n", t.faint("# "+diagnostic.Printable(a.Key)))
+		out[i] = preview{key: a.Key, problem: a.Action.Kind}
 		if a.Action.Kind != automation.KindHTTPRequest {
-			failed++
-			t.printf("can't be rendered: %s\n", diagnostic.Printable(a.Action.Kind))
 			continue
 		}
 		r, err := a.Action.Render(values, func(string) (automation.Secret, bool) { return automation.Secret{}, true })
 		if err != nil {
-			failed++
-			t.printf("can't be rendered: %s\n", printableLines(err.Error()))
+			out[i].problem = err.Error()
 			continue
 		}
-		t.showRequest(r.Method, r.URL, a.Action.Headers, r.Header.Get, r.Body)
+		out[i].show = func() { t.showRequest(r.Method, r.URL, a.Action.Headers, r.Header.Get, r.Body) }
+		out[i].problem = ""
 		if err := a.CheckMessage(r, values); err != nil {
-			failed++
-			t.printf("would not be sent: %s\n", printableLines(err.Error()))
+			out[i].problem = err.Error()
 		}
 	}
-	return t.nothingSent(len(found)-failed, failed)
+	return out, nil
 }
 
 // post sends the values to the endpoint of each automation, one after the other, and shows the answers.
