@@ -7,7 +7,9 @@ import (
 	"io"
 	"slices"
 
+	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/format"
+	"cuelang.org/go/cue/parser"
 	"github.com/urfave/cli/v2"
 
 	"github.com/seguehq/segue/compiler/config"
@@ -66,9 +68,18 @@ func (t *terminal) formatInput(c *cli.Context) error {
 // formatCUE formats a file. A file with Windows line ends keeps them.
 func formatCUE(name string, content []byte) ([]byte, error) {
 	crlf := bytes.Contains(content, []byte("\r\n"))
-	formatted, err := format.Source(bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n")))
+	f, err := parser.ParseFile(name, bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n")), parser.ParseComments)
 	if err != nil {
-		return nil, fmt.Errorf("%s does not parse, so it can't be formatted: %w", diagnostic.Printable(name), err)
+		first := cueerrors.Errors(err)[0]
+		place := diagnostic.Printable(name)
+		if at := first.Position(); at.IsValid() {
+			place += fmt.Sprintf(":%d:%d", at.Line(), at.Column())
+		}
+		return nil, fmt.Errorf("%s: the file does not parse, so it can't be formatted: %s", place, diagnostic.Printable(first.Error()))
+	}
+	formatted, err := format.Node(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be formatted: %w", diagnostic.Printable(name), err)
 	}
 	if crlf {
 		formatted = bytes.ReplaceAll(formatted, []byte("\n"), []byte("\r\n"))
