@@ -29,6 +29,8 @@ type cueServer struct {
 	opened map[string]*document
 	// greeting has the parameters of initialize, nil before the editor has sent it.
 	greeting json.RawMessage
+	// answered means that the child that runs has answered a request of the editor.
+	answered bool
 	// gone means that no child runs, and none will.
 	gone bool
 }
@@ -159,10 +161,13 @@ const mostFailures = 3
 func (c *cueServer) run() {
 	defer close(c.done)
 	for failures := 0; failures < mostFailures && c.ctx.Err() == nil; {
-		useful, err := c.serve()
-		if failures++; useful {
+		err := c.serve()
+		c.mu.Lock()
+		if failures++; c.answered {
 			failures = 0
 		}
+		c.answered = false
+		c.mu.Unlock()
 		if c.ctx.Err() == nil {
 			c.log("CUE's language server has ended, and is started again: " + message(err))
 		}
@@ -185,19 +190,19 @@ func message(err error) string {
 	return err.Error()
 }
 
-// serve runs one child. useful means that it has answered.
-func (c *cueServer) serve() (useful bool, err error) {
+// serve runs one child.
+func (c *cueServer) serve() error {
 	cmd := c.command()
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return false, err
+		return err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return false, err
+		return err
 	}
 	conn := jsonrpc2.NewConn(c.ctx, jsonrpc2.NewBufferedStream(stream{out, in}, jsonrpc2.VSCodeObjectCodec{}),
 		jsonrpc2.HandlerWithError(fromCUE), jsonrpc2.SetLogger(silent{}))
@@ -207,10 +212,10 @@ func (c *cueServer) serve() (useful bool, err error) {
 		_ = cmd.Wait()         // the status does not matter
 	}()
 	if err := conn.Call(c.ctx, "initialize", c.greeting, nil); err != nil {
-		return false, err
+		return err
 	}
 	if err := conn.Notify(c.ctx, "initialized", struct{}{}); err != nil {
-		return false, err
+		return err
 	}
 	c.mu.Lock()
 	asked := slices.DeleteFunc(c.queue, func(m cueMessage) bool { return m.answer == nil })
@@ -220,7 +225,7 @@ func (c *cueServer) serve() (useful bool, err error) {
 	}
 	c.queue = append(c.queue, asked...)
 	c.mu.Unlock()
-	return true, c.pump(conn)
+	return c.pump(conn)
 }
 
 // pump sends the queue to a child, until it ends.
@@ -261,6 +266,10 @@ func (c *cueServer) send(conn *jsonrpc2.Conn, m cueMessage) {
 		err := waiter.Wait(m.ctx, &result)
 		if errors.Is(err, jsonrpc2.ErrClosed) {
 			err = errNoCUE
+		} else if err == nil {
+			c.mu.Lock()
+			c.answered = true
+			c.mu.Unlock()
 		}
 		m.answer <- cueAnswer{result, err}
 	}()

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -80,4 +81,29 @@ func TestCUEIsStartedAgain(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 		t.Error(err)
 	}
+}
+
+// A cue lsp that greets and then ends, as it may because of a document, is not started again without end.
+func TestCUEIsGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	name := writeWorkspace(t, dir, 1, 1)
+	options := testOptions(t)
+	var started atomic.Int32
+	options.CUE = func() *exec.Cmd {
+		started.Add(1)
+		return self("greet-and-end")()
+	}
+	e := startEditor(t, dir, options, ".")
+	e.openFile(name)
+	params := map[string]any{"textDocument": map[string]any{"uri": e.uri(name)}}
+	for n := 0; started.Load() < mostFailures || n < 10; n++ {
+		var found []any
+		if err := e.try("textDocument/documentSymbol", params, &found); err == nil {
+			t.Fatalf("a child that has ended answered %v", found)
+		}
+	}
+	if n := started.Load(); n != mostFailures {
+		t.Errorf("it was started %d times, want %d", n, mostFailures)
+	}
+	e.settle(name)
 }
